@@ -1,0 +1,1 @@
+"""Evaluation of federated fine-tuned language models: usable alone, without the site."""
