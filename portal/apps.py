@@ -1,0 +1,7 @@
+"""The portal's app configuration."""
+
+from django.apps import AppConfig
+
+
+class PortalConfig(AppConfig):
+    name = "portal"

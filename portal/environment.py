@@ -1,0 +1,113 @@
+"""The settings that an operator makes, read from the environment, typed and checked at once."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Annotated, Literal
+
+from django.core.exceptions import ImproperlyConfigured
+from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+Names = Annotated[list[str], NoDecode]
+
+
+class Environment(BaseSettings):
+    """Each field is the environment variable of the same name in capitals; docs/operating.md lists them."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, case_sensitive=False)
+
+    debug: bool = False
+    secret_key: str = ""
+    var_dir: Path = PROJECT_ROOT / "var"
+    database_url: str = ""
+    redis_url: str = ""
+    embedded_state_dir: Path | None = None
+
+    site_url: str = "http://127.0.0.1:8000"
+    allowed_hosts: Names = Field(default=["127.0.0.1", "localhost", "[::1]"])
+    https: bool = True
+    trust_proxy: bool = False
+    email_host: str = ""
+    email_port: PositiveInt = 587
+    email_user: str = ""
+    email_password: str = ""
+    email_tls: bool = True
+    default_from_email: str = "FlowerTune Leaderboard <noreply@localhost>"
+
+    submission_max_bytes: PositiveInt = 2 * 1024**3
+    submissions_per_day: PositiveInt = 20
+
+    evaluation_data: str = ""
+    evaluation_limit: PositiveInt | None = None
+    evaluation_engine: Literal["auto", "transformers"] = "auto"
+    evaluation_precision: Literal["", "nf4", "bf16", "fp32"] = ""
+    evaluation_lease_seconds: PositiveInt = 60
+    evaluation_attempts: PositiveInt = 2
+    evaluation_stall_seconds: PositiveInt = 1800
+    hf_token: str = ""
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql_only(cls, value: str) -> str:
+        if value and not value.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must be a postgresql:// URL; no other database is supported")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_only(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must be a redis://, rediss:// or unix:// URL")
+        return value
+
+    @field_validator("site_url")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Environment:
+        if self.embedded_state_dir is None:
+            self.embedded_state_dir = self.var_dir / "services"
+        return self
+
+    def resolve_secret_key(self) -> str:
+        """Return SECRET_KEY, or the one generated at the first start and kept in var/secret_key."""
+        if self.secret_key:
+            return self.secret_key
+        path = self.var_dir / "secret_key"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft = path.with_name(f"secret_key.{secrets.token_hex(4)}")
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_urlsafe(50))
+            # A hard link fails when another process was first, so all processes agree on one key.
+            try:
+                path.hardlink_to(draft)
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        return path.read_text()
+
+
+def read_environment() -> Environment:
+    """Raises ImproperlyConfigured naming every variable that is wrong, not only the first."""
+    try:
+        return Environment()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}" for problem in error.errors()
+        )
+        raise ImproperlyConfigured(f"The environment is not usable: {problems}") from error

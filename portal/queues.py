@@ -1,0 +1,46 @@
+"""Wakes the workers. The database is the queue: a message only says that there is work.
+
+Messages may be lost, doubled or late without harm: a woken worker claims rows until none is left, and
+a periodic task wakes the workers again while work is waiting.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from celery import Celery
+from django.conf import settings
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+logger = logging.getLogger(__name__)
+
+EVALUATE = "evaluate"
+MAINTENANCE = "maintenance"
+RUN_EVALUATIONS = "workers.tasks.run_evaluations"
+
+app = Celery("flowertune", broker=settings.CELERY_BROKER_URL)
+app.conf.update(
+    task_default_queue=MAINTENANCE,
+    task_routes={RUN_EVALUATIONS: {"queue": EVALUATE}},
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    worker_prefetch_multiplier=1,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={"socket_timeout": 10, "socket_connect_timeout": 5},
+    task_publish_retry_policy={"max_retries": 1},
+)
+
+
+def wake_evaluators() -> None:
+    """Send the wake-up once the current transaction is committed."""
+    transaction.on_commit(_send)
+
+
+def _send() -> None:
+    try:
+        app.send_task(RUN_EVALUATIONS, queue=EVALUATE)
+    except OperationalError:
+        # The row is safe in the database; the periodic task wakes the workers when the broker is back.
+        logger.warning("the broker is unreachable; the evaluation waits for the next periodic wake-up", exc_info=True)

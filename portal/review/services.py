@@ -1,0 +1,50 @@
+"""A reviewer's acts on submissions; each leaves a Decision."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from portal.accounts.models import User
+from portal.review.models import Decision
+from portal.runs import services as runs
+from portal.submissions.models import Submission
+from portal.submissions.services import TransitionRefused
+
+Action = Decision.Action
+Status = Submission.Status
+
+# What each action needs and makes of a submission's status. A re-run's new status is set by enqueueing.
+_STEPS: dict[Decision.Action, tuple[tuple[Submission.Status, ...], Submission.Status | None]] = {
+    Action.PUBLISH: ((Status.IN_REVIEW,), Status.PUBLISHED),
+    Action.REJECT: ((Status.IN_REVIEW,), Status.REJECTED),
+    Action.REOPEN: ((Status.REJECTED,), Status.IN_REVIEW),
+    Action.DISQUALIFY: ((Status.PUBLISHED,), Status.DISQUALIFIED),
+    Action.RERUN: ((Status.IN_REVIEW, Status.FAILED), None),
+}
+NEEDS_REASON = (Action.REJECT, Action.DISQUALIFY)
+
+
+@transaction.atomic
+def decide(*, submission: Submission, reviewer: User, action: Decision.Action, reason: str = "") -> Decision:
+    """Carry out a reviewer's action and put it on record.
+
+    Raises TransitionRefused when the submission's status does not allow it or a reason is missing.
+    """
+    allowed, status = _STEPS[action]
+    reason = reason.strip()
+    if action in NEEDS_REASON and not reason:
+        raise TransitionRefused(f"To {action} a submission, give a reason: its team reads it.")
+    current = Submission.objects.select_for_update().get(pk=submission.pk)
+    if current.status not in allowed:
+        raise TransitionRefused(f"{current} is {current.get_status_display()}, so you cannot {action} it.")
+    decision = Decision.objects.create(submission=current, reviewer=reviewer, action=action, reason=reason)
+    if status is None:
+        runs.enqueue(current, priority=1)
+        return decision
+    now = timezone.now()
+    current.status, current.status_changed_at = status, now
+    if status == Status.PUBLISHED:
+        current.published_at = now
+    current.save(update_fields=["status", "status_changed_at", "published_at"])
+    return decision

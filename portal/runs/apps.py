@@ -1,0 +1,7 @@
+"""The app configuration of portal.runs."""
+
+from django.apps import AppConfig
+
+
+class RunsConfig(AppConfig):
+    name = "portal.runs"

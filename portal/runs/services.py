@@ -1,0 +1,217 @@
+"""The life of an evaluation: enqueue, claim, record, finish. Every worker's write is conditional on its claim."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.files.base import File
+from django.db import transaction
+from django.db.models import BooleanField, Case, Q, Subquery, Value, When
+from django.utils import timezone
+
+from evaluation.protocol import CURRENT
+from portal.queues import wake_evaluators
+from portal.runs.models import Evaluation, Score
+from portal.submissions.models import Submission
+
+# An evaluation that waited this long goes first even if another one's base model is loaded already.
+OVERDUE = timedelta(minutes=15)
+
+
+class ClaimLostError(Exception):
+    """The evaluation is no longer this worker's: its lease expired or it was cancelled."""
+
+
+@dataclass(frozen=True)
+class BenchmarkScore:
+    """One benchmark's outcome as a worker reports it; fields as in portal.runs.models.Score."""
+
+    benchmark: str
+    value: float
+    standard_error: float
+    n: int
+    correct: int
+    unscored: int
+    data: str
+    data_digest: str
+    official: bool
+    unofficial_reasons: list[str]
+    correct_bits: bytes
+    scored_bits: bytes
+    seconds: float
+    tokens: int
+
+
+@transaction.atomic
+def enqueue(submission: Submission, *, priority: int = 0) -> Evaluation:
+    """Queue an evaluation of `submission` under the current protocol and wake the workers."""
+    evaluation = Evaluation.objects.create(
+        submission=submission,
+        base_model=submission.base_model,
+        checkpoint=submission.checkpoint,
+        protocol=CURRENT.number,
+        priority=priority,
+    )
+    _set_submission_status(submission.pk, Submission.Status.QUEUED)
+    wake_evaluators()
+    return evaluation
+
+
+@transaction.atomic
+def claim(*, worker: str, loaded_base_model: int | None = None) -> Evaluation | None:
+    """Take the next queued evaluation for `worker`, or return None when nothing waits.
+
+    One statement with SKIP LOCKED, so that concurrent workers never wait for or doubly take a row.
+    """
+    now = timezone.now()
+    claim_id = uuid.uuid4()
+    warm = Case(When(base_model=loaded_base_model, then=Value(True)), default=Value(False), output_field=BooleanField())
+    overdue = Case(
+        When(queued_at__lt=now - OVERDUE, then=Value(True)), default=Value(False), output_field=BooleanField()
+    )
+    candidate = (
+        Evaluation.objects.select_for_update(skip_locked=True, of=("self",))
+        .filter(status=Evaluation.Status.QUEUED)
+        .annotate(overdue=overdue, warm=warm)
+        .order_by("-priority", "-overdue", "-warm", "queued_at", "pk")
+        .values("pk")[:1]
+    )
+    taken = Evaluation.objects.filter(pk=Subquery(candidate)).update(
+        status=Evaluation.Status.RUNNING,
+        claim_id=claim_id,
+        lease_expires_at=_lease_end(),
+        worker=worker,
+        started_at=now,
+        progress={},
+    )
+    if not taken:
+        return None
+    evaluation = Evaluation.objects.select_related("submission", "base_model", "checkpoint").get(claim_id=claim_id)
+    _set_submission_status(evaluation.submission_id, Submission.Status.EVALUATING)
+    return evaluation
+
+
+def renew(evaluation: Evaluation, *, progress: dict[str, Any] | None = None) -> None:
+    """Extend the lease and store live progress. Raises ClaimLostError."""
+    changes: dict[str, Any] = {"lease_expires_at": _lease_end()}
+    if progress is not None:
+        changes["progress"] = progress
+    if not _claimed(evaluation).update(**changes):
+        raise ClaimLostError(f"{evaluation} is no longer claimed by this worker")
+
+
+@transaction.atomic
+def record_score(evaluation: Evaluation, score: BenchmarkScore, *, items: File) -> Score:
+    """Store a benchmark's score and its items. Raises ClaimLostError, and then stores nothing."""
+    _lock_claim(evaluation)
+    stored = Score(
+        evaluation=evaluation, **{name: getattr(score, name) for name in BenchmarkScore.__dataclass_fields__}
+    )
+    stored.items.save(f"evaluations/{evaluation.pk}/{score.benchmark}.jsonl", items, save=False)
+    stored.save(force_insert=True)
+    return stored
+
+
+@transaction.atomic
+def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
+    """Finish an evaluation whose scores are all recorded; the submission goes to review."""
+    _finish(evaluation, Evaluation.Status.SUCCEEDED, provenance=provenance)
+    _set_submission_status(evaluation.submission_id, Submission.Status.IN_REVIEW)
+
+
+@transaction.atomic
+def fail_attempt(evaluation: Evaluation, *, code: str, message: str, retryable: bool) -> Evaluation.Status:
+    """End an attempt that broke: back to the queue if a retry may help, else failed with the stored reason."""
+    evaluation = _lock_claim(evaluation)
+    if retryable and evaluation.attempts + 1 < settings.EVALUATION_ATTEMPTS:
+        _requeue(evaluation, error_code=code, error_message=message, attempts=evaluation.attempts + 1)
+        return Evaluation.Status.QUEUED
+    _finish(
+        evaluation,
+        Evaluation.Status.FAILED,
+        attempts=evaluation.attempts + 1,
+        error_code=code,
+        error_message=message,
+    )
+    _set_submission_status(evaluation.submission_id, Submission.Status.FAILED)
+    return Evaluation.Status.FAILED
+
+
+@transaction.atomic
+def give_back(evaluation: Evaluation) -> None:
+    """Return an evaluation to the queue because its worker is shutting down. Not a failed attempt."""
+    _requeue(_lock_claim(evaluation))
+
+
+def release_expired() -> int:
+    """Return evaluations whose worker is gone to the queue, or fail them after too many losses."""
+    expired = Evaluation.objects.filter(status=Evaluation.Status.RUNNING, lease_expires_at__lt=timezone.now())
+    released = 0
+    for evaluation in expired:
+        with transaction.atomic():
+            still_expired = expired.filter(pk=evaluation.pk, claim_id=evaluation.claim_id).select_for_update()
+            if not still_expired.exists():
+                continue
+            fail_attempt(
+                evaluation,
+                code="worker_lost",
+                message="The worker stopped without a word, as after a power cut or an out-of-memory kill.",
+                retryable=True,
+            )
+            released += 1
+    return released
+
+
+@transaction.atomic
+def cancel_active(submission: Submission) -> None:
+    """Cancel what is queued or running for `submission`; a running worker notices at its next write."""
+    Evaluation.objects.filter(submission=submission, status__in=Evaluation.ACTIVE).update(
+        status=Evaluation.Status.CANCELLED, claim_id=None, lease_expires_at=None, finished_at=timezone.now(), progress={}
+    )
+
+
+def work_is_waiting() -> bool:
+    return Evaluation.objects.filter(status=Evaluation.Status.QUEUED).exists()
+
+
+def _lease_end() -> Any:
+    return timezone.now() + timedelta(seconds=settings.EVALUATION_LEASE_SECONDS)
+
+
+def _claimed(evaluation: Evaluation) -> Any:
+    return Evaluation.objects.filter(
+        pk=evaluation.pk, claim_id=evaluation.claim_id, status=Evaluation.Status.RUNNING
+    )
+
+
+def _lock_claim(evaluation: Evaluation) -> Evaluation:
+    locked = _claimed(evaluation).select_for_update().first()
+    if locked is None:
+        raise ClaimLostError(f"{evaluation} is no longer claimed by this worker")
+    return locked
+
+
+def _finish(evaluation: Evaluation, status: Evaluation.Status, **changes: Any) -> None:
+    updated = _claimed(evaluation).update(
+        status=status, claim_id=None, lease_expires_at=None, finished_at=timezone.now(), progress={}, **changes
+    )
+    if not updated:
+        raise ClaimLostError(f"{evaluation} is no longer claimed by this worker")
+
+
+def _requeue(evaluation: Evaluation, **changes: Any) -> None:
+    _claimed(evaluation).update(
+        status=Evaluation.Status.QUEUED, claim_id=None, lease_expires_at=None, progress={}, **changes
+    )
+    _set_submission_status(evaluation.submission_id, Submission.Status.QUEUED)
+    wake_evaluators()
+
+
+def _set_submission_status(submission_id: int, status: Submission.Status) -> None:
+    Submission.objects.filter(Q(pk=submission_id), ~Q(status=status)).update(
+        status=status, status_changed_at=timezone.now()
+    )

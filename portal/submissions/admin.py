@@ -1,0 +1,169 @@
+"""Reviewers' view of submissions: what was found, the scores, and the decisions they take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from portal.accounts.models import User
+from portal.review.models import Decision
+from portal.review.services import decide
+from portal.runs.models import Evaluation
+from portal.submissions.models import BaseModel, Checkpoint, Finding, Resource, Submission
+from portal.submissions.services import TransitionRefused
+
+
+class ReadOnlyInline(admin.TabularInline[Any, Any]):
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class FindingInline(ReadOnlyInline):
+    model = Finding
+
+
+class ResourceInline(ReadOnlyInline):
+    model = Resource
+
+
+class EvaluationInline(ReadOnlyInline):
+    model = Evaluation
+    fields = ["id", "status", "protocol", "scores_in_words", "attempts", "error_code", "error_message", "finished_at"]
+    readonly_fields = ["scores_in_words"]
+    show_change_link = True
+
+    @admin.display(description="scores")
+    def scores_in_words(self, evaluation: Evaluation) -> str:
+        return ", ".join(
+            f"{score.title} {100 * score.value:.2f}% of {score.n}{f' ({score.mark})' if score.mark else ''}"
+            for score in evaluation.scores.all()
+        )
+
+
+class DecisionInline(ReadOnlyInline):
+    model = Decision
+
+
+class ReasonForm(ActionForm):
+    reason = forms.CharField(
+        required=False,
+        widget=forms.TextInput(attrs={"placeholder": "Reason: its team reads it", "size": 40}),
+        label="Reason",
+    )
+
+
+@admin.register(Submission)
+class SubmissionAdmin(admin.ModelAdmin[Submission]):
+    """The queue for review: select submissions, choose a decision, give the reason."""
+
+    list_display = ["id", "method", "team", "challenge", "base_model", "kind", "status", "warnings", "created_at"]
+    list_filter = ["status", "challenge", "kind", "base_model"]
+    list_select_related = ["team", "base_model"]
+    search_fields = ["method", "team__name", "=id"]
+    action_form = ReasonForm
+    actions = ["publish", "reject", "reopen", "rerun", "disqualify"]
+    inlines = [FindingInline, EvaluationInline, ResourceInline, DecisionInline]
+    fields = [
+        "method",
+        "description",
+        "paper_url",
+        "code_url",
+        ("challenge", "kind", "status"),
+        ("team", "submitter", "base_model"),
+        "checkpoint",
+        "config_text",
+        ("created_at", "status_changed_at", "published_at"),
+    ]
+    readonly_fields = [
+        "challenge",
+        "kind",
+        "status",
+        "team",
+        "submitter",
+        "base_model",
+        "checkpoint",
+        "config_text",
+        "created_at",
+        "status_changed_at",
+        "published_at",
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Submission]:
+        return super().get_queryset(request).prefetch_related("findings", "evaluations__scores")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # submissions come in through the form or the API, where they are checked
+
+    def has_delete_permission(self, request: HttpRequest, obj: Submission | None = None) -> bool:
+        return False  # the record stays; reject or disqualify instead
+
+    @admin.display(description="warnings")
+    def warnings(self, submission: Submission) -> int:
+        return sum(finding.severity == "warning" for finding in submission.findings.all())
+
+    @admin.action(description="Publish", permissions=["change"])
+    def publish(self, request: HttpRequest, submissions: QuerySet[Submission]) -> None:
+        self._decide(request, submissions, Decision.Action.PUBLISH)
+
+    @admin.action(description="Reject (needs a reason)", permissions=["change"])
+    def reject(self, request: HttpRequest, submissions: QuerySet[Submission]) -> None:
+        self._decide(request, submissions, Decision.Action.REJECT)
+
+    @admin.action(description="Take back the rejection", permissions=["change"])
+    def reopen(self, request: HttpRequest, submissions: QuerySet[Submission]) -> None:
+        self._decide(request, submissions, Decision.Action.REOPEN)
+
+    @admin.action(description="Evaluate again", permissions=["change"])
+    def rerun(self, request: HttpRequest, submissions: QuerySet[Submission]) -> None:
+        self._decide(request, submissions, Decision.Action.RERUN)
+
+    @admin.action(description="Disqualify (needs a reason, is public)", permissions=["change"])
+    def disqualify(self, request: HttpRequest, submissions: QuerySet[Submission]) -> None:
+        self._decide(request, submissions, Decision.Action.DISQUALIFY)
+
+    def _decide(self, request: HttpRequest, submissions: QuerySet[Submission], action: Decision.Action) -> None:
+        assert isinstance(request.user, User)
+        reason = request.POST.get("reason", "")
+        for submission in submissions.order_by("pk"):
+            try:
+                decide(submission=submission, reviewer=request.user, action=action, reason=reason)
+            except TransitionRefused as refusal:
+                self.message_user(request, f"{submission}: {refusal}", messages.ERROR)
+            else:
+                self.message_user(request, f"{submission}: {action.label} recorded.", messages.SUCCESS)
+
+
+@admin.register(BaseModel)
+class BaseModelAdmin(admin.ModelAdmin[BaseModel]):
+    list_display = ["hub_id", "parameters", "context_length", "licence", "active"]
+    list_editable = ["active"]
+    readonly_fields = ["hub_id", "revision", "created_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # `manage.py add_base_model` reads the facts from the model itself
+
+
+@admin.register(Checkpoint)
+class CheckpointAdmin(admin.ModelAdmin[Checkpoint]):
+    list_display = ["sha256", "size", "created_at"]
+    search_fields = ["sha256"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Checkpoint | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Checkpoint | None = None) -> bool:
+        return False

@@ -1,0 +1,14 @@
+"""Addresses of the submitter's pages."""
+
+from django.urls import path
+
+from portal.submissions import views
+
+app_name = "submissions"
+urlpatterns = [
+    path("submit/", views.create, name="create"),
+    path("submissions/", views.mine, name="list"),
+    path("submissions/<int:pk>/", views.detail, name="detail"),
+    path("submissions/<int:pk>/status/", views.status, name="status"),
+    path("submissions/<int:pk>/withdraw/", views.withdraw, name="withdraw"),
+]
