@@ -1,0 +1,103 @@
+"""The leaderboards in the REST API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from evaluation.challenges import CHALLENGES
+from leaderboard.queries import board
+from leaderboard.ranking import BenchmarkScore, Cost, Standing, Track
+from portal.api.views import problem
+
+
+class IntervalField(serializers.ListField):
+    child = serializers.FloatField()
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_length=2, max_length=2, **kwargs)
+
+
+class BoardScoreSerializer(serializers.Serializer[BenchmarkScore]):
+    benchmark = serializers.CharField()
+    value = serializers.FloatField(help_text="Fraction of the items that are right")
+    interval = IntervalField(allow_null=True, help_text="95% Wilson interval")
+    n = serializers.IntegerField()
+    unscored = serializers.IntegerField()
+    data = serializers.CharField()
+    official = serializers.BooleanField()
+
+
+class CostSerializer(serializers.Serializer[Cost]):
+    value = serializers.FloatField()
+    basis = serializers.CharField(help_text="declared, derived or measured")
+
+
+class BoardResourcesSerializer(serializers.Serializer[Any]):
+    communication_bytes = CostSerializer(allow_null=True, source="communication", help_text="Both directions")
+    client_memory_bytes = CostSerializer(allow_null=True, source="client_memory")
+    time_seconds = CostSerializer(allow_null=True, source="time")
+
+
+class StandingSerializer(serializers.Serializer[Standing]):
+    rank = serializers.IntegerField(allow_null=True)
+    track = serializers.ChoiceField([track.value for track in Track])
+    unranked_because = serializers.CharField()
+    entry = serializers.SerializerMethodField()
+    url = serializers.SerializerMethodField()
+    method = serializers.CharField(source="entry.method")
+    team = serializers.CharField(source="entry.team")
+    base_model = serializers.CharField(source="entry.base_model")
+    trust = serializers.CharField(source="entry.trust")
+    precision = serializers.CharField(source="entry.precision")
+    scores = BoardScoreSerializer(many=True, source="entry.scores")
+    average = serializers.SerializerMethodField()
+    average_interval = serializers.SerializerMethodField()
+    resources = BoardResourcesSerializer(source="entry")
+    published_at = serializers.DateTimeField(source="entry.published_at")
+
+    def get_entry(self, standing: Standing) -> int:
+        return standing.entry.id
+
+    def get_url(self, standing: Standing) -> str:
+        return str(self.context["request"].build_absolute_uri(reverse("entry", args=[standing.entry.id])))
+
+    def get_average(self, standing: Standing) -> float | None:
+        return standing.entry.average if standing.entry.scores else None
+
+    def get_average_interval(self, standing: Standing) -> list[float] | None:
+        return list(standing.entry.interval) if standing.entry.scores else None
+
+
+class LeaderboardSerializer(serializers.Serializer[Any]):
+    challenge = serializers.CharField()
+    protocol = serializers.IntegerField(allow_null=True)
+    results = StandingSerializer(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class Leaderboard(APIView):
+    """A challenge's published entries: ranked official ones, ranked demonstration ones, then those unranked."""
+
+    @extend_schema(
+        responses={200: LeaderboardSerializer, 404: problem("There is no such challenge")}, operation_id="leaderboard"
+    )
+    def get(self, request: Request, challenge: str) -> Response:
+        found = CHALLENGES.get(challenge)
+        if found is None:
+            raise NotFound(f"There is no challenge “{challenge}”. There are: {', '.join(CHALLENGES)}.")
+        standings = board(found)
+        body = {
+            "challenge": challenge,
+            "protocol": standings[0].entry.protocol if standings else None,
+            "results": standings,
+            "next": None,
+        }
+        return Response(LeaderboardSerializer(body, context={"request": request}).data)

@@ -1,0 +1,7 @@
+"""The app configuration of leaderboard."""
+
+from django.apps import AppConfig
+
+
+class LeaderboardConfig(AppConfig):
+    name = "leaderboard"

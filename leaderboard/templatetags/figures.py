@@ -1,0 +1,77 @@
+"""How figures are written: percentages, sizes, durations."""
+
+from __future__ import annotations
+
+from django import template
+
+register = template.Library()
+GIBIBYTE = 1024**3
+MEBIBYTE = 1024**2
+
+
+@register.filter
+def points(fraction: float | None) -> float | None:
+    """A fraction in per cent."""
+    return None if fraction is None else 100 * fraction
+
+
+@register.filter
+def hours(seconds: float | None) -> str | None:
+    """Seconds as hours with enough digits for short ones."""
+    if seconds is None:
+        return None
+    value = seconds / 3600
+    return f"{value:.1f}" if value >= 10 or value == 0 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
+
+
+@register.filter
+def gigabytes(value: float | None) -> str | None:
+    """Bytes as GB = 1024³ bytes, as the public board counts, with enough digits for small ones."""
+    if value is None:
+        return None
+    size = value / GIBIBYTE
+    return f"{size:.1f}" if size >= 10 or size == 0 else f"{size:.2f}" if size >= 0.1 else f"{size:.4f}"
+
+
+@register.filter
+def size(value: float | None) -> str:
+    """Bytes in the unit that reads best; units are powers of 1024."""
+    if value is None:
+        return "–"
+    for unit, factor in (("GB", GIBIBYTE), ("MB", MEBIBYTE), ("KB", 1024)):
+        if value >= factor:
+            return f"{value / factor:.1f} {unit}"
+    return f"{value:.0f} B"
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Seconds in words of at most two units."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+@register.filter
+def amount(value: float, unit: str) -> str:
+    """A value in SI units as a person reads it."""
+    if unit == "B":
+        return size(value)
+    if unit == "s":
+        return duration(value)
+    if unit == "J":
+        return f"{value / 3.6e6:.3g} kWh"
+    return f"{value:,.0f}"
+
+
+@register.filter
+def billions(parameters: int) -> str:
+    """A parameter count as people say it: 135M, 7.2B."""
+    return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
+

@@ -1,0 +1,134 @@
+"""The public pages: home, a board per challenge, an entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from evaluation.benchmarks import BENCHMARKS
+from evaluation.challenges import CHALLENGES, Challenge
+from leaderboard.queries import board as standings_of
+from leaderboard.queries import entry_of
+from leaderboard.ranking import Standing, Track, track_of
+from portal.runs.models import Evaluation
+from portal.submissions.models import Submission
+
+
+@dataclass(frozen=True)
+class BoardSummary:
+    """A challenge on the home page: its leader within the best track that has one, and how many stand behind."""
+
+    challenge: Challenge
+    leader: Standing | None
+    entries: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table of the board page: the ranked entries of one track, or those that stand apart."""
+
+    track: Track
+    ranked: bool
+    standings: list[Standing]
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    summaries = [_summary(challenge) for challenge in CHALLENGES.values()]
+    recent = (
+        Submission.objects.filter(status=Submission.Status.PUBLISHED)
+        .select_related("team", "base_model")
+        .order_by("-published_at", "-pk")[:6]
+    )
+    return render(request, "leaderboard/home.html", {"summaries": summaries, "recent": recent, "section": "home"})
+
+
+@require_safe
+def board(request: HttpRequest, slug: str) -> HttpResponse:
+    challenge = CHALLENGES.get(slug)
+    if challenge is None:
+        raise Http404(f"no challenge {slug}")
+    standings = standings_of(challenge)
+    sections = _sections(standings)
+    context = {
+        "challenge": challenge,
+        "benchmarks": [BENCHMARKS[name] for name in challenge.benchmarks if name in BENCHMARKS],
+        "sections": sections,
+        "leader": next((s for s in standings if s.rank == 1), None),
+        "cheapest": _cheapest(standings),
+        "count": len(standings),
+        "section": "boards",
+    }
+    return render(request, "leaderboard/board.html", context)
+
+
+@require_safe
+def entry(request: HttpRequest, pk: int) -> HttpResponse:
+    """A published or disqualified entry. Others have no public page: 404, so that they stay private."""
+    submission = get_object_or_404(
+        Submission.objects.filter(status__in=Submission.PUBLIC).select_related("team", "base_model", "checkpoint"),
+        pk=pk,
+    )
+    evaluation = (
+        submission.evaluations.filter(status=Evaluation.Status.SUCCEEDED)
+        .prefetch_related("scores")
+        .order_by("-protocol", "-finished_at")
+        .first()
+    )
+    if evaluation is None:
+        raise Http404("published without an evaluation")
+    challenge = CHALLENGES[submission.challenge]
+    row = entry_of(submission, evaluation)
+    context = {
+        "submission": submission,
+        "entry": row,
+        "track": track_of(row),
+        "standing": next((s for s in standings_of(challenge) if s.entry.id == submission.pk), None),
+        "challenge": challenge,
+        "evaluation": evaluation,
+        "scores": [(score, BENCHMARKS[score.benchmark]) for score in row.scores],
+        "target_names": _target_names(submission),
+        "provenance": _provenance(evaluation.provenance),
+        "resources": submission.resources.all(),
+        "decisions": submission.decisions.all(),
+        "section": "boards",
+    }
+    return render(request, "leaderboard/entry.html", context)
+
+
+def _provenance(provenance: dict[str, object]) -> list[tuple[str, str]]:
+    """The facts of how an evaluation ran that a reader asks for first, in words."""
+    named = [("engine", "Engine"), ("precision", "Precision"), ("device", "Device"), ("commit", "Code version")]
+    return [(label, str(provenance[key])) for key, label in named if provenance.get(key)]
+
+
+def _target_names(submission: Submission) -> list[str]:
+    """The kinds of module that the adapter changes, like q_proj, each once."""
+    modules = submission.checkpoint.adapter_config.get("target_modules", []) if submission.checkpoint else []
+    return sorted({name.rpartition(".")[2] for name in modules})
+
+
+def _summary(challenge: Challenge) -> BoardSummary:
+    standings = standings_of(challenge)
+    return BoardSummary(challenge, next((s for s in standings if s.rank == 1), None), len(standings))
+
+
+def _sections(standings: list[Standing]) -> list[Section]:
+    """The tables of a board in reading order; empty ones are left out."""
+    sections = [
+        Section(track, True, [s for s in standings if s.track == track and s.rank is not None])
+        for track in (Track.OFFICIAL, Track.DEMONSTRATION)
+    ]
+    sections.append(Section(Track.UNOFFICIAL, False, [s for s in standings if s.rank is None]))
+    return [section for section in sections if section.standings]
+
+
+def _cheapest(standings: list[Standing]) -> Standing | None:
+    """The ranked entry of the leading track that communicated least, training included."""
+    leading = next((s.track for s in standings if s.rank == 1), None)
+    priced = [s for s in standings if s.rank and s.track == leading and s.entry.communication]
+    trained = [s for s in priced if s.entry.communication and s.entry.communication.value > 0]
+    return min(trained, key=lambda s: s.entry.communication.value, default=None)  # type: ignore[union-attr]

@@ -1,0 +1,1 @@
+"""Celery workers: they claim evaluations and supervise the process that runs the models."""

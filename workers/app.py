@@ -1,0 +1,41 @@
+"""The Celery application: `celery -A workers.app worker` and `celery -A workers.app beat`."""
+
+from __future__ import annotations
+
+import os
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+django.setup()
+
+from celery.signals import worker_shutting_down  # noqa: E402 -- Django has to be set up first
+from django.conf import settings  # noqa: E402
+
+from portal.queues import MAINTENANCE, app  # noqa: E402
+
+app.conf.update(
+    imports=["workers.tasks"],
+    task_reject_on_worker_lost=True,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    worker_hijack_root_logger=False,
+    beat_schedule_filename=str(settings.VAR_DIR / "celerybeat-schedule"),
+    beat_schedule={
+        "recover": {
+            "task": "workers.tasks.recover",
+            "schedule": max(1.0, settings.EVALUATION_LEASE_SECONDS / 2),
+            # A message that nobody took before the next one is due has nothing to add.
+            "options": {"expires": settings.EVALUATION_LEASE_SECONDS, "queue": MAINTENANCE},
+        },
+    },
+)
+
+
+@worker_shutting_down.connect
+def _stop_evaluating(**_: object) -> None:
+    from workers.evaluate import shutting_down
+
+    shutting_down.set()
+
+
+__all__ = ["app"]

@@ -1,0 +1,181 @@
+"""Runs claimed evaluations: hands them to the child process and records what comes back."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import shutil
+import socket
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files import File
+
+from evaluation import hub
+from evaluation.challenges import CHALLENGES
+from evaluation.errors import EngineCrashError, EvaluationError
+from evaluation.protocol import PROTOCOLS
+from portal.runs import services
+from portal.runs.models import Evaluation
+from portal.submissions.models import BaseModel
+from workers.supervisor import EvaluationProcess, Job
+
+logger = logging.getLogger(__name__)
+
+WORKER_NAME = f"{socket.gethostname()}:{os.getpid()}"
+PROGRESS_SECONDS = 1.0
+
+shutting_down = threading.Event()
+_process = EvaluationProcess()
+# Celery may run tasks in threads; one child process serves one evaluation at a time.
+_busy = threading.Lock()
+
+
+def run_queued() -> None:
+    """Claim and run evaluations until the queue is empty or the worker is told to stop."""
+    if not _busy.acquire(blocking=False):
+        return  # the thread that holds the lock drains the queue
+    try:
+        while not shutting_down.is_set():
+            evaluation = services.claim(worker=WORKER_NAME, loaded_base_model=_process.loaded_base_model)
+            if evaluation is None:
+                return
+            run(evaluation)
+    finally:
+        _busy.release()
+        if shutting_down.is_set():
+            _process.stop()
+
+
+def run(evaluation: Evaluation) -> None:
+    """Run one claimed evaluation to its end, whatever that is, and record it."""
+    scratch = settings.VAR_DIR / "runs" / f"{evaluation.pk}-{evaluation.claim_id}"
+    scratch.mkdir(parents=True)
+    try:
+        _run_in(scratch, evaluation)
+    except services.ClaimLostError:
+        logger.warning("%s was cancelled or taken over; this worker leaves it", evaluation)
+    except EvaluationError as error:
+        logger.exception("%s broke", evaluation)
+        _fail(evaluation, code=error.code, message=str(error), retryable=error.retryable)
+    except Exception:  # noqa: BLE001 -- the supervisor: whatever broke, the row must say so and the worker go on
+        logger.exception("%s broke in the worker", evaluation)
+        _fail(
+            evaluation,
+            code="worker_error",
+            message="Something broke on our side. The operators see the details in the worker's log.",
+            retryable=True,
+        )
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _run_in(scratch: Path, evaluation: Evaluation) -> None:
+    services.renew(evaluation, progress={"phase": "preparing"})
+    done = set(evaluation.scores.values_list("benchmark", flat=True))
+    job = _job(scratch, evaluation, skip=done)
+    # closing(): a lost claim must end the child at once, not when the exception is forgotten.
+    with closing(_process.run(job, base_model=evaluation.base_model_id)) as events:
+        reported = 0.0
+        for event in events:
+            if shutting_down.is_set():
+                services.give_back(evaluation)
+                return
+            if event and _conclude(evaluation, event):
+                return
+            if event and event["event"] == "score":
+                _record(evaluation, event, Path(job.output))
+            progress = _progress(event) if event else None
+            if progress or time.monotonic() - reported > PROGRESS_SECONDS:
+                services.renew(evaluation, progress=progress)
+                reported = time.monotonic()
+    raise EngineCrashError("The evaluation process ended the job without a result.")
+
+
+def _conclude(evaluation: Evaluation, event: dict[str, Any]) -> bool:
+    """Record a final event and say whether it was one."""
+    if event["event"] == "error":
+        _fail(evaluation, code=event["code"], message=event["message"], retryable=event["retryable"])
+    elif event["event"] == "done":
+        services.succeed(evaluation, provenance=event["provenance"])
+    else:
+        return False
+    return True
+
+
+def _job(scratch: Path, evaluation: Evaluation, *, skip: set[str]) -> Job:
+    challenge = CHALLENGES[evaluation.submission.challenge]
+    output = scratch / "output"
+    output.mkdir()
+    return Job(
+        job=str(evaluation.claim_id),
+        model=str(model_folder(evaluation.base_model)),
+        adapter=str(_adapter_folder(scratch, evaluation)) if evaluation.checkpoint else None,
+        benchmarks=[slug for slug in challenge.benchmarks if slug not in skip],
+        protocol=evaluation.protocol,
+        engine=settings.EVALUATION_ENGINE,
+        precision=settings.EVALUATION_PRECISION or PROTOCOLS[evaluation.protocol].precisions[challenge.slug],
+        data=settings.EVALUATION_DATA,
+        limit=settings.EVALUATION_LIMIT,
+        output=str(output),
+    )
+
+
+def model_folder(base_model: BaseModel) -> Path:
+    """The base model's folder; fetched from the hub here, because the child must not see the hub's token."""
+    if base_model.local_path:
+        return Path(base_model.local_path)
+    return hub.fetch_model(base_model.hub_id, revision=base_model.revision or None, token=settings.HF_TOKEN or None)
+
+
+def _adapter_folder(scratch: Path, evaluation: Evaluation) -> Path:
+    checkpoint = evaluation.checkpoint
+    assert checkpoint
+    folder = scratch / "adapter"
+    folder.mkdir()
+    with checkpoint.file.open("rb") as source, (folder / "adapter_model.safetensors").open("wb") as target:
+        shutil.copyfileobj(source, target, 1 << 20)
+    (folder / "adapter_config.json").write_text(json.dumps(checkpoint.adapter_config))
+    return folder
+
+
+def _record(evaluation: Evaluation, event: dict[str, Any], output: Path) -> None:
+    score = services.BenchmarkScore(
+        benchmark=event["benchmark"],
+        value=event["score"],
+        standard_error=event["stderr"],
+        n=event["n"],
+        correct=event["correct_count"],
+        unscored=event["unscored"],
+        data=event["data"],
+        data_digest=event["data_digest"],
+        official=event["official"],
+        unofficial_reasons=event["official_reasons"],
+        correct_bits=base64.b64decode(event["correct_bits"]),
+        scored_bits=base64.b64decode(event["scored_bits"]),
+        seconds=event["seconds"],
+        tokens=event["tokens"],
+    )
+    with (output / Path(event["items"]).name).open("rb") as items:
+        services.record_score(evaluation, score, items=File(items))
+
+
+def _progress(event: dict[str, Any]) -> dict[str, Any] | None:
+    if event["event"] == "loading":
+        return {"phase": "loading the base model"}
+    if event["event"] == "progress":
+        return {"phase": "evaluating"} | {name: event[name] for name in ("benchmark", "done", "total", "rate", "eta")}
+    return None
+
+
+def _fail(evaluation: Evaluation, *, code: str, message: str, retryable: bool) -> None:
+    try:
+        services.fail_attempt(evaluation, code=code, message=message, retryable=retryable)
+    except services.ClaimLostError:
+        logger.warning("%s was cancelled or taken over before its failure could be recorded", evaluation)
