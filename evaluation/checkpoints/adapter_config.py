@@ -1,0 +1,215 @@
+"""adapter_config.json of any PEFT generation, read into one form; nothing unchecked goes on from here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evaluation.checkpoints.config_values import ConfigValues
+from evaluation.checkpoints.strictjson import JsonError, parse_object
+from evaluation.findings import Finding, FindingCollector, excerpt
+
+CONFIG_FILE = "adapter_config.json"
+MAX_SIZE = 1024**2
+
+# Options whose effect on inference is not carried over: with any of them set the scores would be wrong.
+_UNSUPPORTED = (
+    "alora_invocation_tokens", "arrow_config", "enable_lora", "ensure_weight_tying", "kasa_config",
+    "layer_replication", "lora_bias", "megatron_config", "monteclora_config", "target_parameters",
+    "trainable_token_indices", "use_bdlora", "use_qalora",
+)  # fmt: skip
+# Options of training alone, and those that loading sets anew.
+_IGNORED = {
+    "corda_config", "eva_config", "inference_mode", "loftq_config", "lora_ga_config", "megatron_core",
+    "merge_weights", "qalora_group_size", "runtime_config", "velora_config",
+}  # fmt: skip
+_REMOTE_CODE = ("auto_map", "auto_mapping", "base_model_class", "parent_library", "trust_remote_code")
+# These initialisations change the base model's own weights; the adapter is relative to the changed ones.
+_MUTATING_INITS = ("corda", "loftq", "lora_ga", "olora", "pissa")
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+_CONVERT = "save_pretrained(…, path_initial_model_for_weight_conversion=…)"
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """A LoRA configuration whose every value has been checked.
+
+    `target_modules` and `exclude_modules` are names, or one regular expression (a str), as in PEFT;
+    the keys of `rank_pattern` and `alpha_pattern` are regular expressions too. They come from a
+    stranger: match them with `evaluation.checkpoints.patterns` only.
+    """
+
+    peft_type: str
+    task_type: str | None
+    base_model_name_or_path: str | None
+    revision: str | None
+    peft_version: str | None
+    r: int
+    alpha: float
+    dropout: float
+    bias: str
+    use_dora: bool
+    use_rslora: bool
+    fan_in_fan_out: bool
+    target_modules: tuple[str, ...] | str | None
+    exclude_modules: tuple[str, ...] | str | None
+    modules_to_save: tuple[str, ...]
+    layers_to_transform: tuple[int, ...]
+    layers_pattern: tuple[str, ...]
+    rank_pattern: Mapping[str, int]
+    alpha_pattern: Mapping[str, float]
+
+
+def inspect_adapter_config(
+    text: str | bytes, *, base_hub_id: str | None, base_revision: str | None = None, name: str = CONFIG_FILE
+) -> tuple[AdapterConfig | None, tuple[Finding, ...]]:
+    """Parse and check an adapter_config.json; the configuration is None exactly when a finding is an error.
+
+    `base_hub_id` is the base model selected on submission, at commit `base_revision` if that is known;
+    None skips the comparison.
+    """
+    findings = FindingCollector()
+    raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if len(raw) > MAX_SIZE:
+        message = (
+            f"The file has {len(raw):,} bytes, the limit is {MAX_SIZE:,}. Upload PEFT's adapter_config.json."
+        )
+        findings.error("adapter_config.too_large", message, name)
+        return None, findings.collected()
+    try:
+        document = parse_object(raw)
+    except JsonError as error:
+        place = f"{name}: {error.place}" if error.place else name
+        findings.error("adapter_config.json", f"The file cannot be read: {error}.", place)
+        return None, findings.collected()
+    values = ConfigValues(document, name, findings)
+    _check_method(values)
+    _check_remote_code(values)
+    config = _read(values)
+    _check_base_model(values, base_hub_id)
+    _check_revision(values, config.revision, base_revision)
+    _note_unknown_keys(values)
+    return (None if findings.has_errors else config), findings.collected()
+
+
+def _read(values: ConfigValues) -> AdapterConfig:
+    return AdapterConfig(
+        peft_type="LORA",
+        task_type=values.text("task_type"),
+        base_model_name_or_path=values.text("base_model_name_or_path"),
+        revision=values.text("revision"),
+        peft_version=values.text("peft_version"),
+        r=values.positive_integer("r"),
+        alpha=values.positive_number("lora_alpha"),
+        dropout=values.fraction("lora_dropout"),
+        bias=values.text("bias") or "none",
+        use_dora=values.flag("use_dora"),
+        use_rslora=values.flag("use_rslora"),
+        fan_in_fan_out=values.flag("fan_in_fan_out"),
+        target_modules=values.names_or_pattern("target_modules"),
+        exclude_modules=values.names_or_pattern("exclude_modules"),
+        modules_to_save=values.plain_names("modules_to_save"),
+        layers_to_transform=values.layer_numbers("layers_to_transform"),
+        layers_pattern=values.plain_names("layers_pattern"),
+        rank_pattern=values.integer_map("rank_pattern"),
+        alpha_pattern=values.number_map("alpha_pattern"),
+    )
+
+
+def _check_method(values: ConfigValues) -> None:
+    """LoRA for causal language models, in a variant that is evaluated rightly."""
+    peft_type = values.text("peft_type")
+    if peft_type is None:
+        values.error("adapter_config.missing", "peft_type", 'The key is missing; a LoRA adapter has "LORA".')
+    elif peft_type.upper() != "LORA":
+        message = (
+            f'"{excerpt(peft_type)}" is not evaluated here. Submit a LoRA or DoRA adapter (peft_type "LORA").'
+        )
+        values.error("adapter_config.peft_type", "peft_type", message)
+    task_type = values.text("task_type")
+    if task_type is None:
+        message = "No task type is given; CAUSAL_LM is assumed. Set task_type when you save the adapter."
+        values.warning("adapter_config.task_type", "task_type", message)
+    elif task_type != "CAUSAL_LM":
+        message = f'The adapter is for "{excerpt(task_type)}"; only CAUSAL_LM is evaluated.'
+        values.error("adapter_config.task_type", "task_type", message)
+    for key in _UNSUPPORTED:
+        if values.raw(key):
+            message = (
+                f"{key} is not supported: the scores would not be those of your adapter. Train without it."
+            )
+            values.error("adapter_config.unsupported", key, message)
+    bias = values.text("bias")
+    if bias not in (None, "none"):
+        message = 'Trained biases overwrite those of the base model. Train with bias="none".'
+        values.error("adapter_config.unsupported", "bias", message)
+    init = values.raw("init_lora_weights")
+    if isinstance(init, str) and init.lower().startswith(_MUTATING_INITS):
+        message = f'"{excerpt(init)}" changes the base model itself. Convert to plain LoRA with {_CONVERT}.'
+        values.error("adapter_config.unsupported", "init_lora_weights", message)
+    if values.names_or_pattern("target_modules") in (None, ()):
+        message = "No target modules are named; the modules found in the file are used."
+        values.warning("adapter_config.target_modules", "target_modules", message)
+
+
+def _check_remote_code(values: ConfigValues) -> None:
+    for key in _REMOTE_CODE:
+        if values.raw(key):
+            hint = " Save the adapter with task_type CAUSAL_LM." if key == "auto_mapping" else ""
+            message = f"The file asks for code from elsewhere; that is never run here. Remove the key.{hint}"
+            values.error("adapter_config.remote_code", key, message)
+
+
+def _check_base_model(values: ConfigValues, hub_id: str | None) -> None:
+    key, code = "base_model_name_or_path", "adapter_config.base_model"
+    given = values.text(key)
+    if hub_id is None:
+        return
+    if not given:
+        values.warning(code, key, f"No base model is named; {hub_id} is assumed. Set it to {hub_id}.")
+        return
+    parts = [part for part in given.replace("\\", "/").split("/") if part not in ("", ".")]
+    wanted = hub_id.lower().split("/")
+    is_hub_id = _HUB_ID.fullmatch(given) is not None
+    if [part.lower() for part in parts] == wanted and given.isascii():
+        return
+    if _names_base(parts, wanted) and not is_hub_id and given.isascii():
+        values.note(code, key, f'"{excerpt(given)}" is taken to be a local copy of {hub_id}.')
+    elif is_hub_id:
+        odd = "" if given.isascii() else " (it has characters outside ASCII)"
+        message = (
+            f'The adapter was made for "{excerpt(given)}"{odd}, but {hub_id} is selected. Select that base '
+            f"model; if it is a local copy of {hub_id}, set the key to {hub_id}."
+        )
+        values.error(code, key, message)
+    else:
+        message = (
+            f'"{excerpt(given)}" does not show that the base model is {hub_id}. Set the key to {hub_id}.'
+        )
+        values.warning(code, key, message)
+
+
+def _names_base(parts: list[str], wanted: list[str]) -> bool:
+    """Whether a path ends in the base model's name or lies in a hub cache's folder of it."""
+    lower = [part.lower() for part in parts]
+    return lower[-1:] == wanted[-1:] or "--".join(["models", *wanted]) in lower
+
+
+def _check_revision(values: ConfigValues, given: str | None, wanted: str | None) -> None:
+    if given and wanted and given not in ("main", wanted):
+        message = f'The adapter names revision "{excerpt(given)}"; it is evaluated on {wanted}.'
+        values.warning("adapter_config.revision", "revision", message)
+
+
+def _note_unknown_keys(values: ConfigValues) -> None:
+    known = {*values.asked, *_UNSUPPORTED, *_IGNORED, *_REMOTE_CODE}
+    unknown = sorted(values.document.keys() - known)
+    if unknown:
+        shown = ", ".join(excerpt(key, 40) for key in unknown[:20])
+        more = f" and {len(unknown) - 20:,} more" if len(unknown) > 20 else ""
+        values.note(
+            "adapter_config.unknown_keys",
+            "",
+            f"These keys are not known here and are ignored: {shown}{more}.",
+        )

@@ -1,0 +1,268 @@
+"""Whether an adapter's tensors fit its configuration and its base model."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from evaluation.checkpoints.adapter_config import CONFIG_FILE, AdapterConfig
+from evaluation.checkpoints.base_model import BaseModelTensors, is_embedding
+from evaluation.checkpoints.header import TensorEntry
+from evaluation.checkpoints.patterns import PatternError
+from evaluation.checkpoints.targets import by_module, targeted_modules
+from evaluation.checkpoints.tensor_names import PREFIX, LoraName, Part, parse_name
+from evaluation.findings import FindingCollector
+
+Parts = Mapping[Part, TensorEntry]
+Expected = tuple[int | None, ...]  # None: any size
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterModule:
+    """One module with LoRA on it. `alpha` is None when there is no valid configuration."""
+
+    name: str
+    rank: int
+    alpha: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What of the file is loaded; `full_weights` replace parameters of the base model (modules_to_save)."""
+
+    modules: tuple[AdapterModule, ...]
+    full_weights: tuple[str, ...]
+
+
+class FitCheck:
+    """Checks one adapter. `config` or `base` may be None: what needs them is then left unchecked."""
+
+    def __init__(
+        self,
+        config: AdapterConfig | None,
+        base: BaseModelTensors | None,
+        file_name: str,
+        findings: FindingCollector,
+    ) -> None:
+        self._config = config
+        self._base = base
+        self._file_name = file_name
+        self._findings = findings
+
+    def check(self, tensors: Sequence[TensorEntry]) -> Fit:
+        """Report everything that does not fit and return what does."""
+        lora, others = self._sorted(tensors)
+        full_weights = [entry for entry in others if self._is_full_weight(entry)]
+        self._check_full_weights({entry.name.removeprefix(PREFIX) for entry in full_weights})
+        if not lora:
+            text = (
+                "The file has no LoRA tensor (lora_A, lora_B). Save the trained adapter with save_pretrained."
+            )
+            self._findings.error("adapter.no_lora_tensors", text, self._file_name)
+            return Fit((), ())
+        names = sorted(lora)
+        try:
+            ranks, alphas = self._ranks(names), self._alphas(names)
+            targeted = self._check_targets(names)
+        except PatternError as error:
+            text = f"A regular expression in the configuration cannot be used: {error}."
+            self._findings.error("adapter_config.pattern", text, CONFIG_FILE)
+            return Fit((), ())
+        modules = []
+        for name in names:
+            rank = self._check_module(name, lora[name], ranks.get(name))
+            if rank is not None and name in targeted:
+                modules.append(AdapterModule(name, rank, alphas.get(name)))
+        return Fit(tuple(modules), tuple(entry.name for entry in full_weights))
+
+    def _error(self, code: str, text: str, tensor: str) -> None:
+        self._findings.error(code, text, f"{self._file_name}: {tensor}")
+
+    def _sorted(self, tensors: Sequence[TensorEntry]) -> tuple[dict[str, Parts], list[TensorEntry]]:
+        """LoRA tensors by module and part, and all others."""
+        lora: dict[str, dict[Part, TensorEntry]] = defaultdict(dict)
+        others: list[TensorEntry] = []
+        for entry in tensors:
+            name = parse_name(entry.name)
+            if name is None:
+                others.append(entry)
+            elif name.part in lora[name.module]:
+                other = lora[name.module][name.part].name
+                text = f"The same tensor stands in the file as {other} too. Keep one of them."
+                self._error("adapter.duplicate_tensor", text, entry.name)
+            else:
+                lora[name.module][name.part] = entry
+        return dict(lora), others
+
+    def _ranks(self, names: Sequence[str]) -> dict[str, int]:
+        if self._config is None:
+            return {}
+        return by_module(self._config.rank_pattern, self._config.r, names)
+
+    def _alphas(self, names: Sequence[str]) -> dict[str, float]:
+        if self._config is None:
+            return {}
+        return by_module(self._config.alpha_pattern, self._config.alpha, names)
+
+    def _check_module(self, name: str, parts: Parts, rank: int | None) -> int | None:
+        """Check names and shapes of one module; return its rank, None if it cannot be told."""
+        first = next(iter(parts.values()))
+        matrix = self._base.matrix(name) if self._base else None
+        if self._base and matrix is None:
+            text = "The base model has no such linear module or embedding. Select the one you trained on."
+            self._error("adapter.unknown_module", text, first.name)
+            return None
+        embedding = is_embedding(name) if self._base else Part.EMBEDDING_A in parts
+        self._check_complete(name, parts, embedding)
+        down = parts.get(Part.EMBEDDING_A if embedding else Part.A)
+        if rank is None and down is not None and len(down.shape) == 2:
+            rank = down.shape[0]
+        shapes = _expected_shapes(rank, matrix, embedding)
+        origin = f"rank {rank} and the base model's weight {list(matrix)}" if matrix else f"rank {rank}"
+        for part, entry in parts.items():
+            self._check_shape(entry, shapes[part], origin)
+        return rank
+
+    def _check_complete(self, name: str, parts: Parts, embedding: bool) -> None:
+        required = [Part.EMBEDDING_A, Part.EMBEDDING_B] if embedding else [Part.A, Part.B]
+        if self._config and self._config.use_dora:
+            required.append(Part.MAGNITUDE)
+        for part in required:
+            if part not in parts:
+                text = "The tensor is missing; without it the update is not what was trained. Save again."
+                self._error("adapter.incomplete_module", text, str(LoraName(name, part)))
+        for part in sorted(parts.keys() - {*required, Part.MAGNITUDE}):
+            text = f"{part} does not belong on {'an embedding' if embedding else 'a linear module'}."
+            self._error("adapter.unknown_tensor", text, parts[part].name)
+        if self._config and not self._config.use_dora and Part.MAGNITUDE in parts:
+            text = "The file has DoRA magnitudes but use_dora is false. Upload the two files that match."
+            self._error("adapter.unexpected_magnitude", text, parts[Part.MAGNITUDE].name)
+
+    def _check_shape(self, entry: TensorEntry, expected: Expected, origin: str) -> None:
+        if len(entry.shape) == len(expected) and all(
+            want is None or size == want for size, want in zip(entry.shape, expected, strict=True)
+        ):
+            return
+        needed = "[" + ", ".join("any" if size is None else str(size) for size in expected) + "]"
+        text = (
+            f"The shape is {list(entry.shape)}; {origin} need {needed}. "
+            "Check r and rank_pattern, and on which base model the adapter was trained."
+        )
+        self._error("adapter.shape", text, entry.name)
+
+    def _check_targets(self, names: Sequence[str]) -> Collection[str]:
+        """Compare the modules in the file with those the configuration targets; return the ones in both."""
+        if self._config is None:
+            return names
+        expected = self._live_modules(names) if self._base and self._config.target_modules else []
+        targeted = targeted_modules(self._config, sorted({*names, *expected}))
+        for name in names:
+            if name not in targeted:
+                text = (
+                    "The configuration does not target this module, so its tensors are ignored, as by PEFT."
+                )
+                place = f"{self._file_name}: {PREFIX}{name}"
+                self._findings.warning("adapter.untargeted_module", text, place)
+        if targeted.isdisjoint(names):
+            text = "The configuration targets no module in the file. Upload the two files that match."
+            self._findings.error("adapter.no_lora_tensors", text, f"{CONFIG_FILE}: target_modules")
+        elif absent := sorted(targeted.difference(names)):
+            text = (
+                f"{len(absent):,} targeted modules have no tensors and stay as in the base model: "
+                f"{_first(absent)}. If they were trained, save the adapter again."
+            )
+            place = f"{CONFIG_FILE}: target_modules"
+            self._findings.warning("adapter.target_without_tensors", text, place)
+        return targeted
+
+    def _live_modules(self, names: Sequence[str]) -> list[str]:
+        """The base model's modules under the names of the loaded model, seen from `names`."""
+        assert self._base is not None
+        for name in names:
+            stored = self._base.stored_name(f"{name}.weight")
+            if stored:
+                prefix = f"{name}.weight".removesuffix(stored)
+                return [prefix + module for module in self._base.matrix_modules]
+        return list(self._base.matrix_modules)
+
+    def _is_full_weight(self, entry: TensorEntry) -> bool:
+        """Whether a tensor that is not LoRA is one of modules_to_save; if not, it is reported."""
+        parameter = entry.name.removeprefix(PREFIX)
+        shape = self._base_shape(parameter)
+        allowed = self._config is None or _is_saved(parameter, self._config.modules_to_save)
+        if not entry.name.startswith(PREFIX):
+            text = f"This is no tensor of a LoRA adapter as PEFT saves it (names begin with {PREFIX})."
+            self._error("adapter.unknown_tensor", text, entry.name)
+        elif shape is not None and not allowed:
+            text = (
+                "The tensor would overwrite a weight of the base model. Save without it "
+                "(save_embedding_layers=False), or name its module in modules_to_save when training."
+            )
+            self._error("adapter.base_weight", text, entry.name)
+        elif (shape is None and self._base) or not allowed:
+            text = (
+                "This is no LoRA tensor and no weight of a module in modules_to_save. Save the adapter again."
+            )
+            self._error("adapter.unknown_tensor", text, entry.name)
+        elif shape is not None and shape != entry.shape:
+            text = f"The shape is {list(entry.shape)}, the base model's weight has {list(shape)}."
+            self._error("adapter.shape", text, entry.name)
+        else:
+            return True
+        return False
+
+    def _base_shape(self, parameter: str) -> tuple[int, ...] | None:
+        """The shape of the base model's parameter that PEFT would write to, inside a LoRA layer or not."""
+        if self._base is None:
+            return None
+        stored = self._base.stored_name(parameter.replace(".base_layer.", "."))
+        return self._base.weights[stored] if stored else None
+
+    def _check_full_weights(self, present: Collection[str]) -> None:
+        """Modules in modules_to_save are loaded whole, so every parameter of them has to be there."""
+        if self._config is None or not self._config.modules_to_save:
+            return
+        if present:
+            text = (
+                f"{len(present):,} full weights replace those of the base model: {_first(sorted(present))}."
+            )
+            place = f"{CONFIG_FILE}: modules_to_save"
+            self._findings.warning("adapter.full_weights", text, place)
+        if self._base is None:
+            return
+        found = {self._base.stored_name(parameter) for parameter in present}
+        for stored in self._base.weights:
+            if stored not in found and _is_saved(stored, self._config.modules_to_save):
+                text = "modules_to_save names this weight, but the file lacks it. Save the adapter again."
+                self._error("adapter.incomplete_module", text, PREFIX + stored)
+
+
+def _expected_shapes(
+    rank: int | None, matrix: tuple[int, int] | None, embedding: bool
+) -> Mapping[Part, Expected]:
+    """The shape of each part on a module with the weight `matrix`."""
+    rows, columns = matrix or (None, None)
+    return {
+        Part.A: (rank, columns),
+        Part.B: (rows, rank),
+        Part.EMBEDDING_A: (rank, rows),
+        Part.EMBEDDING_B: (columns, rank),
+        Part.MAGNITUDE: (columns if embedding else rows,),
+    }
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first three names."""
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+
+
+def _is_saved(parameter: str, modules_to_save: Collection[str]) -> bool:
+    """Whether a parameter belongs to a module whose name ends in one of `modules_to_save`, as in PEFT."""
+    endings = tuple(modules_to_save)
+    module = parameter.rpartition(".")[0] if endings else ""
+    while module:
+        if module.endswith(endings):
+            return True
+        module = module.rpartition(".")[0]
+    return False
