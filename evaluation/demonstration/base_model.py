@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -47,3 +48,7 @@ def build(target: Path, dtype: Literal["bfloat16", "float32"] = "bfloat16") -> P
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     return target
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))
