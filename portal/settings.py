@@ -86,6 +86,7 @@ TEMPLATES = [
 _services = embedded.locate(
     database_url=env.database_url, redis_url=env.redis_url, state=env.embedded_state_dir
 )
+EMBEDDED_STATE_DIR = env.embedded_state_dir
 REDIS_URL = _services.redis_url
 DATABASES = {"default": embedded.django_database(_services.database_url)}
 DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
@@ -153,6 +154,7 @@ CONTENT_SECURITY_POLICY = {
 
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
 STORAGES = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",

@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from django import template
 
 register = template.Library()
+# What a figure is where nothing is known; templates turn an attribute of None into "".
+Unknown = None | Literal[""]
 GIBIBYTE = 1024**3
 MEBIBYTE = 1024**2
 
 
 @register.filter
-def points(fraction: float | None) -> float | None:
+def points(fraction: float | Unknown) -> float | None:
     """A fraction in per cent."""
-    return None if fraction is None else 100 * fraction
+    return None if fraction is None or fraction == "" else 100 * fraction
 
 
 @register.filter
-def hours(seconds: float | None) -> str | None:
+def hours(seconds: float | Unknown) -> str | None:
     """Seconds as hours with enough digits for short ones."""
-    if seconds is None:
+    if seconds is None or seconds == "":
         return None
     value = seconds / 3600
     return f"{value:.1f}" if value >= 10 or value == 0 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
 @register.filter
-def gigabytes(value: float | None) -> str | None:
+def gigabytes(value: float | Unknown) -> str | None:
     """Bytes as GB = 1024³ bytes, as the public board counts, with enough digits for small ones."""
-    if value is None:
+    if value is None or value == "":
         return None
     size = value / GIBIBYTE
     return f"{size:.1f}" if size >= 10 or size == 0 else f"{size:.2f}" if size >= 0.1 else f"{size:.4f}"
 
 
 @register.filter
-def size(value: float | None) -> str:
+def size(value: float | Unknown) -> str:
     """Bytes in the unit that reads best; units are powers of 1024."""
-    if value is None:
+    if value is None or value == "":
         return "–"
     for unit, factor in (("GB", GIBIBYTE), ("MB", MEBIBYTE), ("KB", 1024)):
         if value >= factor:
@@ -45,9 +49,9 @@ def size(value: float | None) -> str:
 
 
 @register.filter
-def duration(seconds: float | None) -> str:
+def duration(seconds: float | Unknown) -> str:
     """Seconds in words of at most two units."""
-    if seconds is None:
+    if seconds is None or seconds == "":
         return "–"
     if seconds < 60:
         return f"{seconds:.0f} s"

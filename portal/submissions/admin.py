@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -40,7 +41,7 @@ class ResourceInline(ReadOnlyInline):
 class EvaluationInline(ReadOnlyInline):
     model = Evaluation
     fields = ["id", "status", "protocol", "scores_in_words", "attempts", "error_code", "error_message", "finished_at"]
-    readonly_fields = ["scores_in_words"]
+    readonly_fields = fields
     show_change_link = True
 
     @admin.display(description="scores")
@@ -72,6 +73,7 @@ class SubmissionAdmin(admin.ModelAdmin[Submission]):
     list_select_related = ["team", "base_model"]
     search_fields = ["method", "team__name", "=id"]
     action_form = ReasonForm
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     actions = ["publish", "reject", "reopen", "rerun", "disqualify"]
     inlines = [FindingInline, EvaluationInline, ResourceInline, DecisionInline]
     fields = [

@@ -64,8 +64,13 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @never_cache
 def status(request: HttpRequest, pk: int) -> HttpResponse:
-    """The part of the page that changes; it asks for itself again until the submission is settled."""
-    return render(request, "portal/submissions/_status.html", _status_context(_own(request, pk)))
+    """The part of the page that changes; it asks for itself again until the submission is settled.
+
+    `known` is the status that the page shows; only a change is announced to screen readers.
+    """
+    submission = _own(request, pk)
+    context = _status_context(submission) | {"announce": request.GET.get("known", submission.status) != submission.status}
+    return render(request, "portal/submissions/_status.html", context)
 
 
 @login_required

@@ -1,0 +1,40 @@
+"""Serves the site on one machine: web server, worker and scheduler, until Ctrl-C."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandParser
+
+from portal import embedded
+from portal.processes import Site, StopRequested
+
+
+class Command(BaseCommand):
+    help = "Serve the site with a worker and the scheduler on this machine until Ctrl-C."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--host", default="127.0.0.1")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            call_command("migrate", verbosity=0)
+            call_command("collectstatic", interactive=False, verbosity=0)
+            site = Site(options["host"], options["port"], loopback_environment(options["host"], options["port"]))
+            with site:
+                self.stdout.write(f"Serving on {site.url} – Ctrl-C stops it. Logs: {settings.VAR_DIR / 'logs'}")  # noqa: RUF001
+                site.wait()
+        except StopRequested:
+            self.stdout.write("Stopped.")
+        finally:
+            embedded.stop_unless_used(settings.EMBEDDED_STATE_DIR)
+
+
+def loopback_environment(host: str, port: int) -> dict[str, str]:
+    """On a loopback address there is no TLS, so cookies must work without it; elsewhere nothing is relaxed."""
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        return {}
+    return {"HTTPS": "0", "SITE_URL": f"http://{host}:{port}"}

@@ -1,0 +1,113 @@
+"""Runs the site's processes on one machine: web server, worker and scheduler, started and stopped together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from django.conf import settings
+from django.core.management.base import CommandError
+
+# A worker that is told to stop gives its evaluation back to the queue within seconds.
+STOP_SECONDS = 20.0
+
+
+class StopRequested(BaseException):
+    """Ctrl-C or SIGTERM; a BaseException so that nothing on the way takes it for an error."""
+
+
+@dataclass
+class Site:
+    """The processes of one site. Use as a context manager: leaving it stops them all."""
+
+    host: str
+    port: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+    _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def __enter__(self) -> Site:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _request_stop)
+        python = [sys.executable, "-m"]
+        celery = [*python, "celery", "--app", "workers.app", "--quiet"]
+        self._start(
+            "web",
+            [*python, "gunicorn", "portal.wsgi", "--bind", f"{self.host}:{self.port}", "--threads", "8"]
+            + ["--timeout", "0", "--graceful-timeout", "5", "--log-level", "warning"],
+        )
+        self._start(
+            "worker",
+            [*celery, "worker", "--queues", "evaluate,maintenance", "--pool", "threads", "--concurrency", "2"]
+            + ["--loglevel", "WARNING", "--without-gossip", "--without-mingle"],
+        )
+        self._start("scheduler", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # A second Ctrl-C must not interrupt the stopping half-way.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        for process in reversed(self._running.values()):
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in self._running.values():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def wait(self) -> None:
+        """Return never; raise CommandError when one of the processes ends by itself."""
+        while True:
+            self.check()
+            time.sleep(0.5)
+
+    def check(self) -> None:
+        """Raise CommandError naming a process that ended."""
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                raise CommandError(
+                    f"the {name} process ended with status {process.returncode}; its log is {self._log(name)}:\n"
+                    + _tail(self._log(name))
+                )
+
+    def _start(self, name: str, command: list[str]) -> None:
+        log = self._log(name)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            self._running[name] = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self.environment},
+                # Its own group: Ctrl-C reaches this process alone, which stops the others in order.
+                start_new_session=True,
+            )
+
+    @staticmethod
+    def _log(name: str) -> Path:
+        return Path(settings.VAR_DIR) / "logs" / f"{name}.log"
+
+
+def _request_stop(number: int, frame: FrameType | None) -> None:
+    assert threading.current_thread() is threading.main_thread()
+    raise StopRequested
+
+
+def _tail(path: Path) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-15:])

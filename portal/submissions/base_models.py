@@ -1,0 +1,36 @@
+"""Registers base models from what stands in their own files."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+from evaluation.checkpoints import base_model_tensors
+from evaluation.errors import ModelError
+from portal.submissions.models import BaseModel
+
+
+def register_base_model(
+    *, hub_id: str, folder: Path, revision: str = "", licence: str = "", from_hub: bool = False
+) -> BaseModel:
+    """Add the model in `folder` to the list under `hub_id`, or renew its entry. Raises ModelError."""
+    if hub_id.count("/") != 1:
+        raise ModelError(f"“{hub_id}” is no hub id: it reads organisation/name")
+    tensors = base_model_tensors(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    context = config.get("max_position_embeddings") or config.get("n_positions")
+    if not isinstance(context, int):
+        raise ModelError(f"{folder / 'config.json'} does not say the context length (max_position_embeddings)")
+    base_model, _ = BaseModel.objects.update_or_create(
+        hub_id=hub_id,
+        defaults={
+            "revision": revision,
+            "local_path": "" if from_hub else str(folder),
+            "parameters": sum(math.prod(shape) for shape in tensors.shapes.values()),
+            "context_length": context,
+            "licence": licence,
+            "tensors": tensors.to_json(),
+        },
+    )
+    return base_model

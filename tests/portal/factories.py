@@ -1,0 +1,122 @@
+"""The rows and files that the portal's tests start from."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from typing import Any
+
+from django.core.files.base import File
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from portal.accounts.models import User, personal_team
+from portal.review.models import Decision
+from portal.review.services import decide
+from portal.runs import services as runs
+from portal.runs.models import Evaluation
+from portal.submissions.models import BaseModel, Submission
+from portal.submissions.services import Draft, Files, submit
+from tests.evaluation import adapters
+
+BENCHMARKS = ("fpb", "fiqa", "tfns")
+PYPROJECT = b"[tool.flwr.app.config]\nnum-server-rounds = 8\n"
+
+
+def user(name: str = "owner", **fields: Any) -> User:
+    created = User.objects.create_user(username=name, email=f"{name}@example.org", password="correct horse", **fields)
+    personal_team(created)
+    return created
+
+
+def base_model(hub_id: str = adapters.HUB_ID, **fields: Any) -> BaseModel:
+    found = BaseModel.objects.filter(hub_id=hub_id).first()
+    return found or BaseModel.objects.create(
+        hub_id=hub_id,
+        **{"parameters": 1000, "context_length": 512, "tensors": adapters.base_model().to_json(), **fields},
+    )
+
+
+def adapter_bytes(seed: int = 0) -> bytes:
+    return adapters.safetensors(adapters.lora_tensors(), {"seed": str(seed)})
+
+
+def config_bytes(**changes: object) -> bytes:
+    return json.dumps(adapters.config_document(**changes)).encode()
+
+
+def uploads(
+    adapter: bytes | None = None, config: bytes | None = None, pyproject: bytes = PYPROJECT
+) -> dict[str, SimpleUploadedFile]:
+    """The three files as the form and the API name them."""
+    return {
+        "adapter_model": SimpleUploadedFile("adapter_model.safetensors", adapter_bytes() if adapter is None else adapter),
+        "adapter_config": SimpleUploadedFile("adapter_config.json", config_bytes() if config is None else config),
+        "pyproject": SimpleUploadedFile("pyproject.toml", pyproject),
+    }
+
+
+def draft(submitter: User, **changes: Any) -> Draft:
+    files = uploads()
+    adapter = files["adapter_model"]
+    assert adapter.size and adapter.file
+    values: dict[str, Any] = {
+        "submitter": submitter,
+        "team": personal_team(submitter),
+        "challenge": "finance",
+        "base_model": base_model(),
+        "method": "FedAvg",
+        "files": Files(adapter.file, adapter.size, files["adapter_config"].read(), files["pyproject"].read()),
+    }
+    return Draft(**(values | changes))
+
+
+def submission(submitter: User, **changes: Any) -> Submission:
+    """A submission as it stands after intake: queued, with one evaluation waiting."""
+    return submit(draft(submitter, **changes))
+
+
+def score(benchmark: str, correct: int = 70, n: int = 100, **changes: Any) -> runs.BenchmarkScore:
+    values: dict[str, Any] = {
+        "benchmark": benchmark,
+        "value": correct / n,
+        "standard_error": 0.01,
+        "n": n,
+        "correct": correct,
+        "unscored": 0,
+        "data": "official",
+        "data_digest": "sha256:0",
+        "official": True,
+        "unofficial_reasons": [],
+        "correct_bits": b"",
+        "scored_bits": b"",
+        "seconds": 1.0,
+        "tokens": 100,
+    }
+    return runs.BenchmarkScore(**(values | changes))
+
+
+def evaluated(submitter: User, *, correct: int = 70, scores: dict[str, Any] | None = None, **changes: Any) -> Submission:
+    """A submission in review whose three finance scores are `correct` of 100."""
+    made = submission(submitter, **changes)
+    evaluation = runs.claim(worker="test")
+    assert evaluation and evaluation.submission_id == made.pk
+    for benchmark in BENCHMARKS:
+        runs.record_score(evaluation, score(benchmark, correct, **(scores or {})), items=File(BytesIO(b"{}\n")))
+    runs.succeed(evaluation, provenance={"precision": "fp32"})
+    made.refresh_from_db()
+    return made
+
+
+def published(submitter: User, **changes: Any) -> Submission:
+    made = evaluated(submitter, **changes)
+    reviewer = User.objects.filter(is_staff=True).first() or user("reviewer", is_staff=True, is_superuser=True)
+    decide(submission=made, reviewer=reviewer, action=Decision.Action.PUBLISH)
+    made.refresh_from_db()
+    return made
+
+
+def evaluation_of(made: Submission) -> Evaluation:
+    evaluation = made.evaluations.first()
+    assert evaluation
+    return evaluation
+

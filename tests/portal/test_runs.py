@@ -1,0 +1,200 @@
+"""The life of an evaluation in the database: claims, leases, retries, and what the database refuses."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from io import BytesIO
+from typing import Any
+
+import pytest
+from django.core.files.base import File
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from portal.accounts.models import User
+from portal.runs import services as runs
+from portal.runs.models import Evaluation, Score
+from portal.submissions.models import Submission
+from tests.portal import factories
+
+
+def items() -> File:
+    return File(BytesIO(b"{}\n"))
+
+
+def lose_the_lease(evaluation: Evaluation) -> None:
+    Evaluation.objects.filter(pk=evaluation.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+
+
+@pytest.mark.django_db
+class TestClaiming:
+    def test_the_oldest_goes_first_and_each_only_once(self, owner: User) -> None:
+        first, second = factories.submission(owner), factories.submission(owner, method="second")
+        claimed = [runs.claim(worker="a"), runs.claim(worker="b"), runs.claim(worker="c")]
+        assert [e and e.submission_id for e in claimed] == [first.pk, second.pk, None]
+
+    def test_a_priority_goes_before_age(self, owner: User) -> None:
+        factories.submission(owner)
+        urgent = factories.submission(owner, method="urgent")
+        Evaluation.objects.filter(submission=urgent).update(priority=1)
+        claimed = runs.claim(worker="a")
+        assert claimed and claimed.submission_id == urgent.pk
+
+    def test_the_loaded_base_model_goes_first_but_starves_nobody(self, owner: User) -> None:
+        old = factories.submission(owner)
+        other = factories.base_model("Example/Other")
+        warm = factories.submission(owner, base_model=other, files=None, kind="reference", method="warm")
+        claimed = runs.claim(worker="a", loaded_base_model=other.pk)
+        assert claimed and claimed.submission_id == warm.pk
+        runs.give_back(claimed)
+        Evaluation.objects.filter(submission=old).update(queued_at=timezone.now() - 2 * runs.OVERDUE)
+        claimed = runs.claim(worker="a", loaded_base_model=other.pk)
+        assert claimed and claimed.submission_id == old.pk
+
+    def test_the_submission_follows(self, owner: User) -> None:
+        made = factories.submission(owner)
+        claimed = runs.claim(worker="a")
+        assert claimed
+        made.refresh_from_db()
+        assert made.status == "evaluating"
+        runs.give_back(claimed)
+        made.refresh_from_db()
+        assert made.status == "queued" and factories.evaluation_of(made).attempts == 0
+
+
+@pytest.mark.django_db
+class TestALostClaim:
+    def test_every_write_is_refused_after_another_worker_took_over(self, owner: User) -> None:
+        factories.submission(owner)
+        stale = runs.claim(worker="stale")
+        assert stale
+        lose_the_lease(stale)
+        assert runs.release_expired() == 1
+        fresh = runs.claim(worker="fresh")
+        assert fresh and fresh.pk == stale.pk and fresh.attempts == 1
+        for write in (
+            lambda: runs.renew(stale),
+            lambda: runs.record_score(stale, factories.score("fpb"), items=items()),
+            lambda: runs.succeed(stale, provenance={}),
+            lambda: runs.fail_attempt(stale, code="x", message="x", retryable=False),
+            lambda: runs.give_back(stale),
+        ):
+            with pytest.raises(runs.ClaimLostError):
+                write()
+        runs.renew(fresh, progress={"phase": "evaluating"})
+        assert not Score.objects.exists()
+
+    def test_a_lease_in_force_is_left_alone(self, owner: User) -> None:
+        factories.submission(owner)
+        assert runs.claim(worker="a")
+        assert runs.release_expired() == 0
+
+    def test_scores_recorded_before_the_loss_are_kept(self, owner: User) -> None:
+        factories.submission(owner)
+        first = runs.claim(worker="a")
+        assert first
+        runs.record_score(first, factories.score("fpb"), items=items())
+        lose_the_lease(first)
+        runs.release_expired()
+        second = runs.claim(worker="b")
+        assert second and [s.benchmark for s in second.scores.all()] == ["fpb"]
+
+
+@pytest.mark.django_db
+class TestFailing:
+    def test_an_infrastructure_failure_is_retried_once(self, owner: User) -> None:
+        made = factories.submission(owner)
+        for expected in ("queued", "failed"):
+            claimed = runs.claim(worker="a")
+            assert claimed
+            runs.fail_attempt(claimed, code="engine_crash", message="It crashed.", retryable=True)
+            evaluation = factories.evaluation_of(made)
+            assert (evaluation.status, evaluation.error_code) == (expected, "engine_crash")
+        made.refresh_from_db()
+        assert made.status == "failed" and evaluation.error_message == "It crashed."
+
+    def test_a_permanent_failure_is_not(self, owner: User) -> None:
+        made = factories.submission(owner)
+        claimed = runs.claim(worker="a")
+        assert claimed
+        runs.fail_attempt(claimed, code="checkpoint", message="It does not fit.", retryable=False)
+        assert factories.evaluation_of(made).status == "failed"
+
+    def test_a_worker_lost_twice_fails_the_evaluation_with_a_reason(self, owner: User) -> None:
+        made = factories.submission(owner)
+        for _ in range(2):
+            claimed = runs.claim(worker="a")
+            assert claimed
+            lose_the_lease(claimed)
+            runs.release_expired()
+        evaluation = factories.evaluation_of(made)
+        assert (evaluation.status, evaluation.error_code) == ("failed", "worker_lost")
+
+
+@pytest.mark.django_db
+class TestTheDatabaseRefuses:
+    @pytest.mark.parametrize("status", ["published", "in_review", "evaluating", "disqualified"])
+    def test_a_jump_of_a_submission(self, owner: User, status: str) -> None:
+        made = factories.submission(owner)
+        runs.claim(worker="a")
+        made.refresh_from_db()
+        with pytest.raises(DatabaseError, match="Invalid transition"), transaction.atomic():
+            Submission.objects.filter(pk=made.pk, status="evaluating").update(status="published")
+        Submission.objects.filter(pk=made.pk).update(status="withdrawn")
+        with pytest.raises(DatabaseError, match="Invalid transition"), transaction.atomic():
+            Submission.objects.filter(pk=made.pk).update(status=status)
+
+    def test_a_finished_evaluation_going_on(self, owner: User) -> None:
+        made = factories.evaluated(owner)
+        with pytest.raises(DatabaseError, match="Invalid transition"), transaction.atomic():
+            made.evaluations.update(status="queued", finished_at=None)
+
+    def test_a_changed_score(self, owner: User) -> None:
+        factories.evaluated(owner)
+        with pytest.raises(DatabaseError, match="Cannot update"), transaction.atomic():
+            Score.objects.update(value=1.0)
+
+    def test_another_checkpoint_or_team_for_a_submission(self, owner: User, stranger: User) -> None:
+        made = factories.submission(owner)
+        for change in ({"config_text": "x"}, {"challenge": "medical"}, {"kind": "reference"}):
+            with pytest.raises(DatabaseError, match="Cannot update"), transaction.atomic():
+                Submission.objects.filter(pk=made.pk).update(**change)
+
+    def test_changed_history(self, owner: User) -> None:
+        from portal.submissions.models import StatusEvent  # type: ignore[attr-defined]
+
+        made = factories.published(owner)
+        history = list(StatusEvent.objects.filter(pgh_obj_id=made.pk).order_by("pk").values_list("status", flat=True))
+        assert history == ["received", "queued", "evaluating", "in_review", "published"]
+        with pytest.raises(DatabaseError), transaction.atomic():
+            StatusEvent.objects.all().delete()
+
+    def test_a_second_active_evaluation(self, owner: User) -> None:
+        from django.db import IntegrityError
+
+        made = factories.submission(owner)
+        with pytest.raises(IntegrityError, match="evaluation_one_active"), transaction.atomic():
+            runs.enqueue(made)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_concurrent_workers_never_take_the_same_evaluation() -> None:
+    owner = factories.user()
+    for number in range(12):
+        factories.submission(owner, method=f"number {number}")
+    taken: list[Any] = []
+
+    def work() -> None:
+        try:
+            while evaluation := runs.claim(worker="thread"):
+                taken.append(evaluation.pk)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 12 == len(set(taken))
