@@ -27,11 +27,11 @@ class IntervalField(serializers.ListField):
 
 class BoardScoreSerializer(serializers.Serializer[BenchmarkScore]):
     benchmark = serializers.CharField()
-    value = serializers.FloatField(help_text="Fraction of the items that are right")
+    value = serializers.FloatField(allow_null=True, help_text="Fraction of the scored items that are right")
     interval = IntervalField(allow_null=True, help_text="95% Wilson interval")
     n = serializers.IntegerField()
     unscored = serializers.IntegerField()
-    data = serializers.CharField()
+    data = serializers.CharField()  # type: ignore[assignment] # the field is named as the model's is
     official = serializers.BooleanField()
 
 
@@ -70,10 +70,10 @@ class StandingSerializer(serializers.Serializer[Standing]):
         return str(self.context["request"].build_absolute_uri(reverse("entry", args=[standing.entry.id])))
 
     def get_average(self, standing: Standing) -> float | None:
-        return standing.entry.average if standing.entry.scores else None
+        return standing.entry.average
 
     def get_average_interval(self, standing: Standing) -> list[float] | None:
-        return list(standing.entry.interval) if standing.entry.scores else None
+        return list(standing.entry.interval) if standing.entry.interval else None
 
 
 class LeaderboardSerializer(serializers.Serializer[Any]):
@@ -84,10 +84,11 @@ class LeaderboardSerializer(serializers.Serializer[Any]):
 
 
 class Leaderboard(APIView):
-    """A challenge's published entries: ranked official ones, ranked demonstration ones, then those unranked."""
+    """A challenge's published entries: official ones by rank, demonstration ones by rank, then the unranked."""
 
     @extend_schema(
-        responses={200: LeaderboardSerializer, 404: problem("There is no such challenge")}, operation_id="leaderboard"
+        responses={200: LeaderboardSerializer, 404: problem("There is no such challenge")},
+        operation_id="leaderboard",
     )
     def get(self, request: Request, challenge: str) -> Response:
         found = CHALLENGES.get(challenge)

@@ -24,11 +24,15 @@ def board(challenge: Challenge) -> list[Standing]:
 
 
 def published_entries(submissions: Iterable[Submission]) -> list[Entry]:
-    finished = Evaluation.objects.filter(status=Evaluation.Status.SUCCEEDED).order_by("-protocol", "-finished_at")
+    finished = Evaluation.objects.filter(status=Evaluation.Status.SUCCEEDED).order_by(
+        "-protocol", "-finished_at"
+    )
     rows = (
         submissions.filter(status=Submission.Status.PUBLISHED)  # type: ignore[attr-defined]
         .select_related("team", "base_model")
-        .prefetch_related("resources", Prefetch("evaluations", finished.prefetch_related("scores"), to_attr="finished"))
+        .prefetch_related(
+            "resources", Prefetch("evaluations", finished.prefetch_related("scores"), to_attr="finished")
+        )
     )
     return [entry_of(row, row.finished[0]) for row in rows if row.finished]
 

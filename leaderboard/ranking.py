@@ -28,7 +28,7 @@ class BenchmarkScore:
     """A score as a fraction, with its 95% Wilson interval over the scored items."""
 
     benchmark: str
-    value: float
+    value: float | None
     correct: int
     n: int
     unscored: int
@@ -70,11 +70,16 @@ class Entry:
     published_at: datetime
 
     @property
-    def average(self) -> float:
-        return sum(score.value for score in self.scores) / len(self.scores)
+    def average(self) -> float | None:
+        """The plain mean over the benchmarks; None where one has no scored item."""
+        values = [score.value for score in self.scores if score.value is not None]
+        return sum(values) / len(values) if values and len(values) == len(self.scores) else None
 
     @property
-    def interval(self) -> Interval:
+    def interval(self) -> Interval | None:
+        """The 95% interval of the average."""
+        if self.average is None:
+            return None
         return mean_interval([(score.correct, score.n - score.unscored) for score in self.scores])
 
 
@@ -108,7 +113,7 @@ def standings(entries: Iterable[Entry], benchmarks: Sequence[str]) -> list[Stand
                 apart.append(Standing(entry, track, None, reason))
             else:
                 ranked.append(entry)
-        placed += [Standing(entry, track, _rank(entry, ranked)) for entry in ranked]
+        placed += [Standing(entry, track, rank) for entry, rank in zip(ranked, _ranks(ranked), strict=True)]
         placed += apart
     return placed
 
@@ -122,11 +127,16 @@ def track_of(entry: Entry) -> Track:
 
 
 def _sort_value(entry: Entry) -> float:
-    return entry.average if entry.scores else -1.0
+    return -1.0 if entry.average is None else entry.average
 
 
-def _rank(entry: Entry, ranked: Sequence[Entry]) -> int:
-    return 1 + sum(other.average > entry.average for other in ranked)
+def _ranks(ranked: Sequence[Entry]) -> list[int]:
+    """Competition ranks of entries sorted by average: equal averages share one, the next is skipped."""
+    ranks: list[int] = []
+    for position, entry in enumerate(ranked):
+        tied = position > 0 and entry.average == ranked[position - 1].average
+        ranks.append(ranks[-1] if tied else position + 1)
+    return ranks
 
 
 def _why_unranked(entry: Entry, track: Track, benchmarks: Sequence[str]) -> str:

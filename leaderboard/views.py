@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -13,13 +14,14 @@ from evaluation.challenges import CHALLENGES, Challenge
 from leaderboard.queries import board as standings_of
 from leaderboard.queries import entry_of
 from leaderboard.ranking import Standing, Track, track_of
+from leaderboard.templatetags.figures import duration, size
 from portal.runs.models import Evaluation
 from portal.submissions.models import Submission
 
 
 @dataclass(frozen=True)
 class BoardSummary:
-    """A challenge on the home page: its leader within the best track that has one, and how many stand behind."""
+    """A challenge on the home page: its leader within the first track that has one, and the count of entries."""
 
     challenge: Challenge
     leader: Standing | None
@@ -43,7 +45,9 @@ def home(request: HttpRequest) -> HttpResponse:
         .select_related("team", "base_model")
         .order_by("-published_at", "-pk")[:6]
     )
-    return render(request, "leaderboard/home.html", {"summaries": summaries, "recent": recent, "section": "home"})
+    return render(
+        request, "leaderboard/home.html", {"summaries": summaries, "recent": recent, "section": "home"}
+    )
 
 
 @require_safe
@@ -69,7 +73,9 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
 def entry(request: HttpRequest, pk: int) -> HttpResponse:
     """A published or disqualified entry. Others have no public page: 404, so that they stay private."""
     submission = get_object_or_404(
-        Submission.objects.filter(status__in=Submission.PUBLIC).select_related("team", "base_model", "checkpoint"),
+        Submission.objects.filter(status__in=Submission.PUBLIC).select_related(
+            "team", "base_model", "checkpoint"
+        ),
         pk=pk,
     )
     evaluation = (
@@ -99,10 +105,19 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "leaderboard/entry.html", context)
 
 
-def _provenance(provenance: dict[str, object]) -> list[tuple[str, str]]:
+def _provenance(provenance: dict[str, Any]) -> list[tuple[str, str]]:
     """The facts of how an evaluation ran that a reader asks for first, in words."""
-    named = [("engine", "Engine"), ("precision", "Precision"), ("device", "Device"), ("commit", "Code version")]
-    return [(label, str(provenance[key])) for key, label in named if provenance.get(key)]
+    engine, hardware = provenance.get("engine", {}), provenance.get("hardware", {})
+    seconds = sum(usage["seconds"] for usage in provenance.get("usage", {}).values())
+    facts = [
+        ("Engine", f"{engine.get('name', '')} {engine.get('version', '')}".strip()),
+        ("Precision", provenance.get("precision") or ""),
+        ("Hardware", hardware.get("accelerator") or hardware.get("cpu") or ""),
+        ("Evaluation took", duration(seconds) if seconds else ""),
+        ("Peak memory", size(provenance.get("peak_rss_bytes")) if "peak_rss_bytes" in provenance else ""),
+        ("Code version", (provenance.get("git_commit") or "")[:12]),
+    ]
+    return [(name, value) for name, value in facts if value]
 
 
 def _target_names(submission: Submission) -> list[str]:

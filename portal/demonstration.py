@@ -54,7 +54,9 @@ class Training:
     precision: str = "fp32"
 
     def options(self) -> list[str]:
-        return [word for name, value in vars(self).items() for word in (f"--{name.replace('_', '-')}", str(value))]
+        return [
+            word for name, value in vars(self).items() for word in (f"--{name.replace('_', '-')}", str(value))
+        ]
 
 
 def prepare_base_model(say: Say) -> BaseModel:
@@ -75,12 +77,16 @@ def prepare_accounts(url: str) -> None:
     User.objects.filter(pk=reviewer.pk).update(is_staff=True, is_superuser=True)
     personal_team(submitter)
     token = known.get("token", "")
-    if not ApiToken.objects.filter(user=submitter, digest=ApiToken.digest_of(token), revoked_at=None).exists():
+    if not ApiToken.objects.filter(
+        user=submitter, digest=ApiToken.digest_of(token), revoked_at=None
+    ).exists():
         _, token = ApiToken.issue(user=submitter, name="demonstration")
     path.touch(mode=0o600)
     path.chmod(0o600)
     path.write_text(
-        json.dumps({"url": url, "submitter": submitter_login, "reviewer": reviewer_login, "token": token}, indent=2)
+        json.dumps(
+            {"url": url, "submitter": submitter_login, "reviewer": reviewer_login, "token": token}, indent=2
+        )
         + "\n"
     )
 
@@ -133,10 +139,9 @@ def publish_references(say: Say, check: Callable[[], None]) -> None:
             if submission.status == Submission.Status.IN_REVIEW:
                 decide(submission=submission, reviewer=reviewer, action=Decision.Action.PUBLISH)
                 say(f"{submission.get_challenge_display()}: published “{submission.method}”")
-            elif words := _progress_words(submission):
-                if said.get(submission.pk) != words:
-                    said[submission.pk] = words
-                    say(words)
+            elif (words := _progress_words(submission)) and said.get(submission.pk) != words:
+                said[submission.pk] = words
+                say(words)
         time.sleep(1)
 
 
@@ -172,8 +177,24 @@ def _train(challenge: Challenge, say: Say) -> Path:
         return folder
     model = Path(settings.VAR_DIR) / "models" / MODEL_FOLDER
     folder.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "evaluation.federated", "--challenge", challenge.slug, "--strategy", "fedavg"]
-    command += ["--model", str(model), "--base-model-id", HUB_ID, "--output", str(folder), *Training().options()]
+    command = [
+        sys.executable,
+        "-m",
+        "evaluation.federated",
+        "--challenge",
+        challenge.slug,
+        "--strategy",
+        "fedavg",
+    ]
+    command += [
+        "--model",
+        str(model),
+        "--base-model-id",
+        HUB_ID,
+        "--output",
+        str(folder),
+        *Training().options(),
+    ]
     _run(command, lambda line: say(f"{challenge.title}: {line}"))
     return folder
 
@@ -196,7 +217,9 @@ def _run(command: list[str], say: Say | None = None) -> None:
             raise
         if process.wait():
             last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
-            raise CommandError(f"{' '.join(command[:3])} ended with status {process.returncode}; log {log}:\n{last}")
+            raise CommandError(
+                f"{' '.join(command[:3])} ended with status {process.returncode}; log {log}:\n{last}"
+            )
 
 
 def _submit(api: httpx.Client, challenge: Challenge, method: str, folder: Path | None) -> int:
@@ -214,7 +237,8 @@ def _submit(api: httpx.Client, challenge: Challenge, method: str, folder: Path |
     else:
         training = json.loads((folder / "training.json").read_text())
         metadata["description"] = (
-            f"FedAvg over LoRA with {training['config']['clients']} clients on the demonstration's training rows."
+            f"FedAvg over LoRA with {training['config']['clients']} clients "
+            "on the demonstration's training rows."
         )
         metadata["resources"] = _measured(training)
         parts: dict[str, Any] = {

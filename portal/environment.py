@@ -25,7 +25,7 @@ class Environment(BaseSettings):
     var_dir: Path = PROJECT_ROOT / "var"
     database_url: str = ""
     redis_url: str = ""
-    embedded_state_dir: Path | None = None
+    embedded_state_dir: Path = Path()
 
     site_url: str = "http://127.0.0.1:8000"
     allowed_hosts: Names = Field(default=["127.0.0.1", "localhost", "[::1]"])
@@ -48,12 +48,13 @@ class Environment(BaseSettings):
     evaluation_lease_seconds: PositiveInt = 60
     evaluation_attempts: PositiveInt = 2
     evaluation_stall_seconds: PositiveInt = 1800
-    hf_token: str = ""
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+        return (
+            [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+        )
 
     @field_validator("database_url")
     @classmethod
@@ -78,7 +79,7 @@ class Environment(BaseSettings):
 
     @model_validator(mode="after")
     def _complete(self) -> Environment:
-        if self.embedded_state_dir is None:
+        if self.embedded_state_dir == Path():
             self.embedded_state_dir = self.var_dir / "services"
         return self
 
@@ -108,6 +109,7 @@ def read_environment() -> Environment:
         return Environment()
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}" for problem in error.errors()
+            f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            for problem in error.errors()
         )
         raise ImproperlyConfigured(f"The environment is not usable: {problems}") from error

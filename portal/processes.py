@@ -1,4 +1,4 @@
-"""Runs the site's processes on one machine: web server, worker and scheduler, started and stopped together."""
+"""Runs web server, worker and scheduler on one machine, started and stopped together."""
 
 from __future__ import annotations
 
@@ -44,13 +44,38 @@ class Site:
         celery = [*python, "celery", "--app", "workers.app", "--quiet"]
         self._start(
             "web",
-            [*python, "gunicorn", "portal.wsgi", "--bind", f"{self.host}:{self.port}", "--threads", "8"]
-            + ["--timeout", "0", "--graceful-timeout", "5", "--log-level", "warning"],
+            [
+                *python,
+                "gunicorn",
+                "portal.wsgi",
+                "--bind",
+                f"{self.host}:{self.port}",
+                "--threads",
+                "8",
+                "--timeout",
+                "0",
+                "--graceful-timeout",
+                "5",
+                "--log-level",
+                "warning",
+            ],
         )
         self._start(
             "worker",
-            [*celery, "worker", "--queues", "evaluate,maintenance", "--pool", "threads", "--concurrency", "2"]
-            + ["--loglevel", "WARNING", "--without-gossip", "--without-mingle"],
+            [
+                *celery,
+                "worker",
+                "--queues",
+                "evaluate,maintenance",
+                "--pool",
+                "threads",
+                "--concurrency",
+                "2",
+                "--loglevel",
+                "WARNING",
+                "--without-gossip",
+                "--without-mingle",
+            ],
         )
         self._start("scheduler", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="])
         return self
@@ -81,7 +106,7 @@ class Site:
         for name, process in self._running.items():
             if process.poll() is not None:
                 raise CommandError(
-                    f"the {name} process ended with status {process.returncode}; its log is {self._log(name)}:\n"
+                    f"the {name} process ended with status {process.returncode}; log {self._log(name)}:\n"
                     + _tail(self._log(name))
                 )
 

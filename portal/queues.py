@@ -43,4 +43,6 @@ def _send() -> None:
         app.send_task(RUN_EVALUATIONS, queue=EVALUATE)
     except OperationalError:
         # The row is safe in the database; the periodic task wakes the workers when the broker is back.
-        logger.warning("the broker is unreachable; the evaluation waits for the next periodic wake-up", exc_info=True)
+        logger.warning(
+            "the broker is unreachable; the evaluation waits for the next periodic wake-up", exc_info=True
+        )

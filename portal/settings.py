@@ -184,7 +184,6 @@ EVALUATION_PRECISION = env.evaluation_precision
 EVALUATION_LEASE_SECONDS = env.evaluation_lease_seconds
 EVALUATION_ATTEMPTS = env.evaluation_attempts
 EVALUATION_STALL_SECONDS = env.evaluation_stall_seconds
-HF_TOKEN = env.hf_token
 
 # --- API ----------------------------------------------------------------------------------------
 
@@ -227,4 +226,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
+    # Every request of a client is of no interest to an operator.
+    "loggers": {"httpx": {"level": "WARNING"}},
 }

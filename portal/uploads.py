@@ -18,7 +18,9 @@ class SizeLimitUploadHandler(FileUploadHandler):
     connection instead of the answer that says what is wrong.
     """
 
-    def handle_raw_input(self, input_data: Any, META: Any, content_length: int, *args: Any, **kwargs: Any) -> None:
+    def handle_raw_input(
+        self, input_data: Any, META: Any, content_length: int, *args: Any, **kwargs: Any
+    ) -> None:
         self._received = 0
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:

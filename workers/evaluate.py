@@ -64,7 +64,7 @@ def run(evaluation: Evaluation) -> None:
     except EvaluationError as error:
         logger.exception("%s broke", evaluation)
         _fail(evaluation, code=error.code, message=str(error), retryable=error.retryable)
-    except Exception:  # noqa: BLE001 -- the supervisor: whatever broke, the row must say so and the worker go on
+    except Exception:
         logger.exception("%s broke in the worker", evaluation)
         _fail(
             evaluation,
@@ -128,10 +128,10 @@ def _job(scratch: Path, evaluation: Evaluation, *, skip: set[str]) -> Job:
 
 
 def model_folder(base_model: BaseModel) -> Path:
-    """The base model's folder; fetched from the hub here, because the child must not see the hub's token."""
+    """The base model's folder. It is fetched here, because the child must not see the hub's token."""
     if base_model.local_path:
         return Path(base_model.local_path)
-    return hub.fetch_model(base_model.hub_id, revision=base_model.revision or None, token=settings.HF_TOKEN or None)
+    return hub.fetch("@".join(filter(None, (base_model.hub_id, base_model.revision)))).folder
 
 
 def _adapter_folder(scratch: Path, evaluation: Evaluation) -> Path:
@@ -170,7 +170,9 @@ def _progress(event: dict[str, Any]) -> dict[str, Any] | None:
     if event["event"] == "loading":
         return {"phase": "loading the base model"}
     if event["event"] == "progress":
-        return {"phase": "evaluating"} | {name: event[name] for name in ("benchmark", "done", "total", "rate", "eta")}
+        return {"phase": "evaluating"} | {
+            name: event[name] for name in ("benchmark", "done", "total", "rate", "eta")
+        }
     return None
 
 

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class EvaluationProcess:
         self._unread = b""
         self.loaded_base_model: int | None = None
 
-    def run(self, job: Job, *, base_model: int) -> Iterator[dict[str, Any] | None]:
+    def run(self, job: Job, *, base_model: int) -> Generator[dict[str, Any] | None]:
         """Yield the job's events as they come, and None at every quiet second.
 
         The caller renews its lease at each step. Ends after a `done` or `error` event. Raises
@@ -85,7 +85,7 @@ class EvaluationProcess:
                 if event is None:
                     if time.monotonic() - heard > settings.EVALUATION_STALL_SECONDS:
                         raise EngineCrashError(
-                            f"The evaluation made no progress for {settings.EVALUATION_STALL_SECONDS} seconds."
+                            f"The evaluation was silent for {settings.EVALUATION_STALL_SECONDS} seconds."
                         )
                 else:
                     heard = time.monotonic()
@@ -132,13 +132,13 @@ class EvaluationProcess:
             [sys.executable, "-m", "evaluation.server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,
             env=environment,
             cwd=home,
             start_new_session=True,
             close_fds=True,
         )
         assert child.stdout
-        os.set_blocking(child.stdout.fileno(), False)
         self._selector.register(child.stdout, selectors.EVENT_READ)
         self._child = child
         return child
@@ -162,9 +162,7 @@ class EvaluationProcess:
             if remaining <= 0 or not self._selector.select(remaining):
                 return None
             assert self._child and self._child.stdout
-            chunk = self._child.stdout.read(1 << 16)
-            if chunk is None:  # spurious wake-up
-                continue
+            chunk = os.read(self._child.stdout.fileno(), 1 << 16)
             if not chunk:
                 raise EngineCrashError(self._obituary())
             self._unread += chunk

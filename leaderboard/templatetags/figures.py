@@ -78,4 +78,3 @@ def amount(value: float, unit: str) -> str:
 def billions(parameters: int) -> str:
     """A parameter count as people say it: 135M, 7.2B."""
     return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
-

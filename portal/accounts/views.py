@@ -33,5 +33,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
 def revoke(request: HttpRequest, pk: int) -> HttpResponse:
     token = get_object_or_404(ApiToken, pk=pk, user=request.user)
     token.revoke()
-    messages.success(request, f"The token “{token.name}” is revoked. Programs that use it are refused from now on.")
+    messages.success(
+        request, f"The token “{token.name}” is revoked. Programs that use it are refused from now on."
+    )
     return redirect("accounts:tokens")

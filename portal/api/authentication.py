@@ -31,7 +31,9 @@ class TokenAuthentication(BaseAuthentication):
         if token is None:
             raise AuthenticationFailed("This token is not known. Make one on your account's API tokens page.")
         if token.revoked_at:
-            raise AuthenticationFailed(f"The token “{token.name}” was revoked. Make a new one on your account page.")
+            raise AuthenticationFailed(
+                f"The token “{token.name}” was revoked. Make a new one on your account page."
+            )
         if not token.user.is_active:
             raise AuthenticationFailed("The account of this token is disabled.")
         now = timezone.now()
@@ -43,9 +45,13 @@ class TokenAuthentication(BaseAuthentication):
         return 'Bearer realm="api"'
 
 
-class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class TokenScheme(OpenApiAuthenticationExtension):
     target_class = "portal.api.authentication.TokenAuthentication"
     name = "token"
 
     def get_security_definition(self, auto_schema: object) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer", "description": "A token from your account's API tokens page."}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A token from your account's API tokens page.",
+        }

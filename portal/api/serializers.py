@@ -185,7 +185,9 @@ class MetadataSerializer(serializers.Serializer[Any]):
     def validate_resources(self, resources: list[dict[str, Any]]) -> list[Cost]:
         costs = [Cost(Resource.Kind(r["kind"]), r["value"], Resource.Basis(r["basis"])) for r in resources]
         if len({(cost.kind, cost.basis) for cost in costs}) < len(costs):
-            raise serializers.ValidationError("A kind of resource stands here twice.", code="duplicate_resource")
+            raise serializers.ValidationError(
+                "A kind of resource stands here twice.", code="duplicate_resource"
+            )
         if any(cost.basis == Resource.Basis.MEASURED for cost in costs) and not self._may_submit_reference():
             raise serializers.ValidationError(
                 "Only reference runs of this site are “measured”; say “declared”.", code="basis_not_allowed"
@@ -194,7 +196,9 @@ class MetadataSerializer(serializers.Serializer[Any]):
 
     def validate_kind(self, kind: str) -> Submission.Kind:
         if kind == Submission.Kind.REFERENCE and not self._may_submit_reference():
-            raise serializers.ValidationError("Your account may not submit reference entries.", code="kind_not_allowed")
+            raise serializers.ValidationError(
+                "Your account may not submit reference entries.", code="kind_not_allowed"
+            )
         return Submission.Kind(kind)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -202,7 +206,9 @@ class MetadataSerializer(serializers.Serializer[Any]):
         name = attrs.get("team")
         team = user.teams.filter(name__iexact=name).first() if name else personal_team(user)
         if team is None:
-            raise serializers.ValidationError({"team": f"You are in no team named “{name}”."}, code="unknown_team")
+            raise serializers.ValidationError(
+                {"team": f"You are in no team named “{name}”."}, code="unknown_team"
+            )
         return {**attrs, "team": team}
 
     def _may_submit_reference(self) -> bool:
@@ -224,7 +230,8 @@ class NewSubmissionSerializer(serializers.Serializer[Any]):
             value = json.loads(text)
         except json.JSONDecodeError as error:
             raise serializers.ValidationError(
-                f"This is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.", code="not_json"
+                f"This is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
+                code="not_json",
             ) from error
         metadata = MetadataSerializer(data=value, context=self.context)
         metadata.is_valid(raise_exception=True)
@@ -234,7 +241,9 @@ class NewSubmissionSerializer(serializers.Serializer[Any]):
         missing = [name for name in self.FILES if not attrs.get(name)]
         untuned = attrs["metadata"]["kind"] == Submission.Kind.REFERENCE and len(missing) == len(self.FILES)
         if missing and not untuned:
-            raise serializers.ValidationError({name: "This file is missing." for name in missing}, code="required")
+            raise serializers.ValidationError(
+                dict.fromkeys(missing, "This file is missing."), code="required"
+            )
         return attrs
 
     def draft(self) -> Draft:
@@ -264,4 +273,3 @@ class NewSubmissionSerializer(serializers.Serializer[Any]):
             adapter_config=data["adapter_config"].read(),
             config=data["pyproject"].read(),
         )
-

@@ -1,11 +1,11 @@
 """Addresses of the REST API."""
 
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from portal.api import views
 
-v1 = [
+v1: list[URLPattern | URLResolver] = [
     path("challenges/", views.ChallengeList.as_view(), name="api-challenges"),
     path("base-models/", views.BaseModelList.as_view(), name="api-base-models"),
     path("submissions/", views.SubmissionList.as_view(), name="api-submissions"),

@@ -85,7 +85,9 @@ class SubmissionList(generics.ListAPIView[Submission]):
         body = SubmissionSerializer(
             _with_details(Submission.objects.all()).get(pk=submission.pk), context={"request": request}
         ).data
-        return Response(body, status=status.HTTP_201_CREATED, headers={"Location": _address(request, submission)})
+        return Response(
+            body, status=status.HTTP_201_CREATED, headers={"Location": _address(request, submission)}
+        )
 
 
 class SubmissionDetail(generics.RetrieveAPIView[Submission]):
@@ -105,4 +107,3 @@ def _with_details(submissions: QuerySet[Submission]) -> QuerySet[Submission]:
 
 def _address(request: Request, submission: Submission) -> str:
     return str(request.build_absolute_uri(reverse("api-submission", args=[submission.pk])))
-

@@ -31,10 +31,13 @@ class Decision(models.Model):
         ordering = ["pk"]
         constraints = [
             models.CheckConstraint(
-                condition=~Q(action__in=["reject", "disqualify"]) | ~Q(reason=""), name="decision_refusal_has_reason"
+                condition=~Q(action__in=["reject", "disqualify"]) | ~Q(reason=""),
+                name="decision_refusal_has_reason",
             ),
         ]
-        triggers = [pgtrigger.Protect(name="decision_append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = [
+            pgtrigger.Protect(name="decision_append_only", operation=pgtrigger.Update | pgtrigger.Delete)
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} #{self.submission_id}"

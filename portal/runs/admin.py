@@ -8,7 +8,16 @@ from portal.runs.models import Evaluation
 
 @admin.register(Evaluation)
 class EvaluationAdmin(admin.ModelAdmin[Evaluation]):
-    list_display = ["id", "submission", "status", "attempts", "worker", "error_code", "queued_at", "finished_at"]
+    list_display = [
+        "id",
+        "submission",
+        "status",
+        "attempts",
+        "worker",
+        "error_code",
+        "queued_at",
+        "finished_at",
+    ]
     list_filter = ["status", "protocol", "error_code"]
     list_select_related = ["submission"]
     fields = [

@@ -29,7 +29,9 @@ class Evaluation(models.Model):
 
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="evaluations")
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="evaluations")
-    checkpoint = models.ForeignKey(Checkpoint, null=True, on_delete=models.PROTECT, related_name="evaluations")
+    checkpoint = models.ForeignKey(
+        Checkpoint, null=True, on_delete=models.PROTECT, related_name="evaluations"
+    )
     protocol = models.PositiveSmallIntegerField()
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     priority = models.SmallIntegerField(default=0, help_text="Higher runs first")
@@ -54,11 +56,15 @@ class Evaluation(models.Model):
             models.Index(
                 fields=["-priority", "queued_at"], name="evaluation_queue", condition=Q(status="queued")
             ),
-            models.Index(fields=["lease_expires_at"], name="evaluation_leases", condition=Q(status="running")),
+            models.Index(
+                fields=["lease_expires_at"], name="evaluation_leases", condition=Q(status="running")
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
-                fields=["submission"], condition=Q(status__in=["queued", "running"]), name="evaluation_one_active"
+                fields=["submission"],
+                condition=Q(status__in=["queued", "running"]),
+                name="evaluation_one_active",
             ),
             models.CheckConstraint(
                 condition=Q(status="running", claim_id__isnull=False, lease_expires_at__isnull=False)
@@ -103,8 +109,8 @@ class Score(models.Model):
 
     evaluation = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="scores")
     benchmark = models.CharField(max_length=30)
-    value = models.FloatField(help_text="Fraction of the scored items that are right")
-    standard_error = models.FloatField()
+    value = models.FloatField(null=True, help_text="Fraction of the scored items that are right")
+    standard_error = models.FloatField(null=True)
     n = models.PositiveIntegerField(help_text="Items, unscored ones included")
     correct = models.PositiveIntegerField()
     unscored = models.PositiveIntegerField(help_text="Items without an answer through no fault of the model")
@@ -116,25 +122,32 @@ class Score(models.Model):
     scored_bits = models.BinaryField(help_text="numpy.packbits of scored items in the benchmark's order")
     seconds = models.FloatField()
     tokens = models.PositiveBigIntegerField()
-    items = models.FileField(max_length=200, blank=True, help_text="JSON lines: prompt, completion, target of each item")
+    items = models.FileField(
+        max_length=200, blank=True, help_text="JSON lines: prompt, completion, target of each item"
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ["pk"]
         constraints = [
             models.UniqueConstraint(fields=["evaluation", "benchmark"], name="score_unique"),
-            models.CheckConstraint(condition=Q(value__gte=0, value__lte=1), name="score_is_a_fraction"),
+            models.CheckConstraint(
+                condition=Q(value__gte=0, value__lte=1, standard_error__gte=0)
+                | Q(value=None, standard_error=None, unscored=F("n")),
+                name="score_is_a_fraction",
+            ),
             models.CheckConstraint(
                 condition=Q(correct__lte=F("n") - F("unscored")), name="score_counts_consistent"
             ),
             models.CheckConstraint(
-                condition=Q(official=False) | Q(data="official", unscored=0), name="score_official_is_complete"
+                condition=Q(official=False) | Q(data="official", unscored=0),
+                name="score_official_is_complete",
             ),
         ]
         triggers = [pgtrigger.Protect(name="score_immutable", operation=pgtrigger.Update)]
 
     def __str__(self) -> str:
-        return f"{self.benchmark} {self.value:.4f}"
+        return f"{self.benchmark} {self.correct}/{self.n}"
 
     @property
     def title(self) -> str:

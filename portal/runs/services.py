@@ -1,4 +1,4 @@
-"""The life of an evaluation: enqueue, claim, record, finish. Every worker's write is conditional on its claim."""
+"""The life of an evaluation: enqueue, claim, record, finish. Workers write only under their claim."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class BenchmarkScore:
     """One benchmark's outcome as a worker reports it; fields as in portal.runs.models.Score."""
 
     benchmark: str
-    value: float
-    standard_error: float
+    value: float | None
+    standard_error: float | None
     n: int
     correct: int
     unscored: int
@@ -69,7 +69,11 @@ def claim(*, worker: str, loaded_base_model: int | None = None) -> Evaluation | 
     """
     now = timezone.now()
     claim_id = uuid.uuid4()
-    warm = Case(When(base_model=loaded_base_model, then=Value(True)), default=Value(False), output_field=BooleanField())
+    warm = Case(
+        When(base_model=loaded_base_model, then=Value(True)),
+        default=Value(False),
+        output_field=BooleanField(),
+    )
     overdue = Case(
         When(queued_at__lt=now - OVERDUE, then=Value(True)), default=Value(False), output_field=BooleanField()
     )
@@ -90,7 +94,9 @@ def claim(*, worker: str, loaded_base_model: int | None = None) -> Evaluation | 
     )
     if not taken:
         return None
-    evaluation = Evaluation.objects.select_related("submission", "base_model", "checkpoint").get(claim_id=claim_id)
+    evaluation = Evaluation.objects.select_related("submission", "base_model", "checkpoint").get(
+        claim_id=claim_id
+    )
     _set_submission_status(evaluation.submission_id, Submission.Status.EVALUATING)
     return evaluation
 
@@ -125,7 +131,7 @@ def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
 
 @transaction.atomic
 def fail_attempt(evaluation: Evaluation, *, code: str, message: str, retryable: bool) -> Evaluation.Status:
-    """End an attempt that broke: back to the queue if a retry may help, else failed with the stored reason."""
+    """End a broken attempt: back to the queue if a retry may help, else failed with the stored reason."""
     evaluation = _lock_claim(evaluation)
     if retryable and evaluation.attempts + 1 < settings.EVALUATION_ATTEMPTS:
         _requeue(evaluation, error_code=code, error_message=message, attempts=evaluation.attempts + 1)
@@ -170,7 +176,11 @@ def release_expired() -> int:
 def cancel_active(submission: Submission) -> None:
     """Cancel what is queued or running for `submission`; a running worker notices at its next write."""
     Evaluation.objects.filter(submission=submission, status__in=Evaluation.ACTIVE).update(
-        status=Evaluation.Status.CANCELLED, claim_id=None, lease_expires_at=None, finished_at=timezone.now(), progress={}
+        status=Evaluation.Status.CANCELLED,
+        claim_id=None,
+        lease_expires_at=None,
+        finished_at=timezone.now(),
+        progress={},
     )
 
 
@@ -197,7 +207,12 @@ def _lock_claim(evaluation: Evaluation) -> Evaluation:
 
 def _finish(evaluation: Evaluation, status: Evaluation.Status, **changes: Any) -> None:
     updated = _claimed(evaluation).update(
-        status=status, claim_id=None, lease_expires_at=None, finished_at=timezone.now(), progress={}, **changes
+        status=status,
+        claim_id=None,
+        lease_expires_at=None,
+        finished_at=timezone.now(),
+        progress={},
+        **changes,
     )
     if not updated:
         raise ClaimLostError(f"{evaluation} is no longer claimed by this worker")

@@ -40,14 +40,23 @@ class ResourceInline(ReadOnlyInline):
 
 class EvaluationInline(ReadOnlyInline):
     model = Evaluation
-    fields = ["id", "status", "protocol", "scores_in_words", "attempts", "error_code", "error_message", "finished_at"]
+    fields = (
+        "id",
+        "status",
+        "protocol",
+        "scores_in_words",
+        "attempts",
+        "error_code",
+        "error_message",
+        "finished_at",
+    )
     readonly_fields = fields
     show_change_link = True
 
     @admin.display(description="scores")
     def scores_in_words(self, evaluation: Evaluation) -> str:
         return ", ".join(
-            f"{score.title} {100 * score.value:.2f}% of {score.n}{f' ({score.mark})' if score.mark else ''}"
+            f"{score.title} {score.correct} of {score.n} right{f' ({score.mark})' if score.mark else ''}"
             for score in evaluation.scores.all()
         )
 
@@ -68,7 +77,17 @@ class ReasonForm(ActionForm):
 class SubmissionAdmin(admin.ModelAdmin[Submission]):
     """The queue for review: select submissions, choose a decision, give the reason."""
 
-    list_display = ["id", "method", "team", "challenge", "base_model", "kind", "status", "warnings", "created_at"]
+    list_display = [
+        "id",
+        "method",
+        "team",
+        "challenge",
+        "base_model",
+        "kind",
+        "status",
+        "warnings",
+        "created_at",
+    ]
     list_filter = ["status", "challenge", "kind", "base_model"]
     list_select_related = ["team", "base_model"]
     search_fields = ["method", "team__name", "=id"]
@@ -134,7 +153,9 @@ class SubmissionAdmin(admin.ModelAdmin[Submission]):
     def disqualify(self, request: HttpRequest, submissions: QuerySet[Submission]) -> None:
         self._decide(request, submissions, Decision.Action.DISQUALIFY)
 
-    def _decide(self, request: HttpRequest, submissions: QuerySet[Submission], action: Decision.Action) -> None:
+    def _decide(
+        self, request: HttpRequest, submissions: QuerySet[Submission], action: Decision.Action
+    ) -> None:
         assert isinstance(request.user, User)
         reason = request.POST.get("reason", "")
         for submission in submissions.order_by("pk"):

@@ -21,7 +21,9 @@ def register_base_model(
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     context = config.get("max_position_embeddings") or config.get("n_positions")
     if not isinstance(context, int):
-        raise ModelError(f"{folder / 'config.json'} does not say the context length (max_position_embeddings)")
+        raise ModelError(
+            f"{folder / 'config.json'} does not say the context length (max_position_embeddings)"
+        )
     base_model, _ = BaseModel.objects.update_or_create(
         hub_id=hub_id,
         defaults={

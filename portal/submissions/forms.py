@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from django import forms
 from django.conf import settings
@@ -37,7 +37,10 @@ class SubmissionForm(forms.Form):
     """Everything a submission needs. What stands inside the files is checked by the services."""
 
     challenge = forms.ChoiceField(
-        choices=lambda: [("", "Choose a challenge"), *((c.slug, c.title) for c in CHALLENGES.values() if c.evaluable)]
+        choices=lambda: [
+            ("", "Choose a challenge"),
+            *((c.slug, c.title) for c in CHALLENGES.values() if c.evaluable),
+        ]
     )
     base_model = forms.ModelChoiceField(
         BaseModel.objects.filter(active=True),
@@ -45,7 +48,9 @@ class SubmissionForm(forms.Form):
         help_text="The model your adapter was trained on. adapter_config.json must name the same one.",
     )
     team = forms.ModelChoiceField(Team.objects.none(), empty_label=None)
-    method = forms.CharField(max_length=80, help_text="What the board calls your entry, like “FedAvg, rank 16”.")
+    method = forms.CharField(
+        max_length=80, help_text="What the board calls your entry, like “FedAvg, rank 16”."
+    )
     adapter_model = FileUpTo(
         label="adapter_model.safetensors",
         limit=settings.SUBMISSION_MAX_BYTES,
@@ -65,13 +70,24 @@ class SubmissionForm(forms.Form):
         help_text="All messages of the run in both directions; 1 GB = 1024³ bytes.",
     )
     client_vram_gb = forms.FloatField(
-        label="Client GPU memory (GB)", required=False, min_value=0, max_value=1e6, help_text="Highest of all clients."
+        label="Client GPU memory (GB)",
+        required=False,
+        min_value=0,
+        max_value=1e6,
+        help_text="Highest of all clients.",
     )
     training_hours = forms.FloatField(
-        label="Training time (hours)", required=False, min_value=0, max_value=1e6, help_text="Wall-clock time."
+        label="Training time (hours)",
+        required=False,
+        min_value=0,
+        max_value=1e6,
+        help_text="Wall-clock time.",
     )
     description = forms.CharField(
-        required=False, max_length=4000, widget=forms.Textarea(attrs={"rows": 4}), help_text="Shown on the entry's page."
+        required=False,
+        max_length=4000,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="Shown on the entry's page.",
     )
     paper_url = forms.URLField(label="Paper", required=False, assume_scheme="https")
     code_url = forms.URLField(label="Code", required=False, assume_scheme="https")
@@ -95,7 +111,7 @@ class SubmissionForm(forms.Form):
             base_model=data["base_model"],
             method=data["method"].strip(),
             files=Files(
-                adapter=adapter.file,
+                adapter=cast(BinaryIO, adapter.file),
                 adapter_size=adapter.size,
                 adapter_config=data["adapter_config"].read(),
                 config=data["pyproject"].read(),

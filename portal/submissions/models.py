@@ -21,7 +21,9 @@ class BaseModel(models.Model):
 
     hub_id = models.CharField(max_length=120, help_text="As on the Hugging Face Hub: organisation/name")
     revision = models.CharField(max_length=40, blank=True, help_text="Commit of the hub repository")
-    local_path = models.CharField(max_length=500, blank=True, help_text="Folder to load from instead of the hub")
+    local_path = models.CharField(
+        max_length=500, blank=True, help_text="Folder to load from instead of the hub"
+    )
     parameters = models.PositiveBigIntegerField()
     context_length = models.PositiveIntegerField(help_text="Tokens")
     licence = models.CharField(max_length=60, blank=True)
@@ -45,11 +47,13 @@ class BaseModel(models.Model):
 
 
 class Checkpoint(models.Model):
-    """A LoRA adapter: its tensors, stored once under their SHA-256, and the config that gives them meaning."""
+    """A LoRA adapter: its tensors, stored once under their SHA-256, and the config that belongs to them."""
 
     sha256 = models.CharField(max_length=64, help_text="Of adapter_model.safetensors")
     config_sha256 = models.CharField(max_length=64, help_text="Of the normalised adapter_config.json")
-    tensors_digest = models.CharField(max_length=64, db_index=True, help_text="The same under any order or metadata")
+    tensors_digest = models.CharField(
+        max_length=64, db_index=True, help_text="The same under any order or metadata"
+    )
     size = models.PositiveBigIntegerField(help_text="Bytes")
     adapter_config = models.JSONField(help_text="Normalised: only keys that were checked")
     summary = models.JSONField()
@@ -139,7 +143,9 @@ class Submission(models.Model):
     )
 
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="submissions")
-    submitter = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="submissions")
+    submitter = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="submissions"
+    )
     challenge = models.CharField(max_length=20, choices=[(c.slug, c.title) for c in CHALLENGES.values()])
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.COMMUNITY)
     method = models.CharField(max_length=80, help_text="Name of the method, as the board shows it")
@@ -147,7 +153,9 @@ class Submission(models.Model):
     paper_url = models.URLField(blank=True)
     code_url = models.URLField(blank=True)
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="submissions")
-    checkpoint = models.ForeignKey(Checkpoint, null=True, on_delete=models.PROTECT, related_name="submissions")
+    checkpoint = models.ForeignKey(
+        Checkpoint, null=True, on_delete=models.PROTECT, related_name="submissions"
+    )
     config_text = models.TextField(blank=True, help_text="pyproject.toml of the Flower app, as sent")
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.RECEIVED)
     status_changed_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -164,7 +172,9 @@ class Submission(models.Model):
         ]
         permissions = [("submit_reference", "Can submit reference entries with measured resources")]
         constraints = [
-            models.CheckConstraint(condition=Q(challenge__in=list(CHALLENGES)), name="submission_challenge_known"),
+            models.CheckConstraint(
+                condition=Q(challenge__in=list(CHALLENGES)), name="submission_challenge_known"
+            ),
             models.CheckConstraint(
                 condition=Q(checkpoint__isnull=False) | Q(kind="reference"), name="submission_has_checkpoint"
             ),
@@ -173,7 +183,8 @@ class Submission(models.Model):
                 name="submission_published_at_only_when_public",
             ),
             models.CheckConstraint(
-                condition=~Q(status="published") | Q(published_at__isnull=False), name="submission_published_has_date"
+                condition=~Q(status="published") | Q(published_at__isnull=False),
+                name="submission_published_has_date",
             ),
             models.CheckConstraint(condition=~Q(method=""), name="submission_method_named"),
         ]
@@ -181,7 +192,16 @@ class Submission(models.Model):
             pgtrigger.FSM(name="submission_status", field="status", transitions=_TRANSITIONS),
             pgtrigger.ReadOnly(
                 name="submission_identity",
-                fields=["challenge", "kind", "team", "submitter", "base_model", "checkpoint", "config_text", "created_at"],
+                fields=[
+                    "challenge",
+                    "kind",
+                    "team",
+                    "submitter",
+                    "base_model",
+                    "checkpoint",
+                    "config_text",
+                    "created_at",
+                ],
             ),
         ]
 
@@ -265,7 +285,9 @@ class Resource(models.Model):
             models.CheckConstraint(
                 condition=Q(value__gte=0) & Q(value__lt=float("1e21")), name="resource_value_plausible"
             ),
-            models.CheckConstraint(condition=Q(basis__in=["declared", "derived", "measured"]), name="resource_basis_known"),
+            models.CheckConstraint(
+                condition=Q(basis__in=["declared", "derived", "measured"]), name="resource_basis_known"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -59,7 +59,7 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
     for slug in slugs:
         if slug in scored:
             n = scored[slug].n
-            lines.append(Line(slug, BENCHMARKS[slug].title, n, n, f"{100 * scored[slug].value:.2f}%"))
+            lines.append(Line(slug, BENCHMARKS[slug].title, n, n, f"{scored[slug].correct} right"))
         elif slug == live.get("benchmark"):
             rate = f"{live['rate']:.1f} items a second" if live.get("rate") else "starting"
             lines.append(Line(slug, BENCHMARKS[slug].title, live["done"], live["total"], rate))

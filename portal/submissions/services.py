@@ -29,7 +29,6 @@ from portal.runs import services as runs
 from portal.submissions.models import BaseModel, Checkpoint, Resource, Submission
 from portal.submissions.models import Finding as StoredFinding
 
-
 WITHDRAWABLE = (
     Submission.Status.RECEIVED,
     Submission.Status.QUEUED,
@@ -40,7 +39,7 @@ WITHDRAWABLE = (
 )
 
 
-class InvalidSubmission(Exception):  # noqa: N818 -- a state that the submitter mends, not a fault
+class InvalidSubmission(Exception):
     """The submission has problems that block it; `findings` holds them all. Nothing was stored."""
 
     def __init__(self, findings: list[Finding]) -> None:
@@ -48,7 +47,7 @@ class InvalidSubmission(Exception):  # noqa: N818 -- a state that the submitter 
         self.findings = findings
 
 
-class TransitionRefused(Exception):  # noqa: N818 -- the same
+class TransitionRefused(Exception):
     """The submission's status does not allow this step (any more); the text says so to the user."""
 
 
@@ -106,7 +105,8 @@ def inspect(draft: Draft) -> Inspection:
             Finding(
                 "submission.challenge_not_open",
                 Severity.ERROR,
-                f"The {CHALLENGES[draft.challenge].title} challenge cannot be evaluated here yet. Choose another one.",
+                f"The {CHALLENGES[draft.challenge].title} challenge cannot be evaluated here yet. "
+                "Choose another one.",
                 "challenge",
             )
         )
@@ -115,7 +115,7 @@ def inspect(draft: Draft) -> Inspection:
             Finding(
                 "submission.base_model_closed",
                 Severity.ERROR,
-                f"{draft.base_model.hub_id} takes no new submissions. The base models page lists those that do.",
+                f"{draft.base_model.hub_id} takes no new submissions. Choose a base model from the list.",
                 "base_model",
             )
         )
@@ -138,7 +138,9 @@ def inspect(draft: Draft) -> Inspection:
     findings += adapter_findings
     if summary:
         findings += _duplicates(draft, summary)
-    normalised = normalised_adapter_config(config, draft.base_model.hub_id, summary) if config and summary else None
+    normalised = (
+        normalised_adapter_config(config, draft.base_model.hub_id, summary) if config and summary else None
+    )
     return Inspection(findings, summary, normalised, draft.files.config.decode("utf-8", "replace"))
 
 
@@ -197,7 +199,11 @@ def _create(draft: Draft, inspection: Inspection) -> Submission:
     )
     StoredFinding.objects.bulk_create(
         StoredFinding(
-            submission=submission, code=f.code, severity=f.severity.value, message=f.message, location=f.location[:400]
+            submission=submission,
+            code=f.code,
+            severity=f.severity.value,
+            message=f.message,
+            location=f.location[:400],
         )
         for f in inspection.findings
     )
@@ -254,7 +260,9 @@ def _store(files: Files, summary: AdapterSummary) -> str | None:
 
 def _duplicates(draft: Draft, summary: AdapterSummary) -> list[Finding]:
     same = (
-        Submission.objects.filter(challenge=draft.challenge, checkpoint__tensors_digest=summary.tensors_digest)
+        Submission.objects.filter(
+            challenge=draft.challenge, checkpoint__tensors_digest=summary.tensors_digest
+        )
         .exclude(status__in=[Submission.Status.WITHDRAWN, Submission.Status.FAILED])
         .select_related("team")
         .first()
@@ -264,7 +272,9 @@ def _duplicates(draft: Draft, summary: AdapterSummary) -> list[Finding]:
     if same.team_id == draft.team.pk:
         words = f"Your team submitted these very tensors before, as #{same.pk} “{same.method}”."
     else:
-        words = "Another team submitted these very tensors before. The reviewer will ask where they come from."
+        words = (
+            "Another team submitted these very tensors before. The reviewer will ask where they come from."
+        )
     return [Finding("submission.duplicate_checkpoint", Severity.WARNING, words, "adapter_model.safetensors")]
 
 
@@ -272,18 +282,17 @@ def _quota_findings(draft: Draft) -> list[Finding]:
     """Submissions per team and day; those that failed are not counted."""
     if draft.kind == Submission.Kind.REFERENCE:
         return []
-    recent = Submission.objects.filter(team=draft.team, created_at__gt=timezone.now() - timedelta(days=1)).exclude(
-        status=Submission.Status.FAILED
-    )
+    recent = Submission.objects.filter(
+        team=draft.team, created_at__gt=timezone.now() - timedelta(days=1)
+    ).exclude(status=Submission.Status.FAILED)
     if recent.count() < settings.SUBMISSIONS_PER_DAY:
         return []
     return [
         Finding(
             "submission.quota",
             Severity.ERROR,
-            f"Your team made {settings.SUBMISSIONS_PER_DAY} submissions in the last 24 hours, which is the limit. "
-            "Try again later.",
+            f"Your team made {settings.SUBMISSIONS_PER_DAY} submissions in the last 24 hours, "
+            "which is the limit. Try again later.",
             "team",
         )
     ]
-

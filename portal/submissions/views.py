@@ -57,7 +57,9 @@ def mine(request: HttpRequest) -> HttpResponse:
 @never_cache
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     submission = _own(request, pk)
-    return render(request, "portal/submissions/detail.html", {**_status_context(submission), "section": "mine"})
+    return render(
+        request, "portal/submissions/detail.html", {**_status_context(submission), "section": "mine"}
+    )
 
 
 @login_required
@@ -69,7 +71,9 @@ def status(request: HttpRequest, pk: int) -> HttpResponse:
     `known` is the status that the page shows; only a change is announced to screen readers.
     """
     submission = _own(request, pk)
-    context = _status_context(submission) | {"announce": request.GET.get("known", submission.status) != submission.status}
+    context = _status_context(submission) | {
+        "announce": request.GET.get("known", submission.status) != submission.status
+    }
     return render(request, "portal/submissions/_status.html", context)
 
 
@@ -78,7 +82,9 @@ def status(request: HttpRequest, pk: int) -> HttpResponse:
 def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     submission = _own(request, pk)
     if request.method == "GET":
-        return render(request, "portal/submissions/withdraw.html", {"submission": submission, "section": "mine"})
+        return render(
+            request, "portal/submissions/withdraw.html", {"submission": submission, "section": "mine"}
+        )
     try:
         services.withdraw(submission)
     except services.TransitionRefused as error:
@@ -89,7 +95,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _own(request: HttpRequest, pk: int) -> Submission:
-    """A submission of the user's teams, or any for staff; 404 for others, so that its existence stays private."""
+    """A submission of the user's teams, or any for staff; 404 for others, who must not learn of it."""
     user = _user(request)
     allowed = Submission.objects.all() if user.is_staff else Submission.objects.of_member(user)
     return get_object_or_404(allowed.select_related("team", "base_model", "checkpoint", "submitter"), pk=pk)
@@ -132,4 +138,3 @@ def _form_page(
 def _user(request: HttpRequest) -> User:
     assert isinstance(request.user, User)
     return request.user
-

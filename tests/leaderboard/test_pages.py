@@ -45,7 +45,7 @@ def test_a_row_has_score_interval_and_cost_with_its_basis(client: Client, owner:
     ]
     factories.published(owner, correct=70, costs=costs)
     html = page(client, "/leaderboard/finance/")
-    assert "70.00" in html and "60.4–78.1" in html  # noqa: RUF001 -- Wilson's interval of 70 of 100
+    assert "70.00" in html and "60.4–78.1" in html  # Wilson's interval of 70 of 100
     assert "3.00" in html and "2.00" in html and "declared" in html
 
 
@@ -60,7 +60,9 @@ def test_demonstration_scores_are_marked_wherever_they_stand(client: Client, own
 def test_unofficial_entries_stand_apart_without_rank(client: Client, owner: User) -> None:
     made = factories.published(owner, scores=UNOFFICIAL)
     html = page(client, "/leaderboard/finance/")
-    assert "Apart from the ranking" in html and "only 100 of 1,212 items" in html and 'class="rank"' not in html
+    assert (
+        "Apart from the ranking" in html and "only 100 of 1,212 items" in html and 'class="rank"' not in html
+    )
     assert "only 100 of 1,212 items" in page(client, f"/entries/{made.pk}/")
 
 
@@ -74,7 +76,9 @@ def test_withdrawn_entries_leave_the_board_and_their_page(client: Client, owner:
 
 
 def test_what_people_write_is_escaped(client: Client, owner: User) -> None:
-    made = factories.published(owner, method="<script>alert(1)</script>", description="<img src=x onerror=alert(1)>")
+    made = factories.published(
+        owner, method="<script>alert(1)</script>", description="<img src=x onerror=alert(1)>"
+    )
     for path in ("/", "/leaderboard/finance/", f"/entries/{made.pk}/"):
         html = page(client, path)
         assert "<script>alert" not in html and "<img" not in html

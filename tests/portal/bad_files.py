@@ -24,18 +24,26 @@ _good = adapters.safetensors(adapters.lora_tensors())
 
 BAD_FILES = [
     pytest.param(uploads(adapter=pickle.dumps({"a": 1})), "file.not_safetensors", ADAPTER, id="a pickle"),
-    pytest.param(uploads(adapter=b"PK\x03\x04" + bytes(60)), "file.not_safetensors", ADAPTER, id="a torch zip"),
+    pytest.param(
+        uploads(adapter=b"PK\x03\x04" + bytes(60)), "file.not_safetensors", ADAPTER, id="a torch zip"
+    ),
     pytest.param(uploads(adapter=b"hello, this is no checkpoint"), None, ADAPTER, id="any other file"),
     pytest.param(uploads(adapter=_good[:-10]), "file.truncated", ADAPTER, id="a truncated file"),
     pytest.param(uploads(adapter=_good[:40]), "header.length", ADAPTER, id="a truncated header"),
     pytest.param(
-        uploads(adapter=(2**60).to_bytes(8, "little") + _good[8:]), "header.length", ADAPTER, id="a lying header"
+        uploads(adapter=(2**60).to_bytes(8, "little") + _good[8:]),
+        "header.length",
+        ADAPTER,
+        id="a lying header",
     ),
     pytest.param(
         uploads(adapter=_with(_A, adapters.f32((4, 99)))), "adapter.shape", _A, id="tensors that do not fit"
     ),
     pytest.param(
-        uploads(adapter=_with(_A, ("F32", (4, adapters.HIDDEN), _not_a_number))), "adapter.not_finite", _A, id="a NaN"
+        uploads(adapter=_with(_A, ("F32", (4, adapters.HIDDEN), _not_a_number))),
+        "adapter.not_finite",
+        _A,
+        id="a NaN",
     ),
     pytest.param(
         uploads(adapter=_with(_A, ("F32", (4, adapters.HIDDEN), _infinite))),
@@ -56,5 +64,7 @@ BAD_FILES = [
         id="remote code",
     ),
     pytest.param(uploads(config=b'{"r": 4,'), "adapter_config.json", CONFIG, id="broken JSON"),
-    pytest.param(uploads(pyproject=b"[tool.flwr\nx = 1"), "config.syntax", f"{PYPROJECT}: line 1", id="broken TOML"),
+    pytest.param(
+        uploads(pyproject=b"[tool.flwr\nx = 1"), "config.syntax", f"{PYPROJECT}: line 1", id="broken TOML"
+    ),
 ]

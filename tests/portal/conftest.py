@@ -19,7 +19,10 @@ def storage(settings: Any, tmp_path: Path) -> Path:
     folder = tmp_path / "storage"
     settings.STORAGES = {
         **settings.STORAGES,
-        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": folder}},
+        "default": {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {"location": folder},
+        },
     }
     assert default_storage.path("x").startswith(str(folder))
     return folder

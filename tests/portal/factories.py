@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from django.core.files.base import File
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -23,7 +23,9 @@ PYPROJECT = b"[tool.flwr.app.config]\nnum-server-rounds = 8\n"
 
 
 def user(name: str = "owner", **fields: Any) -> User:
-    created = User.objects.create_user(username=name, email=f"{name}@example.org", password="correct horse", **fields)
+    created = User.objects.create_user(
+        username=name, email=f"{name}@example.org", password="correct horse", **fields
+    )
     personal_team(created)
     return created
 
@@ -49,8 +51,12 @@ def uploads(
 ) -> dict[str, SimpleUploadedFile]:
     """The three files as the form and the API name them."""
     return {
-        "adapter_model": SimpleUploadedFile("adapter_model.safetensors", adapter_bytes() if adapter is None else adapter),
-        "adapter_config": SimpleUploadedFile("adapter_config.json", config_bytes() if config is None else config),
+        "adapter_model": SimpleUploadedFile(
+            "adapter_model.safetensors", adapter_bytes() if adapter is None else adapter
+        ),
+        "adapter_config": SimpleUploadedFile(
+            "adapter_config.json", config_bytes() if config is None else config
+        ),
         "pyproject": SimpleUploadedFile("pyproject.toml", pyproject),
     }
 
@@ -65,7 +71,12 @@ def draft(submitter: User, **changes: Any) -> Draft:
         "challenge": "finance",
         "base_model": base_model(),
         "method": "FedAvg",
-        "files": Files(adapter.file, adapter.size, files["adapter_config"].read(), files["pyproject"].read()),
+        "files": Files(
+            cast(BinaryIO, adapter.file),
+            adapter.size,
+            files["adapter_config"].read(),
+            files["pyproject"].read(),
+        ),
     }
     return Draft(**(values | changes))
 
@@ -95,13 +106,17 @@ def score(benchmark: str, correct: int = 70, n: int = 100, **changes: Any) -> ru
     return runs.BenchmarkScore(**(values | changes))
 
 
-def evaluated(submitter: User, *, correct: int = 70, scores: dict[str, Any] | None = None, **changes: Any) -> Submission:
+def evaluated(
+    submitter: User, *, correct: int = 70, scores: dict[str, Any] | None = None, **changes: Any
+) -> Submission:
     """A submission in review whose three finance scores are `correct` of 100."""
     made = submission(submitter, **changes)
     evaluation = runs.claim(worker="test")
     assert evaluation and evaluation.submission_id == made.pk
     for benchmark in BENCHMARKS:
-        runs.record_score(evaluation, score(benchmark, correct, **(scores or {})), items=File(BytesIO(b"{}\n")))
+        runs.record_score(
+            evaluation, score(benchmark, correct, **(scores or {})), items=File(BytesIO(b"{}\n"))
+        )
     runs.succeed(evaluation, provenance={"precision": "fp32"})
     made.refresh_from_db()
     return made
@@ -109,7 +124,9 @@ def evaluated(submitter: User, *, correct: int = 70, scores: dict[str, Any] | No
 
 def published(submitter: User, **changes: Any) -> Submission:
     made = evaluated(submitter, **changes)
-    reviewer = User.objects.filter(is_staff=True).first() or user("reviewer", is_staff=True, is_superuser=True)
+    reviewer = User.objects.filter(is_staff=True).first() or user(
+        "reviewer", is_staff=True, is_superuser=True
+    )
     decide(submission=made, reviewer=reviewer, action=Decision.Action.PUBLISH)
     made.refresh_from_db()
     return made
@@ -119,4 +136,3 @@ def evaluation_of(made: Submission) -> Evaluation:
     evaluation = made.evaluations.first()
     assert evaluation
     return evaluation
-

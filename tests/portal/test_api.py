@@ -20,7 +20,9 @@ pytestmark = pytest.mark.django_db
 
 
 def metadata(**changes: Any) -> str:
-    return json.dumps({"challenge": "finance", "base_model": "example/tiny-llama", "method": "FedAvg", **changes})
+    return json.dumps(
+        {"challenge": "finance", "base_model": "example/tiny-llama", "method": "FedAvg", **changes}
+    )
 
 
 def post(client: Client, token: str, **parts: Any) -> Any:
@@ -91,7 +93,11 @@ def test_missing_files_are_named(client: Client, token: str) -> None:
         "/api/v1/submissions/", {"metadata": metadata()}, headers={"Authorization": f"Bearer {token}"}
     )
     assert response.status_code == 400
-    assert {f["location"] for f in response.json()["findings"]} == {"adapter_model", "adapter_config", "pyproject"}
+    assert {f["location"] for f in response.json()["findings"]} == {
+        "adapter_model",
+        "adapter_config",
+        "pyproject",
+    }
 
 
 def test_a_file_over_the_limit_is_refused(client: Client, token: str, storage: Path, settings: Any) -> None:
@@ -132,7 +138,9 @@ def test_reference_entries_need_the_permission(client: Client, token: str, owner
     owner.user_permissions.add(Permission.objects.get(codename="submit_reference"))
     factories.base_model()
     text = metadata(kind="reference", resources=[{"kind": "energy", "value": 1, "basis": "measured"}])
-    response = client.post("/api/v1/submissions/", {"metadata": text}, headers={"Authorization": f"Bearer {token}"})
+    response = client.post(
+        "/api/v1/submissions/", {"metadata": text}, headers={"Authorization": f"Bearer {token}"}
+    )
     assert response.status_code == 201 and response.json()["checkpoint"] is None
 
 

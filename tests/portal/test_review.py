@@ -32,7 +32,9 @@ def test_publishing_puts_the_entry_on_the_board(as_reviewer: Client, client: Cli
     assert (decision.action, decision.reviewer.username) == ("publish", "reviewer")
 
 
-def test_a_rejection_needs_a_reason_which_the_team_reads(as_reviewer: Client, as_owner: Client, owner: User) -> None:
+def test_a_rejection_needs_a_reason_which_the_team_reads(
+    as_reviewer: Client, as_owner: Client, owner: User
+) -> None:
     made = factories.evaluated(owner)
     assert "give a reason" in act(as_reviewer, "reject", made).content.decode()
     made.refresh_from_db()
@@ -91,4 +93,4 @@ def test_the_administration_is_for_staff(as_owner: Client, as_reviewer: Client, 
 def test_a_submission_s_admin_page_shows_what_a_reviewer_needs(as_reviewer: Client, owner: User) -> None:
     made = factories.evaluated(owner)
     page = as_reviewer.get(f"/admin/submissions/submission/{made.pk}/change/").content.decode()
-    assert "70.00% of 100" in page
+    assert "70 of 100 right" in page

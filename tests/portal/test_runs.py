@@ -165,7 +165,9 @@ class TestTheDatabaseRefuses:
         from portal.submissions.models import StatusEvent  # type: ignore[attr-defined]
 
         made = factories.published(owner)
-        history = list(StatusEvent.objects.filter(pgh_obj_id=made.pk).order_by("pk").values_list("status", flat=True))
+        history = list(
+            StatusEvent.objects.filter(pgh_obj_id=made.pk).order_by("pk").values_list("status", flat=True)
+        )
         assert history == ["received", "queued", "evaluating", "in_review", "published"]
         with pytest.raises(DatabaseError), transaction.atomic():
             StatusEvent.objects.all().delete()

@@ -26,7 +26,9 @@ def test_the_public_is_asked_to_sign_in(client: Client, owner: User, path: str) 
     assert client.get(f"/submissions/{submission.pk}/{path}").status_code == 302
 
 
-def test_a_teammate_and_staff_see_it(as_stranger: Client, as_reviewer: Client, owner: User, stranger: User) -> None:
+def test_a_teammate_and_staff_see_it(
+    as_stranger: Client, as_reviewer: Client, owner: User, stranger: User
+) -> None:
     submission = factories.submission(owner)
     Membership.objects.create(team=personal_team(owner), user=stranger)
     assert as_stranger.get(f"/submissions/{submission.pk}/").status_code == 200
@@ -55,7 +57,14 @@ def test_live_progress_is_shown_and_asks_again(as_owner: Client, owner: User) ->
     assert evaluation
     runs.renew(
         evaluation,
-        progress={"phase": "evaluating", "benchmark": "fpb", "done": 30, "total": 120, "rate": 4.0, "eta": 75.0},
+        progress={
+            "phase": "evaluating",
+            "benchmark": "fpb",
+            "done": 30,
+            "total": 120,
+            "rate": 4.0,
+            "eta": 75.0,
+        },
     )
     page = as_owner.get(f"/submissions/{submission.pk}/status/").content.decode()
     assert "30 of 120" in page and "4.0 items a second" in page and "1 min 15 s" in page

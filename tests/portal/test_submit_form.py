@@ -39,7 +39,8 @@ def test_a_sound_submission_is_stored_and_queued(as_owner: Client, owner: User, 
     assert response.status_code == 302 and response["Location"] == f"/submissions/{submission.pk}/"
     assert submission.status == "queued"
     assert submission.evaluations.get().status == "queued"
-    assert submission.checkpoint and (storage / submission.checkpoint.file.name).read_bytes() == factories.adapter_bytes()
+    assert submission.checkpoint and submission.checkpoint.file.name
+    assert (storage / submission.checkpoint.file.name).read_bytes() == factories.adapter_bytes()
     costs = {(r.kind, r.basis): r.value for r in submission.resources.all()}
     assert costs["communication", "declared"] == 0.5 * 1024**3
     assert costs["wall_time", "declared"] == 7200
@@ -74,7 +75,9 @@ def test_an_unlisted_base_model_is_refused(as_owner: Client, owner: User, storag
     assert nothing_is_stored(storage)
 
 
-def test_a_file_over_the_limit_is_refused(as_owner: Client, owner: User, storage: Path, settings: Any) -> None:
+def test_a_file_over_the_limit_is_refused(
+    as_owner: Client, owner: User, storage: Path, settings: Any
+) -> None:
     settings.SUBMISSION_MAX_BYTES = 1000
     response = as_owner.post("/submit/", form(owner))
     assert response.status_code == 413
@@ -97,7 +100,9 @@ def test_the_closed_challenge_is_not_offered(as_owner: Client, owner: User) -> N
     assert response.status_code == 422 and "challenge" in response.context["form"].errors
 
 
-def test_the_daily_quota_stops_a_flood_but_not_for_failures(as_owner: Client, owner: User, settings: Any) -> None:
+def test_the_daily_quota_stops_a_flood_but_not_for_failures(
+    as_owner: Client, owner: User, settings: Any
+) -> None:
     settings.SUBMISSIONS_PER_DAY = 1
     assert as_owner.post("/submit/", form(owner)).status_code == 302
     refused = as_owner.post("/submit/", form(owner))
@@ -105,7 +110,9 @@ def test_the_daily_quota_stops_a_flood_but_not_for_failures(as_owner: Client, ow
     assert [f.code for f in refused.context["findings"]] == ["submission.quota"]
 
 
-def test_the_same_tensors_under_another_name_are_a_warning(as_owner: Client, owner: User, stranger: User) -> None:
+def test_the_same_tensors_under_another_name_are_a_warning(
+    as_owner: Client, owner: User, stranger: User
+) -> None:
     factories.submission(stranger)
     as_owner.post("/submit/", form(owner, **factories.uploads(adapter=factories.adapter_bytes(seed=7))))
     codes = Submission.objects.get(submitter=owner).findings.values_list("code", "severity")
@@ -119,7 +126,9 @@ def test_the_same_file_is_stored_once(owner: User, storage: Path) -> None:
     assert sum(path.is_file() for path in storage.rglob("*")) == 1
 
 
-def test_a_failure_after_storing_leaves_no_file(owner: User, storage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_after_storing_leaves_no_file(
+    owner: User, storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the database went away")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from evaluation import hub
@@ -22,11 +21,13 @@ class Command(BaseCommand):
         parser.add_argument("--revision", help="commit of the hub repository; the newest without it")
         parser.add_argument("--licence", default="")
 
-    def handle(self, *args: Any, hub_id: str, path: Path | None, revision: str | None, **options: Any) -> None:
+    def handle(
+        self, *args: Any, hub_id: str, path: Path | None, revision: str | None, **options: Any
+    ) -> None:
         try:
             if path is None:
-                folder = hub.fetch_model(hub_id, revision=revision, token=settings.HF_TOKEN or None)
-                revision = hub.commit_of(folder)
+                snapshot = hub.fetch("@".join(filter(None, (hub_id, revision))))
+                folder, revision = snapshot.folder, snapshot.commit
             else:
                 folder = path.resolve()
             base_model = register_base_model(

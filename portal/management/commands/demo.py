@@ -21,7 +21,9 @@ HOST = "127.0.0.1"
 
 
 class Command(BaseCommand):
-    help = "Serve the demonstration until Ctrl-C. The first run trains and evaluates; later ones keep its data."
+    help = (
+        "Serve the demonstration until Ctrl-C. The first run trains and evaluates; later ones keep its data."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=8000)
@@ -65,7 +67,9 @@ class Command(BaseCommand):
         for submission in demonstration.failed_references():
             evaluation = submission.evaluations.first()
             reason = evaluation.error_message if evaluation else "it was not evaluated"
-            raise CommandError(f"“{submission.method}” for {submission.get_challenge_display()} failed: {reason}")
+            raise CommandError(
+                f"“{submission.method}” for {submission.get_challenge_display()} failed: {reason}"
+            )
 
     def _invite(self, site: Site) -> None:
         self.say("Everything is published")
@@ -84,7 +88,9 @@ def _require_free(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise CommandError(f"port {port} is not free ({error.strerror}); try: make demo PORT={port + 1}") from error
+            raise CommandError(
+                f"port {port} is not free ({error.strerror}); try: make demo PORT={port + 1}"
+            ) from error
 
 
 def _wait_until_ready(site: Site) -> None:
@@ -96,4 +102,6 @@ def _wait_until_ready(site: Site) -> None:
                 return
         except httpx.TransportError:
             time.sleep(0.2)
-    raise CommandError(f"the site did not become ready within a minute; its logs are in {settings.VAR_DIR / 'logs'}")
+    raise CommandError(
+        f"the site did not become ready within a minute; its logs are in {settings.VAR_DIR / 'logs'}"
+    )

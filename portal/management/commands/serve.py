@@ -23,9 +23,13 @@ class Command(BaseCommand):
         try:
             call_command("migrate", verbosity=0)
             call_command("collectstatic", interactive=False, verbosity=0)
-            site = Site(options["host"], options["port"], loopback_environment(options["host"], options["port"]))
+            site = Site(
+                options["host"], options["port"], loopback_environment(options["host"], options["port"])
+            )
             with site:
-                self.stdout.write(f"Serving on {site.url} – Ctrl-C stops it. Logs: {settings.VAR_DIR / 'logs'}")  # noqa: RUF001
+                self.stdout.write(
+                    f"Serving on {site.url} – Ctrl-C stops it. Logs: {settings.VAR_DIR / 'logs'}"
+                )
                 site.wait()
         except StopRequested:
             self.stdout.write("Stopped.")
@@ -34,7 +38,7 @@ class Command(BaseCommand):
 
 
 def loopback_environment(host: str, port: int) -> dict[str, str]:
-    """On a loopback address there is no TLS, so cookies must work without it; elsewhere nothing is relaxed."""
+    """Loopback addresses have no TLS, so cookies must work without it; elsewhere nothing is relaxed."""
     if host not in ("127.0.0.1", "localhost", "::1"):
         return {}
     return {"HTTPS": "0", "SITE_URL": f"http://{host}:{port}"}

@@ -1,0 +1,89 @@
+"""The four challenges: what a submission to each trains on, its rules and how it is evaluated.
+
+Facts: FlowerTune LLM Leaderboard, arXiv 2506.02961. Light to import: the web process reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from evaluation.benchmarks import BENCHMARKS
+from evaluation.names import lookup
+
+# The rules say 200,000 MB a run with MB = 1024² bytes, both directions together, adapter tensors only.
+COMMUNICATION_BUDGET_BYTES = 200_000 * 1024**2
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """One domain of the board. A submission's score is the plain mean over `benchmarks`.
+
+    `training_sets` are the hub ids allowed in the static part of a Flower app's config, preferred first.
+    `clients` is the fixed number of SuperNodes, `baseline_clients_per_round` what the baseline samples.
+    """
+
+    slug: str
+    title: str
+    summary: str
+    training_sets: tuple[str, ...]
+    clients: int
+    baseline_clients_per_round: int
+    benchmarks: tuple[str, ...]
+    communication_budget_bytes: int = COMMUNICATION_BUDGET_BYTES
+
+    @property
+    def evaluable(self) -> bool:
+        """Whether this version can evaluate every benchmark of the challenge."""
+        return all(slug in BENCHMARKS for slug in self.benchmarks)
+
+
+_IN_BOARD_ORDER = (
+    Challenge(
+        slug="general-nlp",
+        title="General NLP",
+        summary="Instruction tuning for broad knowledge, tested on three groups of MMLU subjects.",
+        training_sets=("flwrlabs/alpaca-gpt4", "vicgalle/alpaca-gpt4"),
+        clients=20,
+        baseline_clients_per_round=2,
+        benchmarks=("mmlu_stem", "mmlu_social_sciences", "mmlu_humanities"),
+    ),
+    Challenge(
+        slug="finance",
+        title="Finance",
+        summary="Sentiment of financial news and posts, tested on three sentiment data sets.",
+        training_sets=("flwrlabs/fingpt-sentiment-train", "FinGPT/fingpt-sentiment-train"),
+        clients=50,
+        baseline_clients_per_round=5,
+        benchmarks=("fpb", "fiqa", "tfns"),
+    ),
+    Challenge(
+        slug="medical",
+        title="Medical",
+        summary="Medical knowledge from flashcards, tested on four medical question sets.",
+        training_sets=(
+            "flwrlabs/medical-meadow-medical-flashcards",
+            "medalpaca/medical_meadow_medical_flashcards",
+        ),
+        clients=20,
+        baseline_clients_per_round=2,
+        benchmarks=("pubmedqa", "medmcqa", "medqa", "careqa"),
+    ),
+    Challenge(
+        slug="code",
+        title="Code",
+        summary="Code generation in Python, JavaScript and C++, tested by running what is generated.",
+        training_sets=("flwrlabs/code-alpaca-20k",),
+        clients=10,
+        baseline_clients_per_round=2,
+        benchmarks=("mbpp", "humaneval", "multipl_e_js", "multipl_e_cpp"),
+    ),
+)
+
+CHALLENGES: Mapping[str, Challenge] = MappingProxyType({c.slug: c for c in _IN_BOARD_ORDER})
+
+
+def get(slug: str) -> Challenge:
+    """Return the challenge; raise UnknownNameError with suggestions when there is none."""
+    return lookup("challenge", slug, CHALLENGES)

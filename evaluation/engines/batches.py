@@ -1,0 +1,48 @@
+"""How prompts are put together into batches: always the same way, whatever order they come in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tokenised prompt and how many tokens may be generated for it."""
+
+    key: str
+    tokens: tuple[int, ...]
+    budget: int
+
+
+def compose(rows: Sequence[Row], batch_tokens: int, batch_rows: int) -> list[list[Row]]:
+    """Batches of at most `batch_rows` rows and `batch_tokens` tokens, padding and generation included.
+
+    Longest first, ties by key: what is in a batch does not depend on the order of `rows`, padding is small,
+    and a device that is too small shows it at once. A row that alone exceeds the limit gets its own batch.
+    """
+    batches: list[list[Row]] = []
+    width = 0
+    for row in sorted(rows, key=lambda row: (-len(row.tokens), row.key)):
+        size = len(batches[-1]) + 1 if batches else 0
+        wider = max(width, len(row.tokens) + row.budget)
+        if not batches or size > batch_rows or size * wider > batch_tokens:
+            batches.append([])
+            wider = len(row.tokens) + row.budget
+        batches[-1].append(row)
+        width = wider
+    return batches
+
+
+def common_prefix(rows: Sequence[Row]) -> int:
+    """Length of the longest common prefix of the rows' tokens that leaves each at least one token."""
+    if not rows:
+        return 0
+    # The common prefix of all is that of the least and the greatest.
+    low, high = min(row.tokens for row in rows), max(row.tokens for row in rows)
+    length = 0
+    for a, b in zip(low, high, strict=False):
+        if a != b:
+            break
+        length += 1
+    return min(length, *(len(row.tokens) - 1 for row in rows))

@@ -1,0 +1,67 @@
+"""What an engine is: it holds one base model, takes adapters on and off, and answers prompts greedily."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from evaluation.protocol import Precision
+from evaluation.samples import Completion, Decoding, Request
+
+Answered = Callable[[int], None]
+"""Told how many of the requests are answered so far; called often."""
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What ran, for the provenance. `peak_vram_bytes` is None without an accelerator."""
+
+    name: str
+    version: str
+    device: str
+    peak_vram_bytes: int | None = None
+
+
+class Engine(ABC):
+    """Use: `open` once, then `use_adapter` and `generate` as often as wanted, then `close`.
+
+    The answer to a request depends on the request, the model and the adapter alone: not on the order of the
+    requests, on what else is asked in the same call, nor on earlier adapters, beyond the rounding of the
+    arithmetic.
+    """
+
+    name: ClassVar[str]
+    generates: ClassVar[bool] = True
+    """Whether answers come from a model here; otherwise no score on them is official."""
+
+    @abstractmethod
+    def open(self, model: Path, precision: Precision) -> None:
+        """Load the base model from a folder. Raises ModelError, OutOfMemoryError."""
+
+    @abstractmethod
+    def use_adapter(self, adapter: Path | None) -> None:
+        """Put the adapter of a folder on the base model in place of the one before, or none.
+
+        Raises CheckpointError, after which the engine still serves other adapters.
+        """
+
+    @abstractmethod
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text, special tokens left out."""
+
+    @abstractmethod
+    def generate(
+        self, requests: Sequence[Request], decoding: Decoding, answered: Answered
+    ) -> Iterator[Completion]:
+        """Answer every request exactly once, in any order. Raises OutOfMemoryError."""
+
+    @abstractmethod
+    def facts(self) -> EngineFacts:
+        """What ran since `open`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the model; `open` may follow."""

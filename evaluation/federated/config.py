@@ -1,0 +1,225 @@
+"""What one federated run is: a single frozen value, and its form as a Flower app's run configuration."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from evaluation import challenges
+from evaluation.errors import DataError, EvaluationError, ModelError
+
+Scalar = str | int | float | bool
+
+# Bits a weight of the frozen base model takes in memory, as FlowerTune configs write `model.quantization`.
+PRECISION_BITS = {"nf4": 4, "bf16": 16, "fp32": 32}
+
+
+@dataclass(frozen=True)
+class FederatedConfig:
+    """One run of federated LoRA fine-tuning.
+
+    `model` is a folder with a Hugging Face checkpoint, `base_model_id` the name that the adapter records;
+    `train_data` is a JSONL file of rows `instruction, input, output`. `clients` is the number of SuperNodes.
+    The learning rate falls over the rounds from `learning_rate` to `learning_rate_min` on a cosine.
+    `precision` is that of the frozen base weights; adapters are trained and sent in fp32.
+    """
+
+    challenge: str
+    strategy: str
+    model: Path
+    base_model_id: str
+    train_data: Path
+    clients: int
+    clients_per_round: int
+    rounds: int
+    local_steps: int
+    batch_size: int
+    sequence_length: int
+    learning_rate: float
+    learning_rate_min: float
+    rank: int
+    alpha: int
+    target_modules: tuple[str, ...]
+    precision: str
+    seed: int
+
+    @property
+    def fraction(self) -> float:
+        """The share of clients sampled each round, of which `sampled` makes `clients_per_round` again."""
+        fraction = self.clients_per_round / self.clients
+        lost = sampled(self.clients, fraction) < self.clients_per_round  # as 29 of 50, by rounding
+        return math.nextafter(fraction, 1) if lost else fraction
+
+    @property
+    def gradient_checkpointing(self) -> bool:
+        """Recompute activations in the backward pass: goes with 4-bit weights, where memory is short."""
+        return self.precision == "nf4"
+
+    def learning_rate_in(self, server_round: int) -> float:
+        """The clients' learning rate in round 1…rounds, as FlowerTune's cosine annealing has it."""
+        cosine = math.cos(math.pi * server_round / self.rounds)
+        return self.learning_rate_min + (self.learning_rate - self.learning_rate_min) * (1 + cosine) / 2
+
+    def run_config(self) -> dict[str, Scalar]:
+        """This run as flat keys of `[tool.flwr.app.config]`, named as in FlowerTune where it has them."""
+        return {
+            "challenge": self.challenge,
+            "model.name": self.base_model_id,
+            "model.path": str(self.model),
+            "model.quantization": PRECISION_BITS[self.precision],
+            "model.gradient-checkpointing": self.gradient_checkpointing,
+            "model.lora.peft-lora-r": self.rank,
+            "model.lora.peft-lora-alpha": self.alpha,
+            "model.lora.modules": ",".join(self.target_modules),
+            "train.data": str(self.train_data),
+            "train.seed": self.seed,
+            "train.learning-rate-max": self.learning_rate,
+            "train.learning-rate-min": self.learning_rate_min,
+            "train.seq-length": self.sequence_length,
+            "train.training-arguments.per-device-train-batch-size": self.batch_size,
+            "train.training-arguments.max-steps": self.local_steps,
+            "strategy.name": self.strategy,
+            "strategy.fraction-train": self.fraction,
+            "num-server-rounds": self.rounds,
+            "num-supernodes": self.clients,
+        }
+
+    @classmethod
+    def from_run_config(cls, values: Mapping[str, Scalar]) -> FederatedConfig:
+        """The inverse of `run_config`. Raises EvaluationError that names a missing or unusable key."""
+        try:
+            clients = int(values["num-supernodes"])
+            bits = int(values["model.quantization"])
+            config = cls(
+                challenge=str(values["challenge"]),
+                strategy=str(values["strategy.name"]),
+                model=Path(str(values["model.path"])),
+                base_model_id=str(values["model.name"]),
+                train_data=Path(str(values["train.data"])),
+                clients=clients,
+                clients_per_round=sampled(clients, float(values["strategy.fraction-train"])),
+                rounds=int(values["num-server-rounds"]),
+                local_steps=int(values["train.training-arguments.max-steps"]),
+                batch_size=int(values["train.training-arguments.per-device-train-batch-size"]),
+                sequence_length=int(values["train.seq-length"]),
+                learning_rate=float(values["train.learning-rate-max"]),
+                learning_rate_min=float(values["train.learning-rate-min"]),
+                rank=int(values["model.lora.peft-lora-r"]),
+                alpha=int(values["model.lora.peft-lora-alpha"]),
+                target_modules=modules(str(values["model.lora.modules"])),
+                precision=next((name for name, width in PRECISION_BITS.items() if width == bits), str(bits)),
+                seed=int(values["train.seed"]),
+            )
+        except KeyError as error:
+            raise EvaluationError(f"the run configuration has no key {error}") from error
+        except ValueError as error:
+            raise EvaluationError(f"the run configuration has an unusable value: {error}") from error
+        return config
+
+
+def sampled(clients: int, fraction: float) -> int:
+    """How many clients a fraction samples: rounded down as Flower does, but never none."""
+    return max(1, int(clients * fraction))
+
+
+def modules(text: str) -> tuple[str, ...]:
+    """Module names from a comma-separated list, without repeats."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def check(config: FederatedConfig) -> None:
+    """Refuse a run that cannot work, before anything is started.
+
+    Raises UnknownNameError, ModelError, DataError or EvaluationError with one line for the user. What needs
+    the model's structure (do the target modules exist?) is checked where that is read, before round 1.
+    """
+    challenges.get(config.challenge)
+    if config.precision not in PRECISION_BITS:
+        raise EvaluationError(
+            f"precision must be one of {', '.join(PRECISION_BITS)}, not {config.precision!r}"
+        )
+    for name in ("clients", "clients_per_round", "rounds", "local_steps", "batch_size", "rank", "alpha"):
+        if getattr(config, name) < 1:
+            raise EvaluationError(f"{name.replace('_', '-')} must be at least 1, not {getattr(config, name)}")
+    if config.sequence_length < 8:
+        raise EvaluationError(f"sequence-length must be at least 8 tokens, not {config.sequence_length}")
+    if config.clients_per_round > config.clients:
+        raise EvaluationError(
+            f"clients-per-round ({config.clients_per_round}) is more than there are clients ({config.clients})"
+        )
+    if not 0 < config.learning_rate_min <= config.learning_rate < math.inf:
+        raise EvaluationError(
+            "learning rates must satisfy 0 < learning-rate-min <= learning-rate, "
+            f"not {config.learning_rate_min:g} and {config.learning_rate:g}"
+        )
+    if not config.target_modules:
+        raise EvaluationError("target-modules names no module")
+    if not (config.model / "config.json").is_file():
+        raise ModelError(f"there is no base model in {config.model}: no config.json in that folder")
+    if not config.train_data.is_file():
+        raise DataError(f"training data {config.train_data} does not exist")
+
+
+def check_output(folder: Path) -> None:
+    """Raise EvaluationError when the output folder holds something already or cannot be made."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise EvaluationError(f"the output folder {folder} exists already and is not empty")
+    try:
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EvaluationError(f"the output folder {folder} cannot be made: {error.strerror}") from error
+
+
+def pyproject(config: FederatedConfig, training_rows: str) -> str:
+    """The text of a Flower app's `pyproject.toml` that describes this run, without this machine's paths.
+
+    `training_rows` is one line on the rows that were really used; the static data set is the challenge's.
+    """
+    challenge = challenges.get(config.challenge)
+    values = {k: v for k, v in config.run_config().items() if k not in ("model.path", "train.data")}
+    name = f"reference-{config.strategy}-{config.challenge}"
+    lines = "\n".join(f"{key} = {_toml(value)}" for key, value in values.items())
+    versions = {name: version(name).partition("+")[0] for name in ("flwr", "flwr-datasets", "peft", "torch")}
+    versions["flwr[simulation]"] = versions.pop("flwr")
+    dependencies = ", ".join(_toml(f"{name}=={number}") for name, number in sorted(versions.items()))
+    return f"""# A reference baseline of the leaderboard; how it went is in training.json.
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = {_toml(name)}
+version = "1.0.0"
+description = {_toml(f"{config.strategy} over LoRA on {config.base_model_id}, {challenge.title} challenge")}
+license = "Apache-2.0"
+dependencies = [{dependencies}]
+
+[tool.flwr.app]
+publisher = "reference"
+
+[tool.flwr.app.components]
+serverapp = "evaluation.federated.server_app:app"
+clientapp = "evaluation.federated.client_app:app"
+
+[tool.flwr.app.config]
+{lines}
+
+# {training_rows}
+[tool.flwr.app.config.static]
+dataset.name = {_toml(challenge.training_sets[0])}
+
+[tool.flwr.federations]
+default = "local-simulation"
+
+[tool.flwr.federations.local-simulation]
+options.num-supernodes = {config.clients}
+"""
+
+
+def _toml(value: Scalar) -> str:
+    """A scalar in TOML, which writes these as JSON does."""
+    return json.dumps(value, ensure_ascii=False)

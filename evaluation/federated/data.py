@@ -1,0 +1,158 @@
+"""Training rows: reading them, writing them as text for the model, and sharing them among the clients."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from evaluation.errors import DataError
+
+DEMONSTRATION = Path(__file__).resolve().parents[1] / "demonstration" / "train"
+COLUMNS = ("instruction", "input", "output")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training row. `input` may be empty."""
+
+    instruction: str
+    input: str
+    output: str
+
+    @property
+    def prompt(self) -> str:
+        """What the model reads: FinGPT's training form, for all challenges.
+
+        It ends with the blank after `Answer:`, as the finance benchmarks' prompts do.
+        """
+        middle = f"Input: {self.input}\n" if self.input else ""
+        return f"Instruction: {self.instruction}\n{middle}Answer: "
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All rows of a run. `digest` is the SHA-256 of the three columns of each row as canonical JSON lines."""
+
+    name: str
+    rows: tuple[Row, ...]
+    digest: str
+    demonstration: bool
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A row in the model's vocabulary; loss is taken on `answer` only, which ends with the end token."""
+
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.answer)
+
+
+def locate(location: Path | None, challenge: str) -> Path:
+    """The JSONL file meant: itself, the challenge's file of a folder, or the built-in demonstration rows.
+
+    Raises DataError when there is none.
+    """
+    if location is None:
+        location = DEMONSTRATION
+    path = location / f"{challenge.replace('-', '_')}.jsonl" if location.is_dir() else location
+    if not path.is_file():
+        raise DataError(f"training data {path} does not exist")
+    return path
+
+
+@lru_cache(maxsize=1)  # a simulated client process serves many clients with the same file
+def read(path: Path) -> TrainingData:
+    """Read a JSONL file of training rows. Raises DataError that names line and column."""
+    digest = hashlib.sha256()
+    rows = []
+    try:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if line.strip():
+                row = _row(line, f"{path}, line {number}")
+                rows.append(row)
+                digest.update(_canonical(row))
+    except OSError as error:
+        raise DataError(f"training data {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"training data {path} is not UTF-8: {error}") from error
+    if not rows:
+        raise DataError(f"training data {path} has no rows")
+    demonstration = path.resolve().parent == DEMONSTRATION
+    name = f"demonstration/train/{path.name}" if demonstration else path.name
+    return TrainingData(name, tuple(rows), digest.hexdigest(), demonstration)
+
+
+def _row(line: str, place: str) -> Row:
+    try:
+        values: Any = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{place}: not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise DataError(f"{place}: not a JSON object")
+    for column in COLUMNS:
+        if not isinstance(values.get(column, "" if column == "input" else None), str):
+            raise DataError(f"{place}, column {column!r}: expected text, found {values.get(column)!r:.80}")
+    if not values["output"]:
+        raise DataError(f"{place}, column 'output': there is no answer to learn")
+    return Row(values["instruction"], values.get("input", ""), values["output"])
+
+
+def _canonical(row: Row) -> bytes:
+    columns = {"instruction": row.instruction, "input": row.input, "output": row.output}
+    return json.dumps(columns, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+
+
+@lru_cache(maxsize=4096)
+def partition(rows: int, clients: int, client: int, seed: int) -> tuple[int, ...]:
+    """The positions of the rows that one client holds: a shuffle by `seed`, cut into equal parts (IID).
+
+    Parts differ by one row at most; the partitions of all clients are disjoint and cover everything.
+    """
+    # Imported here because it brings plotting libraries that only the clients should wait for.
+    from datasets import Dataset
+    from flwr_datasets.partitioner import IidPartitioner
+
+    positions = list(range(rows))
+    random.Random(seed).shuffle(positions)  # noqa: S311 - reproducible, not secret
+    partitioner = IidPartitioner(num_partitions=clients)
+    partitioner.dataset = Dataset.from_dict({"position": positions})
+    return tuple(partitioner.load_partition(client)["position"])
+
+
+def encode(row: Row, tokenizer: Any, length: int) -> Tokens:
+    """Tokenise a row to `length` tokens at most.
+
+    Prompt and answer are tokenised apart, so that the prompt's tokens are those of an evaluation prompt.
+    Where both do not fit, the answer loses its end but keeps half of the room, the prompt its beginning.
+    """
+    prompt = tokenizer(row.prompt)["input_ids"]
+    answer = [*tokenizer(row.output, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    answer = answer[: max(length - len(prompt), length // 2)]
+    return Tokens(tuple(prompt[max(0, len(prompt) + len(answer) - length) :]), tuple(answer))
+
+
+def batches(rows: Sequence[Tokens], size: int, steps: int, order: random.Random) -> list[list[Tokens]]:
+    """`steps` batches of `size` rows each, drawn in passes over shuffled rows, batches of like length.
+
+    The rows of all steps are drawn first, then grouped by length and the groups shuffled, so that little is
+    padding. Fewer rows than `size` make the same row appear again in a later pass, never a smaller batch.
+    """
+    passes = _passes(rows, order)
+    drawn = sorted((next(passes) for _ in range(size * steps)), key=len)
+    groups = [drawn[start : start + size] for start in range(0, len(drawn), size)]
+    order.shuffle(groups)
+    return groups
+
+
+def _passes(rows: Sequence[Tokens], order: random.Random) -> Iterator[Tokens]:
+    while True:
+        yield from order.sample(rows, len(rows))

@@ -1,0 +1,91 @@
+"""The messages between server and clients: the names in them, sending, waiting, and their size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from threading import Event
+
+import numpy
+from flwr.app import Message
+from flwr.serverapp import Grid
+
+from evaluation.errors import EvaluationError
+
+# Records of a message. The first two are Flower's own names, which its strategies use.
+ADAPTER = "arrays"
+CONFIG = "config"
+METRICS = "metrics"
+# Entries of the configuration that a round adds.
+ROUND = "server-round"
+LEARNING_RATE = "learning-rate"
+# Entries of a reply.
+PARTITION = "partition-id"
+EXAMPLES = "num-examples"
+TRAIN_LOSS = "train-loss"
+TRAIN_SECONDS = "train-seconds"
+PEAK_RSS = "peak-rss-bytes"
+PEAK_VRAM = "peak-vram-bytes"
+HARDWARE = "hardware"
+
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Sends messages to nodes and waits for their replies, until `stop` is set from outside.
+
+    `timeout` is the longest wait for the replies to one `receive`, in seconds.
+    """
+
+    grid: Grid
+    stop: Event
+    timeout: float
+
+    def nodes(self, count: int) -> list[int]:
+        """The ids of the connected nodes, once there are `count`. Raises EvaluationError if not in time."""
+        deadline = time.monotonic() + self.timeout
+        while True:
+            nodes = sorted(self.grid.get_node_ids())
+            if len(nodes) >= count:
+                return nodes
+            self._wait(deadline, f"{len(nodes)} of {count} clients connected in {self.timeout:.0f} s")
+
+    def send(self, messages: Iterable[Message]) -> list[str]:
+        """Send messages; returns their ids, to be given to `receive`."""
+        return [str(message_id) for message_id in self.grid.push_messages(messages)]
+
+    def receive(self, message_ids: Sequence[str]) -> list[Message]:
+        """Wait for the replies to these messages, in any order. Raises EvaluationError if not in time."""
+        waiting, replies = set(message_ids), []
+        deadline = time.monotonic() + self.timeout
+        while True:
+            for reply in self.grid.pull_messages(waiting):
+                waiting.discard(reply.metadata.reply_to_message_id)
+                replies.append(reply)
+            if not waiting:
+                return replies
+            self._wait(deadline, f"{len(waiting)} clients did not reply in {self.timeout:.0f} s")
+
+    def _wait(self, deadline: float, complaint: str) -> None:
+        if time.monotonic() > deadline:
+            raise EvaluationError(complaint)
+        if self.stop.wait(_POLL_SECONDS):
+            raise EvaluationError("the run was stopped before it ended")
+
+
+def payload_bytes(messages: Iterable[Message]) -> int:
+    """Bytes of all tensors in these messages.
+
+    Counted is what the arrays hold, elements times element size, in each message's array records as they
+    are: what the FlowerTune rules call communication. Not counted are serialisation headers, configuration
+    and metrics (a few hundred bytes a message), and transport. An error reply holds no tensors.
+    """
+    return sum(
+        int(numpy.prod(array.shape, dtype=numpy.int64)) * numpy.dtype(array.dtype).itemsize
+        for message in messages
+        if message.has_content()
+        for record in message.content.array_records.values()
+        for array in record.values()
+    )

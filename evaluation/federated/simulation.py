@@ -1,0 +1,119 @@
+"""Runs the Flower app on this machine with Flower's simulation engine, and leaves nothing running.
+
+`run_simulation` is used although Flower prefers `flwr run`: that starts a detached SuperLink on a fixed port,
+which outlives the run, and by default installs the app's dependencies from a package index. An empty app took
+16 s to start and end that way on two cores, 7 this way, and here the errors come back as exceptions.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from evaluation.errors import EngineCrashError, EvaluationError
+from evaluation.federated.config import FederatedConfig
+
+# Adapters pass through Ray's shared memory, a few at a time; by default it would reserve a third of the RAM.
+OBJECT_STORE_BYTES = 200 * 1024**2
+_HOME = "FLWR_HOME"
+_FAREWELL_SECONDS = 10.0
+
+
+def run(config: FederatedConfig, output: Path, report: Callable[[str], None]) -> None:
+    """Run `config` with one client process that has all cores, and write the result to `output`.
+
+    One process keeps memory to one copy of the base model; it serves all clients of a round in turn. When
+    this returns or raises, also on KeyboardInterrupt, no process that it started is left.
+    Raises EvaluationError as `federate` does, EngineCrashError when Flower or Ray fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="flwr-", ignore_cleanup_errors=True) as scratch:
+        _prepare_environment(scratch)
+        # Only now, because Flower and Ray read their settings from the environment when they are imported.
+        import ray
+        from flwr.serverapp import ServerApp
+        from flwr.simulation import run_simulation
+
+        from evaluation.federated import client_app
+        from evaluation.federated.server_app import federate, prepare
+
+        job = prepare(config, output, report)
+        # Silences the notice that `run_simulation` is deprecated; errors still show.
+        logging.getLogger("flwr").setLevel(logging.ERROR)
+        server = ServerApp()
+        server.main()(lambda grid, _context: federate(grid, job))
+        try:
+            run_simulation(
+                server_app=server,
+                client_app=client_app.app,
+                num_supernodes=config.clients,
+                backend_config=_backend(scratch),
+            )
+        except EvaluationError:
+            raise
+        except RuntimeError as error:  # what Flower raises, with the cause behind it
+            raise EngineCrashError(f"Flower's simulation ended: {error.__cause__ or error}") from error
+        finally:
+            job.stop.set()
+            ray.shutdown()
+            _end_descendants(scratch)
+
+
+def _prepare_environment(scratch: str) -> None:
+    """Keep Flower and Ray offline, quiet and in `scratch`. Their processes inherit it."""
+    os.environ |= {
+        _HOME: scratch,
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray runs its processes at a low priority, which starves them where anything else runs.
+        "RAY_worker_niceness": "0",
+        # Threads that spin while they wait for each other cost several times the work on a busy machine.
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+        # The client process sees the GPUs that this one sees, without claiming them from Ray.
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+def _backend(scratch: str) -> dict[str, dict[str, str | int | bool]]:
+    """Flower's backend configuration: a Ray on the loopback interface with room for one client process."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {
+        "init_args": {
+            "num_cpus": cores,
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "include_dashboard": False,
+            "log_to_driver": False,
+            "logging_level": logging.ERROR,
+            "_temp_dir": scratch,
+            "_node_ip_address": "127.0.0.1",
+        },
+        "client_resources": {"num_cpus": cores, "num_gpus": 0},
+    }
+
+
+def _end_descendants(scratch: str) -> None:
+    """Wait for the processes of this run to end and kill those that don't.
+
+    They are known by the folder in their environment, which no other run has; being somebody's child would
+    not do, as Ray's processes lose their parent when it ends first.
+    """
+    left = [process for process in psutil.process_iter() if _belongs(process, scratch)]
+    _, alive = psutil.wait_procs(left, timeout=_FAREWELL_SECONDS)
+    for process in alive:
+        process.kill()
+    psutil.wait_procs(alive, timeout=_FAREWELL_SECONDS)
+
+
+def _belongs(process: psutil.Process, scratch: str) -> bool:
+    try:
+        return bool(process.pid != os.getpid() and process.environ().get(_HOME) == scratch)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False

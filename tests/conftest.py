@@ -1,0 +1,42 @@
+"""What every test shares: Django, on services that belong to the tests, and the folder of real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import django
+import pytest
+
+from portal import embedded
+
+ROOT = Path(__file__).resolve().parent.parent
+STATE = ROOT / "var" / "test-services"
+
+# Plain HTTP and unhashed static files, as in development; production's settings have tests of their own.
+os.environ |= {"DEBUG": "1", "VAR_DIR": str(ROOT / "var" / "test")}
+
+# The settings start the services, so this precedes them; and the conftest files of the folders below
+# import models, so the settings cannot wait for a hook of pytest's.
+os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
+os.environ["EMBEDDED_STATE_DIR"] = str(STATE)
+if not os.environ.get("DATABASE_URL"):
+    embedded.ensure_postgres(STATE, durable=False)
+django.setup()
+
+
+def pytest_unconfigure() -> None:
+    """The last test session of those that run at a time stops the services."""
+    embedded.stop_unless_used(STATE)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of real data and oracles beside the project, for tests that compare with them."""
+    folder = ROOT.parent / "shared"
+    if folder.is_dir():
+        return folder
+    reason = f"needs real data and oracles in {folder}, which is not here"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
