@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import django
@@ -14,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / "var" / "test-services"
 
 # Plain HTTP and unhashed static files, as in development; production's settings have tests of their own.
-os.environ |= {"DEBUG": "1", "VAR_DIR": str(ROOT / "var" / "test")}
+VAR_DIR = Path(tempfile.mkdtemp(prefix="flowertune-tests-"))
+os.environ |= {"DEBUG": "1", "VAR_DIR": str(VAR_DIR)}
 
 # The settings start the services, so this precedes them; and the conftest files of the folders below
 # import models, so the settings cannot wait for a hook of pytest's.
@@ -28,6 +31,7 @@ django.setup()
 def pytest_unconfigure() -> None:
     """The last test session of those that run at a time stops the services."""
     embedded.stop_unless_used(STATE)
+    shutil.rmtree(VAR_DIR, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

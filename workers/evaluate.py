@@ -78,8 +78,7 @@ def run(evaluation: Evaluation) -> None:
 
 def _run_in(scratch: Path, evaluation: Evaluation) -> None:
     services.renew(evaluation, progress={"phase": "preparing"})
-    done = set(evaluation.scores.values_list("benchmark", flat=True))
-    job = _job(scratch, evaluation, skip=done)
+    job = _job(scratch, evaluation)
     # closing(): a lost claim must end the child at once, not when the exception is forgotten.
     with closing(_process.run(job, base_model=evaluation.base_model_id)) as events:
         reported = 0.0
@@ -109,7 +108,7 @@ def _conclude(evaluation: Evaluation, event: dict[str, Any]) -> bool:
     return True
 
 
-def _job(scratch: Path, evaluation: Evaluation, *, skip: set[str]) -> Job:
+def _job(scratch: Path, evaluation: Evaluation) -> Job:
     challenge = CHALLENGES[evaluation.submission.challenge]
     output = scratch / "output"
     output.mkdir()
@@ -117,7 +116,7 @@ def _job(scratch: Path, evaluation: Evaluation, *, skip: set[str]) -> Job:
         job=str(evaluation.claim_id),
         model=str(model_folder(evaluation.base_model)),
         adapter=str(_adapter_folder(scratch, evaluation)) if evaluation.checkpoint else None,
-        benchmarks=[slug for slug in challenge.benchmarks if slug not in skip],
+        benchmarks=services.remaining_benchmarks(evaluation, challenge.benchmarks),
         protocol=evaluation.protocol,
         engine=settings.EVALUATION_ENGINE,
         precision=settings.EVALUATION_PRECISION or PROTOCOLS[evaluation.protocol].precisions[challenge.slug],

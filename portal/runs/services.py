@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -99,6 +100,22 @@ def claim(*, worker: str, loaded_base_model: int | None = None) -> Evaluation | 
     )
     _set_submission_status(evaluation.submission_id, Submission.Status.EVALUATING)
     return evaluation
+
+
+@transaction.atomic
+def remaining_benchmarks(evaluation: Evaluation, benchmarks: Sequence[str]) -> list[str]:
+    """Return those of `benchmarks` that earlier attempts did not score; at least one.
+
+    Where all are scored but the end was not reached, the last is run again: the provenance comes with
+    the end. Raises ClaimLostError.
+    """
+    _lock_claim(evaluation)
+    scored = set(evaluation.scores.values_list("benchmark", flat=True))
+    remaining = [slug for slug in benchmarks if slug not in scored]
+    if not remaining:
+        remaining = [benchmarks[-1]]
+        evaluation.scores.filter(benchmark__in=remaining).delete()
+    return remaining
 
 
 def renew(evaluation: Evaluation, *, progress: dict[str, Any] | None = None) -> None:

@@ -1,0 +1,41 @@
+"""`python -m tests.perf [NAME …]`: runs the benchmarks and prints one line a comparison."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+NAMES = ("intake_speed", "page_speed", "evaluation_speed")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.perf")
+    parser.add_argument("names", nargs="*", choices=[*NAMES, []], help="all without a name")
+    chosen = parser.parse_args().names or NAMES
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ |= {"DEBUG": "1", "VAR_DIR": folder, "DJANGO_SETTINGS_MODULE": "portal.settings"}
+        os.environ["EMBEDDED_STATE_DIR"] = str(Path(__file__).resolve().parents[2] / "var" / "test-services")
+        print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+        from portal import embedded
+
+        try:
+            import django
+
+            django.setup()
+            from django.conf import settings
+
+            settings.DEBUG = False
+            for name in chosen:
+                print(f"\n{name}")
+                for comparison in importlib.import_module(f"tests.perf.{name}").compare():
+                    print(f"  {comparison.line()}", flush=True)
+        finally:
+            embedded.stop_unless_used(Path(os.environ["EMBEDDED_STATE_DIR"]))
+
+
+if __name__ == "__main__":
+    main()
