@@ -125,6 +125,8 @@ class EvaluationProcess:
             "HF_HOME": str(home / "huggingface"),
             "HF_HUB_OFFLINE": "1",
             "TOKENIZERS_PARALLELISM": "false",
+            # Threads that wait for others sleep: spinning ones slow down every process on the machine.
+            "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
         }

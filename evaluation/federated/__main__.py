@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import warnings
 from pathlib import Path
 from types import FrameType
 
@@ -119,5 +118,4 @@ def _clients_per_round(options: argparse.Namespace, clients: int, baseline: int)
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore", DeprecationWarning)  # of libraries about each other
     sys.exit(main())

@@ -149,7 +149,7 @@ def check(config: FederatedConfig) -> None:
         raise EvaluationError(f"sequence-length must be at least 8 tokens, not {config.sequence_length}")
     if config.clients_per_round > config.clients:
         raise EvaluationError(
-            f"clients-per-round ({config.clients_per_round}) is more than there are clients ({config.clients})"
+            f"clients-per-round ({config.clients_per_round}) is more than the clients ({config.clients})"
         )
     if not 0 < config.learning_rate_min <= config.learning_rate < math.inf:
         raise EvaluationError(

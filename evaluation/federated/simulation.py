@@ -1,15 +1,18 @@
 """Runs the Flower app on this machine with Flower's simulation engine, and leaves nothing running.
 
-`run_simulation` is used although Flower prefers `flwr run`: that starts a detached SuperLink on a fixed port,
-which outlives the run, and by default installs the app's dependencies from a package index. An empty app took
-16 s to start and end that way on two cores, 7 this way, and here the errors come back as exceptions.
+`run_simulation` is used although Flower prefers `flwr run`. That starts a detached SuperLink on a fixed port
+which outlives the run, takes two more processes and some seconds, and installs the app's dependencies from a
+package index unless that SuperLink was told not to. Here errors come back as exceptions, and Ray's memory,
+address and folder can be chosen. The app itself is the same: `flwr run` works on the folder `app`.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +31,8 @@ def run(config: FederatedConfig, output: Path, report: Callable[[str], None]) ->
     """Run `config` with one client process that has all cores, and write the result to `output`.
 
     One process keeps memory to one copy of the base model; it serves all clients of a round in turn. When
-    this returns or raises, also on KeyboardInterrupt, no process that it started is left.
+    this returns or raises, also on KeyboardInterrupt, no process that it started is left. Call it from the
+    main thread, as Ray and signals ask for it.
     Raises EvaluationError as `federate` does, EngineCrashError when Flower or Ray fails.
     """
     with tempfile.TemporaryDirectory(prefix="flwr-", ignore_cleanup_errors=True) as scratch:
@@ -41,17 +45,21 @@ def run(config: FederatedConfig, output: Path, report: Callable[[str], None]) ->
         from evaluation.federated import client_app
         from evaluation.federated.server_app import federate, prepare
 
-        job = prepare(config, output, report)
-        # Silences the notice that `run_simulation` is deprecated; errors still show.
+        # Silences the notice that `run_simulation` is deprecated, and those of libraries about each other,
+        # which Flower turns on; errors still show.
         logging.getLogger("flwr").setLevel(logging.ERROR)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        job = prepare(config, output, report)
         server = ServerApp()
         server.main()(lambda grid, _context: federate(grid, job))
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         try:
+            _start_ray(scratch, cores)  # Flower uses a Ray that runs already
             run_simulation(
                 server_app=server,
                 client_app=client_app.app,
                 num_supernodes=config.clients,
-                backend_config=_backend(scratch),
+                backend_config={"client_resources": {"num_cpus": cores, "num_gpus": 0}},
             )
         except EvaluationError:
             raise
@@ -82,21 +90,22 @@ def _prepare_environment(scratch: str) -> None:
     }
 
 
-def _backend(scratch: str) -> dict[str, dict[str, str | int | bool]]:
-    """Flower's backend configuration: a Ray on the loopback interface with room for one client process."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {
-        "init_args": {
-            "num_cpus": cores,
-            "object_store_memory": OBJECT_STORE_BYTES,
-            "include_dashboard": False,
-            "log_to_driver": False,
-            "logging_level": logging.ERROR,
-            "_temp_dir": scratch,
-            "_node_ip_address": "127.0.0.1",
-        },
-        "client_resources": {"num_cpus": cores, "num_gpus": 0},
-    }
+def _start_ray(scratch: str, cores: int) -> None:
+    """Start a Ray for this run alone, on the loopback interface."""
+    import ray
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ray.init(
+        num_cpus=cores,
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        _temp_dir=scratch,
+        _node_ip_address="127.0.0.1",
+    )
+    for number, handler in handlers.items():  # Ray puts its own in their place, which abort the process
+        signal.signal(number, handler)
 
 
 def _end_descendants(scratch: str) -> None:

@@ -38,7 +38,7 @@ def sign_up(page: Page, url: str) -> None:
     page.get_by_label("Email").fill("newcomer@example.org")
     page.get_by_label("Password", exact=True).fill("a long pass phrase")
     page.get_by_label("Password (again)").fill("a long pass phrase")
-    page.get_by_role("button", name="Sign up").click()
+    page.get_by_role("button", name="Create account").click()
     expect(page.get_by_role("heading", name="My submissions")).to_be_visible()
 
 
@@ -69,7 +69,7 @@ def test_a_real_checkpoint_gets_from_the_form_to_the_board(
         OMP_NUM_THREADS="2",
     )
     # The page follows by itself, without a reload.
-    expect(page.get_by_text("in review")).to_be_visible(timeout=EVALUATION_MILLISECONDS)
+    expect(page.get_by_text("in review", exact=True)).to_be_visible(timeout=EVALUATION_MILLISECONDS)
     expect(page.get_by_role("row", name="FPB")).to_contain_text("only 6 of 1,212 items")
     submission = Submission.objects.get()
     page.goto(f"{live_server.url}/leaderboard/finance/")

@@ -1,0 +1,85 @@
+"""`python -m evaluation.federated` as a user starts it: real processes, Flower's simulation, signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def command(base_model: Path, rows_file: Path, output: Path, **options: object) -> list[str]:
+    settings = {
+        "challenge": "finance",
+        "model": base_model,
+        "train-data": rows_file,
+        "output": output,
+        "clients": 3,
+        "clients-per-round": 2,
+        "rounds": 2,
+        "local-steps": 2,
+        "batch-size": 2,
+        "rank": 2,
+        "alpha": 4,
+        "precision": "fp32",
+    } | {name.replace("_", "-"): value for name, value in options.items()}
+    flags = [text for name, value in settings.items() for text in (f"--{name}", str(value))]
+    return [sys.executable, "-m", "evaluation.federated", *flags]
+
+
+def test_a_run_trains_tells_and_leaves_no_process(base_model: Path, rows_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    ran = subprocess.run(
+        command(base_model, rows_file, output), cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert ran.returncode == 0, ran.stderr
+    lines = ran.stdout.splitlines()
+    assert lines[0].startswith("ready after")
+    assert [line.split(":")[0] for line in lines[1:3]] == ["round 1/2", "round 2/2"]
+    assert {path.name for path in output.iterdir()} == {
+        "adapter_config.json", "adapter_model.safetensors", "pyproject.toml", "training.json"
+    }  # fmt: skip
+    measured = json.loads((output / "training.json").read_text())
+    assert measured["base_model"] == "tiny-llama"
+    assert measured["communication_up_bytes"] == measured["trainable_parameters"] * 4 * 2 * 2
+    assert running_with(output) == []
+
+
+def test_a_terminated_run_ends_all_its_processes_and_leaves_no_files(
+    base_model: Path, rows_file: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    started = subprocess.Popen(
+        command(base_model, rows_file, output, rounds=100_000), cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert started.stdout is not None
+    assert "ready after" in started.stdout.readline()
+    family = psutil.Process(started.pid).children(recursive=True)
+    assert any("raylet" in process.name() for process in family)
+    started.terminate()
+    with started:
+        started.communicate(timeout=60)
+    assert started.returncode == 128 + signal.SIGTERM
+    _, alive = psutil.wait_procs(family, timeout=0)
+    assert alive == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bad_configuration_is_one_line_and_exit_code_2(
+    base_model: Path, rows_file: Path, tmp_path: Path
+) -> None:
+    ran = subprocess.run(
+        command(base_model, rows_file, tmp_path / "out", clients=11), cwd=ROOT, capture_output=True, text=True
+    )
+    assert ran.returncode == 2
+    assert ran.stderr == "error: 11 clients cannot share the 10 rows of finance.jsonl\n"
+    assert ran.stdout == ""
+
+
+def running_with(output: Path) -> list[psutil.Process]:
+    return [p for p in psutil.process_iter(["cmdline"]) if str(output) in (p.info["cmdline"] or [])]
