@@ -24,8 +24,8 @@ from evaluation.errors import ModelError
 
 # Weights as safetensors, configs and tokenizer files; never pickles, never code.
 _WANTED = ("*.safetensors", "*.json", "tokenizer*", "*.model", "vocab.txt", "merges.txt", "*.jinja")
-# Some repositories hold their weights twice, once in their maker's own layout.
-_UNWANTED = ("consolidated*", "*.bin", "*.py", "*.pt", "*.pth", "*.pkl")
+# Nothing in subfolders. Some repositories hold their weights twice, once in their maker's own layout.
+_UNWANTED = ("*/*", "consolidated*", "*.bin", "*.py", "*.pt", "*.pth", "*.pkl")
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _INSTEAD = "give a folder with the model's config.json, tokenizer and safetensors instead"
 
@@ -72,7 +72,15 @@ def fetch(name: str) -> Snapshot:
 
 
 def _cached(repo: str, revision: str | None) -> Snapshot:
-    folder = Path(snapshot_download(repo, revision=revision, local_files_only=True))
+    folder = Path(
+        snapshot_download(
+            repo,
+            revision=revision,
+            local_files_only=True,
+            allow_patterns=list(_WANTED),
+            ignore_patterns=list(_UNWANTED),
+        )
+    )
     return Snapshot(folder, repo, folder.name)
 
 
@@ -89,7 +97,15 @@ def _download(repo: str, revision: str | None) -> Snapshot:
     needed, free = sum(sizes.values()), shutil.disk_usage(cache).free
     if needed > free:
         raise ModelError(f"{repo} takes {needed / 1024**3:.1f} GB and {free / 1024**3:.1f} GB are free")
-    folder = Path(snapshot_download(repo, revision=info.sha, allow_patterns=sorted(sizes), endpoint=endpoint))
+    folder = Path(
+        snapshot_download(
+            repo,
+            revision=info.sha,
+            allow_patterns=list(_WANTED),
+            ignore_patterns=list(_UNWANTED),
+            endpoint=endpoint,
+        )
+    )
     for name, size in sizes.items():
         if (folder / name).stat().st_size != size:
             raise ModelError(
@@ -99,8 +115,6 @@ def _download(repo: str, revision: str | None) -> Snapshot:
 
 
 def _is_wanted(name: str) -> bool:
-    return (
-        "/" not in name
-        and any(fnmatch(name, pattern) for pattern in _WANTED)
-        and not any(fnmatch(name, pattern) for pattern in _UNWANTED)
+    return any(fnmatch(name, pattern) for pattern in _WANTED) and not any(
+        fnmatch(name, pattern) for pattern in _UNWANTED
     )

@@ -105,6 +105,7 @@ class Score:
             "stderr": self.stderr,
             "interval": self.interval,
             "n": self.n,
+            "available": self.dataset.available,
             "correct_count": self.correct_count,
             "unscored": self.unscored,
             "seconds": round(self.seconds, 3),

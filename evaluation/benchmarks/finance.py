@@ -1,7 +1,7 @@
 """Sentiment of financial text: FPB, FiQA and TFNS, asked and read as FinGPT does (arXiv 2306.06031).
 
 29 of FiQA's 304 items stand in the training set, and 5 FPB sentences on both sides of its split: the data
-stay as they are.
+stay as they are. FiQA's own ids repeat and are not used.
 """
 
 from __future__ import annotations

@@ -16,21 +16,18 @@ class Row:
 
 
 def compose(rows: Sequence[Row], batch_tokens: int, batch_rows: int) -> list[list[Row]]:
-    """Batches of at most `batch_rows` rows and `batch_tokens` tokens, padding and generation included.
+    """Batches of at most `batch_rows` rows and `batch_tokens` prompt tokens, padding included.
 
     Longest first, ties by key: what is in a batch does not depend on the order of `rows`, padding is small,
     and a device that is too small shows it at once. A row that alone exceeds the limit gets its own batch.
     """
     batches: list[list[Row]] = []
-    width = 0
     for row in sorted(rows, key=lambda row: (-len(row.tokens), row.key)):
         size = len(batches[-1]) + 1 if batches else 0
-        wider = max(width, len(row.tokens) + row.budget)
-        if not batches or size > batch_rows or size * wider > batch_tokens:
+        # The first row of a batch is its longest: all others are padded to its length.
+        if not batches or size > batch_rows or size * len(batches[-1][0].tokens) > batch_tokens:
             batches.append([])
-            wider = len(row.tokens) + row.budget
         batches[-1].append(row)
-        width = wider
     return batches
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import torch
 import transformers
 from safetensors import SafetensorError
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
@@ -30,9 +30,10 @@ from evaluation.errors import ModelError, OutOfMemoryError
 from evaluation.protocol import Precision
 from evaluation.samples import Completion, Decoding, Request
 
-# Limits of one batch: tokens (padding and generation included) and rows, for a CPU and for a CUDA device.
-_CPU_LIMITS = (8_192, 32)
-_CUDA_LIMITS = (32_768, 128)
+# Limits of one batch: prompt tokens (padding included) and rows. On a CPU larger ones are no faster and
+# would let progress stand still for longer.
+_CPU_LIMITS = (2_048, 16)
+_CUDA_LIMITS = (16_384, 64)
 # A shared prefix shorter than this is not worth a cache of its own.
 _LEAST_PREFIX = 16
 # A stop string is looked for in the text of the last tokens only. Each token adds a byte or more, and
@@ -73,10 +74,8 @@ class TransformersEngine(Engine):
         files = adapters.read(adapter)
         # Until the adapter stands, the base model counts as spoilt: a failure may leave half of it in place.
         base, self._model = self._base(), None
-        try:
+        with _memory_for("loading the adapter"):
             self._adapter = Adapter(base, files)
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemoryError(f"out of memory while loading the adapter: {error}") from error
         self._model = base
 
     def _remove_adapter(self) -> None:
@@ -107,11 +106,12 @@ class TransformersEngine(Engine):
         yield from failed
         done = len(failed)
         answered(done)
-        prefix = self._prefix_cache(model, rows)
+        with _memory_for("the prompts' shared prefix"):
+            prefix = self._prefix_cache(model, rows)
         batches = compose(rows, self._batch_tokens, self._batch_rows)
         while batches:
             batch = batches.pop(0)
-            end = _RowEnd(self._tokenizer, _end_tokens(model), batch, decoding.stop)
+            end = _RowEnd(self._tokenizer, self._end_tokens(), batch, decoding.stop)
             end.report(answered, done)
             try:
                 yield from self._answer(model, batch, end, prefix)
@@ -181,7 +181,7 @@ class TransformersEngine(Engine):
             generation_config=GenerationConfig(
                 do_sample=False,
                 max_new_tokens=max(row.budget for row in batch),
-                eos_token_id=_end_tokens(model),
+                eos_token_id=self._end_tokens() or None,
                 pad_token_id=pad,
             ),
             stopping_criteria=StoppingCriteriaList([end]),
@@ -196,6 +196,14 @@ class TransformersEngine(Engine):
             )
             for row, tokens, length in zip(batch, generated, end.lengths, strict=True)
         ]
+
+    def _end_tokens(self) -> list[int]:
+        ends = self._base().generation_config.eos_token_id
+        if ends is None:
+            ends = self._tokenizer.eos_token_id
+        if ends is None:
+            return []
+        return list(ends) if isinstance(ends, (list, tuple)) else [ends]
 
     def _pad_token(self) -> int:
         # Masked everywhere, so any token does for models that have none for padding.
@@ -237,13 +245,12 @@ class _RowEnd(StoppingCriteria):  # type: ignore[misc] # untyped upstream
         self._before = 0
 
     def report(self, answered: Answered, before: int) -> None:
-        """Tell `answered` whenever rows end, counting from the `before` rows of earlier batches."""
+        """Tell `answered` at every token how many rows have ended, the `before` of earlier batches too."""
         self._answered, self._before = answered, before
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:  # noqa: ARG002
         generated = input_ids[:, self._start :]
         length = generated.shape[1]
-        ended = sum(self._ended)
         for position, row in enumerate(self._batch):
             if self._ended[position]:
                 continue
@@ -252,8 +259,7 @@ class _RowEnd(StoppingCriteria):  # type: ignore[misc] # untyped upstream
             self._ended[position] = (
                 length >= row.budget or tail[-1] in self._end_tokens or self._has_stop(tail)
             )
-        if sum(self._ended) > ended:
-            self._answered(self._before + sum(self._ended))
+        self._answered(self._before + sum(self._ended))
         return torch.tensor(self._ended, device=input_ids.device)
 
     def _has_stop(self, tail: Sequence[int]) -> bool:
@@ -261,6 +267,15 @@ class _RowEnd(StoppingCriteria):  # type: ignore[misc] # untyped upstream
             return False
         text = self._tokenizer.decode(tail, skip_special_tokens=True)
         return any(stop in text for stop in self._stop)
+
+
+@contextmanager
+def _memory_for(purpose: str) -> Iterator[None]:
+    """Say what the device had no memory for."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemoryError(f"out of memory for {purpose}: {error}") from error
 
 
 def _load_tokenizer(folder: Path) -> Any:
@@ -278,18 +293,16 @@ def _load_model(folder: Path, precision: Precision, device: torch.device) -> Any
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
         )
     try:
-        AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        model, report = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=_DTYPES[precision],
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-            **options,
-        )
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemoryError(f"out of memory while loading {folder} as {precision}: {error}") from error
+        with _memory_for(f"loading {folder} as {precision}"):
+            model, report = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=_DTYPES[precision],
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+                **options,
+            )
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"the base model {folder} cannot be loaded as {precision}: {error}") from error
     if missing := sorted(report["missing_keys"]):
@@ -305,13 +318,6 @@ def _forget_sampling(model: Any) -> None:
     """
     own = model.generation_config
     model.generation_config = GenerationConfig(eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id)
-
-
-def _end_tokens(model: Any) -> list[int]:
-    ends = model.generation_config.eos_token_id
-    if ends is None:
-        return []
-    return list(ends) if isinstance(ends, (list, tuple)) else [ends]
 
 
 def _context_tokens(model: Any) -> int | None:

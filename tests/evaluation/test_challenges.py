@@ -1,0 +1,46 @@
+"""The challenges, and finding things by name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from evaluation import benchmarks, challenges, engines, protocol
+from evaluation.challenges import CHALLENGES
+from evaluation.errors import EvaluationError, UnknownNameError
+from evaluation.run import benchmarks_of
+
+
+def test_the_board_has_four_challenges_and_code_cannot_be_evaluated_yet() -> None:
+    evaluable = {slug: challenge.evaluable for slug, challenge in CHALLENGES.items()}
+    assert evaluable == {"general-nlp": True, "finance": True, "medical": True, "code": False}
+    with pytest.raises(EvaluationError, match="cannot evaluate the benchmarks of code"):
+        benchmarks_of("code")
+
+
+def test_every_benchmark_belongs_to_the_challenge_that_lists_it() -> None:
+    for benchmark in benchmarks.BENCHMARKS.values():
+        assert benchmark.slug in CHALLENGES[benchmark.challenge].benchmarks
+        assert protocol.CURRENT.precisions[benchmark.challenge] == "nf4"
+
+
+def test_unknown_names_get_suggestions() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean finance"):
+        challenges.get("finanse")
+    with pytest.raises(UnknownNameError, match="did you mean pubmedqa"):
+        benchmarks.get("pubmed_qa")
+    with pytest.raises(UnknownNameError, match="did you mean transformers"):
+        engines.create("transformer")
+    with pytest.raises(UnknownNameError, match="there are: 1"):
+        protocol.get(7)
+
+
+def test_the_parts_that_the_site_reads_import_no_model_library() -> None:
+    heavy = ["torch", "transformers", "peft", "scipy", "numpy"]
+    light = [
+        f"evaluation.{name}" for name in ("challenges", "statistics", "benchmarks", "protocol", "errors")
+    ]
+    code = f"import sys, {', '.join(light)}; sys.exit(bool(set({heavy}) & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
