@@ -30,6 +30,13 @@ class ModelError(EvaluationError):
     code = "model"
 
 
+class HubError(ModelError):
+    """The model hub is out of reach or did not deliver; it may do so later."""
+
+    code = "hub"
+    retryable = True
+
+
 class CheckpointError(EvaluationError):
     """An adapter is unreadable or does not fit its base model."""
 

@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from evaluation.errors import ModelError
+from evaluation.errors import HubError, ModelError
 
 # Weights as safetensors, configs and tokenizer files; never pickles, never code.
 _WANTED = ("*.safetensors", "*.json", "tokenizer*", "*.model", "vocab.txt", "merges.txt", "*.jinja")
@@ -47,14 +47,15 @@ def is_hub_id(name: str) -> bool:
 def fetch(name: str) -> Snapshot:
     """Fetch owner/name[@revision] into the hub's cache, or find it there. HF_ENDPOINT names the hub.
 
-    Raises ModelError that says what is wrong and what to do.
+    A commit that was fetched before is not asked for again. Raises ModelError that says what is wrong and
+    what to do; HubError where the hub is at fault.
     """
     match = _HUB_ID.fullmatch(name)
     if match is None:
         raise ModelError(f"{name!r} is neither a folder nor a hub id like owner/name@revision; {_INSTEAD}")
     repo, revision = match["repo"], match["revision"]
     try:
-        if constants.HF_HUB_OFFLINE:
+        if constants.HF_HUB_OFFLINE or (revision and _complete(repo, revision).exists()):
             return _cached(repo, revision)
         return _download(repo, revision)
     except GatedRepoError as error:
@@ -64,11 +65,14 @@ def fetch(name: str) -> Snapshot:
     except RevisionNotFoundError as error:
         raise ModelError(f"the model {repo} has no revision {revision!r}") from error
     except LocalEntryNotFoundError as error:
-        raise ModelError(
-            f"{name} is not in the local cache and the hub is out of reach; {_INSTEAD}"
-        ) from error
+        raise HubError(f"{name} is not in the local cache and the hub is out of reach; {_INSTEAD}") from error
     except (HfHubHTTPError, httpx.HTTPError, OfflineModeIsEnabled, OSError) as error:
-        raise ModelError(f"the hub did not deliver {name}: {error}; try again, or {_INSTEAD}") from error
+        raise HubError(f"the hub did not deliver {name}: {error}; try again, or {_INSTEAD}") from error
+
+
+def _complete(repo: str, commit: str) -> Path:
+    """The mark that a commit is in the cache with all its files: an interrupted fetch leaves none."""
+    return Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / f".complete-{commit}"
 
 
 def _cached(repo: str, revision: str | None) -> Snapshot:
@@ -111,6 +115,7 @@ def _download(repo: str, revision: str | None) -> Snapshot:
             raise ModelError(
                 f"{name} of {repo} is not the {size} bytes that the hub announced; fetch it again"
             )
+    _complete(repo, info.sha).touch()
     return Snapshot(folder, repo, info.sha)
 
 

@@ -84,7 +84,7 @@ class LeaderboardSerializer(serializers.Serializer[Any]):
 
 
 class Leaderboard(APIView):
-    """A challenge's published entries: official ones by rank, demonstration ones by rank, then the unranked."""
+    """Published entries of a challenge: official ones, then demonstration ones, then the unranked."""
 
     @extend_schema(
         responses={200: LeaderboardSerializer, 404: problem("There is no such challenge")},

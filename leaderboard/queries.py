@@ -8,7 +8,7 @@ from django.db.models import Prefetch
 
 from evaluation.challenges import CHALLENGES, Challenge
 from leaderboard.ranking import BenchmarkScore, Cost, Entry, Standing, standings
-from portal.runs.models import Evaluation
+from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Resource, Submission
 
 Kind = Resource.Kind
@@ -30,11 +30,16 @@ def published_entries(submissions: Iterable[Submission]) -> list[Entry]:
     rows = (
         submissions.filter(status=Submission.Status.PUBLISHED)  # type: ignore[attr-defined]
         .select_related("team", "base_model")
+        .defer("config_text", "description", "base_model__tensors")
         .prefetch_related(
-            "resources", Prefetch("evaluations", finished.prefetch_related("scores"), to_attr="finished")
+            "resources", Prefetch("evaluations", finished.prefetch_related(_scores()), to_attr="finished")
         )
     )
     return [entry_of(row, row.finished[0]) for row in rows if row.finished]
+
+
+def _scores() -> Prefetch[str]:
+    return Prefetch("scores", Score.objects.defer("correct_bits", "scored_bits"))
 
 
 def entry_of(submission: Submission, evaluation: Evaluation) -> Entry:
@@ -59,6 +64,7 @@ def entry_of(submission: Submission, evaluation: Evaluation) -> Entry:
                 value=score.value,
                 correct=score.correct,
                 n=score.n,
+                available=score.available,
                 unscored=score.unscored,
                 data=score.data,
                 official=score.official,

@@ -2,7 +2,7 @@
 
 An entry's average is the plain mean over its challenge's benchmarks. Only entries that were evaluated
 completely and under the same conditions are ranked against each other: official ones on the official
-data, demonstration ones on the built-in demonstration data. Everything else stands apart, unranked.
+data, demonstration ones on all of the built-in data in one precision. Everything else stands apart.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ class Track(StrEnum):
     UNOFFICIAL = "unofficial"
 
 
+_ORDER = list(Track)
+
+
 @dataclass(frozen=True)
 class BenchmarkScore:
     """A score as a fraction, with its 95% Wilson interval over the scored items."""
@@ -31,6 +34,7 @@ class BenchmarkScore:
     value: float | None
     correct: int
     n: int
+    available: int
     unscored: int
     data: str
     official: bool
@@ -100,10 +104,11 @@ def standings(entries: Iterable[Entry], benchmarks: Sequence[str]) -> list[Stand
     result's order is total: average, then the older publication, then the id.
     """
     placed = []
-    by_track: dict[Track, list[Entry]] = {track: [] for track in Track}
+    # Official scores all have the protocol's precision; demonstration ones may have any.
+    alike: dict[tuple[Track, str], list[Entry]] = {}
     for entry in entries:
-        by_track[track_of(entry)].append(entry)
-    for track, members in by_track.items():
+        alike.setdefault((track_of(entry), entry.precision), []).append(entry)
+    for (track, _), members in sorted(alike.items(), key=lambda item: (_ORDER.index(item[0][0]), item[0][1])):
         members.sort(key=lambda e: (-_sort_value(e), e.published_at, e.id))
         ranked: list[Entry] = []
         apart: list[Standing] = []
@@ -121,7 +126,7 @@ def standings(entries: Iterable[Entry], benchmarks: Sequence[str]) -> list[Stand
 def track_of(entry: Entry) -> Track:
     if entry.scores and all(score.official for score in entry.scores):
         return Track.OFFICIAL
-    if entry.scores and all(score.data == "demonstration" for score in entry.scores):
+    if entry.scores and all(s.data == "demonstration" and s.n == s.available for s in entry.scores):
         return Track.DEMONSTRATION
     return Track.UNOFFICIAL
 

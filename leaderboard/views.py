@@ -21,7 +21,7 @@ from portal.submissions.models import Submission
 
 @dataclass(frozen=True)
 class BoardSummary:
-    """A challenge on the home page: its leader within the first track that has one, and the count of entries."""
+    """A challenge on the home page: the leader of its first track that has one, and the count of entries."""
 
     challenge: Challenge
     leader: Standing | None
@@ -30,10 +30,11 @@ class BoardSummary:
 
 @dataclass(frozen=True)
 class Section:
-    """A table of the board page: the ranked entries of one track, or those that stand apart."""
+    """A table of the board page: the ranked entries of one track and precision, or those that stand apart."""
 
     track: Track
     ranked: bool
+    precision: str
     standings: list[Standing]
 
 
@@ -133,11 +134,12 @@ def _summary(challenge: Challenge) -> BoardSummary:
 
 def _sections(standings: list[Standing]) -> list[Section]:
     """The tables of a board in reading order; empty ones are left out."""
-    sections = [
-        Section(track, True, [s for s in standings if s.track == track and s.rank is not None])
-        for track in (Track.OFFICIAL, Track.DEMONSTRATION)
-    ]
-    sections.append(Section(Track.UNOFFICIAL, False, [s for s in standings if s.rank is None]))
+    ranked: dict[tuple[Track, str], list[Standing]] = {}
+    for standing in standings:
+        if standing.rank is not None:
+            ranked.setdefault((standing.track, standing.entry.precision), []).append(standing)
+    sections = [Section(track, True, precision, members) for (track, precision), members in ranked.items()]
+    sections.append(Section(Track.UNOFFICIAL, False, "", [s for s in standings if s.rank is None]))
     return [section for section in sections if section.standings]
 
 

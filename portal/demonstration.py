@@ -162,7 +162,11 @@ def _progress_words(submission: Submission) -> str:
 
 def _account(name: str, known: dict[str, Any]) -> tuple[User, dict[str, str]]:
     """The account and its login; the password is random, kept in var/demo.json and nowhere else."""
-    user, _ = User.objects.get_or_create(username=name, defaults={"email": f"{name}@localhost"})
+    user, made = User.objects.get_or_create(username=name, defaults={"email": f"{name}@localhost"})
+    if not made and name not in known:
+        raise CommandError(
+            f"there is an account “{name}” that is not the demonstration's; set VAR_DIR to another folder"
+        )
     password = known.get(name, {}).get("password") or secrets.token_urlsafe(9)
     if not user.check_password(password):
         user.set_password(password)

@@ -74,9 +74,12 @@ class ServiceStatus:
 
 
 def default_state() -> Path:
-    """Return EMBEDDED_STATE_DIR, else var/services in the project."""
+    """Return EMBEDDED_STATE_DIR, else services/ in VAR_DIR, which is var/ in the project by default."""
     configured = os.environ.get("EMBEDDED_STATE_DIR")
-    return Path(configured) if configured else Path(__file__).resolve().parent.parent / "var" / "services"
+    if configured:
+        return Path(configured)
+    var = os.environ.get("VAR_DIR") or Path(__file__).resolve().parent.parent / "var"
+    return Path(var) / "services"
 
 
 def locate(*, database_url: str, redis_url: str, state: Path | None = None) -> Services:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from django.core.exceptions import ImproperlyConfigured
-from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import Field, PositiveInt, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -25,7 +25,6 @@ class Environment(BaseSettings):
     var_dir: Path = PROJECT_ROOT / "var"
     database_url: str = ""
     redis_url: str = ""
-    embedded_state_dir: Path = Path()
 
     site_url: str = "http://127.0.0.1:8000"
     allowed_hosts: Names = Field(default=["127.0.0.1", "localhost", "[::1]"])
@@ -76,12 +75,6 @@ class Environment(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
-
-    @model_validator(mode="after")
-    def _complete(self) -> Environment:
-        if self.embedded_state_dir == Path():
-            self.embedded_state_dir = self.var_dir / "services"
-        return self
 
     def resolve_secret_key(self) -> str:
         """Return SECRET_KEY, or the one generated at the first start and kept in var/secret_key."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -18,6 +19,9 @@ from django.core.management.base import CommandError
 
 # A worker that is told to stop gives its evaluation back to the queue within seconds.
 STOP_SECONDS = 20.0
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 class StopRequested(BaseException):
@@ -38,51 +42,18 @@ class Site:
         return f"http://{self.host}:{self.port}"
 
     def __enter__(self) -> Site:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _STOPPING:
             signal.signal(number, _request_stop)
-        python = [sys.executable, "-m"]
-        celery = [*python, "celery", "--app", "workers.app", "--quiet"]
-        self._start(
-            "web",
-            [
-                *python,
-                "gunicorn",
-                "portal.wsgi",
-                "--bind",
-                f"{self.host}:{self.port}",
-                "--threads",
-                "8",
-                "--timeout",
-                "0",
-                "--graceful-timeout",
-                "5",
-                "--log-level",
-                "warning",
-            ],
-        )
-        self._start(
-            "worker",
-            [
-                *celery,
-                "worker",
-                "--queues",
-                "evaluate,maintenance",
-                "--pool",
-                "threads",
-                "--concurrency",
-                "2",
-                "--loglevel",
-                "WARNING",
-                "--without-gossip",
-                "--without-mingle",
-            ],
-        )
-        self._start("scheduler", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="])
+        try:
+            self._start_all()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         # A second Ctrl-C must not interrupt the stopping half-way.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _STOPPING:
             signal.signal(number, signal.SIG_IGN)
         for process in reversed(self._running.values()):
             if process.poll() is None:
@@ -110,6 +81,19 @@ class Site:
                     + _tail(self._log(name))
                 )
 
+    def _start_all(self) -> None:
+        python = [sys.executable, "-m"]
+        celery = [*python, "celery", "--app", "workers.app", "--quiet"]
+        web = ["gunicorn", "portal.wsgi", "--bind", f"{self.host}:{self.port}", "--threads", "8"]
+        self._start(
+            "web", [*python, *web, "--timeout", "0", "--graceful-timeout", "5", "--log-level", "warning"]
+        )
+        worker = ["worker", "--queues", "evaluate,maintenance", "--pool", "threads", "--concurrency", "2"]
+        self._start(
+            "worker", [*celery, *worker, "--loglevel", "WARNING", "--without-gossip", "--without-mingle"]
+        )
+        self._start("scheduler", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="])
+
     def _start(self, name: str, command: list[str]) -> None:
         log = self._log(name)
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -122,11 +106,18 @@ class Site:
                 env={**os.environ, **self.environment},
                 # Its own group: Ctrl-C reaches this process alone, which stops the others in order.
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
 
     @staticmethod
     def _log(name: str) -> Path:
         return Path(settings.VAR_DIR) / "logs" / f"{name}.log"
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel for SIGTERM when this program's parent dies, however it dies (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _request_stop(number: int, frame: FrameType | None) -> None:

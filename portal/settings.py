@@ -83,14 +83,19 @@ TEMPLATES = [
 
 # --- Services -----------------------------------------------------------------------------------
 
-_services = embedded.locate(
-    database_url=env.database_url, redis_url=env.redis_url, state=env.embedded_state_dir
-)
-EMBEDDED_STATE_DIR = env.embedded_state_dir
+_services = embedded.locate(database_url=env.database_url, redis_url=env.redis_url)
 REDIS_URL = _services.redis_url
 DATABASES = {"default": embedded.django_database(_services.database_url)}
 DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        # Throttling and rate limits lapse while it is down; the site goes on.
+        "OPTIONS": {"IGNORE_EXCEPTIONS": True},
+    }
+}
+DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 CELERY_BROKER_URL = embedded.celery_broker(REDIS_URL)
 
 # --- Accounts -----------------------------------------------------------------------------------
@@ -109,6 +114,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+ALLAUTH_TRUSTED_PROXY_COUNT = int(env.trust_proxy)
 ACCOUNT_ADAPTER = "portal.accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
@@ -172,6 +178,7 @@ FILE_UPLOAD_HANDLERS = [
 ]
 FILE_UPLOAD_TEMP_DIR = VAR_DIR / "incoming"
 FILE_UPLOAD_TEMP_DIR.mkdir(parents=True, exist_ok=True)
+DATA_UPLOAD_MAX_NUMBER_FILES = 3
 SUBMISSION_MAX_BYTES = env.submission_max_bytes
 SUBMISSIONS_PER_DAY = env.submissions_per_day
 
@@ -188,6 +195,7 @@ EVALUATION_STALL_SECONDS = env.evaluation_stall_seconds
 # --- API ----------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
+    "NUM_PROXIES": int(env.trust_proxy),
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "portal.api.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
@@ -210,7 +218,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {"SubmissionStatus": "portal.submissions.models.Submission.Status"},
+    "ENUM_NAME_OVERRIDES": {
+        "SubmissionStatus": "portal.submissions.models.Submission.Status",
+        "SubmissionKind": "portal.submissions.models.Submission.Kind",
+        "ResourceKind": "portal.submissions.models.Resource.Kind",
+    },
 }
 
 # --- The rest -----------------------------------------------------------------------------------

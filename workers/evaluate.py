@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import logging
 import os
@@ -10,15 +11,18 @@ import shutil
 import socket
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.files import File
+from django.db import OperationalError, close_old_connections, connection
 
 from evaluation import hub
 from evaluation.challenges import CHALLENGES
+from evaluation.checkpoints import ADAPTER_FILE, CONFIG_FILE
 from evaluation.errors import EngineCrashError, EvaluationError
 from evaluation.protocol import PROTOCOLS
 from portal.runs import services
@@ -30,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 WORKER_NAME = f"{socket.gethostname()}:{os.getpid()}"
 PROGRESS_SECONDS = 1.0
+LEFTOVER_SECONDS = 86_400
 
 shutting_down = threading.Event()
 _process = EvaluationProcess()
@@ -37,8 +42,18 @@ _process = EvaluationProcess()
 _busy = threading.Lock()
 
 
+class StorageError(EvaluationError):
+    """A stored file is not what was stored."""
+
+    code = "storage"
+    retryable = True
+
+
 def run_queued() -> None:
     """Claim and run evaluations until the queue is empty or the worker is told to stop."""
+    if not settings.EVALUATION_DATA:
+        logger.error("EVALUATION_DATA is not set: evaluations wait in the queue until a worker has data")
+        return
     if not _busy.acquire(blocking=False):
         return  # the thread that holds the lock drains the queue
     try:
@@ -55,9 +70,9 @@ def run_queued() -> None:
 
 def run(evaluation: Evaluation) -> None:
     """Run one claimed evaluation to its end, whatever that is, and record it."""
-    scratch = settings.VAR_DIR / "runs" / f"{evaluation.pk}-{evaluation.claim_id}"
-    scratch.mkdir(parents=True)
+    scratch = settings.VAR_DIR / "runs" / str(evaluation.claim_id)
     try:
+        scratch.mkdir(parents=True)
         _run_in(scratch, evaluation)
     except services.ClaimLostError:
         logger.warning("%s was cancelled or taken over; this worker leaves it", evaluation)
@@ -76,12 +91,69 @@ def run(evaluation: Evaluation) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def clear_leftovers() -> None:
+    """Delete what killed processes left: scratch folders of ended claims, and uploads of a day ago."""
+    running = {str(claim) for claim in Evaluation.objects.values_list("claim_id", flat=True) if claim}
+    for folder in (settings.VAR_DIR / "runs").glob("*"):
+        if folder.name not in running:
+            shutil.rmtree(folder, ignore_errors=True)
+    for upload in settings.FILE_UPLOAD_TEMP_DIR.glob("*.upload*"):
+        if time.time() - upload.stat().st_mtime > LEFTOVER_SECONDS:
+            upload.unlink(missing_ok=True)
+
+
+class _Lease:
+    """Renews an evaluation's lease, and bears a database that is away for less than the lease."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self._evaluation = evaluation
+        self._renewed = time.monotonic()
+
+    def renew(self, progress: dict[str, Any] | None = None) -> None:
+        """Raises ClaimLostError, or OperationalError once the lease must have run out."""
+        now = time.monotonic()
+        if progress is None and now - self._renewed < PROGRESS_SECONDS:
+            return
+        try:
+            services.renew(self._evaluation, progress=progress)
+        except OperationalError:
+            close_old_connections()
+            if now - self._renewed > settings.EVALUATION_LEASE_SECONDS:
+                raise
+            logger.warning("the database is away; %s goes on while its lease lasts", self._evaluation)
+        else:
+            self._renewed = now
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Renew from a thread meanwhile: fetching a base model may take longer than a lease."""
+        done = threading.Event()
+
+        def keep() -> None:
+            try:
+                while not done.wait(settings.EVALUATION_LEASE_SECONDS / 4):
+                    services.renew(self._evaluation)
+            except (services.ClaimLostError, OperationalError):
+                logger.warning("the lease of %s could not be renewed", self._evaluation, exc_info=True)
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=keep, name="lease")
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
 def _run_in(scratch: Path, evaluation: Evaluation) -> None:
-    services.renew(evaluation, progress={"phase": "preparing"})
-    job = _job(scratch, evaluation)
+    lease = _Lease(evaluation)
+    lease.renew({"phase": "preparing the files"})
+    with lease.kept():
+        job = _job(scratch, evaluation)
     # closing(): a lost claim must end the child at once, not when the exception is forgotten.
     with closing(_process.run(job, base_model=evaluation.base_model_id)) as events:
-        reported = 0.0
         for event in events:
             if shutting_down.is_set():
                 services.give_back(evaluation)
@@ -90,10 +162,7 @@ def _run_in(scratch: Path, evaluation: Evaluation) -> None:
                 return
             if event and event["event"] == "score":
                 _record(evaluation, event, Path(job.output))
-            progress = _progress(event) if event else None
-            if progress or time.monotonic() - reported > PROGRESS_SECONDS:
-                services.renew(evaluation, progress=progress)
-                reported = time.monotonic()
+            lease.renew(_progress(event) if event else None)
     raise EngineCrashError("The evaluation process ended the job without a result.")
 
 
@@ -134,13 +203,19 @@ def model_folder(base_model: BaseModel) -> Path:
 
 
 def _adapter_folder(scratch: Path, evaluation: Evaluation) -> Path:
+    """The adapter as files; what comes out of storage must be what was checked on submission."""
     checkpoint = evaluation.checkpoint
     assert checkpoint
     folder = scratch / "adapter"
     folder.mkdir()
-    with checkpoint.file.open("rb") as source, (folder / "adapter_model.safetensors").open("wb") as target:
-        shutil.copyfileobj(source, target, 1 << 20)
-    (folder / "adapter_config.json").write_text(json.dumps(checkpoint.adapter_config))
+    digest = hashlib.sha256()
+    with checkpoint.file.open("rb") as source, (folder / ADAPTER_FILE).open("wb") as target:
+        while chunk := source.read(1 << 20):
+            digest.update(chunk)
+            target.write(chunk)
+    if digest.hexdigest() != checkpoint.sha256:
+        raise StorageError(f"The stored adapter {checkpoint} is damaged. The operators have to restore it.")
+    (folder / CONFIG_FILE).write_text(json.dumps(checkpoint.adapter_config))
     return folder
 
 
@@ -154,6 +229,7 @@ def _record(evaluation: Evaluation, event: dict[str, Any], output: Path) -> None
         unscored=event["unscored"],
         data=event["data"],
         data_digest=event["data_digest"],
+        available=event["available"],
         official=event["official"],
         unofficial_reasons=event["official_reasons"],
         correct_bits=base64.b64decode(event["correct_bits"]),

@@ -42,6 +42,8 @@ PASSED_ON = (
     "NVIDIA_VISIBLE_DEVICES",
 )
 TICK_SECONDS = 1.0
+# Errors that lie in what was asked; after any other the child is not trusted any more.
+HARMLESS_ERRORS = frozenset({"bad_job", "checkpoint", "data", "unknown_name"})
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,10 @@ class EvaluationProcess:
                     if event.get("job") not in (None, job.job):
                         continue
                     finished = event["event"] in ("done", "error")
-                if finished:
-                    self.loaded_base_model = base_model if event and event["event"] == "done" else None
+                if event and event["event"] == "done":
+                    self.loaded_base_model = base_model
+                elif event and event["event"] == "error" and event["code"] not in HARMLESS_ERRORS:
+                    self.stop()  # a CUDA error, for one, spoils the process for every later job
                 yield event
         finally:
             if not finished:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from portal.queues import RUN_EVALUATIONS, app, wake_evaluators
 from portal.runs import services
-from workers.evaluate import run_queued
+from workers.evaluate import clear_leftovers, run_queued
 
 
 @app.task(name=RUN_EVALUATIONS)
@@ -15,7 +15,8 @@ def run_evaluations() -> None:
 
 @app.task(name="workers.tasks.recover")
 def recover() -> None:
-    """Return expired leases to the queue, and wake the workers again while work is waiting."""
+    """Return expired leases to the queue, clear what the dead left, and wake workers while work waits."""
     services.release_expired()
+    clear_leftovers()
     if services.work_is_waiting():
         wake_evaluators()

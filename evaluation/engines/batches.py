@@ -8,11 +8,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One tokenised prompt and how many tokens may be generated for it."""
+    """One tokenised prompt, with what was generated for it so far, and how many tokens may still come.
+
+    `tokens` are the prompt's and, behind them, the `generated` ones.
+    """
 
     key: str
     tokens: tuple[int, ...]
     budget: int
+    generated: int = 0
+
+    def extended(self, tokens: Sequence[int]) -> Row:
+        """The row after `tokens` were generated."""
+        count = len(tokens)
+        return Row(self.key, (*self.tokens, *tokens), self.budget - count, self.generated + count)
+
+    @property
+    def answer(self) -> tuple[int, ...]:
+        """The generated tokens."""
+        return self.tokens[len(self.tokens) - self.generated :]
 
 
 def compose(rows: Sequence[Row], batch_tokens: int, batch_rows: int) -> list[list[Row]]:

@@ -39,6 +39,9 @@ _LEAST_PREFIX = 16
 # A stop string is looked for in the text of the last tokens only. Each token adds a byte or more, and
 # missing one costs time, not correctness: what follows a stop never changes the answer.
 _STOP_WINDOW = 24
+# A batch goes on until its last row ends, so after this many tokens the rows that have not ended are put
+# together anew, and again after twice as many: few long answers then cost what they cost alone.
+_FIRST_STAGE = 32
 
 _DTYPES = {"nf4": torch.bfloat16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -108,23 +111,25 @@ class TransformersEngine(Engine):
         answered(done)
         with _memory_for("the prompts' shared prefix"):
             prefix = self._prefix_cache(model, rows)
-        batches = compose(rows, self._batch_tokens, self._batch_rows)
-        while batches:
-            batch = batches.pop(0)
-            end = _RowEnd(self._tokenizer, self._end_tokens(), batch, decoding.stop)
-            end.report(answered, done)
-            try:
-                yield from self._answer(model, batch, end, prefix)
-            except torch.OutOfMemoryError as error:
-                if len(batch) == 1:
-                    raise OutOfMemoryError(
-                        f"out of memory on a single prompt of {len(batch[0].tokens)} tokens: {error}"
-                    ) from error
-                middle = (len(batch) + 1) // 2
-                batches[:0] = [batch[:middle], batch[middle:]]
-                torch.cuda.empty_cache()
-                continue
-            done += len(batch)
+        stage = _FIRST_STAGE
+        while rows:
+            going_on: list[Row] = []
+            batches = compose(rows, self._batch_tokens, self._batch_rows)
+            while batches:
+                batch = batches.pop(0)
+                end = _RowEnd(self._tokenizer, self._end_tokens(), batch, decoding.stop)
+                end.report(answered, done)
+                try:
+                    after = self._extend(model, batch, end, prefix, stage)
+                except torch.OutOfMemoryError as error:
+                    batches[:0] = _halves(batch, error)
+                    torch.cuda.empty_cache()
+                    continue
+                finished = [row for row, ended in zip(after, end.ended, strict=True) if ended]
+                going_on += [row for row, ended in zip(after, end.ended, strict=True) if not ended]
+                done += len(finished)
+                yield from map(self._completion, finished)
+            rows, stage = going_on, 2 * stage
 
     def _rows(self, requests: Sequence[Request], decoding: Decoding) -> tuple[list[Row], list[Completion]]:
         """Tokenised prompts, and the failures of those that leave no room for an answer."""
@@ -157,10 +162,13 @@ class TransformersEngine(Engine):
         return cache
 
     @torch.inference_mode()
-    def _answer(
-        self, model: Any, batch: Sequence[Row], end: _RowEnd, prefix: DynamicCache | None
-    ) -> list[Completion]:
-        """Generate for one batch. Padding stands between the shared prefix and the rest of each prompt."""
+    def _extend(
+        self, model: Any, batch: Sequence[Row], end: _RowEnd, prefix: DynamicCache | None, stage: int
+    ) -> list[Row]:
+        """Generate up to `stage` tokens for each row of one batch.
+
+        Padding stands between the shared prefix and the rest of each prompt.
+        """
         shared = prefix.get_seq_length() if prefix is not None else 0
         cache = None
         if prefix is not None:
@@ -180,7 +188,7 @@ class TransformersEngine(Engine):
             past_key_values=cache,
             generation_config=GenerationConfig(
                 do_sample=False,
-                max_new_tokens=max(row.budget for row in batch),
+                max_new_tokens=min(stage, max(row.budget for row in batch)),
                 eos_token_id=self._end_tokens() or None,
                 pad_token_id=pad,
             ),
@@ -188,14 +196,17 @@ class TransformersEngine(Engine):
         )
         generated = sequences[:, width:].tolist()
         return [
-            Completion(
-                row.key,
-                self._tokenizer.decode(tokens[:length], skip_special_tokens=True),
-                prompt_tokens=len(row.tokens),
-                generated_tokens=length,
-            )
+            row.extended(tokens[:length])
             for row, tokens, length in zip(batch, generated, end.lengths, strict=True)
         ]
+
+    def _completion(self, row: Row) -> Completion:
+        return Completion(
+            row.key,
+            self._tokenizer.decode(row.answer, skip_special_tokens=True),
+            prompt_tokens=len(row.tokens) - row.generated,
+            generated_tokens=row.generated,
+        )
 
     def _end_tokens(self) -> list[int]:
         ends = self._base().generation_config.eos_token_id
@@ -225,10 +236,21 @@ class TransformersEngine(Engine):
             torch.cuda.empty_cache()
 
 
+def _halves(batch: Sequence[Row], error: Exception) -> list[list[Row]]:
+    """The two halves of a batch that was too large for the device."""
+    if len(batch) == 1:
+        raise OutOfMemoryError(
+            f"out of memory on a single prompt of {len(batch[0].tokens)} tokens: {error}"
+        ) from error
+    middle = (len(batch) + 1) // 2
+    return [list(batch[:middle]), list(batch[middle:])]
+
+
 class _RowEnd(StoppingCriteria):  # type: ignore[misc] # untyped upstream
     """Ends each row by itself: at an end token, at its budget, or once a stop string stands in its text.
 
-    `lengths` holds the tokens generated for each row, the ending one included.
+    `lengths` holds the tokens generated for each row in this call, the ending one included; `ended` says
+    which rows are through.
     """
 
     def __init__(
@@ -239,7 +261,7 @@ class _RowEnd(StoppingCriteria):  # type: ignore[misc] # untyped upstream
         self._batch = batch
         self._stop = stop
         self._start = max(len(row.tokens) for row in batch)
-        self._ended = [False] * len(batch)
+        self.ended = [False] * len(batch)
         self.lengths = [0] * len(batch)
         self._answered: Answered = lambda _count: None
         self._before = 0
@@ -249,18 +271,18 @@ class _RowEnd(StoppingCriteria):  # type: ignore[misc] # untyped upstream
         self._answered, self._before = answered, before
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:  # noqa: ARG002
-        generated = input_ids[:, self._start :]
-        length = generated.shape[1]
+        length = input_ids.shape[1] - self._start
         for position, row in enumerate(self._batch):
-            if self._ended[position]:
+            if self.ended[position]:
                 continue
             self.lengths[position] = length
-            tail = generated[position, -_STOP_WINDOW:].tolist()
-            self._ended[position] = (
+            window = min(_STOP_WINDOW, row.generated + length)
+            tail = input_ids[position, -window:].tolist()
+            self.ended[position] = (
                 length >= row.budget or tail[-1] in self._end_tokens or self._has_stop(tail)
             )
-        self._answered(self._before + sum(self._ended))
-        return torch.tensor(self._ended, device=input_ids.device)
+        self._answered(self._before + sum(self.ended))
+        return torch.tensor(self.ended, device=input_ids.device)
 
     def _has_stop(self, tail: Sequence[int]) -> bool:
         if not self._stop:
@@ -303,7 +325,7 @@ def _load_model(folder: Path, precision: Precision, device: torch.device) -> Any
                 output_loading_info=True,
                 **options,
             )
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise ModelError(f"the base model {folder} cannot be loaded as {precision}: {error}") from error
     if missing := sorted(report["missing_keys"]):
         raise ModelError(f"the base model {folder} lacks {len(missing)} tensors, first: {missing[0]}")

@@ -19,7 +19,7 @@ class User(AbstractUser):
 
     class Meta(AbstractUser.Meta):
         constraints = [
-            models.UniqueConstraint(Lower("email"), name="user_email_unique"),
+            models.UniqueConstraint(Lower("email"), condition=~models.Q(email=""), name="user_email_unique"),
             models.UniqueConstraint(Lower("username"), name="user_username_unique"),
         ]
 
@@ -27,7 +27,7 @@ class User(AbstractUser):
 class Team(models.Model):
     """Owns submissions. Every user has a team of one from the start."""
 
-    name = models.CharField(max_length=80)
+    name = models.CharField(max_length=200)
     members = models.ManyToManyField(User, through="Membership", related_name="teams")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

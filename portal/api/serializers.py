@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from evaluation.challenges import CHALLENGES
+from evaluation.checkpoints.strictjson import JsonError, parse_object
 from portal.accounts.models import User, personal_team
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import BaseModel, Finding, Resource, Submission
 from portal.submissions.progress import progress_of
 from portal.submissions.services import Cost, Draft, Files
+from portal.uploads import SMALL_FILE_BYTES, file_too_large
 
 
 class FindingSerializer(serializers.ModelSerializer[Finding]):
@@ -113,6 +115,12 @@ class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):
         return ProgressSerializer(progress).data if progress else None
 
 
+def _small(file: UploadedFile, name: str) -> UploadedFile:
+    if (file.size or 0) > SMALL_FILE_BYTES:
+        raise serializers.ValidationError(file_too_large(name, SMALL_FILE_BYTES).message, "upload.too_large")
+    return file
+
+
 class SubmissionSerializer(serializers.ModelSerializer[Submission]):
     team = serializers.CharField(source="team.name")
     base_model = serializers.CharField(source="base_model.hub_id")
@@ -143,6 +151,22 @@ class SubmissionSerializer(serializers.ModelSerializer[Submission]):
             "resources",
             "evaluations",
         ]
+
+    _teams: set[int] | None = None
+
+    def to_representation(self, submission: Submission) -> dict[str, Any]:
+        """What the reader may see: findings and unsuccessful evaluations are for the team and staff."""
+        body: dict[str, Any] = super().to_representation(submission)
+        user = self.context["request"].user
+        if not (user.is_staff or submission.team_id in self._teams_of(user)):
+            body["findings"] = []
+            body["evaluations"] = [e for e in body["evaluations"] if e["status"] == "succeeded"]
+        return body
+
+    def _teams_of(self, user: Any) -> set[int]:
+        if self._teams is None:
+            self._teams = set(user.teams.values_list("pk", flat=True)) if user.is_authenticated else set()
+        return self._teams
 
     def get_url(self, submission: Submission) -> str:
         return str(self.context["request"].build_absolute_uri(submission.get_absolute_url()))
@@ -215,10 +239,15 @@ class MetadataSerializer(serializers.Serializer[Any]):
         return bool(self.context["request"].user.has_perm("submissions.submit_reference"))
 
 
+@extend_schema_field(MetadataSerializer)
+class MetadataField(serializers.CharField):
+    """The JSON part of a multipart request, as text; the serializer parses it."""
+
+
 class NewSubmissionSerializer(serializers.Serializer[Any]):
     """A new submission: three files and their metadata, as multipart form data."""
 
-    metadata = serializers.CharField(help_text="JSON object; its fields are the schema “Metadata”")
+    metadata = MetadataField(help_text="A JSON object")
     adapter_model = serializers.FileField(required=False, help_text="adapter_model.safetensors")
     adapter_config = serializers.FileField(required=False, help_text="adapter_config.json")
     pyproject = serializers.FileField(required=False, help_text="pyproject.toml of the Flower app")
@@ -227,15 +256,18 @@ class NewSubmissionSerializer(serializers.Serializer[Any]):
 
     def validate_metadata(self, text: str) -> dict[str, Any]:
         try:
-            value = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise serializers.ValidationError(
-                f"This is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
-                code="not_json",
-            ) from error
+            value = parse_object(text.encode("utf-8", "surrogatepass"))
+        except JsonError as error:
+            raise serializers.ValidationError(f"This cannot be read: {error}.", code="not_json") from error
         metadata = MetadataSerializer(data=value, context=self.context)
         metadata.is_valid(raise_exception=True)
         return dict(metadata.validated_data)
+
+    def validate_adapter_config(self, file: UploadedFile) -> UploadedFile:
+        return _small(file, "adapter_config")
+
+    def validate_pyproject(self, file: UploadedFile) -> UploadedFile:
+        return _small(file, "pyproject")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         missing = [name for name in self.FILES if not attrs.get(name)]

@@ -81,6 +81,11 @@ class Evaluation(models.Model):
             ),
         ]
         triggers = [
+            pgtrigger.Protect(
+                name="evaluation_final",
+                operation=pgtrigger.Update | pgtrigger.Delete,
+                condition=pgtrigger.Q(old__status__in=["succeeded", "failed", "cancelled"]),
+            ),
             pgtrigger.FSM(
                 name="evaluation_status",
                 field="status",
@@ -116,6 +121,7 @@ class Score(models.Model):
     unscored = models.PositiveIntegerField(help_text="Items without an answer through no fault of the model")
     data = models.CharField(max_length=13, choices=Data.choices)
     data_digest = models.CharField(max_length=80)
+    available = models.PositiveIntegerField(help_text="Items of the whole benchmark in these data")
     official = models.BooleanField()
     unofficial_reasons = models.JSONField(default=list)
     correct_bits = models.BinaryField(help_text="numpy.packbits of right answers in the benchmark's order")
@@ -144,7 +150,23 @@ class Score(models.Model):
                 name="score_official_is_complete",
             ),
         ]
-        triggers = [pgtrigger.Protect(name="score_immutable", operation=pgtrigger.Update)]
+        triggers = [
+            pgtrigger.Protect(name="score_immutable", operation=pgtrigger.Update),
+            pgtrigger.Trigger(
+                name="score_only_while_running",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert | pgtrigger.Delete,
+                func="""
+                    IF EXISTS (
+                        SELECT 1 FROM runs_evaluation
+                        WHERE id = COALESCE(NEW.evaluation_id, OLD.evaluation_id) AND status <> 'running'
+                    ) THEN
+                        RAISE EXCEPTION 'Scores change only while their evaluation runs';
+                    END IF;
+                    RETURN COALESCE(NEW, OLD);
+                """,
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.benchmark} {self.correct}/{self.n}"

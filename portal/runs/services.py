@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import BooleanField, Case, Q, Subquery, Value, When
 from django.utils import timezone
 
+from evaluation.challenges import CHALLENGES
 from evaluation.protocol import CURRENT
 from portal.queues import wake_evaluators
 from portal.runs.models import Evaluation, Score
@@ -39,6 +40,7 @@ class BenchmarkScore:
     unscored: int
     data: str
     data_digest: str
+    available: int
     official: bool
     unofficial_reasons: list[str]
     correct_bits: bytes
@@ -114,7 +116,9 @@ def remaining_benchmarks(evaluation: Evaluation, benchmarks: Sequence[str]) -> l
     remaining = [slug for slug in benchmarks if slug not in scored]
     if not remaining:
         remaining = [benchmarks[-1]]
-        evaluation.scores.filter(benchmark__in=remaining).delete()
+        for score in evaluation.scores.filter(benchmark__in=remaining):
+            score.items.delete(save=False)
+            score.delete()
     return remaining
 
 
@@ -141,8 +145,17 @@ def record_score(evaluation: Evaluation, score: BenchmarkScore, *, items: File) 
 
 @transaction.atomic
 def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
-    """Finish an evaluation whose scores are all recorded; the submission goes to review."""
-    _finish(evaluation, Evaluation.Status.SUCCEEDED, provenance=provenance)
+    """Finish an evaluation whose scores are all recorded; the submission goes to review.
+
+    The reason of an earlier failed attempt moves into the provenance.
+    """
+    current = _lock_claim(evaluation)
+    wanted = set(CHALLENGES[current.submission.challenge].benchmarks)
+    if missing := wanted - set(current.scores.values_list("benchmark", flat=True)):
+        raise ValueError(f"{current} cannot succeed without scores on {', '.join(sorted(missing))}")
+    if current.error_code:
+        provenance |= {"earlier_failure": {"code": current.error_code, "message": current.error_message}}
+    _finish(current, Evaluation.Status.SUCCEEDED, provenance=provenance, error_code="", error_message="")
     _set_submission_status(evaluation.submission_id, Submission.Status.IN_REVIEW)
 
 
@@ -187,6 +200,11 @@ def release_expired() -> int:
             )
             released += 1
     return released
+
+
+def lock_active(submission: Submission) -> None:
+    """Lock what is queued or running for `submission`, for the rest of the transaction."""
+    list(Evaluation.objects.select_for_update().filter(submission=submission, status__in=Evaluation.ACTIVE))
 
 
 @transaction.atomic

@@ -7,7 +7,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
-from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -92,7 +91,6 @@ class SubmissionAdmin(admin.ModelAdmin[Submission]):
     list_select_related = ["team", "base_model"]
     search_fields = ["method", "team__name", "=id"]
     action_form = ReasonForm
-    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     actions = ["publish", "reject", "reopen", "rerun", "disqualify"]
     inlines = [FindingInline, EvaluationInline, ResourceInline, DecisionInline]
     fields = [
@@ -106,25 +104,15 @@ class SubmissionAdmin(admin.ModelAdmin[Submission]):
         "config_text",
         ("created_at", "status_changed_at", "published_at"),
     ]
-    readonly_fields = [
-        "challenge",
-        "kind",
-        "status",
-        "team",
-        "submitter",
-        "base_model",
-        "checkpoint",
-        "config_text",
-        "created_at",
-        "status_changed_at",
-        "published_at",
-    ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Submission]:
         return super().get_queryset(request).prefetch_related("findings", "evaluations__scores")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # submissions come in through the form or the API, where they are checked
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Submission | None = None) -> list[str]:
+        return [field.name for field in Submission._meta.fields]  # decisions are the only changes
 
     def has_delete_permission(self, request: HttpRequest, obj: Submission | None = None) -> bool:
         return False  # the record stays; reject or disqualify instead

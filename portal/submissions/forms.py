@@ -13,8 +13,8 @@ from evaluation.challenges import CHALLENGES
 from portal.accounts.models import Team, User
 from portal.submissions.models import BaseModel, Resource
 from portal.submissions.services import Cost, Draft, Files
+from portal.uploads import SMALL_FILE_BYTES
 
-SMALL_FILE_BYTES = 1024**2
 GIBIBYTE = 1024**3
 
 

@@ -84,6 +84,7 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
         return self.filter(team__memberships__user=user).distinct()
 
 
+_PUBLISHED_TEXT = ("method", "description", "paper_url", "code_url", "published_at")
 _TRANSITIONS = [
     ("received", "queued"),
     ("received", "invalid"),
@@ -203,6 +204,15 @@ class Submission(models.Model):
                     "created_at",
                 ],
             ),
+            pgtrigger.Protect(
+                name="submission_published_text",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Condition(
+                    "OLD.status IN ('published', 'disqualified') AND ("
+                    + " OR ".join(f'OLD."{name}" IS DISTINCT FROM NEW."{name}"' for name in _PUBLISHED_TEXT)
+                    + ")"
+                ),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -232,6 +242,9 @@ class Finding(models.Model):
             models.CheckConstraint(
                 condition=Q(severity__in=[s.value for s in Severity]), name="finding_severity_known"
             ),
+        ]
+        triggers = [
+            pgtrigger.Protect(name="finding_append_only", operation=pgtrigger.Update | pgtrigger.Delete)
         ]
 
     def __str__(self) -> str:
@@ -288,6 +301,9 @@ class Resource(models.Model):
             models.CheckConstraint(
                 condition=Q(basis__in=["declared", "derived", "measured"]), name="resource_basis_known"
             ),
+        ]
+        triggers = [
+            pgtrigger.Protect(name="resource_append_only", operation=pgtrigger.Update | pgtrigger.Delete)
         ]
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import BinaryIO
@@ -149,22 +150,15 @@ def submit(draft: Draft) -> Submission:
 
     Raises InvalidSubmission with every finding when one of them is an error; then nothing is stored.
     """
-    quota = _quota_findings(draft)
-    if quota:
-        raise InvalidSubmission(quota)
+    _check_quota(draft)
     inspection = inspect(draft)
     if has_errors(inspection.findings):
         raise InvalidSubmission(inspection.findings)
-    stored_as: str | None = None
+    stored_as = _store(draft.files, inspection.summary) if draft.files and inspection.summary else None
     try:
-        if draft.files:
-            assert inspection.summary
-            stored_as = _store(draft.files, inspection.summary)
-        return _create(draft, inspection)
-    except BaseException:
-        if stored_as and not Checkpoint.objects.filter(file=stored_as).exists():
-            default_storage.delete(stored_as)
-        raise
+        return _create(draft, inspection, stored_as)
+    finally:
+        _discard_unless_used(stored_as)
 
 
 @transaction.atomic
@@ -173,6 +167,7 @@ def withdraw(submission: Submission) -> None:
 
     Raises TransitionRefused when it is settled in another way already.
     """
+    runs.lock_active(submission)  # first, as workers do: evaluation, then submission
     current = Submission.objects.select_for_update().get(pk=submission.pk)
     if current.status not in WITHDRAWABLE:
         raise TransitionRefused(f"It is {current.get_status_display()} and cannot be withdrawn.")
@@ -183,7 +178,10 @@ def withdraw(submission: Submission) -> None:
 
 
 @transaction.atomic
-def _create(draft: Draft, inspection: Inspection) -> Submission:
+def _create(draft: Draft, inspection: Inspection, stored_as: str | None) -> Submission:
+    # Submissions of one team queue up here, so that none slips past the quota.
+    Team.objects.select_for_update().get(pk=draft.team.pk)
+    _check_quota(draft)
     submission = Submission.objects.create(
         team=draft.team,
         submitter=draft.submitter,
@@ -194,7 +192,7 @@ def _create(draft: Draft, inspection: Inspection) -> Submission:
         paper_url=draft.paper_url,
         code_url=draft.code_url,
         base_model=draft.base_model,
-        checkpoint=_checkpoint(inspection) if draft.files else None,
+        checkpoint=_checkpoint(inspection, stored_as) if draft.files else None,
         config_text=inspection.config_text,
     )
     StoredFinding.objects.bulk_create(
@@ -224,9 +222,11 @@ def _derived_costs(inspection: Inspection) -> list[Cost]:
     ]
 
 
-def _checkpoint(inspection: Inspection) -> Checkpoint:
+def _checkpoint(inspection: Inspection, stored_as: str | None) -> Checkpoint:
+    """The checkpoint of these tensors under this config; its file is the one stored first."""
     summary, config = inspection.summary, inspection.adapter_config
     assert summary and config is not None
+    known = Checkpoint.objects.filter(sha256=summary.sha256).first()
     checkpoint, _ = Checkpoint.objects.get_or_create(
         sha256=summary.sha256,
         config_sha256=hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
@@ -235,27 +235,27 @@ def _checkpoint(inspection: Inspection) -> Checkpoint:
             "size": summary.size,
             "adapter_config": config,
             "summary": asdict(summary),
-            "file": _storage_name(summary.sha256),
+            "file": known.file.name if known else stored_as,
         },
     )
     return checkpoint
 
 
-def _storage_name(sha256: str) -> str:
-    return f"checkpoints/{sha256[:2]}/{sha256}.safetensors"
-
-
 def _store(files: Files, summary: AdapterSummary) -> str | None:
-    """Store the adapter under its SHA-256 and return the name, or None when it was there already."""
-    name = _storage_name(summary.sha256)
-    if default_storage.exists(name):
+    """Store the adapter and return its name, or None when a checkpoint has the same file already.
+
+    The name is under the SHA-256 but of its own, so that a part left by a crash is never taken for a file.
+    """
+    if Checkpoint.objects.filter(sha256=summary.sha256).exists():
         return None
     files.adapter.seek(0)
-    saved = default_storage.save(name, File(files.adapter))
-    if saved != name:  # somebody stored the same file at the same moment
-        default_storage.delete(saved)
-        return None
-    return saved
+    name = f"checkpoints/{summary.sha256[:2]}/{summary.sha256}/{uuid.uuid4().hex}.safetensors"
+    return default_storage.save(name, File(files.adapter))
+
+
+def _discard_unless_used(stored_as: str | None) -> None:
+    if stored_as and not Checkpoint.objects.filter(file=stored_as).exists():
+        default_storage.delete(stored_as)
 
 
 def _duplicates(draft: Draft, summary: AdapterSummary) -> list[Finding]:
@@ -270,7 +270,7 @@ def _duplicates(draft: Draft, summary: AdapterSummary) -> list[Finding]:
     if same is None:
         return []
     if same.team_id == draft.team.pk:
-        words = f"Your team submitted these very tensors before, as #{same.pk} “{same.method}”."
+        words = f"Your team submitted these very tensors before, as submission {same.pk}."
     else:
         words = (
             "Another team submitted these very tensors before. The reviewer will ask where they come from."
@@ -278,21 +278,16 @@ def _duplicates(draft: Draft, summary: AdapterSummary) -> list[Finding]:
     return [Finding("submission.duplicate_checkpoint", Severity.WARNING, words, "adapter_model.safetensors")]
 
 
-def _quota_findings(draft: Draft) -> list[Finding]:
-    """Submissions per team and day; those that failed are not counted."""
+def _check_quota(draft: Draft) -> None:
+    """Raise InvalidSubmission when the team made its submissions of the day; failed ones are not counted."""
     if draft.kind == Submission.Kind.REFERENCE:
-        return []
+        return
     recent = Submission.objects.filter(
         team=draft.team, created_at__gt=timezone.now() - timedelta(days=1)
     ).exclude(status=Submission.Status.FAILED)
-    if recent.count() < settings.SUBMISSIONS_PER_DAY:
-        return []
-    return [
-        Finding(
-            "submission.quota",
-            Severity.ERROR,
+    if recent.count() >= settings.SUBMISSIONS_PER_DAY:
+        message = (
             f"Your team made {settings.SUBMISSIONS_PER_DAY} submissions in the last 24 hours, "
-            "which is the limit. Try again later.",
-            "team",
+            "which is the limit. Try again later."
         )
-    ]
+        raise InvalidSubmission([Finding("submission.quota", Severity.ERROR, message, "team")])

@@ -58,7 +58,9 @@ def mine(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     submission = _own(request, pk)
     return render(
-        request, "portal/submissions/detail.html", {**_status_context(submission), "section": "mine"}
+        request,
+        "portal/submissions/detail.html",
+        {**_status_context(submission, _user(request)), "section": "mine"},
     )
 
 
@@ -71,7 +73,7 @@ def status(request: HttpRequest, pk: int) -> HttpResponse:
     `known` is the status that the page shows; only a change is announced to screen readers.
     """
     submission = _own(request, pk)
-    context = _status_context(submission) | {
+    context = _status_context(submission, _user(request)) | {
         "announce": request.GET.get("known", submission.status) != submission.status
     }
     return render(request, "portal/submissions/_status.html", context)
@@ -80,7 +82,7 @@ def status(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
-    submission = _own(request, pk)
+    submission = get_object_or_404(Submission.objects.of_member(request.user), pk=pk)
     if request.method == "GET":
         return render(
             request, "portal/submissions/withdraw.html", {"submission": submission, "section": "mine"}
@@ -101,7 +103,7 @@ def _own(request: HttpRequest, pk: int) -> Submission:
     return get_object_or_404(allowed.select_related("team", "base_model", "checkpoint", "submitter"), pk=pk)
 
 
-def _status_context(submission: Submission) -> dict[str, object]:
+def _status_context(submission: Submission, user: User) -> dict[str, object]:
     evaluation = submission.evaluations.prefetch_related("scores").first()
     return {
         "submission": submission,
@@ -110,7 +112,8 @@ def _status_context(submission: Submission) -> dict[str, object]:
         "progress": progress_of(evaluation) if evaluation else None,
         "steps": steps_of(submission),
         "refresh_seconds": _refresh_seconds(submission),
-        "can_withdraw": submission.status in services.WITHDRAWABLE,
+        "can_withdraw": submission.status in services.WITHDRAWABLE
+        and submission.team.memberships.filter(user=user).exists(),
         "findings": submission.findings.all(),
         "decisions": submission.decisions.all(),
     }

@@ -131,7 +131,9 @@ def test_the_board_works_without_scripts(live_server: Any, browser: Any) -> None
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("path", ["/", "/leaderboard/finance/", "/entries/{}/", "/submit/", "/accounts/login/"])
+@pytest.mark.parametrize(
+    "path", ["/", "/leaderboard/finance/", "/entries/{}/", "/submit/", "/accounts/login/"]
+)
 def test_no_page_is_wider_than_its_window(page: Page, live_server: Any, width: int, path: str) -> None:
     owner = factories.user("owner")
     made = factories.published(owner, method="A method with quite a long name, rank 16, α 32")

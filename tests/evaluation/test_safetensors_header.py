@@ -215,7 +215,7 @@ def test_what_passes_here_is_read_by_the_reference_implementation(position: int,
     content[position % (8 + int.from_bytes(content[:8], "little"))] = value
     header, _ = read_header(io.BytesIO(content), len(content))
     if header is not None:
-        read = dict(deserialize(bytes(content)))  # type: ignore[no-untyped-call]
+        read = dict(deserialize(bytes(content)))
         assert {name: tuple(tensor["shape"]) for name, tensor in read.items()} == {
             tensor.name: tensor.shape for tensor in header.tensors
         }

@@ -15,7 +15,13 @@ _ids = count(1)
 
 
 def entry(
-    *corrects: int, n: int = 100, unscored: int = 0, data: str = "official", official: bool = True
+    *corrects: int,
+    n: int = 100,
+    unscored: int = 0,
+    data: str = "official",
+    official: bool = True,
+    available: int = 0,
+    precision: str = "nf4",
 ) -> Entry:
     number = next(_ids)
     return Entry(
@@ -27,13 +33,14 @@ def entry(
         kind="community",
         trust="evaluated",
         protocol=1,
-        precision="nf4",
+        precision=precision,
         scores=tuple(
             BenchmarkScore(
                 benchmark=slug,
                 value=correct / (n - unscored),
                 correct=correct,
                 n=n,
+                available=available or n,
                 unscored=unscored,
                 data=data,
                 official=official,
@@ -78,6 +85,25 @@ def test_demonstration_entries_are_ranked_only_among_themselves() -> None:
         (real.id, Track.OFFICIAL, 1),
         (shown.id, Track.DEMONSTRATION, 1),
     ]
+
+
+def test_a_part_of_the_demonstration_items_is_not_ranked_with_all_of_them() -> None:
+    part = entry(3, 3, 3, n=3, available=40, data="demonstration", official=False)
+    whole = entry(30, 30, 30, n=40, data="demonstration", official=False)
+    placed = standings([part, whole], BENCHMARKS)
+    assert [(s.entry.id, s.track, s.rank) for s in placed] == [
+        (whole.id, Track.DEMONSTRATION, 1),
+        (part.id, Track.UNOFFICIAL, None),
+    ]
+
+
+def test_demonstration_entries_of_another_precision_have_a_ranking_of_their_own() -> None:
+    ours, other = (
+        entry(correct, correct, correct, data="demonstration", official=False, precision=precision)
+        for correct, precision in ((50, "fp32"), (90, "bf16"))
+    )
+    placed = standings([ours, other], BENCHMARKS)
+    assert [(s.entry.id, s.rank) for s in placed] == [(other.id, 1), (ours.id, 1)]
 
 
 def test_unofficial_entries_stand_apart_with_the_reason() -> None:

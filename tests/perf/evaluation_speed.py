@@ -37,7 +37,9 @@ def compare() -> Iterator[Comparison]:
         requests = [Request(slug, sample.key, sample.prompt) for sample in samples]
         list(engine.generate(requests[:2], decoding, lambda _: None))
         start = time.perf_counter()
-        ours = {c.key: benchmark.read(c.text or "") for c in engine.generate(requests, decoding, lambda _: None)}
+        ours = {
+            c.key: benchmark.read(c.text or "") for c in engine.generate(requests, decoding, lambda _: None)
+        }
         seconds = time.perf_counter() - start
 
         start = time.perf_counter()
@@ -50,7 +52,9 @@ def compare() -> Iterator[Comparison]:
                 output = peer.generate(
                     **encoded, max_new_tokens=limit, do_sample=False, pad_token_id=tokenizer.eos_token_id
                 )
-            theirs[sample.key] = benchmark.read(tokenizer.decode(output[0, length:], skip_special_tokens=True))
+            theirs[sample.key] = benchmark.read(
+                tokenizer.decode(output[0, length:], skip_special_tokens=True)
+            )
         peer_seconds = time.perf_counter() - start
         same = sum(ours[key] == theirs[key] for key in theirs)
         yield Comparison(

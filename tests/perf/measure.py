@@ -20,7 +20,9 @@ class Comparison:
 
     def line(self) -> str:
         ratio = self.peer_seconds / self.seconds
-        text = f"{self.what}: {_time(self.seconds)}; {self.peer}: {_time(self.peer_seconds)}; ratio {ratio:.2f}"
+        text = (
+            f"{self.what}: {_time(self.seconds)}; {self.peer}: {_time(self.peer_seconds)}; ratio {ratio:.2f}"
+        )
         return f"{text} ({self.note})" if self.note else text
 
 

@@ -17,7 +17,7 @@ from portal.urls import urlpatterns as site_urls
 from tests.perf.measure import Comparison, median_seconds
 
 ENTRIES = 200
-urlpatterns = [path("empty/", lambda request: HttpResponse("ok")), *site_urls]
+urlpatterns = [path("empty/", lambda _: HttpResponse("ok")), *site_urls]
 
 
 def compare() -> Iterator[Comparison]:

@@ -96,6 +96,7 @@ def score(benchmark: str, correct: int = 70, n: int = 100, **changes: Any) -> ru
         "unscored": 0,
         "data": "official",
         "data_digest": "sha256:0",
+        "available": n,
         "official": True,
         "unofficial_reasons": [],
         "correct_bits": b"",

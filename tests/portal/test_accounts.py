@@ -7,7 +7,7 @@ import re
 import pytest
 from django.test import Client
 
-from portal.accounts.models import ApiToken, Membership, Team, User
+from portal.accounts.models import ApiToken, Membership, Team, User, personal_team
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db
@@ -52,3 +52,9 @@ def test_a_token_is_revoked_by_its_owner_alone(as_owner: Client, as_stranger: Cl
     as_owner.post(f"/accounts/tokens/{token.pk}/revoke/")
     token.refresh_from_db()
     assert token.revoked_at
+
+
+def test_the_longest_user_name_and_a_missing_address_are_no_obstacle() -> None:
+    for letter in "ab":
+        someone = User.objects.create_user(username=letter * 150)
+        assert personal_team(someone).name == letter * 150

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from portal.accounts.models import ApiToken, User
+from portal.runs import services as runs
 from portal.submissions.models import Submission
 from tests.portal import factories
 from tests.portal.bad_files import BAD_FILES
@@ -65,7 +67,9 @@ def test_a_bad_file_is_a_problem_with_findings(
     ("text", "place", "code"),
     [
         ("{", "metadata", "not_json"),
-        ("[]", "metadata.non_field_errors", "invalid"),
+        ("[]", "metadata", "not_json"),
+        ("[" * 200_000, "metadata", "not_json"),
+        ('{"x": ' + "9" * 5000 + "}", "metadata", "not_json"),
         (metadata(base_model="No/Such"), "metadata.base_model", "unknown_base_model"),
         (metadata(challenge="poetry"), "metadata.challenge", "invalid_choice"),
         (metadata(method=""), "metadata.method", "blank"),
@@ -132,6 +136,24 @@ def test_a_stranger_reads_only_what_is_published(client: Client, owner: User, st
     assert get(client, f"submissions/{hidden.pk}/", other).status_code == 404
     assert get(client, f"submissions/{hidden.pk}/").status_code == 404
     assert get(client, f"submissions/{public.pk}/").status_code == 200
+
+
+def test_the_public_reads_no_findings_and_no_failures(client: Client, owner: User, token: str) -> None:
+    factories.submission(owner, method="Secret")
+    runs.claim(worker="test")
+    public = factories.published(owner, method="Public")
+    assert get(client, f"submissions/{public.pk}/", token).json()["findings"] != []
+    body = get(client, f"submissions/{public.pk}/")
+    assert body.json()["findings"] == [] and "Secret" not in body.content.decode()
+
+
+def test_a_small_part_over_its_limit_is_refused(client: Client, token: str, storage: Path) -> None:
+    response = post(client, token, pyproject=SimpleUploadedFile("pyproject.toml", bytes(2 * 1024**2)))
+    assert response.status_code == 400
+    assert [(f["location"], f["code"]) for f in response.json()["findings"]] == [
+        ("pyproject", "upload.too_large")
+    ]
+    assert nothing_is_stored(storage)
 
 
 def test_reference_entries_need_the_permission(client: Client, token: str, owner: User) -> None:

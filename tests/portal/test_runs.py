@@ -147,15 +147,45 @@ class TestTheDatabaseRefuses:
 
     def test_a_finished_evaluation_going_on(self, owner: User) -> None:
         made = factories.evaluated(owner)
-        with pytest.raises(DatabaseError, match="Invalid transition"), transaction.atomic():
-            made.evaluations.update(status="queued", finished_at=None)
+        changes: list[dict[str, Any]] = [{"status": "queued", "finished_at": None}, {"provenance": {}}]
+        for change in changes:
+            with pytest.raises(DatabaseError, match="Cannot update"), transaction.atomic():
+                made.evaluations.update(**change)
+
+    def test_scores_of_a_finished_evaluation_coming_or_going(self, owner: User) -> None:
+        made = factories.evaluated(owner)
+        score = Score.objects.first()
+        assert score
+        with pytest.raises(DatabaseError, match="only while"), transaction.atomic():
+            Score.objects.all().delete()
+        score.pk, score.benchmark = None, "medqa"
+        with pytest.raises(DatabaseError, match="only while"), transaction.atomic():
+            score.save(force_insert=True)
+        assert factories.evaluation_of(made).scores.count() == 3
+
+    def test_a_published_entry_changing_its_words_or_costs(self, owner: User) -> None:
+        from portal.submissions.models import Resource
+
+        made = factories.published(owner)
+        with pytest.raises(DatabaseError, match="Cannot update"), transaction.atomic():
+            Submission.objects.filter(pk=made.pk).update(method="Better words")
+        with pytest.raises(DatabaseError, match="Cannot update"), transaction.atomic():
+            Resource.objects.update(value=0)
+
+    def test_success_without_all_scores(self, owner: User) -> None:
+        factories.submission(owner)
+        claimed = runs.claim(worker="a")
+        assert claimed
+        runs.record_score(claimed, factories.score("fpb"), items=items())
+        with pytest.raises(ValueError, match="fiqa, tfns"):
+            runs.succeed(claimed, provenance={})
 
     def test_a_changed_score(self, owner: User) -> None:
         factories.evaluated(owner)
         with pytest.raises(DatabaseError, match="Cannot update"), transaction.atomic():
             Score.objects.update(value=1.0)
 
-    def test_another_checkpoint_or_team_for_a_submission(self, owner: User, stranger: User) -> None:
+    def test_another_checkpoint_or_team_for_a_submission(self, owner: User) -> None:
         made = factories.submission(owner)
         for change in ({"config_text": "x"}, {"challenge": "medical"}, {"kind": "reference"}):
             with pytest.raises(DatabaseError, match="Cannot update"), transaction.atomic():

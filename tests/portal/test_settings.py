@@ -50,7 +50,8 @@ def test_the_web_process_never_imports_torch() -> None:
     program = (
         "import sys, django; django.setup();"
         "from django.urls import get_resolver; get_resolver().url_patterns; import portal.wsgi;"
-        "heavy = ('torch', 'transformers', 'peft', 'flwr', 'vllm'); print([m for m in heavy if m in sys.modules])"
+        "heavy = ('torch', 'transformers', 'peft', 'flwr', 'vllm');"
+        "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT_ROOT, env=os.environ, capture_output=True, text=True

@@ -104,3 +104,9 @@ def test_a_rejected_submission_cannot_be_withdrawn(owner: User, reviewer: User) 
     decide(submission=submission, reviewer=reviewer, action=Decision.Action.REJECT, reason="no config")
     with pytest.raises(services.TransitionRefused):
         services.withdraw(submission)
+
+
+def test_staff_see_but_do_not_withdraw_for_others(as_reviewer: Client, owner: User) -> None:
+    submission = factories.submission(owner)
+    assert as_reviewer.post(f"/submissions/{submission.pk}/withdraw/").status_code == 404
+    assert "Withdraw" not in as_reviewer.get(f"/submissions/{submission.pk}/").content.decode()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.test import Client
 
 from portal.accounts.models import User, personal_team
@@ -140,3 +142,22 @@ def test_a_failure_after_storing_leaves_no_file(
 
 def test_strangers_are_sent_to_sign_in(client: Client, db: None) -> None:
     assert client.get("/submit/")["Location"] == "/accounts/login/?next=/submit/"
+
+
+def test_files_of_people_who_are_not_signed_in_are_never_stored(settings: Any, tmp_path: Path) -> None:
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
+    client = Client(enforce_csrf_checks=True)
+    with patch.object(TemporaryUploadedFile, "__init__", side_effect=AssertionError("a file was opened")):
+        response = client.post("/submit/", {"csrfmiddlewaretoken": "x", **factories.uploads()})
+    assert response.status_code == 403
+
+
+def test_a_part_left_in_storage_by_a_crash_is_not_taken_for_the_file(owner: User, storage: Path) -> None:
+    factories.submission(owner)
+    checkpoint = Checkpoint.objects.get()
+    folder = (storage / str(checkpoint.file.name)).parent
+    (folder / "leftover.safetensors").write_bytes(b"part")
+    again = factories.submission(owner, method="again")
+    assert again.checkpoint == checkpoint
+    with checkpoint.file.open("rb") as file:
+        assert file.read() == factories.adapter_bytes()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,14 @@ def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Start]:
         url = f"postgresql://{connection.settings_dict['USER']}@/{connection.settings_dict['NAME']}?host={socket}"
         command = [sys.executable, "-m", "celery", "--app", "workers.app", "worker", "--beat"]
         command += ["--schedule", str(tmp_path / "schedule"), "--pool", "threads", "--concurrency", "2"]
-        command += ["--queues", "evaluate,maintenance", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
+        command += [
+            "--queues",
+            "evaluate,maintenance",
+            "--loglevel",
+            "INFO",
+            "--without-gossip",
+            "--without-mingle",
+        ]
         worker = subprocess.Popen(
             command,
             cwd=PROJECT_ROOT,
@@ -85,7 +93,7 @@ def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Start]:
 
     yield start
     for worker in running:
-        if worker.poll() is None:
+        with suppress(ProcessLookupError):  # the scheduler in its group outlives a killed worker
             os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
     log.close()

@@ -109,9 +109,9 @@ def test_a_killed_child_is_an_infrastructure_failure_and_retried(
     child_of(worker).kill()
     wait_until(lambda: evaluation_of(made).finished_at is not None, "the retry's end")
     evaluation = evaluation_of(made)
-    outcome = (evaluation.status, evaluation.attempts, evaluation.error_code)
-    assert outcome == ("succeeded", 1, "engine_crash"), evaluation.error_message
-    assert "killed" in evaluation.error_message
+    assert (evaluation.status, evaluation.attempts) == ("succeeded", 1), evaluation.error_message
+    failure = evaluation.provenance["earlier_failure"]
+    assert failure["code"] == "engine_crash" and "killed" in failure["message"]
 
 
 def test_a_stopped_worker_gives_its_evaluation_back(
@@ -151,6 +151,27 @@ def test_a_missing_data_folder_is_a_stored_reason(
     assert "/no/such/folder" in evaluation.error_message
     made.refresh_from_db()
     assert made.status == "failed"
+
+
+def test_without_data_the_queue_waits(
+    owner: User, tiny_model: BaseModel, tiny_adapter: Path, start_worker: Start
+) -> None:
+    made = submission(owner, tiny_model, tiny_adapter)
+    start_worker(EVALUATION_DATA="")
+    time.sleep(8)
+    assert evaluation_of(made).status == "queued"
+
+
+def test_a_damaged_file_in_storage_is_never_evaluated(
+    owner: User, tiny_model: BaseModel, tiny_adapter: Path, start_worker: Start
+) -> None:
+    made = submission(owner, tiny_model, tiny_adapter)
+    assert made.checkpoint
+    Path(made.checkpoint.file.path).write_bytes(b"not what was checked")
+    start_worker()
+    wait_until(lambda: evaluation_of(made).finished_at is not None, "the failure")
+    evaluation = evaluation_of(made)
+    assert (evaluation.status, evaluation.error_code, evaluation.attempts) == ("failed", "storage", 2)
 
 
 def test_the_child_sees_no_secret(

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from portal import demonstration, embedded
+from portal import demonstration
 from portal.management.commands.serve import loopback_environment
 from portal.processes import Site, StopRequested
 
@@ -47,8 +47,6 @@ class Command(BaseCommand):
                     site.wait()
         except StopRequested:
             self.say("Stopped")
-        finally:
-            embedded.stop_unless_used(settings.EMBEDDED_STATE_DIR)
 
     def say(self, words: str) -> None:
         self.stdout.write(f"[{time.monotonic() - self._began:5.0f} s] {words}")

@@ -8,7 +8,6 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
-from portal import embedded
 from portal.processes import Site, StopRequested
 
 
@@ -33,8 +32,6 @@ class Command(BaseCommand):
                 site.wait()
         except StopRequested:
             self.stdout.write("Stopped.")
-        finally:
-            embedded.stop_unless_used(settings.EMBEDDED_STATE_DIR)
 
 
 def loopback_environment(host: str, port: int) -> dict[str, str]:

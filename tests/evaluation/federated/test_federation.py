@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import tomllib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -154,7 +156,7 @@ def gives_an_infinite_loss(reply: Message) -> None:
     reply.content["metrics"]["train-loss"] = float("inf")
 
 
-def changed(reply: Message, change) -> ArrayRecord:
+def changed(reply: Message, change: Callable[[Any], Any]) -> ArrayRecord:
     return ArrayRecord(
         {name: Array(change(array.numpy())) for name, array in reply.content["arrays"].items()}
     )
@@ -173,7 +175,7 @@ FAULTS = {
     ("fault", "reason"), FAULTS.items(), ids=lambda value: getattr(value, "__name__", "")
 )
 def test_a_failing_client_is_named_left_out_and_counted(
-    fault, reason: str, config: FederatedConfig, tmp_path: Path
+    fault: Callable[..., Any], reason: str, config: FederatedConfig, tmp_path: Path
 ) -> None:
     everyone = replace(config, rounds=1, clients_per_round=3)
     lines: list[str] = []
