@@ -44,10 +44,10 @@ class Training:
     clients: int = 4
     clients_per_round: int = 2
     rounds: int = 3
-    local_steps: int = 4
+    local_steps: int = 3
     batch_size: int = 8
     sequence_length: int = 192
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     rank: int = 16
     alpha: int = 32
     target_modules: str = "q_proj,k_proj,v_proj,o_proj"
@@ -236,7 +236,9 @@ def _submit(api: httpx.Client, challenge: Challenge, method: str, folder: Path |
     }
     if folder is None:
         metadata["description"] = "The base model as it is, without any training: what an entry has to beat."
-        metadata["resources"] = [{"kind": "communication", "value": 0, "basis": "measured"}]
+        metadata["resources"] = [
+            {"kind": kind, "value": 0, "basis": "measured"} for kind in ("communication", "wall_time")
+        ]
         response = api.post("/api/v1/submissions/", files={"metadata": (None, json.dumps(metadata))})
     else:
         training = json.loads((folder / "training.json").read_text())
