@@ -80,6 +80,7 @@ def run(evaluation: Evaluation) -> None:
         logger.exception("%s broke", evaluation)
         _fail(evaluation, code=error.code, message=str(error), retryable=error.retryable)
     except Exception:
+        # The supervisor, the one place for this: whatever broke, the row says so and the worker goes on.
         logger.exception("%s broke in the worker", evaluation)
         _fail(
             evaluation,
@@ -93,8 +94,10 @@ def run(evaluation: Evaluation) -> None:
 
 def clear_leftovers() -> None:
     """Delete what killed processes left: scratch folders of ended claims, and uploads of a day ago."""
+    # The folders first: one made after the claims were read must not be taken for a leftover.
+    folders = list((settings.VAR_DIR / "runs").glob("*"))
     running = {str(claim) for claim in Evaluation.objects.values_list("claim_id", flat=True) if claim}
-    for folder in (settings.VAR_DIR / "runs").glob("*"):
+    for folder in folders:
         if folder.name not in running:
             shutil.rmtree(folder, ignore_errors=True)
     for upload in settings.FILE_UPLOAD_TEMP_DIR.glob("*.upload*"):

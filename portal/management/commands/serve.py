@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
 from portal.processes import Site, StopRequested
+from portal.submissions.models import BaseModel
 
 
 class Command(BaseCommand):
@@ -25,6 +26,7 @@ class Command(BaseCommand):
             site = Site(
                 options["host"], options["port"], loopback_environment(options["host"], options["port"])
             )
+            self._warn()
             with site:
                 self.stdout.write(
                     f"Serving on {site.url} – Ctrl-C stops it. Logs: {settings.VAR_DIR / 'logs'}"
@@ -32,6 +34,13 @@ class Command(BaseCommand):
                 site.wait()
         except StopRequested:
             self.stdout.write("Stopped.")
+
+    def _warn(self) -> None:
+        """Say at once what would otherwise show only when a submission waits for ever."""
+        if not settings.EVALUATION_DATA:
+            self.stderr.write("EVALUATION_DATA is not set: submissions are taken but wait in the queue.")
+        if not BaseModel.objects.filter(active=True).exists():
+            self.stderr.write("No base model is on the list: add one with manage.py add_base_model.")
 
 
 def loopback_environment(host: str, port: int) -> dict[str, str]:
