@@ -25,12 +25,13 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# A module's, not the session's: while Playwright runs, Django takes this thread for asynchronous code and
+# needs to be told otherwise, which no other test should see.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         pytest.skip("needs Chromium; `make setup` installs it where it may")
-    # Playwright runs an event loop in this thread, which Django takes for asynchronous code.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
