@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,7 +59,12 @@ def _fill() -> None:
             published_at=now,
         )
         evaluation = Evaluation.objects.create(
-            submission=submission, base_model=model, protocol=1, status="succeeded", finished_at=now
+            submission=submission,
+            base_model=model,
+            protocol=1,
+            status="running",
+            claim_id=uuid.uuid4(),
+            lease_expires_at=now,
         )
         Score.objects.bulk_create(
             Score(
@@ -71,6 +77,7 @@ def _fill() -> None:
                 unscored=0,
                 data="official",
                 data_digest="x",
+                available=100,
                 official=True,
                 correct_bits=b"",
                 scored_bits=b"",
@@ -79,3 +86,4 @@ def _fill() -> None:
             )
             for benchmark in ("fpb", "fiqa", "tfns")
         )
+    Evaluation.objects.update(status="succeeded", claim_id=None, lease_expires_at=None, finished_at=now)
