@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import signal
 import subprocess
@@ -19,6 +20,10 @@ from django.core.management.base import CommandError
 
 # A worker that is told to stop gives its evaluation back to the queue within seconds.
 STOP_SECONDS = 20.0
+# A process that lived for less than this has something wrong with it that starting again won't mend.
+STABLE_SECONDS = 10.0
+
+logger = logging.getLogger(__name__)
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1  # of prctl(2)
@@ -36,6 +41,7 @@ class Site:
     port: int
     environment: Mapping[str, str] = field(default_factory=dict)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _started: dict[str, float] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -67,19 +73,23 @@ class Site:
                 process.wait()
 
     def wait(self) -> None:
-        """Return never; raise CommandError when one of the processes ends by itself."""
+        """Return never; raise CommandError when a process cannot be kept running."""
         while True:
             self.check()
             time.sleep(0.5)
 
     def check(self) -> None:
-        """Raise CommandError naming a process that ended."""
-        for name, process in self._running.items():
-            if process.poll() is not None:
+        """Start processes that died again. Raises CommandError for one that dies as soon as it starts."""
+        for name, process in list(self._running.items()):
+            if process.poll() is None:
+                continue
+            if time.monotonic() - self._started[name] < STABLE_SECONDS:
                 raise CommandError(
                     f"the {name} process ended with status {process.returncode}; log {self._log(name)}:\n"
                     + _tail(self._log(name))
                 )
+            logger.warning("the %s process ended with status %s; starting it again", name, process.returncode)
+            self._start(name, [str(word) for word in process.args])  # type: ignore[union-attr]
 
     def _start_all(self) -> None:
         python = [sys.executable, "-m"]
@@ -95,6 +105,7 @@ class Site:
         self._start("scheduler", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="])
 
     def _start(self, name: str, command: list[str]) -> None:
+        self._started[name] = time.monotonic()
         log = self._log(name)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
