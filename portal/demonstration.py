@@ -44,10 +44,10 @@ class Training:
     clients: int = 4
     clients_per_round: int = 2
     rounds: int = 3
-    local_steps: int = 3
+    local_steps: int = 4
     batch_size: int = 8
     sequence_length: int = 192
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     rank: int = 16
     alpha: int = 32
     target_modules: str = "q_proj,k_proj,v_proj,o_proj"
