@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import connection
 from django.db.utils import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from redis.exceptions import ConnectionError as RedisConnectionError
+from kombu.exceptions import OperationalError as BrokerError
 
 from portal.queues import app
 
@@ -34,6 +34,6 @@ def _broker_answers() -> bool:
     try:
         with app.connection_for_write() as link:
             link.ensure_connection(max_retries=1, timeout=2)
-    except (link.recoverable_connection_errors, RedisConnectionError):
+    except BrokerError:
         return False
     return True

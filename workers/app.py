@@ -16,7 +16,6 @@ from portal.queues import MAINTENANCE, app  # noqa: E402
 
 app.conf.update(
     imports=["workers.tasks"],
-    task_reject_on_worker_lost=True,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     worker_hijack_root_logger=False,
     beat_schedule_filename=str(settings.VAR_DIR / "celerybeat-schedule"),

@@ -44,11 +44,7 @@ def create(request: HttpRequest) -> HttpResponse:
 @require_GET
 @never_cache
 def mine(request: HttpRequest) -> HttpResponse:
-    submissions = (
-        Submission.objects.of_member(request.user)
-        .select_related("team", "base_model")
-        .prefetch_related("evaluations__scores")
-    )
+    submissions = Submission.objects.of_member(request.user).select_related("team", "base_model")
     return render(request, "portal/submissions/list.html", {"submissions": submissions, "section": "mine"})
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from celery import Celery
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
@@ -75,3 +76,12 @@ def test_no_migration_is_missing(db: None) -> None:
     from django.core.management import call_command
 
     call_command("makemigrations", "--check", "--dry-run", verbosity=0)
+
+
+@pytest.mark.django_db
+def test_the_readiness_probe_names_a_broker_that_is_away(
+    client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("portal.views.app", Celery(broker=f"redis+socket://{tmp_path}/nobody.sock"))
+    response = client.get("/readyz")
+    assert response.status_code == 503 and response.json() == {"database": True, "broker": False}
