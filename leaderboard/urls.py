@@ -3,18 +3,18 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from leaderboard import teams, views
+from leaderboard.views import board, entry, teams
 
 boards = (
     [
-        path("<slug:slug>/", views.board, name="board"),
+        path("<slug:slug>/", board.board, name="board"),
     ],
     "leaderboard",
 )
 urlpatterns = [
-    path("", views.home, name="home"),
+    path("", board.home, name="home"),
     path("leaderboard/", RedirectView.as_view(pattern_name="home"), name="boards"),
     path("leaderboard/", include(boards)),
-    path("entries/<int:pk>/", views.entry, name="entry"),
+    path("entries/<int:pk>/", entry.entry, name="entry"),
     path("teams/<int:pk>/", teams.team, name="team"),
 ]

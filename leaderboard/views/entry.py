@@ -1,8 +1,7 @@
-"""The public pages: home, a board per challenge, an entry."""
+"""The page of an entry."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -10,67 +9,14 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES, Challenge
+from evaluation.challenges import CHALLENGES
 from leaderboard.queries import board as standings_of
-from leaderboard.queries import declared_entries, declared_entry, entry_of
-from leaderboard.ranking import Standing, Track, track_of
+from leaderboard.queries import declared_entry, entry_of
+from leaderboard.ranking import track_of
 from leaderboard.templatetags.figures import duration, size
 from portal.runs.models import Evaluation
 from portal.submissions.cards import card_of
 from portal.submissions.models import Submission
-
-
-@dataclass(frozen=True)
-class BoardSummary:
-    """A challenge on the home page: the leader of its first track that has one, and the count of entries."""
-
-    challenge: Challenge
-    leader: Standing | None
-    entries: int
-
-
-@dataclass(frozen=True)
-class Section:
-    """A table of the board page: the ranked entries of one track and precision, or those that stand apart."""
-
-    track: Track
-    ranked: bool
-    precision: str
-    standings: list[Standing]
-
-
-@require_safe
-def home(request: HttpRequest) -> HttpResponse:
-    summaries = [_summary(challenge) for challenge in CHALLENGES.values()]
-    recent = (
-        Submission.objects.filter(status=Submission.Status.PUBLISHED)
-        .exclude(kind=Submission.Kind.IMPORTED)
-        .select_related("team", "base_model")
-        .order_by("-published_at", "-pk")[:6]
-    )
-    return render(
-        request, "leaderboard/home.html", {"summaries": summaries, "recent": recent, "section": "home"}
-    )
-
-
-@require_safe
-def board(request: HttpRequest, slug: str) -> HttpResponse:
-    challenge = CHALLENGES.get(slug)
-    if challenge is None:
-        raise Http404(f"no challenge {slug}")
-    standings = standings_of(challenge)
-    sections = _sections(standings)
-    context = {
-        "challenge": challenge,
-        "benchmarks": [BENCHMARKS[name] for name in challenge.benchmarks if name in BENCHMARKS],
-        "sections": sections,
-        "leader": next((s for s in standings if s.rank == 1), None),
-        "cheapest": _cheapest(standings),
-        "count": len(standings),
-        "declared": declared_entries(challenge),
-        "section": "boards",
-    }
-    return render(request, "leaderboard/board.html", context)
 
 
 @require_safe
@@ -143,27 +89,3 @@ def _target_names(submission: Submission) -> list[str]:
     """The kinds of module that the adapter changes, like q_proj, each once."""
     modules = submission.checkpoint.adapter_config.get("target_modules", []) if submission.checkpoint else []
     return sorted({name.rpartition(".")[2] for name in modules})
-
-
-def _summary(challenge: Challenge) -> BoardSummary:
-    standings = standings_of(challenge)
-    return BoardSummary(challenge, next((s for s in standings if s.rank == 1), None), len(standings))
-
-
-def _sections(standings: list[Standing]) -> list[Section]:
-    """The tables of a board in reading order; empty ones are left out."""
-    ranked: dict[tuple[Track, str], list[Standing]] = {}
-    for standing in standings:
-        if standing.rank is not None:
-            ranked.setdefault((standing.track, standing.entry.precision), []).append(standing)
-    sections = [Section(track, True, precision, members) for (track, precision), members in ranked.items()]
-    sections.append(Section(Track.UNOFFICIAL, False, "", [s for s in standings if s.rank is None]))
-    return [section for section in sections if section.standings]
-
-
-def _cheapest(standings: list[Standing]) -> Standing | None:
-    """The ranked entry of the leading track that communicated least, training included."""
-    leading = next((s.track for s in standings if s.rank == 1), None)
-    priced = [s for s in standings if s.rank and s.track == leading and s.entry.communication]
-    trained = [s for s in priced if s.entry.communication and s.entry.communication.value > 0]
-    return min(trained, key=lambda s: s.entry.communication.value, default=None)  # type: ignore[union-attr]
