@@ -5,27 +5,69 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 from evaluation import challenges
 from evaluation.errors import DataError, EvaluationError, ModelError
 
 Scalar = str | int | float | bool
 
+ADAPTERS = ("lora", "dora")
+PARTITIONS = ("iid", "dirichlet", "size", "natural")
+SCHEDULES = ("cosine", "constant")
+CLIPPING = ("fixed", "adaptive")
+# Keys under `strategy` that every run has; the others are the strategy's own options.
+_NO_OPTIONS = {"name", "fraction-train", "min-train-nodes"}
 # Bits a weight of the frozen base model takes in memory, as FlowerTune configs write `model.quantization`.
 PRECISION_BITS = {"nf4": 4, "bf16": 16, "fp32": 32}
 
 
 @dataclass(frozen=True)
+class Partition:
+    """How the rows are shared among the clients.
+
+    `iid`: equal parts of a shuffle, the benchmark's. `dirichlet`: the shares of each value of `column` are
+    drawn from a Dirichlet distribution with concentration `alpha` (Hsu et al., arXiv 1909.06335). `size`:
+    the clients' sizes are so drawn, rows alike. `natural`: whole groups of rows with one value of `column`
+    stay on one client.
+    """
+
+    kind: str = "iid"
+    alpha: float | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """Central differential privacy by clipped updates and Gaussian noise.
+
+    `fixed` clips each client's update to the norm `clipping_norm` (McMahan et al., arXiv 1710.06963);
+    `adaptive` starts from it and follows the `target_quantile` of the norms with the step `quantile_rate`
+    (Andrew et al., arXiv 1905.03871). ε is reported at `delta`.
+    """
+
+    clipping: str = "fixed"
+    clipping_norm: float = 1.0
+    noise_multiplier: float = 1.0
+    delta: float = 1e-5
+    target_quantile: float = 0.5
+    quantile_rate: float = 0.2
+
+
+@dataclass(frozen=True)
 class FederatedConfig:
-    """One run of federated LoRA fine-tuning.
+    """One run of federated fine-tuning.
 
     `model` is a folder with a Hugging Face checkpoint, `base_model_id` the name that the adapter records;
     `train_data` is a JSONL file of rows `instruction, input, output`. `clients` is the number of SuperNodes.
-    The learning rate falls over the rounds from `learning_rate` to `learning_rate_min` on a cosine.
-    `precision` is that of the frozen base weights; adapters are trained and sent in fp32.
+    The learning rate falls over the rounds from `learning_rate` to `learning_rate_min` on a cosine, unless
+    `schedule` is constant. `precision` is that of the frozen base weights; adapters are trained and sent in
+    fp32. `strategy_options` are sorted by name; options that are left out have the strategy's default.
+    A round fails with fewer than `minimum_clients` usable replies. `held_out` rows are kept from training;
+    the loss on them is taken every `evaluate_every` rounds and after the last one, never where that is 0.
     """
 
     challenge: str
@@ -46,6 +88,15 @@ class FederatedConfig:
     target_modules: tuple[str, ...]
     precision: str
     seed: int
+    adapter: str = "lora"
+    dropout: float = 0.0
+    strategy_options: tuple[tuple[str, float], ...] = ()
+    privacy: Privacy | None = None
+    partition: Partition = Partition()
+    schedule: str = "cosine"
+    minimum_clients: int = 1
+    evaluate_every: int = 0
+    held_out: int = 0
 
     @property
     def fraction(self) -> float:
@@ -61,11 +112,19 @@ class FederatedConfig:
 
     def learning_rate_in(self, server_round: int) -> float:
         """The clients' learning rate in round 1…rounds, as FlowerTune's cosine annealing has it."""
+        if self.schedule == "constant":
+            return self.learning_rate
         cosine = math.cos(math.pi * server_round / self.rounds)
         return self.learning_rate_min + (self.learning_rate - self.learning_rate_min) * (1 + cosine) / 2
 
+    def evaluates_in(self, server_round: int) -> bool:
+        """Whether the loss on the held-out rows is taken after this round."""
+        every = self.evaluate_every
+        return every > 0 and (server_round % every == 0 or server_round == self.rounds)
+
     def run_config(self) -> dict[str, Scalar]:
         """This run as flat keys of `[tool.flwr.app.config]`, named as in FlowerTune where it has them."""
+        privacy = self.privacy or Privacy()
         return {
             "challenge": self.challenge,
             "model.name": self.base_model_id,
@@ -74,16 +133,33 @@ class FederatedConfig:
             "model.gradient-checkpointing": self.gradient_checkpointing,
             "model.lora.peft-lora-r": self.rank,
             "model.lora.peft-lora-alpha": self.alpha,
+            "model.lora.peft-lora-dropout": self.dropout,
+            "model.lora.peft-use-dora": self.adapter == "dora",
             "model.lora.modules": ",".join(self.target_modules),
             "train.data": str(self.train_data),
             "train.seed": self.seed,
             "train.learning-rate-max": self.learning_rate,
             "train.learning-rate-min": self.learning_rate_min,
+            "train.learning-rate-schedule": self.schedule,
             "train.seq-length": self.sequence_length,
             "train.training-arguments.per-device-train-batch-size": self.batch_size,
             "train.training-arguments.max-steps": self.local_steps,
             "strategy.name": self.strategy,
             "strategy.fraction-train": self.fraction,
+            "strategy.min-train-nodes": self.minimum_clients,
+            **{f"strategy.{option}": value for option, value in self.strategy_options},
+            "privacy.enabled": self.privacy is not None,
+            "privacy.clipping-mode": privacy.clipping,
+            "privacy.clipping-norm": privacy.clipping_norm,
+            "privacy.noise-multiplier": privacy.noise_multiplier,
+            "privacy.delta": privacy.delta,
+            "privacy.target-quantile": privacy.target_quantile,
+            "privacy.quantile-rate": privacy.quantile_rate,
+            "partition.kind": self.partition.kind,
+            "partition.alpha": self.partition.alpha or 0.0,
+            "partition.column": self.partition.column or "",
+            "evaluate.every-rounds": self.evaluate_every,
+            "evaluate.held-out-rows": self.held_out,
             "num-server-rounds": self.rounds,
             "num-supernodes": self.clients,
         }
@@ -113,12 +189,92 @@ class FederatedConfig:
                 target_modules=modules(str(values["model.lora.modules"])),
                 precision=next((name for name, width in PRECISION_BITS.items() if width == bits), str(bits)),
                 seed=int(values["train.seed"]),
+                adapter="dora" if values["model.lora.peft-use-dora"] else "lora",
+                dropout=float(values["model.lora.peft-lora-dropout"]),
+                strategy_options=_options(values),
+                privacy=_privacy(values) if values["privacy.enabled"] else None,
+                partition=Partition(
+                    kind=str(values["partition.kind"]),
+                    alpha=float(values["partition.alpha"]) or None,
+                    column=str(values["partition.column"]) or None,
+                ),
+                schedule=str(values["train.learning-rate-schedule"]),
+                minimum_clients=int(values["strategy.min-train-nodes"]),
+                evaluate_every=int(values["evaluate.every-rounds"]),
+                held_out=int(values["evaluate.held-out-rows"]),
             )
         except KeyError as error:
             raise EvaluationError(f"the run configuration has no key {error}") from error
         except ValueError as error:
             raise EvaluationError(f"the run configuration has an unusable value: {error}") from error
         return config
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON-serialisable form that `from_dict` reads; paths are text."""
+        return asdict(self) | {
+            "model": str(self.model),
+            "train_data": str(self.train_data),
+            "target_modules": list(self.target_modules),
+            "strategy_options": dict(self.strategy_options),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FederatedConfig:
+        """The inverse of `as_dict`; fields with a default may be missing.
+
+        Raises EvaluationError that names a missing, unknown or ill-typed field.
+        """
+        return _typed(cls, values, "")
+
+
+def _options(values: Mapping[str, Scalar]) -> tuple[tuple[str, float], ...]:
+    under = {key.removeprefix("strategy.") for key in values if key.startswith("strategy.")}
+    return tuple((option, float(values[f"strategy.{option}"])) for option in sorted(under - _NO_OPTIONS))
+
+
+def _privacy(values: Mapping[str, Scalar]) -> Privacy:
+    return Privacy(
+        clipping=str(values["privacy.clipping-mode"]),
+        clipping_norm=float(values["privacy.clipping-norm"]),
+        noise_multiplier=float(values["privacy.noise-multiplier"]),
+        delta=float(values["privacy.delta"]),
+        target_quantile=float(values["privacy.target-quantile"]),
+        quantile_rate=float(values["privacy.quantile-rate"]),
+    )
+
+
+def _typed(kind: type[Any], values: Mapping[str, Any], place: str) -> Any:
+    """An object of the dataclass `kind` from JSON values, each of the type that its field has."""
+    hints, known = get_type_hints(kind), {field.name: field for field in fields(kind)}
+    for name in values:
+        if name not in known:
+            raise EvaluationError(f"{place}{name} is no setting of a run")
+    given = {name: _value(hints[name], value, place + name) for name, value in values.items()}
+    missing = [n for n, field in known.items() if n not in given and field.default is MISSING]
+    if missing:
+        raise EvaluationError(f"{place}{missing[0]} is missing")
+    return kind(**given)
+
+
+def _value(hint: Any, value: Any, place: str) -> Any:
+    """`value` as the type `hint`, one of those that the fields of a run have."""
+    if type(None) in get_args(hint):
+        if value is None:
+            return None
+        hint = next(part for part in get_args(hint) if part is not type(None))
+    if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
+        return _typed(hint, value, f"{place}.")
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if hint == tuple[str, ...] and isinstance(value, list) and all(isinstance(v, str) for v in value):
+        return tuple(value)
+    if hint == tuple[tuple[str, float], ...] and isinstance(value, Mapping):
+        return tuple(sorted((str(k), _value(float, v, f"{place}.{k}")) for k, v in value.items()))
+    if hint is float and type(value) in (int, float):
+        return float(value)
+    if hint in (int, str) and type(value) is hint:
+        return value
+    raise EvaluationError(f"{place} cannot be {json.dumps(value, ensure_ascii=False, default=str):.60}")
 
 
 def sampled(clients: int, fraction: float) -> int:

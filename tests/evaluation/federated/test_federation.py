@@ -128,7 +128,10 @@ def test_the_flower_configuration_describes_the_run(config: FederatedConfig, tmp
     text = (tmp_path / "out" / "pyproject.toml").read_text()
     flower = tomllib.loads(text)["tool"]["flwr"]
     settings = flower["app"]["config"]
-    assert settings["model"]["lora"] == {"peft-lora-r": 2, "peft-lora-alpha": 4, "modules": "q_proj,v_proj"}
+    assert settings["model"]["lora"] == {
+        "peft-lora-r": 2, "peft-lora-alpha": 4, "peft-lora-dropout": 0.0, "peft-use-dora": False,
+        "modules": "q_proj,v_proj",
+    }  # fmt: skip
     assert settings["train"]["training-arguments"] == {"per-device-train-batch-size": 2, "max-steps": 2}
     assert settings["static"]["dataset"]["name"] == "flwrlabs/fingpt-sentiment-train"
     assert settings["strategy"] == {"name": "fedavg", "fraction-train": pytest.approx(2 / 3)}
