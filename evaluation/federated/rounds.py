@@ -26,7 +26,7 @@ from evaluation.federated.exchange import (
     Exchange,
     payload_bytes,
 )
-from evaluation.federated.strategies import Cohort, sample
+from evaluation.federated.strategies.cohort import Cohort, sample
 
 
 @dataclass(frozen=True)

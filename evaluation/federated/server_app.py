@@ -15,11 +15,9 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import Strategy
 
 from evaluation.errors import DataError, EvaluationError
-from evaluation.federated import data
+from evaluation.federated import data, strategies
 from evaluation.federated.config import FederatedConfig, check, check_output
 from evaluation.federated.exchange import CONFIG, HARDWARE, METRICS, PARTITION, Exchange
-from evaluation.federated.strategies import STRATEGIES
-from evaluation.names import lookup
 
 # Flower keeps a message no longer than this either.
 TIMEOUT_SECONDS = 12 * 3600.0
@@ -39,13 +37,13 @@ class Job:
 
 def prepare(config: FederatedConfig, output: Path, report: Callable[[str], None]) -> Job:
     """Refuse a run that cannot work, before anything is started. Raises EvaluationError with one line."""
-    strategy = lookup("strategy", config.strategy, STRATEGIES)
+    strategies.get(config.strategy)
     check(config)
     check_output(output)
     rows = data.read(config.train_data)
     if len(rows.rows) < config.clients:
         raise DataError(f"{config.clients} clients cannot share the {len(rows.rows)} rows of {rows.name}")
-    return Job(config, rows, strategy(config), output, report)
+    return Job(config, rows, strategies.build(config), output, report)
 
 
 def federate(grid: Grid, job: Job) -> None:

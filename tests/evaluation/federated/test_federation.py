@@ -27,7 +27,7 @@ from evaluation import challenges
 from evaluation.errors import DataError, EvaluationError, ModelError, UnknownNameError
 from evaluation.federated.config import FederatedConfig, sampled
 from evaluation.federated.server_app import federate, prepare
-from evaluation.federated.strategies import sample
+from evaluation.federated.strategies.cohort import sample
 
 from .loopback import LoopbackGrid
 
