@@ -29,7 +29,7 @@ from evaluation.checkpoints import ADAPTER_FILE, CONFIG_FILE
 from evaluation.errors import EngineCrashError, EvaluationError, SandboxError
 from evaluation.judging import check_sandbox
 from evaluation.protocol import PROTOCOLS
-from portal.runs import services
+from portal.runs import claims, services
 from portal.runs.models import Evaluation
 from portal.submissions.models import BaseModel
 from workers.supervisor import EvaluationProcess, Job
@@ -73,7 +73,7 @@ def run_queued() -> None:
                 run(evaluation)
             else:
                 _left_to_others.add(evaluation.submission.challenge)
-                with suppress(services.ClaimLostError):  # withdrawn meanwhile
+                with suppress(claims.ClaimLostError):  # withdrawn meanwhile
                     services.give_back(evaluation)
     finally:
         _busy.release()
@@ -98,7 +98,7 @@ def run(evaluation: Evaluation) -> None:
     try:
         scratch.mkdir(parents=True)
         _run_in(scratch, evaluation)
-    except services.ClaimLostError:
+    except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over; this worker leaves it", evaluation)
     except EvaluationError as error:
         logger.exception("%s broke", evaluation)
@@ -142,7 +142,7 @@ class _Lease:
         if progress is None and now - self._renewed < PROGRESS_SECONDS:
             return
         try:
-            services.renew(self._evaluation, progress=progress)
+            claims.renew(self._evaluation, progress=progress)
         except OperationalError:
             close_old_connections()
             if now - self._renewed > settings.EVALUATION_LEASE_SECONDS:
@@ -159,8 +159,8 @@ class _Lease:
         def keep() -> None:
             try:
                 while not done.wait(settings.EVALUATION_LEASE_SECONDS / 4):
-                    services.renew(self._evaluation)
-            except (services.ClaimLostError, OperationalError):
+                    claims.renew(self._evaluation)
+            except (claims.ClaimLostError, OperationalError):
                 logger.warning("the lease of %s could not be renewed", self._evaluation, exc_info=True)
             finally:
                 connection.close()
@@ -298,5 +298,5 @@ def _progress(event: dict[str, Any]) -> dict[str, Any] | None:
 def _fail(evaluation: Evaluation, *, code: str, message: str, retryable: bool) -> None:
     try:
         services.fail_attempt(evaluation, code=code, message=message, retryable=retryable)
-    except services.ClaimLostError:
+    except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over before its failure could be recorded", evaluation)

@@ -13,6 +13,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from portal.accounts.models import User
+from portal.runs import claims
 from portal.runs import services as runs
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
@@ -83,15 +84,15 @@ class TestALostClaim:
         fresh = runs.claim(worker="fresh")
         assert fresh and fresh.pk == stale.pk and fresh.attempts == 1
         for write in (
-            lambda: runs.renew(stale),
+            lambda: claims.renew(stale),
             lambda: runs.record_score(stale, factories.score("fpb"), items=items()),
             lambda: runs.succeed(stale, provenance={}),
             lambda: runs.fail_attempt(stale, code="x", message="x", retryable=False),
             lambda: runs.give_back(stale),
         ):
-            with pytest.raises(runs.ClaimLostError):
+            with pytest.raises(claims.ClaimLostError):
                 write()
-        runs.renew(fresh, progress={"phase": "evaluating"})
+        claims.renew(fresh, progress={"phase": "evaluating"})
         assert not Score.objects.exists()
 
     def test_a_lease_in_force_is_left_alone(self, owner: User) -> None:

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from portal.accounts.models import Membership, User, personal_team
+from portal.runs import claims
 from portal.runs import services as runs
 from portal.submissions import services
 from tests.portal import factories
@@ -55,7 +56,7 @@ def test_live_progress_is_shown_and_asks_again(as_owner: Client, owner: User) ->
     submission = factories.submission(owner)
     evaluation = runs.claim(worker="test")
     assert evaluation
-    runs.renew(
+    claims.renew(
         evaluation,
         progress={
             "phase": "evaluating",

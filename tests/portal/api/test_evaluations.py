@@ -8,6 +8,7 @@ import pytest
 from django.core.files.storage import default_storage
 
 from portal.accounts.models import User
+from portal.runs import claims
 from portal.runs import services as runs
 from tests.portal import factories
 from tests.portal.api.conftest import Api
@@ -22,7 +23,7 @@ def test_a_running_evaluation_tells_its_progress_to_the_team(
     evaluation = runs.claim(worker="test")
     assert evaluation
     live = {"phase": "evaluating", "benchmark": "fpb", "done": 3, "total": 9, "rate": 1.5, "eta": 4.0}
-    runs.renew(evaluation, progress=live)
+    claims.renew(evaluation, progress=live)
     for reader in (api, teammate, staff):
         body = reader.get(f"evaluations/{evaluation.pk}/").json()
         assert body["status"] == "running" and body["submission"] == evaluation.submission_id

@@ -8,24 +8,12 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from evaluation.benchmarks import BENCHMARKS
+from portal.runs.models.claimable import Claimable, leases, lifecycle
 from portal.submissions.models import BaseModel, Checkpoint, Submission
 
 
-class Evaluation(models.Model):
-    """One run of a challenge's benchmarks over a checkpoint. A re-run is a new row.
-
-    While `running`, the row is owned by the worker that holds `claim_id`; every write by a worker is
-    conditional on it, so a worker whose lease expired cannot record any more.
-    """
-
-    class Status(models.TextChoices):
-        QUEUED = "queued", "queued"
-        RUNNING = "running", "running"
-        SUCCEEDED = "succeeded", "succeeded"
-        FAILED = "failed", "failed"
-        CANCELLED = "cancelled", "cancelled"
-
-    ACTIVE = (Status.QUEUED, Status.RUNNING)
+class Evaluation(Claimable):
+    """One run of a challenge's benchmarks over a checkpoint. A re-run is a new row."""
 
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="evaluations")
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="evaluations")
@@ -33,22 +21,8 @@ class Evaluation(models.Model):
         Checkpoint, null=True, on_delete=models.PROTECT, related_name="evaluations"
     )
     protocol = models.PositiveSmallIntegerField()
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     priority = models.SmallIntegerField(default=0, help_text="Higher runs first")
-
-    claim_id = models.UUIDField(null=True, unique=True, editable=False)
-    lease_expires_at = models.DateTimeField(null=True, editable=False)
-    worker = models.CharField(max_length=120, blank=True, editable=False)
-    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
-    progress = models.JSONField(default=dict, editable=False)
-
-    error_code = models.CharField(max_length=60, blank=True, editable=False)
-    error_message = models.TextField(blank=True, editable=False)
     provenance = models.JSONField(default=dict, editable=False)
-
-    queued_at = models.DateTimeField(default=timezone.now, editable=False)
-    started_at = models.DateTimeField(null=True, editable=False)
-    finished_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering = ["-pk"]
@@ -56,9 +30,7 @@ class Evaluation(models.Model):
             models.Index(
                 fields=["-priority", "queued_at"], name="evaluation_queue", condition=Q(status="queued")
             ),
-            models.Index(
-                fields=["lease_expires_at"], name="evaluation_leases", condition=Q(status="running")
-            ),
+            leases("evaluation"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -66,39 +38,9 @@ class Evaluation(models.Model):
                 condition=Q(status__in=["queued", "running"]),
                 name="evaluation_one_active",
             ),
-            models.CheckConstraint(
-                condition=Q(status="running", claim_id__isnull=False, lease_expires_at__isnull=False)
-                | (~Q(status="running") & Q(claim_id=None, lease_expires_at=None)),
-                name="evaluation_claimed_while_running",
-            ),
-            models.CheckConstraint(
-                condition=Q(status__in=["queued", "running"], finished_at=None)
-                | Q(status__in=["succeeded", "failed", "cancelled"], finished_at__isnull=False),
-                name="evaluation_finished_has_date",
-            ),
-            models.CheckConstraint(
-                condition=~Q(status="failed") | ~Q(error_code=""), name="evaluation_failure_has_reason"
-            ),
+            *Claimable.Meta.constraints,
         ]
-        triggers = [
-            pgtrigger.Protect(
-                name="evaluation_final",
-                operation=pgtrigger.Update | pgtrigger.Delete,
-                condition=pgtrigger.Q(old__status__in=["succeeded", "failed", "cancelled"]),
-            ),
-            pgtrigger.FSM(
-                name="evaluation_status",
-                field="status",
-                transitions=[
-                    ("queued", "running"),
-                    ("queued", "cancelled"),
-                    ("running", "queued"),
-                    ("running", "succeeded"),
-                    ("running", "failed"),
-                    ("running", "cancelled"),
-                ],
-            ),
-        ]
+        triggers = lifecycle("evaluation")
 
     def __str__(self) -> str:
         return f"evaluation {self.pk} of {self.submission_id}"

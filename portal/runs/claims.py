@@ -1,0 +1,115 @@
+"""Claims on queued work: one statement takes a row, a lease keeps it, every write asks for the claim.
+
+What holds for evaluations and baseline runs alike; what either means for a submission stands in their own
+services.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet, Subquery
+from django.utils import timezone
+
+from portal.runs.models import Claimable
+
+Work = TypeVar("Work", bound=Claimable)
+Status = Claimable.Status
+
+LOST_CODE = "worker_lost"
+LOST_MESSAGE = "The worker stopped without a word, as after a power cut or an out-of-memory kill."
+
+
+class ClaimLostError(Exception):
+    """The work is no longer this worker's: its lease expired or it was cancelled."""
+
+
+def take(candidates: QuerySet[Work], *, worker: str) -> uuid.UUID | None:
+    """Claim the first of the ordered `candidates` for `worker`; None when none is queued.
+
+    One statement with SKIP LOCKED, so that concurrent workers never wait for or doubly take a row.
+    """
+    claim_id = uuid.uuid4()
+    model = candidates.model
+    first = (
+        candidates.filter(status=Status.QUEUED)
+        .select_for_update(skip_locked=True, of=("self",))
+        .values("pk")[:1]
+    )
+    taken = model._default_manager.filter(pk=Subquery(first)).update(
+        status=Status.RUNNING,
+        claim_id=claim_id,
+        lease_expires_at=_lease_end(),
+        worker=worker,
+        started_at=timezone.now(),
+        progress={},
+    )
+    return claim_id if taken else None
+
+
+def renew(work: Claimable, *, progress: dict[str, Any] | None = None) -> None:
+    """Extend the lease and store live progress. Raises ClaimLostError."""
+    changes: dict[str, Any] = {"lease_expires_at": _lease_end()}
+    if progress is not None:
+        changes["progress"] = progress
+    _update(work, changes)
+
+
+def lock(work: Work) -> Work:
+    """The row as it stands, locked for the rest of the transaction. Raises ClaimLostError."""
+    locked = _claimed(work).select_for_update().first()
+    if locked is None:
+        raise _lost(work)
+    return locked
+
+
+def finish(work: Claimable, status: Claimable.Status, **changes: Any) -> None:
+    """End claimed work for good. Raises ClaimLostError."""
+    _update(work, {**_released(status), "finished_at": timezone.now(), **changes})
+
+
+def requeue(work: Claimable, **changes: Any) -> None:
+    """Give claimed work back to the queue. Raises ClaimLostError."""
+    _update(work, {**_released(Status.QUEUED), **changes})
+
+
+def expired(work: QuerySet[Work]) -> list[Work]:
+    """What is running although its lease ended."""
+    return list(work.filter(status=Status.RUNNING, lease_expires_at__lt=timezone.now()))
+
+
+def lock_expired(work: Work) -> Work | None:
+    """The row, locked, if its lease is over still: its worker or another recovery may have been faster."""
+    return _claimed(work).filter(lease_expires_at__lt=timezone.now()).select_for_update().first()
+
+
+@transaction.atomic
+def cancel(work: QuerySet[Work], **changes: Any) -> int:
+    """Cancel what is queued or running; a running worker notices at its next write. Returns how many."""
+    active = work.filter(status__in=Claimable.ACTIVE)
+    return active.update(**{**_released(Status.CANCELLED), "finished_at": timezone.now(), **changes})
+
+
+def _released(status: Claimable.Status) -> dict[str, Any]:
+    return {"status": status, "claim_id": None, "lease_expires_at": None, "progress": {}}
+
+
+def _update(work: Claimable, changes: dict[str, Any]) -> None:
+    if not _claimed(work).update(**changes):
+        raise _lost(work)
+
+
+def _claimed(work: Work) -> QuerySet[Work]:
+    return type(work)._default_manager.filter(pk=work.pk, claim_id=work.claim_id, status=Status.RUNNING)
+
+
+def _lost(work: Claimable) -> ClaimLostError:
+    return ClaimLostError(f"{work} is no longer claimed by this worker")
+
+
+def _lease_end() -> datetime:
+    return timezone.now() + timedelta(seconds=settings.EVALUATION_LEASE_SECONDS)

@@ -1,0 +1,249 @@
+"""Whether retraining a submission gave the same: the paired comparison, its rule, and the mark made of it.
+
+The rule: the averages of original and retrained checkpoint over the challenge's benchmarks are the same when
+the 95% interval of their paired difference contains 0, or when they differ by no more than TOLERANCE. The
+outcome is written down as soon as both are evaluated, and is public once staff confirmed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from evaluation.challenges import CHALLENGES
+from evaluation.statistics import (
+    Discordance,
+    PackedAnswers,
+    differences,
+    discordance,
+    mcnemar_exact,
+    paired_bootstrap,
+    randomisation_test,
+)
+from portal.accounts.models import User
+from portal.runs.models import BaselineRun, Evaluation, Reproduction, Score
+from portal.submissions.models import Submission
+
+TOLERANCE = 0.01
+"""One percentage point: two runs that differ in nothing but their seed differ by about as much."""
+
+
+class VerdictRefused(Exception):
+    """What staff asked for is not possible; the text says why."""
+
+
+class IncomparableError(Exception):
+    """The two evaluations can't be paired; the text says why, to staff."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What the site says of a submission that was retrained here; figures are fractions.
+
+    `outcome` is "reproduced" or "not reproduced"; `difference` is the `retrained` submission's average less
+    the original's, with its 95% interval `low` to `high`.
+    """
+
+    submission: int
+    retrained: int
+    outcome: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    decided_at: datetime
+
+
+@dataclass(frozen=True)
+class BenchmarkDifference:
+    """One benchmark's part of a comparison; fractions, the retrained score less the original's."""
+
+    benchmark: str
+    items: int
+    original: float
+    retrained: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+def mark_of(submission: Submission) -> Mark | None:
+    """What retraining `submission` showed, as staff confirmed it last; None where nothing is confirmed."""
+    return marks_of([submission.pk]).get(submission.pk)
+
+
+def marks_of(submissions: Iterable[int], *, as_of: datetime | None = None) -> dict[int, Mark]:
+    """The marks of many submissions by their ids, in one query; `as_of` leaves out what came after it."""
+    confirmed = Reproduction.objects.filter(
+        original__in=list(submissions), verdict=Reproduction.Verdict.CONFIRMED
+    )
+    if as_of is not None:
+        confirmed = confirmed.filter(judged_at__lte=as_of)
+    return {
+        found.original_id: Mark(
+            submission=found.original_id,
+            retrained=found.retrained_id,
+            outcome=found.get_outcome_display(),
+            difference=found.difference,
+            low=found.low,
+            high=found.high,
+            p_value=found.p_value,
+            decided_at=found.judged_at or found.decided_at,
+        )
+        for found in confirmed.order_by("judged_at", "pk")
+    }
+
+
+@transaction.atomic
+def compare_evaluated(submission: Submission) -> list[Reproduction]:
+    """Compare what can be compared now that `submission` is evaluated, be it the original or the retrained.
+
+    A run is compared once. Pairs that are incomparable are left; `why_incomparable` tells staff of them.
+    """
+    waiting = BaselineRun.objects.filter(
+        Q(submission=submission) | Q(original=submission),
+        original__isnull=False,
+        submission__isnull=False,
+        reproduction=None,
+    )
+    made = []
+    for run in waiting.select_related("original", "submission"):
+        try:
+            made.append(_compare(run))
+        except IncomparableError:
+            continue
+    return made
+
+
+def why_incomparable(run: BaselineRun) -> str:
+    """Why a finished retraining has no comparison yet, in a sentence; "" when it could be made."""
+    try:
+        _pair(run)
+    except IncomparableError as reason:
+        return str(reason)
+    return ""
+
+
+@transaction.atomic
+def judge(
+    reproduction: Reproduction, *, judge: User, verdict: Reproduction.Verdict, reason: str = ""
+) -> Reproduction:
+    """Confirm a comparison, which makes its mark public, or set it aside. Raises VerdictRefused.
+
+    The figures and the outcome stay as the rule gave them: staff decide whether they count.
+    """
+    current = Reproduction.objects.select_for_update().get(pk=reproduction.pk)
+    reason = reason.strip()
+    if verdict == Reproduction.Verdict.OPEN or verdict == current.verdict:
+        raise VerdictRefused(f"The comparison is {current.get_verdict_display()} already.")
+    if verdict == Reproduction.Verdict.SET_ASIDE and not reason:
+        raise VerdictRefused("To set a comparison aside, give a reason: it stays on record.")
+    current.verdict, current.reason = verdict, reason
+    current.judged_by, current.judged_at = judge, timezone.now()
+    current.save(update_fields=["verdict", "reason", "judged_by", "judged_at"])
+    return current
+
+
+def outcome_of(difference: float, low: float, high: float) -> Reproduction.Outcome:
+    """The rule, as this module's docstring states it."""
+    same = low <= 0 <= high or abs(difference) <= TOLERANCE
+    return Reproduction.Outcome.REPRODUCED if same else Reproduction.Outcome.NOT_REPRODUCED
+
+
+def _compare(run: BaselineRun) -> Reproduction:
+    original, retrained = _pair(run)
+    benchmarks = CHALLENGES[run.challenge].benchmarks
+    pairs = {slug: _discordance(retrained, original, slug) for slug in benchmarks}
+    strata = [differences(pair) for pair in pairs.values()]
+    total = paired_bootstrap(strata)
+    low, high = total.interval
+    return Reproduction.objects.create(
+        run=run,
+        original=original.submission,
+        retrained=retrained.submission,
+        original_evaluation=original,
+        retrained_evaluation=retrained,
+        outcome=outcome_of(total.difference, low, high),
+        difference=total.difference,
+        low=low,
+        high=high,
+        p_value=randomisation_test(strata),
+        tolerance=TOLERANCE,
+        benchmarks=[asdict(_figures(slug, pair)) for slug, pair in pairs.items()],
+    )
+
+
+def _figures(benchmark: str, pair: Discordance) -> BenchmarkDifference:
+    low, high = paired_bootstrap([differences(pair)]).interval
+    return BenchmarkDifference(
+        benchmark=benchmark,
+        items=pair.items,
+        original=pair.right_b / pair.items,
+        retrained=pair.right_a / pair.items,
+        difference=pair.difference,
+        low=low,
+        high=high,
+        p_value=mcnemar_exact(pair.only_a, pair.only_b),
+    )
+
+
+def _pair(run: BaselineRun) -> tuple[Evaluation, Evaluation]:
+    """The newest evaluations of original and retrained. Raises IncomparableError."""
+    assert run.original
+    original = _newest(run.original)
+    retrained = _newest(run.submission) if run.submission else None
+    if original is None:
+        raise IncomparableError("The original has not been evaluated yet.")
+    if retrained is None:
+        raise IncomparableError("The retrained checkpoint has not been evaluated yet.")
+    if original.protocol != retrained.protocol:
+        raise IncomparableError(
+            f"The original was evaluated under protocol {original.protocol}, the retrained checkpoint under "
+            f"protocol {retrained.protocol}. Evaluate the original again."
+        )
+    if original.provenance.get("precision") != retrained.provenance.get("precision"):
+        raise IncomparableError("The two were evaluated in different precisions.")
+    for slug in CHALLENGES[run.challenge].benchmarks:
+        _discordance(retrained, original, slug)
+    return original, retrained
+
+
+def _newest(submission: Submission) -> Evaluation | None:
+    return (
+        submission.evaluations.filter(status=Evaluation.Status.SUCCEEDED)
+        .select_related("submission")
+        .prefetch_related("scores")
+        .order_by("-pk")
+        .first()
+    )
+
+
+def _discordance(retrained: Evaluation, original: Evaluation, benchmark: str) -> Discordance:
+    """How the items fell, the retrained run being `a`. Raises IncomparableError."""
+    a, b = _score(retrained, benchmark), _score(original, benchmark)
+    if (a.data_digest, a.n) != (b.data_digest, b.n):
+        raise IncomparableError(f"The two were evaluated on different data of {a.title}.")
+    try:
+        pair = discordance(_answers(a), _answers(b))
+    except ValueError as error:
+        raise IncomparableError(f"The single answers to {a.title} are not there: {error}.") from error
+    if not pair.items:
+        raise IncomparableError(f"No item of {a.title} is scored in both.")
+    return pair
+
+
+def _score(evaluation: Evaluation, benchmark: str) -> Score:
+    found = next((score for score in evaluation.scores.all() if score.benchmark == benchmark), None)
+    if found is None:
+        raise IncomparableError(f"Evaluation {evaluation.pk} has no score on {benchmark}.")
+    return found
+
+
+def _answers(score: Score) -> PackedAnswers:
+    return PackedAnswers.from_bytes(score.n, bytes(score.correct_bits), bytes(score.scored_bits))
