@@ -76,6 +76,7 @@ def _multipl_e(slug: str, title: str, rule: _StopAt, language: Language, digest:
             "nuprl/MultiPL-E",
             "28441b6024e71d4a1c1c0f6bf171c935cd5a43f2",
             (f"humaneval-{short}/test-00000-of-00001.parquet",),
+            licence="MIT",
         ),
         columns=(text("prompt"), text("tests"), one_of("language", short)),
         rows=161,
@@ -86,6 +87,10 @@ def _multipl_e(slug: str, title: str, rule: _StopAt, language: Language, digest:
         read=rule.cut,
         language=language,
         id_column="name",
+        measures=f"Programs in {title.removeprefix('MultiPL-E ')}, translated from HumanEval, that pass the "
+        "problem's tests.",
+        paper="2208.08227",
+        remark="The revision is pinned: the prompts of later ones lost some comment marks.",
     )
 
 
@@ -107,6 +112,7 @@ BENCHMARKS = (
             "google-research-datasets/mbpp",
             "4bb6404fdc6cacfda99d4ac4205087b89d32030c",
             ("full/test-00000-of-00001.parquet",),
+            licence="CC BY 4.0",
         ),
         columns=(text("text"), _at_least_one_text("test_list"), text("test_setup_code")),
         rows=500,
@@ -117,6 +123,9 @@ BENCHMARKS = (
         read=_MBPP.cut,
         language=Language.PYTHON,
         id_column="task_id",
+        measures="Short Python programs from a description and one test that pass all of its tests.",
+        paper="2108.07732",
+        remark="Nothing passes item 367: its set-up code needs the program but runs before it.",
     ),
     Benchmark(
         slug="humaneval",
@@ -128,6 +137,7 @@ BENCHMARKS = (
             "openai/openai_humaneval",
             "7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544",
             ("openai_humaneval/test-00000-of-00001.parquet",),
+            licence="MIT",
         ),
         columns=(text("prompt"), text("test"), text("entry_point")),
         rows=164,
@@ -138,6 +148,8 @@ BENCHMARKS = (
         read=_HUMANEVAL.cut,
         language=Language.PYTHON,
         id_column="task_id",
+        measures="Python functions from their signature and description, that pass the problem's tests.",
+        paper="2107.03374",
     ),
     _multipl_e(
         "multipl_e_js",

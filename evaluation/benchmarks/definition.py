@@ -99,7 +99,8 @@ class HubFiles:
     the rows are still the same. `normalise` turns a row as it stands there into one with the benchmark's own
     columns, with KeyError, IndexError, TypeError or ValueError where it is none of the expected form.
     `member` is the text file to read from a ZIP archive. `order_by` names the column that the rows are sorted
-    by, where the file's own order is another; rows of one value keep theirs.
+    by, where the file's own order is another; rows of one value keep theirs. `licence` is the one that the
+    data set's page states, empty where it states none that is known here.
     """
 
     dataset: str
@@ -108,6 +109,7 @@ class HubFiles:
     normalise: Callable[[Row], Row] = lambda row: row
     member: str | None = None
     order_by: str | None = None
+    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,10 @@ class Benchmark:
     the test quarter where `quarter` is set; `columns` are the ones that the benchmark reads and its digest
     covers. `rows` and `digest` identify the official data; digest None means that no official digest is
     recorded yet. `stand_in` names another file in the same columns which may replace a missing one, never
-    officially. `remark` is what readers of a score should know of the data, in sentences.
+    officially. `leaked` are the positions of those official items that stand in the training set as well.
+
+    For readers: `measures` says what is measured, `paper` is the arXiv number or DOI of where it comes from,
+    `remark` what one should know of the data, in sentences.
 
     Scoring: `ask` builds the question from a row whose columns are accepted (DataError where they don't fit
     together), `decoding` gives the limits, `read` turns a completion's text into a prediction, which is
@@ -159,6 +164,9 @@ class Benchmark:
     quarter: Quarter | None = None
     stand_in: str | None = None
     group_column: str | None = None
+    leaked: tuple[int, ...] = ()
+    measures: str = ""
+    paper: str = ""
     remark: str = ""
 
     @property

@@ -90,14 +90,20 @@ BENCHMARKS = (
             ("data/FinancialPhraseBank-v1.0.zip",),
             _phrase,
             member="FinancialPhraseBank-v1.0/Sentences_50Agree.txt",
+            licence="CC BY-NC-SA 3.0",
         ),
         columns=(text("sentence"), label("label", *LABELS)),
         rows=1_212,
         digest="f458c37f0b064d6722d5eaf787673845c473b0e27cfc2a0c49204b65da2c88b8",
         ask=_ask_fpb,
         quarter=Quarter(of=4_846, trained=0.25),
+        leaked=(685, 835, 1023, 1076, 1152),
+        measures="The sentiment of sentences from financial news, as at least half of the annotators saw it: "
+        "negative, neutral or positive.",
+        paper="1307.5336",
         remark="5 of the sentences stand in the training set too. The data are kept as they are, and the "
-        "score without these items is given beside the score.",
+        "score without these items is given beside the score. Some characters are mis-encoded in the source "
+        "and stay so.",
     ),
     _benchmark(
         slug="fiqa",
@@ -116,6 +122,9 @@ BENCHMARKS = (
         digest=None,
         ask=_ask_fiqa,
         quarter=Quarter(of=1_213, trained=0.226),
+        measures="The sentiment of financial headlines and posts: a score below -0.1 is negative, from 0.1 "
+        "on positive, between them neutral.",
+        paper="10.1145/3184558.3192301",
         remark="29 of the 304 items stand in the training set too, and others repeat a sentence of it about "
         "another company. The data are kept as they are, and the score without these items is given beside "
         "the score.",
@@ -130,10 +139,12 @@ BENCHMARKS = (
             "ccbe24de388e287beb92dd393a335c376b350ac3",
             ("sent_valid.csv",),
             lambda row: {"text": row["text"], "label": int(row["label"])},
+            licence="MIT",
         ),
         columns=(text("text"), label("label", *_TFNS_LABELS)),
         rows=2_388,
         digest="d1e4b184cde491ccc1b464fb2571037b21d5a9418dbe9418816630773c986385",
         ask=_ask_tfns,
+        measures="The sentiment of tweets about finance: negative, neutral or positive.",
     ),
 )

@@ -52,6 +52,7 @@ _HUB = HubFiles(
     ("all/test-00000-of-00001.parquet",),
     _own_columns,
     order_by="subset",
+    licence="MIT",
 )
 
 
@@ -72,6 +73,9 @@ def _group(slug: str, title: str, subjects: frozenset[str], rows: int, digest: s
         decoding=answer_length(LETTERS),
         read=read_letter,
         group_column="subset",
+        measures=f"Knowledge of {len(subjects)} subjects, by multiple-choice questions with four options.",
+        paper="2009.03300",
+        remark="Of the options in all of MMLU, ten read “None”: they are texts and stay so.",
     )
 
 

@@ -54,6 +54,7 @@ _PUBMEDQA = Benchmark(
         "bigbio/pubmed_qa",
         "13a7d15476092370cbabb6475390e7e69b74d2f2",
         ("pubmed_qa_labeled_fold0_source/test/0000.parquet",),
+        licence="MIT",
     ),
     columns=(text("QUESTION"), texts("CONTEXTS"), one_of("final_decision", *DECISIONS)),
     rows=500,
@@ -63,6 +64,8 @@ _PUBMEDQA = Benchmark(
     decoding=answer_length(DECISIONS),
     read=read_word,
     id_column="PUBMED_ID",
+    measures="Whether an abstract without its conclusion answers a research question by yes, no or maybe.",
+    paper="1909.06146",
 )
 _MEDMCQA = Benchmark(
     slug="medmcqa",
@@ -74,6 +77,7 @@ _MEDMCQA = Benchmark(
         "openlifescienceai/medmcqa",
         "91c6572c454088bf71b679ad90aa8dffcd0d5868",
         ("data/validation-00000-of-00001.parquet",),
+        licence="Apache 2.0",
     ),
     columns=(*map(text, ("question", "opa", "opb", "opc", "opd")), one_of("cop", 0, 1, 2, 3)),
     rows=4_183,
@@ -83,6 +87,8 @@ _MEDMCQA = Benchmark(
     decoding=answer_length(LETTERS),
     read=read_letter,
     id_column="id",
+    measures="Questions of Indian medical entrance examinations, multiple choice with four options.",
+    paper="2203.14371",
 )
 _MEDQA = Benchmark(
     slug="medqa",
@@ -102,6 +108,8 @@ _MEDQA = Benchmark(
     ask=_ask_medqa,
     decoding=answer_length(LETTERS),
     read=read_letter,
+    measures="Questions in the style of the United States medical licensing examination, with four options.",
+    paper="2009.13081",
 )
 _CAREQA = Benchmark(
     slug="careqa",
@@ -109,7 +117,12 @@ _CAREQA = Benchmark(
     challenge="medical",
     source="HPAI-BSC/CareQA, CareQA_en, test",
     file="careqa",
-    hub=HubFiles("HPAI-BSC/CareQA", "1d976cc544ccb9dfc96e14439e6840e8a810cec5", ("CareQA_en.json",)),
+    hub=HubFiles(
+        "HPAI-BSC/CareQA",
+        "1d976cc544ccb9dfc96e14439e6840e8a810cec5",
+        ("CareQA_en.json",),
+        licence="Apache 2.0",
+    ),
     columns=(*map(text, ("question", "op1", "op2", "op3", "op4")), one_of("cop", 1, 2, 3, 4)),
     rows=5_621,
     # The official rows have not been seen yet, so no result on CareQA is official.
@@ -119,6 +132,10 @@ _CAREQA = Benchmark(
     decoding=answer_length(LETTERS),
     read=read_letter,
     stand_in="careqa_proxy",
+    measures="Questions of the Spanish examinations for specialised healthcare training, in English, with "
+    "four options.",
+    paper="2502.06666",
+    remark="The official rows have not been seen, so no result is official yet.",
 )
 
 BENCHMARKS = (_PUBMEDQA, _MEDMCQA, _MEDQA, _CAREQA)
