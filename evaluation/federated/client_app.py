@@ -31,13 +31,12 @@ from evaluation.federated.exchange import (
 
 def introduce(message: Message, context: Context) -> Message:
     """Answer a query with the partition that this node holds and its number of rows; load the base model."""
-    from evaluation.federated import data, hardware, training
+    from evaluation.federated import data, hardware, partitioning, training
 
     config = FederatedConfig.from_run_config(message.content[CONFIG])
     partition = int(context.node_config["partition-id"])
     training.local_model(config)
-    rows = len(data.read(config.train_data).rows)
-    examples = len(data.partition(rows, config.clients, partition, config.seed))
+    examples = len(partitioning.split(config, data.read(config.train_data)).clients[partition])
     content = RecordDict(
         {
             METRICS: MetricRecord({PARTITION: partition, EXAMPLES: examples}),

@@ -19,11 +19,12 @@ COLUMNS = ("instruction", "input", "output")
 
 @dataclass(frozen=True)
 class Row:
-    """One training row. `input` may be empty."""
+    """One training row. `input` may be empty. `others` are its further columns that are text or numbers."""
 
     instruction: str
     input: str
     output: str
+    others: tuple[tuple[str, str], ...] = ()
 
     @property
     def prompt(self) -> str:
@@ -43,6 +44,16 @@ class TrainingData:
     rows: tuple[Row, ...]
     digest: str
     demonstration: bool
+
+    def column(self, name: str) -> tuple[str, ...]:
+        """The values of any column, as text. Raises DataError that counts the rows without it."""
+        if name in COLUMNS:
+            return tuple(getattr(row, name) for row in self.rows)
+        values = [dict(row.others).get(name) for row in self.rows]
+        missing = values.count(None)
+        if missing:
+            raise DataError(f"{self.name}: {missing} of {len(values)} rows have no column {name!r}")
+        return tuple(value for value in values if value is not None)
 
 
 @dataclass(frozen=True)
@@ -104,29 +115,13 @@ def _row(line: str, place: str) -> Row:
             raise DataError(f"{place}, column {column!r}: expected text, found {values.get(column)!r:.80}")
     if not values["output"]:
         raise DataError(f"{place}, column 'output': there is no answer to learn")
-    return Row(values["instruction"], values.get("input", ""), values["output"])
+    others = ((k, str(v)) for k, v in values.items() if k not in COLUMNS and isinstance(v, str | int | float))
+    return Row(values["instruction"], values.get("input", ""), values["output"], tuple(others))
 
 
 def _canonical(row: Row) -> bytes:
     columns = {"instruction": row.instruction, "input": row.input, "output": row.output}
     return json.dumps(columns, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
-
-
-@lru_cache(maxsize=4096)
-def partition(rows: int, clients: int, client: int, seed: int) -> tuple[int, ...]:
-    """The positions of the rows that one client holds: a shuffle by `seed`, cut into equal parts (IID).
-
-    Parts differ by one row at most; the partitions of all clients are disjoint and cover everything.
-    """
-    # Imported here because it brings plotting libraries that only the clients should wait for.
-    from datasets import Dataset
-    from flwr_datasets.partitioner import IidPartitioner
-
-    positions = list(range(rows))
-    random.Random(seed).shuffle(positions)  # noqa: S311 - reproducible, not secret
-    partitioner = IidPartitioner(num_partitions=clients)
-    partitioner.dataset = Dataset.from_dict({"position": positions})
-    return tuple(partitioner.load_partition(client)["position"])
 
 
 def encode(row: Row, tokenizer: Any, length: int) -> Tokens:

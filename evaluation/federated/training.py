@@ -16,7 +16,7 @@ from peft import set_peft_model_state_dict
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from evaluation.errors import ModelError, OutOfMemoryError
-from evaluation.federated import adapter, data
+from evaluation.federated import adapter, data, partitioning
 from evaluation.federated.adapter import Arrays
 from evaluation.federated.config import FederatedConfig
 
@@ -66,26 +66,37 @@ def load(path: Path, precision: str, gradient_checkpointing: bool, lora: adapter
         base = AutoModelForCausalLM.from_pretrained(
             path, device_map={"": device}, local_files_only=True, **options
         )
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        vocabulary = tokenizer(path)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ModelError(f"the base model in {path} cannot be loaded as {precision}: {error}") from error
-    if tokenizer.eos_token_id is None:
+    if vocabulary.eos_token_id is None:
         raise ModelError(f"the tokenizer in {path} has no end token to teach the model where an answer ends")
     base.config.use_cache = False
     if gradient_checkpointing:
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model = adapter.attach(base, lora)
     model.train()
-    return LocalModel(model, tokenizer, device)
+    return LocalModel(model, vocabulary, device)
+
+
+@lru_cache(maxsize=1)
+def tokenizer(path: Path) -> Any:
+    """The tokenizer in a base model's folder."""
+    return AutoTokenizer.from_pretrained(path, local_files_only=True)
+
+
+def tokenised(config: FederatedConfig, client: int) -> tuple[data.Tokens, ...]:
+    """One client's rows in the model's vocabulary, kept for its next round."""
+    positions = partitioning.split(config, data.read(config.train_data)).clients[client]
+    return _tokens(config.train_data, positions, config.model, config.sequence_length)
 
 
 @lru_cache(maxsize=4096)
-def tokenised(config: FederatedConfig, client: int) -> tuple[data.Tokens, ...]:
-    """One client's rows in the model's vocabulary, kept for its next round."""
-    rows = data.read(config.train_data).rows
-    positions = data.partition(len(rows), config.clients, client, config.seed)
-    tokenizer = local_model(config).tokenizer
-    return tuple(data.encode(rows[position], tokenizer, config.sequence_length) for position in positions)
+def _tokens(
+    rows: Path, positions: tuple[int, ...], model: Path, sequence_length: int
+) -> tuple[data.Tokens, ...]:
+    every, vocabulary = data.read(rows).rows, tokenizer(model)
+    return tuple(data.encode(every[position], vocabulary, sequence_length) for position in positions)
 
 
 def local_model(config: FederatedConfig) -> LocalModel:

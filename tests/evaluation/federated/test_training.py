@@ -16,14 +16,6 @@ from evaluation.federated import data, training
 from evaluation.federated.config import FederatedConfig
 
 
-@pytest.mark.parametrize(("rows", "clients"), [(10, 3), (7, 7), (100, 6)])
-def test_partitions_are_even_disjoint_and_complete(rows: int, clients: int) -> None:
-    parts = [data.partition(rows, clients, client, 1) for client in range(clients)]
-    assert sorted(row for part in parts for row in part) == list(range(rows))
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    assert parts != [data.partition(rows, clients, client, 2) for client in range(clients)]
-
-
 def test_a_row_is_written_as_in_fingpt() -> None:
     row = data.Row("What is it?", "A sentence.", "positive")
     assert row.prompt == "Instruction: What is it?\nInput: A sentence.\nAnswer: "
