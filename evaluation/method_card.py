@@ -118,7 +118,7 @@ class MethodCard:
     def _strategy(self) -> str | None:
         if self.strategy is None and not self.strategy_options:
             return None
-        name = _STRATEGIES.get(self.strategy or "", self.strategy or "not named")
+        name = strategy_name(self.strategy) or "not named"
         options = ", ".join(f"{key} {_plain(value)}" for key, value in self.strategy_options)
         return f"{name} ({options})" if options else name
 
@@ -142,7 +142,7 @@ class MethodCard:
         return " → ".join(dict.fromkeys(map(_plain, rates))) or None
 
     def _peft(self) -> str | None:
-        kind = "DoRA" if self.use_dora else (self.peft_type or "LoRA")
+        kind = peft_name(self.peft_type, self.use_dora) or "LoRA"
         values = (("rank", self.rank), ("α", self.alpha), ("dropout", self.dropout))
         stated = ", ".join(f"{label} {_plain(value)}" for label, value in values if value is not None)
         return f"{kind}, {stated}" if stated else (kind if self.use_dora or self.peft_type else None)
@@ -159,6 +159,16 @@ class MethodCard:
         )
         stated = ", ".join(f"{label} {_plain(value)}" for label, value in values if value is not None)
         return stated or "yes"
+
+
+def strategy_name(strategy: str | None) -> str:
+    """A strategy's name as its authors write it, "" where there is none."""
+    return _STRATEGIES.get(strategy or "", strategy or "")
+
+
+def peft_name(peft_type: str | None, use_dora: bool | None) -> str:
+    """The kind of adapter, like LoRA or DoRA; "" where the configuration does not say."""
+    return "DoRA" if use_dora else (peft_type or "")
 
 
 def _count(value: int | None, unit: str = "") -> str | None:

@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from evaluation.challenges import CHALLENGES
-from leaderboard.queries import board
-from leaderboard.ranking import BenchmarkScore, Cost, Standing, Track
+from leaderboard import snapshots
+from leaderboard.entries import BenchmarkScore, Cost, Entry, Standing, Track
 from portal.api.conditional import ConditionalMixin
 from portal.api.schema import problem
 from portal.api.serializers import QuerySerializer
@@ -42,10 +42,12 @@ class CostSerializer(serializers.Serializer[Cost]):
     basis = serializers.CharField(help_text="declared, derived or measured")
 
 
-class BoardResourcesSerializer(serializers.Serializer[Any]):
+class BoardResourcesSerializer(serializers.Serializer[Entry]):
+    """Missing kinds are null; communication is both directions together."""
+
     communication_bytes = CostSerializer(allow_null=True, source="communication", help_text="Both directions")
-    client_memory_bytes = CostSerializer(allow_null=True, source="client_memory")
-    time_seconds = CostSerializer(allow_null=True, source="time")
+    client_memory_bytes = CostSerializer(allow_null=True, source="resources.client_vram", default=None)
+    time_seconds = CostSerializer(allow_null=True, source="resources.wall_time", default=None)
 
 
 class StandingSerializer(serializers.Serializer[Standing]):
@@ -109,12 +111,13 @@ class Leaderboard(ConditionalMixin):
             raise NotFound(f"There is no challenge “{challenge}”. There are: {', '.join(CHALLENGES)}.")
         page = PageSerializer(data=request.query_params)
         page.is_valid(raise_exception=True)
-        standings = board(found)
+        snapshot = snapshots.current(found.slug)
+        standings = [s for s in snapshot.standings if s.track is not Track.DECLARED]
         rest = _after(standings, page.validated_data.get("cursor"))
         size = page.validated_data.get("page_size") or len(rest)
         body = {
             "challenge": challenge,
-            "protocol": standings[0].entry.protocol if standings else None,
+            "protocol": snapshot.protocol,
             "results": rest[:size],
             "next": _next(request, rest[size - 1].entry.id) if len(rest) > size else None,
         }

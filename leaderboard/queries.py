@@ -1,169 +1,232 @@
-"""Reads published submissions as ranking entries, in a constant number of queries."""
+"""Reads published submissions as entries, in a constant number of queries and as they stood at any moment."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from typing import Any
 
-from django.db.models import Prefetch
+from django.db.models import Q
 
-from evaluation.challenges import CHALLENGES, Challenge
+from evaluation.benchmarks import BENCHMARKS
+from evaluation.challenges import CHALLENGES
 from evaluation.findings import Severity
-from leaderboard.ranking import BenchmarkScore, Cost, Entry, Standing, standings
+from evaluation.method_card import peft_name, strategy_name
+from evaluation.statistics import PackedAnswers
+from leaderboard.base_models import family_of, parameters_of
+from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Trust
+from leaderboard.ranking import Answers
 from portal.runs.models import Evaluation, Score
-from portal.submissions.models import Resource, Submission
+from portal.submissions.models import DeclaredScore, Finding, Resource, Submission, SubmissionQuerySet
 
 Kind = Resource.Kind
 # A measured figure beats a derived one, which beats what was declared.
-_BASIS_ORDER = (Resource.Basis.MEASURED, Resource.Basis.DERIVED, Resource.Basis.DECLARED)
+_BASES = {Resource.Basis.DECLARED.value: 0, Resource.Basis.DERIVED.value: 1, Resource.Basis.MEASURED.value: 2}
+_BOTH = Kind.COMMUNICATION.value
+_DIRECTIONS = (Kind.COMMUNICATION_UP.value, Kind.COMMUNICATION_DOWN.value)
 
-
-def board(challenge: Challenge) -> list[Standing]:
-    """Return the standings of all published entries of a challenge under its newest protocol."""
-    published = published_entries(Submission.objects.filter(challenge=challenge.slug))
-    newest = max((entry.protocol for entry in published), default=None)
-    return standings([e for e in published if e.protocol == newest], challenge.benchmarks)
-
-
-def published_entries(submissions: Iterable[Submission]) -> list[Entry]:
-    finished = Evaluation.objects.filter(status=Evaluation.Status.SUCCEEDED).order_by(
-        "-protocol", "-finished_at"
-    )
-    rows = (
-        submissions.filter(status=Submission.Status.PUBLISHED)  # type: ignore[attr-defined]
-        .select_related("team", "base_model")
-        .defer("config_text", "description", "base_model__tensors")
-        .prefetch_related(
-            "resources", Prefetch("evaluations", finished.prefetch_related(_scores()), to_attr="finished")
-        )
-    )
-    return [entry_of(row, row.finished[0]) for row in rows if row.finished]
+_SUBMISSION = (
+    "pk", "challenge", "method", "team__name", "team_id", "base_model__hub_id", "base_model__parameters",
+    "kind", "method_card", "checkpoint_id", "published_at",
+)  # fmt: skip
+_SCORE = (
+    "evaluation_id", "benchmark", "value", "correct", "n", "available", "unscored", "data", "official",
+    "unofficial_reasons", "data_digest",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class DeclaredEntry:
-    """An imported entry: figures as others stated them, which no ranking takes in.
+class Reading:
+    """Entries, and by their id the answers to each benchmark in the challenge's order, where all are kept."""
 
-    `scores` stand in the challenge's order, in per cent as printed; `flags` are the findings against them.
+    entries: list[Entry]
+    answers: Mapping[int, tuple[Answers, ...]]
+
+
+def public_at(challenge: str, moment: datetime | None = None) -> SubmissionQuerySet:
+    """The submissions of a challenge that are published, or that were at a moment.
+
+    What left the board was published until its status changed: withdrawn and disqualified are final.
     """
-
-    id: int
-    method: str
-    team: str
-    base_model: str
-    scores: tuple[tuple[str, Decimal], ...]
-    communication: Cost | None
-    published_at: datetime
-    flags: tuple[Flag, ...]
-
-    @property
-    def average(self) -> Decimal:
-        """The plain mean over the benchmarks, in per cent."""
-        return sum((percent for _, percent in self.scores), Decimal()) / len(self.scores)
-
-    @property
-    def flagged(self) -> frozenset[str]:
-        """The benchmarks whose score is impossible."""
-        return frozenset(flag.benchmark for flag in self.flags)
+    rows = Submission.objects.filter(challenge=challenge)
+    if moment is None:
+        return rows.filter(status=Submission.Status.PUBLISHED)
+    left = (Submission.Status.WITHDRAWN, Submission.Status.DISQUALIFIED)
+    stood = Q(status=Submission.Status.PUBLISHED) | Q(status__in=left, status_changed_at__gt=moment)
+    return rows.filter(stood, published_at__lte=moment)
 
 
-@dataclass(frozen=True)
-class Flag:
-    """What speaks against a declared score."""
+def read(
+    submissions: SubmissionQuerySet, moment: datetime | None = None, *, with_answers: bool = False
+) -> Reading:
+    """The entries of those submissions, each with the evaluation of the newest protocol that finished last
+    (before `moment`). One that nobody evaluated is no entry, but for the imported with declared scores."""
+    rows = list(submissions.order_by("pk").values_list(*_SUBMISSION))
+    chosen = submissions.order_by().values("pk")
+    counting = _evaluations(chosen, moment)
+    scores, answers = _scores(counting, with_answers=with_answers)
+    declared = _declared(chosen)
+    flags = _flags(chosen)
+    costs = _costs(chosen)
+    entries = []
+    for row in rows:
+        pk = row[0]
+        evaluation = counting.get(pk)
+        if evaluation is None and pk not in declared:
+            continue
+        found = scores[evaluation[0]] if evaluation else declared[pk]
+        entries.append(_entry(row, evaluation, found, costs.get(pk, {}), tuple(flags.get(pk, ()))))
+    by_submission = {
+        pk: kept for pk, (number, *_) in counting.items() if (kept := answers.get(number)) is not None
+    }
+    return Reading(entries, by_submission)
 
-    benchmark: str
-    message: str
+
+def entry_of(submission: int) -> Entry:
+    """The entry of one public submission. Raises LookupError where there was nothing to show of it."""
+    found = read(Submission.objects.filter(pk=submission, status__in=Submission.PUBLIC)).entries
+    if not found:
+        raise LookupError(f"submission {submission} is no entry")
+    return found[0]
 
 
-def declared_entries(challenge: Challenge) -> list[DeclaredEntry]:
-    """The imported entries of a challenge, the highest average first."""
-    rows = (
-        Submission.objects.filter(
-            challenge=challenge.slug, kind=Submission.Kind.IMPORTED, status=Submission.Status.PUBLISHED
+def _evaluations(chosen: Any, moment: datetime | None) -> dict[int, tuple[int, int, str]]:
+    """By submission: the number, protocol and precision of the evaluation that counts."""
+    finished = Evaluation.objects.filter(submission__in=chosen, status=Evaluation.Status.SUCCEEDED)
+    if moment is not None:
+        finished = finished.filter(finished_at__lte=moment)
+    newest = finished.order_by("submission_id", "-protocol", "-finished_at", "-pk").distinct("submission_id")
+    rows = newest.values_list("submission_id", "pk", "protocol", "provenance__precision")
+    return {submission: (pk, protocol, precision or "") for submission, pk, protocol, precision in rows}
+
+
+def _scores(
+    counting: Mapping[int, tuple[int, int, str]], *, with_answers: bool
+) -> tuple[dict[int, list[BenchmarkScore]], dict[int, tuple[Answers, ...]]]:
+    numbers = [number for number, _, _ in counting.values()]
+    columns = (*_SCORE, "correct_bits", "scored_bits") if with_answers else _SCORE
+    scores: dict[int, list[BenchmarkScore]] = defaultdict(list)
+    answers: dict[int, dict[str, Answers]] = defaultdict(dict)
+    for row in Score.objects.filter(evaluation__in=numbers).order_by().values_list(*columns):
+        number, benchmark, value, correct, n, available, unscored, data, official, reasons, digest = row[:11]
+        scores[number].append(
+            BenchmarkScore(benchmark, value, correct, n, available, unscored, data, official, tuple(reasons))
         )
-        .select_related("team", "base_model")
-        .defer("config_text", "description", "base_model__tensors")
-        .prefetch_related("resources", "declared_scores", "findings")
-    )
-    return sorted(map(declared_entry, rows), key=lambda e: (-e.average, e.published_at, e.id))
+        if with_answers and row[11] and not unscored:
+            packed = PackedAnswers.from_bytes(n, bytes(row[11]), bytes(row[12]))
+            answers[number][benchmark] = Answers(digest, packed)
+    complete = {
+        number: tuple(answers[number][score.benchmark] for score in _in_order(found))
+        for number, found in scores.items()
+        if len(answers[number]) == len(found)
+    }
+    return {number: _in_order(found) for number, found in scores.items()}, complete
 
 
-def declared_entry(submission: Submission) -> DeclaredEntry:
-    assert submission.published_at
-    return DeclaredEntry(
-        id=submission.pk,
-        method=submission.method,
-        team=submission.team.name,
-        base_model=submission.base_model.name,
-        scores=tuple((score.benchmark, score.percent) for score in submission.declared_scores.all()),
-        communication=_communication(list(submission.resources.all())),
-        published_at=submission.published_at,
-        flags=tuple(
-            Flag(finding.location, finding.message)
-            for finding in submission.findings.all()
-            if finding.severity == Severity.WARNING.value
-        ),
-    )
+_ORDER = {slug: place for c in CHALLENGES.values() for place, slug in enumerate(c.benchmarks)}
 
 
-def _scores() -> Prefetch[str]:
-    return Prefetch("scores", Score.objects.defer("correct_bits", "scored_bits"))
+def _in_order(scores: Iterable[BenchmarkScore]) -> list[BenchmarkScore]:
+    return sorted(scores, key=lambda score: _ORDER[score.benchmark])
 
 
-def entry_of(submission: Submission, evaluation: Evaluation) -> Entry:
-    """The ranking entry for a published submission and the evaluation that counts."""
-    order = CHALLENGES[submission.challenge].benchmarks
-    scores = {score.benchmark: score for score in evaluation.scores.all()}
-    resources = list(submission.resources.all())
-    assert submission.published_at
-    return Entry(
-        id=submission.pk,
-        method=submission.method,
-        team=submission.team.name,
-        base_model=submission.base_model.name,
-        parameters=submission.base_model.parameters,
-        kind=submission.kind,
-        trust="reference" if submission.kind == Submission.Kind.REFERENCE else "evaluated",
-        protocol=evaluation.protocol,
-        precision=str(evaluation.provenance.get("precision", "")),
-        scores=tuple(
+def _declared(chosen: Any) -> dict[int, list[BenchmarkScore]]:
+    """By submission: what an imported entry's team states, in the challenge's order."""
+    found: dict[int, list[BenchmarkScore]] = defaultdict(list)
+    rows = DeclaredScore.objects.filter(
+        submission__in=chosen, submission__kind=Submission.Kind.IMPORTED
+    ).values_list("submission_id", "benchmark", "value", "decimals")
+    for submission, benchmark, value, decimals in rows:
+        n = BENCHMARKS[benchmark].rows
+        found[submission].append(
             BenchmarkScore(
-                benchmark=slug,
-                value=score.value,
-                correct=score.correct,
-                n=score.n,
-                available=score.available,
-                unscored=score.unscored,
-                data=score.data,
-                official=score.official,
-                reasons=tuple(score.unofficial_reasons),
+                benchmark, float(value), round(float(value) * n), n, n, 0, "declared", False, (), decimals
             )
-            for slug in order
-            if (score := scores.get(slug))
-        ),
-        communication=_communication(resources),
-        client_memory=_best(resources, Kind.CLIENT_VRAM) or _best(resources, Kind.CLIENT_RSS),
-        time=_best(resources, Kind.WALL_TIME),
-        published_at=submission.published_at,
+        )
+    return {submission: _in_order(scores) for submission, scores in found.items()}
+
+
+def _flags(chosen: Any) -> dict[int, list[Flag]]:
+    """By submission: what was found against an imported entry's scores."""
+    found: dict[int, list[Flag]] = defaultdict(list)
+    rows = Finding.objects.filter(
+        submission__in=chosen,
+        submission__kind=Submission.Kind.IMPORTED,
+        severity=Severity.WARNING.value,
+    ).values_list("submission_id", "location", "message")
+    for submission, location, message in rows:
+        found[submission].append(Flag(location, message))
+    return found
+
+
+def _costs(chosen: Any) -> dict[int, dict[str, Cost]]:
+    """By submission: the best known figure of each kind of resource."""
+    best: dict[int, dict[str, Cost]] = defaultdict(dict)
+    rows = Resource.objects.filter(submission__in=chosen).order_by()
+    known: dict[int, dict[tuple[str, str], float]] = defaultdict(dict)
+    for submission, kind, value, basis in rows.values_list("submission_id", "kind", "value", "basis"):
+        known[submission][kind, basis] = value
+        earlier = best[submission].get(kind)
+        if earlier is None or _BASES[basis] > _BASES[earlier.basis]:
+            best[submission][kind] = Cost(value, basis)
+    for submission, figures in known.items():
+        if both := communication(figures):
+            best[submission][_BOTH] = both
+    return best
+
+
+def communication(figures: Mapping[tuple[str, str], float]) -> Cost | None:
+    """Both directions together: one total, or the sum of up and down on the same basis, the best there is."""
+    for basis in sorted(_BASES, key=_BASES.__getitem__, reverse=True):
+        if (_BOTH, basis) in figures:
+            return Cost(figures[_BOTH, basis], basis)
+        parts = [figures.get((direction, basis)) for direction in _DIRECTIONS]
+        if parts[0] is not None and parts[1] is not None:
+            return Cost(parts[0] + parts[1], basis)
+    return None
+
+
+def _entry(
+    row: Sequence[Any],
+    evaluation: tuple[int, int, str] | None,
+    scores: list[BenchmarkScore],
+    costs: Mapping[str, Cost],
+    flags: tuple[Flag, ...],
+) -> Entry:
+    pk, challenge, method, team, team_id, hub_id, parameters, kind, card, checkpoint, published_at = row
+    card = card or {}
+    name = hub_id.rpartition("/")[2]
+    return Entry(
+        id=pk,
+        challenge=challenge,
+        method=method,
+        team=team,
+        team_id=team_id,
+        base_model=name,
+        hub_id=hub_id,
+        family=family_of(hub_id),
+        parameters=parameters or parameters_of(name),
+        kind=kind,
+        trust=_trust(kind),
+        flags=flags,
+        protocol=evaluation[1] if evaluation else 0,
+        precision=evaluation[2] if evaluation else "",
+        scores=tuple(scores),
+        resources=costs,
+        strategy=strategy_name(card.get("strategy")),
+        peft=peft_name(card.get("peft_type"), card.get("use_dora")) or ("LoRA" if card.get("rank") else ""),
+        rank=card.get("rank"),
+        rounds=card.get("rounds"),
+        clients=card.get("clients"),
+        clients_per_round=card.get("clients_per_round"),
+        adapted=checkpoint is not None or kind == Submission.Kind.IMPORTED,
+        published_at=published_at,
     )
 
 
-def _best(resources: list[Resource], kind: Resource.Kind) -> Cost | None:
-    for basis in _BASIS_ORDER:
-        for resource in resources:
-            if resource.kind == kind and resource.basis == basis:
-                return Cost(resource.value, basis)
-    return None
-
-
-def _communication(resources: list[Resource]) -> Cost | None:
-    """Both directions together: as one total, or as the sum of up and down on the same basis."""
-    for basis in _BASIS_ORDER:
-        known = {r.kind: r.value for r in resources if r.basis == basis}
-        if Kind.COMMUNICATION in known:
-            return Cost(known[Kind.COMMUNICATION], basis)
-        if Kind.COMMUNICATION_UP in known and Kind.COMMUNICATION_DOWN in known:
-            return Cost(known[Kind.COMMUNICATION_UP] + known[Kind.COMMUNICATION_DOWN], basis)
-    return None
+def _trust(kind: str) -> Trust:
+    if kind == Submission.Kind.IMPORTED:
+        return Trust.DECLARED
+    return Trust.REFERENCE if kind == Submission.Kind.REFERENCE else Trust.EVALUATED

@@ -1,4 +1,4 @@
-"""Ranking as a pure function of typed rows.
+"""Ranking as a pure function.
 
 An entry's average is the plain mean over its challenge's benchmarks. Only entries that were evaluated
 completely and under the same conditions are ranked against each other: official ones on the official
@@ -7,123 +7,63 @@ data, demonstration ones on all of the built-in data in one precision. Everythin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from evaluation.statistics import Interval, mean_interval, wilson_interval
-
-
-class Track(StrEnum):
-    """Entries of one track were scored on the same data; tracks are never mixed."""
-
-    OFFICIAL = "official"
-    DEMONSTRATION = "demonstration"
-    UNOFFICIAL = "unofficial"
-
+from evaluation.statistics import PackedAnswers, RankRange, rank_ranges
+from leaderboard.entries import Entry, Standing, Track
 
 _ORDER = list(Track)
 
 
 @dataclass(frozen=True)
-class BenchmarkScore:
-    """A score as a fraction, with its 95% Wilson interval over the scored items."""
+class Answers:
+    """An entry's right answers to a benchmark, of the data with that digest."""
 
-    benchmark: str
-    value: float | None
-    correct: int
-    n: int
-    available: int
-    unscored: int
-    data: str
-    official: bool
-    reasons: tuple[str, ...]
-
-    @property
-    def interval(self) -> Interval | None:
-        scored = self.n - self.unscored
-        return wilson_interval(self.correct, scored) if scored else None
+    digest: str
+    packed: PackedAnswers
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What something cost, in SI units, and how that is known."""
+def standings(
+    entries: Iterable[Entry],
+    benchmarks: Sequence[str],
+    answers: Mapping[int, tuple[Answers, ...]] | None = None,
+) -> list[Standing]:
+    """Place the entries of one challenge, official ones first, the declared before the unranked.
 
-    value: float
-    basis: str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A published submission with the evaluation that counts; `scores` in the challenge's order."""
-
-    id: int
-    method: str
-    team: str
-    base_model: str
-    parameters: int | None
-    kind: str
-    trust: str
-    protocol: int
-    precision: str
-    scores: tuple[BenchmarkScore, ...]
-    communication: Cost | None
-    client_memory: Cost | None
-    time: Cost | None
-    published_at: datetime
-
-    @property
-    def average(self) -> float | None:
-        """The plain mean over the benchmarks; None where one has no scored item."""
-        values = [score.value for score in self.scores if score.value is not None]
-        return sum(values) / len(values) if values and len(values) == len(self.scores) else None
-
-    @property
-    def interval(self) -> Interval | None:
-        """The 95% interval of the average."""
-        if self.average is None:
-            return None
-        return mean_interval([(score.correct, score.n - score.unscored) for score in self.scores])
-
-
-@dataclass(frozen=True)
-class Standing:
-    """An entry's place: its rank within its track (ties share one), or None with the reason why not."""
-
-    entry: Entry
-    track: Track
-    rank: int | None
-    unranked_because: str = ""
-
-
-def standings(entries: Iterable[Entry], benchmarks: Sequence[str]) -> list[Standing]:
-    """Rank the entries of one challenge under one protocol, official ones first.
-
-    `benchmarks` are the challenge's; an entry that lacks one or has unscored items is not ranked. The
-    result's order is total: average, then the older publication, then the id.
+    `benchmarks` are the challenge's; an entry that lacks one or has unscored items is not ranked. `answers`
+    are those of the entries by id, each in the order of `benchmarks`; entries of which they are not known, or
+    are to other data than most, are ranked by the mean without a range. The result's order is total: average,
+    then the older publication, then the id.
     """
-    placed = []
     # Official scores all have the protocol's precision; demonstration ones may have any.
     alike: dict[tuple[Track, str], list[Entry]] = {}
-    for entry in entries:
-        alike.setdefault((track_of(entry), entry.precision), []).append(entry)
+    apart: list[Standing] = []
+    for entry in _with_gains(entries):
+        track = track_of(entry)
+        reason = _why_unranked(entry, track, benchmarks)
+        if reason and (track is not Track.DECLARED or entry.flags):
+            apart.append(Standing(entry, track, None, unranked_because=reason))
+        else:
+            alike.setdefault((track, entry.precision), []).append(entry)
+    placed: list[Standing] = []
     for (track, _), members in sorted(alike.items(), key=lambda item: (_ORDER.index(item[0][0]), item[0][1])):
-        members.sort(key=lambda e: (-_sort_value(e), e.published_at, e.id))
-        ranked: list[Entry] = []
-        apart: list[Standing] = []
-        for entry in members:
-            reason = _why_unranked(entry, track, benchmarks)
-            if reason:
-                apart.append(Standing(entry, track, None, reason))
-            else:
-                ranked.append(entry)
-        placed += [Standing(entry, track, rank) for entry, rank in zip(ranked, _ranks(ranked), strict=True)]
-        placed += apart
-    return placed
+        members.sort(key=_place)
+        if track is Track.DECLARED:
+            placed += [
+                Standing(entry, track, None, unranked_because="declared, not evaluated here")
+                for entry in members
+            ]
+        else:
+            placed += _ranked(members, track, answers or {})
+    apart.sort(key=lambda standing: (_ORDER.index(standing.track), _place(standing.entry)))
+    return placed + apart
 
 
 def track_of(entry: Entry) -> Track:
+    if entry.scores and all(score.data == "declared" for score in entry.scores):
+        return Track.DECLARED
     if entry.scores and all(score.official for score in entry.scores):
         return Track.OFFICIAL
     if entry.scores and all(s.data == "demonstration" and s.n == s.available for s in entry.scores):
@@ -131,8 +71,60 @@ def track_of(entry: Entry) -> Track:
     return Track.UNOFFICIAL
 
 
-def _sort_value(entry: Entry) -> float:
-    return -1.0 if entry.average is None else entry.average
+def _ranked(
+    members: Sequence[Entry], track: Track, answers: Mapping[int, tuple[Answers, ...]]
+) -> list[Standing]:
+    ranges = _ranges(members, answers)
+    groups = {best: group for group, best in enumerate(sorted({r.best for r in ranges.values()}), start=1)}
+    standings = []
+    for entry, rank in zip(members, _ranks(members), strict=True):
+        found = ranges.get(entry.id)
+        standings.append(Standing(entry, track, rank, found, groups[found.best] if found else None))
+    return standings
+
+
+def _ranges(members: Sequence[Entry], answers: Mapping[int, tuple[Answers, ...]]) -> dict[int, RankRange]:
+    """By entry: the ranks it may have. One that cannot be tested is neither better nor worse for sure."""
+    shapes = {e.id: _shape(answers[e.id]) for e in members if e.id in answers}
+    if not shapes:
+        return {}
+    common = min(Counter(shapes.values()).items(), key=lambda item: (-item[1], item[0]))[0]
+    tested = [entry for entry in members if shapes.get(entry.id) == common]
+    untested = len(members) - len(tested)
+    found = rank_ranges([[kept.packed for kept in answers[entry.id]] for entry in tested])
+    return {
+        entry.id: RankRange(place.best, place.worst + untested)
+        for entry, place in zip(tested, found, strict=True)
+    }
+
+
+def _shape(kept: Iterable[Answers]) -> tuple[tuple[str, int], ...]:
+    return tuple((answers.digest, answers.packed.items) for answers in kept)
+
+
+def _with_gains(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries with what each gained over its untuned base model under the same conditions."""
+    entries = list(entries)
+    untuned: dict[object, float] = {}
+    for entry in sorted(entries, key=_place):
+        if not entry.adapted and entry.average is not None:
+            untuned.setdefault(_conditions(entry), entry.average)
+    return [
+        entry
+        if not entry.adapted or entry.average is None or (base := untuned.get(_conditions(entry))) is None
+        else replace(entry, gain=entry.average - base)
+        for entry in entries
+    ]
+
+
+def _conditions(entry: Entry) -> object:
+    """What two averages must share to be compared."""
+    data = tuple((score.benchmark, score.data, score.n) for score in entry.scores)
+    return entry.hub_id, entry.protocol, entry.precision, data
+
+
+def _place(entry: Entry) -> tuple[float, float, int]:
+    return -(-1.0 if entry.average is None else entry.average), entry.published_at.timestamp(), entry.id
 
 
 def _ranks(ranked: Sequence[Entry]) -> list[int]:
@@ -145,7 +137,9 @@ def _ranks(ranked: Sequence[Entry]) -> list[int]:
 
 
 def _why_unranked(entry: Entry, track: Track, benchmarks: Sequence[str]) -> str:
-    missing = [slug for slug in benchmarks if slug not in {score.benchmark for score in entry.scores}]
+    if entry.flags:
+        return "; ".join(flag.message for flag in entry.flags)
+    missing = [slug for slug in benchmarks if slug not in entry.by_benchmark]
     if missing:
         return f"not evaluated on {', '.join(missing)}"
     unscored = sum(score.unscored for score in entry.scores)

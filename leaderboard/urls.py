@@ -3,7 +3,7 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from leaderboard.views import board, entry, teams
+from leaderboard.views import board, entry, home, teams
 
 boards = (
     [
@@ -12,7 +12,7 @@ boards = (
     "leaderboard",
 )
 urlpatterns = [
-    path("", board.home, name="home"),
+    path("", home.home, name="home"),
     path("leaderboard/", RedirectView.as_view(pattern_name="home"), name="boards"),
     path("leaderboard/", include(boards)),
     path("entries/<int:pk>/", entry.entry, name="entry"),

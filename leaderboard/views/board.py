@@ -1,4 +1,4 @@
-"""Home, and a board per challenge."""
+"""A board: the entries of a challenge with what each cost."""
 
 from __future__ import annotations
 
@@ -9,20 +9,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES, Challenge
-from leaderboard.queries import board as standings_of
-from leaderboard.queries import declared_entries
-from leaderboard.ranking import Standing, Track
-from portal.submissions.models import Submission
-
-
-@dataclass(frozen=True)
-class BoardSummary:
-    """A challenge on the home page: the leader of its first track that has one, and the count of entries."""
-
-    challenge: Challenge
-    leader: Standing | None
-    entries: int
+from evaluation.challenges import CHALLENGES
+from leaderboard import snapshots
+from leaderboard.entries import Standing, Track
 
 
 @dataclass(frozen=True)
@@ -36,42 +25,22 @@ class Section:
 
 
 @require_safe
-def home(request: HttpRequest) -> HttpResponse:
-    summaries = [_summary(challenge) for challenge in CHALLENGES.values()]
-    recent = (
-        Submission.objects.filter(status=Submission.Status.PUBLISHED)
-        .exclude(kind=Submission.Kind.IMPORTED)
-        .select_related("team", "base_model")
-        .order_by("-published_at", "-pk")[:6]
-    )
-    return render(
-        request, "leaderboard/home.html", {"summaries": summaries, "recent": recent, "section": "home"}
-    )
-
-
-@require_safe
 def board(request: HttpRequest, slug: str) -> HttpResponse:
     challenge = CHALLENGES.get(slug)
     if challenge is None:
         raise Http404(f"no challenge {slug}")
-    standings = standings_of(challenge)
-    sections = _sections(standings)
+    snapshot = snapshots.current(slug)
+    standings = [s for s in snapshot.standings if s.track is not Track.DECLARED]
     context = {
         "challenge": challenge,
-        "benchmarks": [BENCHMARKS[name] for name in challenge.benchmarks if name in BENCHMARKS],
-        "sections": sections,
+        "benchmarks": [BENCHMARKS[name] for name in challenge.benchmarks],
+        "sections": _sections(standings),
         "leader": next((s for s in standings if s.rank == 1), None),
         "cheapest": _cheapest(standings),
-        "count": len(standings),
-        "declared": declared_entries(challenge),
+        "declared": [s.entry for s in snapshot.standings if s.track is Track.DECLARED],
         "section": "boards",
     }
     return render(request, "leaderboard/board.html", context)
-
-
-def _summary(challenge: Challenge) -> BoardSummary:
-    standings = standings_of(challenge)
-    return BoardSummary(challenge, next((s for s in standings if s.rank == 1), None), len(standings))
 
 
 def _sections(standings: list[Standing]) -> list[Section]:

@@ -10,8 +10,8 @@ from django.views.decorators.http import require_safe
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES
-from leaderboard.queries import board as standings_of
-from leaderboard.queries import declared_entry, entry_of
+from leaderboard import snapshots
+from leaderboard.queries import entry_of
 from leaderboard.ranking import track_of
 from leaderboard.templatetags.figures import duration, size
 from portal.runs.models import Evaluation
@@ -39,12 +39,13 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
     if evaluation is None:
         raise Http404("published without an evaluation")
     challenge = CHALLENGES[submission.challenge]
-    row = entry_of(submission, evaluation)
+    row = entry_of(submission.pk)
+    standing = snapshots.current(challenge.slug).by_id.get(submission.pk)
     context = {
         "submission": submission,
         "entry": row,
         "track": track_of(row),
-        "standing": next((s for s in standings_of(challenge) if s.entry.id == submission.pk), None),
+        "standing": standing,
         "challenge": challenge,
         "evaluation": evaluation,
         "scores": [(score, BENCHMARKS[score.benchmark]) for score in row.scores],
@@ -58,12 +59,12 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _declared_entry_page(request: HttpRequest, submission: Submission) -> HttpResponse:
-    row = declared_entry(submission)
+    row = entry_of(submission.pk)
     context = {
         "submission": submission,
         "entry": row,
         "challenge": CHALLENGES[submission.challenge],
-        "scores": [(BENCHMARKS[slug], percent) for slug, percent in row.scores],
+        "scores": [(BENCHMARKS[score.benchmark], score.percent) for score in row.scores],
         "decisions": submission.decisions.all(),
         "section": "boards",
     }

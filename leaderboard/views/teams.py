@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from evaluation.challenges import CHALLENGES, Challenge
-from leaderboard.queries import DeclaredEntry, board, declared_entry, published_entries
-from leaderboard.ranking import Entry, Standing, track_of
+from leaderboard import snapshots
+from leaderboard.entries import Entry, Standing, Track
+from leaderboard.queries import read
+from leaderboard.ranking import track_of
 from portal.accounts.models import Team, User
-from portal.submissions.models import Submission
+from portal.submissions.models import Submission, SubmissionQuerySet
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,11 @@ def team(request: HttpRequest, pk: int) -> HttpResponse:
     is_member = request.user.is_authenticated and team.memberships.filter(user=request.user).exists()
     if not (is_member or request.user.is_staff):
         get_object_or_404(Team.objects.filter(submissions__status__in=Submission.PUBLIC).distinct(), pk=pk)
+    entries = _entries(published)
     context = {
         "team": team,
-        "entries": _entries(published),
-        "declared": _declared(published),
+        "entries": [row for row in entries if row.track != Track.DECLARED],
+        "declared": [row for row in entries if row.track == Track.DECLARED],
         "people": User.objects.filter(memberships__team=team, shown_in_teams=True, is_active=True).order_by(
             "full_name", "username"
         ),
@@ -47,25 +49,12 @@ def team(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "leaderboard/team.html", context)
 
 
-def _entries(published: QuerySet[Submission]) -> list[TeamEntry]:
-    """The evaluated entries in the order of the challenges, the newest first."""
-    slugs = dict(published.values_list("pk", "challenge"))
-    entries = sorted(published_entries(published), key=lambda entry: entry.published_at, reverse=True)
+def _entries(published: SubmissionQuerySet) -> list[TeamEntry]:
+    """All entries in the order of the challenges, the newest first."""
+    entries = sorted(read(published).entries, key=lambda entry: (entry.published_at, entry.id), reverse=True)
     found = []
     for challenge in CHALLENGES.values():
-        own = [entry for entry in entries if slugs[entry.id] == challenge.slug]
-        places = {standing.entry.id: standing for standing in board(challenge)} if own else {}
+        own = [entry for entry in entries if entry.challenge == challenge.slug]
+        places = snapshots.current(challenge.slug).by_id if own else {}
         found += [TeamEntry(challenge, entry, track_of(entry).value, places.get(entry.id)) for entry in own]
     return found
-
-
-def _declared(published: QuerySet[Submission]) -> list[tuple[Challenge, DeclaredEntry]]:
-    """The entries that were taken over from elsewhere, in the order of the challenges."""
-    rows = (
-        published.filter(kind=Submission.Kind.IMPORTED)
-        .select_related("team", "base_model")
-        .prefetch_related("resources", "declared_scores", "findings")
-    )
-    order = list(CHALLENGES)
-    ordered = sorted(rows, key=lambda row: (order.index(row.challenge), -row.pk))
-    return [(CHALLENGES[row.challenge], declared_entry(row)) for row in ordered]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.ranking import BenchmarkScore, Entry, Track, standings, track_of
+from leaderboard.entries import BenchmarkScore, Entry, Track, Trust
+from leaderboard.ranking import standings, track_of
 
 BENCHMARKS = ("fpb", "fiqa", "tfns")
 _ids = count(1)
@@ -27,11 +29,16 @@ def entry(
     return Entry(
         id=number,
         method=f"method {number}",
+        challenge="finance",
         team="team",
+        team_id=1,
         base_model="model",
+        hub_id="Example/model",
+        family="Model",
         parameters=1,
         kind="community",
-        trust="evaluated",
+        trust=Trust.EVALUATED,
+        flags=(),
         protocol=1,
         precision=precision,
         scores=tuple(
@@ -48,9 +55,14 @@ def entry(
             )
             for slug, correct in zip(BENCHMARKS, corrects, strict=False)
         ),
-        communication=None,
-        client_memory=None,
-        time=None,
+        resources={},
+        strategy="FedAvg",
+        peft="LoRA",
+        rank=8,
+        rounds=10,
+        clients=50,
+        clients_per_round=5,
+        adapted=True,
         published_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
 
@@ -114,7 +126,7 @@ def test_unofficial_entries_stand_apart_with_the_reason() -> None:
 
 def test_one_unofficial_score_makes_the_entry_unofficial() -> None:
     good, bad = entry(9, 9, 9), entry(9, 9, 9, data="other", official=False)
-    mixed = Entry(**{**vars(good), "scores": (*good.scores[:2], bad.scores[2])})
+    mixed = replace(good, scores=(*good.scores[:2], bad.scores[2]))
     assert track_of(mixed) is Track.UNOFFICIAL
 
 

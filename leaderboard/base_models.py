@@ -1,0 +1,36 @@
+"""What a base model's name says of it: its family, and its size where the files are not known."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+# As its makers write it: what stands in names, the longer before what it contains.
+_FAMILIES = (
+    "CodeLlama", "TinyLlama", "Llama", "Mixtral", "Mistral", "Ministral", "SmolLM", "InternLM", "CodeGemma",
+    "Gemma", "DeepSeek", "StarCoder", "Qwen", "Phi", "Falcon", "OLMo", "OPT", "Pythia", "GPT-NeoX", "GPT",
+    "StableLM", "Granite", "Yi", "Baichuan", "ChatGLM", "GLM", "BLOOM", "MPT", "RWKV", "Mamba", "Nemotron",
+    "Command", "Aya", "EXAONE", "SOLAR", "Zephyr", "Vicuna", "Alpaca",
+)  # fmt: skip
+_KNOWN = [(name, re.compile(rf"(?<![a-z]){re.escape(name)}", re.IGNORECASE)) for name in _FAMILIES]
+_SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*([bm])(?![a-z])", re.IGNORECASE)
+
+
+@cache
+def family_of(hub_id: str) -> str:
+    """The family of a model by its name: "Qwen" of "Qwen/Qwen2.5-7B-Instruct"; else its first word."""
+    name = hub_id.rpartition("/")[2]
+    for family, pattern in _KNOWN:
+        if pattern.search(name):
+            return family
+    word = re.match(r"[^\W\d_]+", name)
+    return word[0].capitalize() if word else name
+
+
+@cache
+def parameters_of(name: str) -> int | None:
+    """The number of parameters that a model's name states, like 7B or 135M; None where it states none."""
+    found = _SIZE.search(name)
+    if found is None:
+        return None
+    return round(float(found[1]) * (1e9 if found[2].lower() == "b" else 1e6))

@@ -1,0 +1,164 @@
+"""What a board holds: published entries with their scores and costs, and the place of each. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+
+from evaluation.statistics import Interval, RankRange, mean_interval, wilson_interval
+
+
+class Track(StrEnum):
+    """Entries of one track were scored in the same way; tracks are never mixed."""
+
+    OFFICIAL = "official"
+    DEMONSTRATION = "demonstration"
+    UNOFFICIAL = "unofficial"
+    DECLARED = "declared"
+
+
+class Trust(StrEnum):
+    """What stands behind an entry's scores, the least first."""
+
+    DECLARED = "declared"
+    EVALUATED = "evaluated"
+    NOT_REPRODUCED = "not reproduced"
+    REPRODUCED = "reproduced"
+    REFERENCE = "reference"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """What speaks against a score: the benchmark's slug and the sentence."""
+
+    benchmark: str
+    message: str
+
+
+@dataclass(frozen=True)
+class BenchmarkScore:
+    """A score as a fraction of the `n - unscored` scored items; `available` are those of the whole benchmark.
+
+    `data` is "official", "demonstration", "other" or, of a score that nobody evaluated here, "declared": then
+    `value` is as it was printed, with so many `decimals` of the percentage, and `correct` the nearest number
+    of items, from which the binomial interval is made.
+    """
+
+    benchmark: str
+    value: float | None
+    correct: int
+    n: int
+    available: int
+    unscored: int
+    data: str
+    official: bool
+    reasons: tuple[str, ...]
+    decimals: int | None = None
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """The 95% Wilson interval over the scored items."""
+        scored = self.n - self.unscored
+        return wilson_interval(self.correct, scored) if scored else None
+
+    @property
+    def percent(self) -> Decimal | None:
+        """In per cent with the decimals of a declared score, else with two."""
+        if self.value is None:
+            return None
+        places = 2 if self.decimals is None else self.decimals
+        return (100 * Decimal(repr(self.value))).quantize(Decimal(1).scaleb(-places))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What something cost, in SI units, and how that is known: "measured", "derived" or "declared"."""
+
+    value: float
+    basis: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A published submission with the evaluation that counts; `scores` in the challenge's order.
+
+    `resources` hold the best known figure of each kind of `portal.submissions.models.Resource.Kind` (measured
+    before derived before declared), where "communication" is both directions together. `protocol` is 0 where
+    nothing was evaluated. `parameters` are the base model's: known from its files, else from its name.
+    `peft` is "LoRA", "DoRA" …, or "" where the configuration does not say. `gain` is the average less that of
+    the untuned base model, as a fraction, None where that was not evaluated under the same conditions.
+    """
+
+    id: int
+    challenge: str
+    method: str
+    team: str
+    team_id: int
+    base_model: str
+    hub_id: str
+    family: str
+    parameters: int | None
+    kind: str
+    trust: Trust
+    flags: tuple[Flag, ...]
+    protocol: int
+    precision: str
+    scores: tuple[BenchmarkScore, ...]
+    resources: Mapping[str, Cost]
+    strategy: str
+    peft: str
+    rank: int | None
+    rounds: int | None
+    clients: int | None
+    clients_per_round: int | None
+    adapted: bool
+    published_at: datetime
+    gain: float | None = None
+
+    @cached_property
+    def average(self) -> float | None:
+        """The plain mean over the benchmarks; None where one has no scored item."""
+        values = [score.value for score in self.scores if score.value is not None]
+        return math.fsum(values) / len(values) if values and len(values) == len(self.scores) else None
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """The 95% interval of the average."""
+        if self.average is None:
+            return None
+        return mean_interval([(score.correct, score.n - score.unscored) for score in self.scores])
+
+    @cached_property
+    def by_benchmark(self) -> Mapping[str, BenchmarkScore]:
+        return {score.benchmark: score for score in self.scores}
+
+    @property
+    def communication(self) -> Cost | None:
+        return self.resources.get("communication")
+
+    @property
+    def flagged(self) -> frozenset[str]:
+        """The benchmarks whose score is impossible."""
+        return frozenset(flag.benchmark for flag in self.flags)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An entry's place among those of its track, precision and protocol.
+
+    `rank` is by the mean (ties share one), None with the reason why not. `rank_range` are the ranks that it
+    may have given that the items are a sample; None where no test was possible. Entries with the same number
+    of significantly better ones share a `tie_group`, counted from 1.
+    """
+
+    entry: Entry
+    track: Track
+    rank: int | None
+    rank_range: RankRange | None = None
+    tie_group: int | None = None
+    unranked_because: str = ""

@@ -1,0 +1,47 @@
+"""The home page: what is best in each challenge, and what was published last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from evaluation.challenges import CHALLENGES, Challenge
+from leaderboard import snapshots
+from leaderboard.entries import Standing
+from leaderboard.snapshots import Snapshot
+
+RECENT = 6
+
+
+@dataclass(frozen=True)
+class BoardSummary:
+    """A challenge: the leader of its first track that has one, and the count of entries."""
+
+    challenge: Challenge
+    leader: Standing | None
+    entries: int
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    boards = [snapshots.current(slug) for slug in CHALLENGES]
+    context = {
+        "summaries": [_summary(board) for board in boards],
+        "recent": _recent(boards),
+        "section": "home",
+    }
+    return render(request, "leaderboard/home.html", context)
+
+
+def _summary(board: Snapshot) -> BoardSummary:
+    leader = next((s for s in board.standings if s.rank == 1), None)
+    return BoardSummary(CHALLENGES[board.challenge], leader, len(board.standings))
+
+
+def _recent(boards: list[Snapshot]) -> list[Standing]:
+    """What was published last of all boards, imported entries left out."""
+    evaluated = (s for board in boards for s in board.standings if s.entry.protocol)
+    return sorted(evaluated, key=lambda s: (s.entry.published_at, s.entry.id), reverse=True)[:RECENT]
