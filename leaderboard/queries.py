@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from leaderboard.base_models import family_of, parameters_of
 from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Trust
 from leaderboard.ranking import Answers
 from portal.runs.models import Evaluation, Score
+from portal.runs.reproductions import marks_of
 from portal.submissions.models import DeclaredScore, Finding, Resource, Submission, SubmissionQuerySet
 
 Kind = Resource.Kind
@@ -70,6 +71,7 @@ def read(
     declared = _declared(chosen)
     flags = _flags(chosen)
     costs = _costs(chosen)
+    marks = marks_of((row[0] for row in rows), as_of=moment)
     entries = []
     for row in rows:
         pk = row[0]
@@ -77,7 +79,10 @@ def read(
         if evaluation is None and pk not in declared:
             continue
         found = scores[evaluation[0]] if evaluation else declared[pk]
-        entries.append(_entry(row, evaluation, found, costs.get(pk, {}), tuple(flags.get(pk, ()))))
+        entry = _entry(row, evaluation, found, costs.get(pk, {}))
+        mark = marks.get(pk)
+        trust = Trust(mark.outcome) if mark else entry.trust
+        entries.append(replace(entry, flags=tuple(flags.get(pk, ())), trust=trust))
     by_submission = {
         pk: kept for pk, (number, *_) in counting.items() if (kept := answers.get(number)) is not None
     }
@@ -193,7 +198,6 @@ def _entry(
     evaluation: tuple[int, int, str] | None,
     scores: list[BenchmarkScore],
     costs: Mapping[str, Cost],
-    flags: tuple[Flag, ...],
 ) -> Entry:
     pk, challenge, method, team, team_id, hub_id, parameters, kind, card, checkpoint, published_at = row
     card = card or {}
@@ -210,7 +214,7 @@ def _entry(
         parameters=parameters or parameters_of(name),
         kind=kind,
         trust=_trust(kind),
-        flags=flags,
+        flags=(),
         protocol=evaluation[1] if evaluation else 0,
         precision=evaluation[2] if evaluation else "",
         scores=tuple(scores),

@@ -1,0 +1,246 @@
+"""What of a board is shown, and how: the state of a view, which stands in its address."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from django.http import QueryDict
+from django.utils.dateparse import parse_date
+
+from leaderboard.columns import COLUMNS, Column, columns_of
+from leaderboard.entries import Entry, Standing, Track, Trust
+from leaderboard.snapshots import Snapshot
+
+GIBIBYTE = 1024**3
+# The costs that can be limited: kind of resource, and SI units in the unit that people give.
+LIMITS = {
+    "communication": GIBIBYTE,
+    "client_vram": GIBIBYTE,
+    "server_vram": GIBIBYTE,
+    "gpu_time": 3600,
+}
+SECTIONS = ("ranked", "demonstration", "declared", "apart")
+# Always there: a row is nothing without them.
+FIXED = ("rank", "method")
+EVALUATED = (Trust.EVALUATED, Trust.NOT_REPRODUCED, Trust.REPRODUCED, Trust.REFERENCE)
+_LONGEST = 100
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """One view of a board. Texts of several values hold any of them; sizes are in billions of parameters.
+
+    `limits` are upper bounds by kind of resource in GB or hours: an entry of which the cost is not known
+    does not pass. `show` is one of SECTIONS, "" all. `sort` is a column's key, with "-" before it from the highest;
+    "" is the board's own order. `columns` are the keys shown (None: those that are by default), `pins` those
+    that stand first. `as_of` is a day, at the end of which the board is looked at.
+    """
+
+    q: str = ""
+    family: tuple[str, ...] = ()
+    strategy: tuple[str, ...] = ()
+    peft: tuple[str, ...] = ()
+    trust: tuple[str, ...] = ()
+    team: tuple[int, ...] = ()
+    min_size: float | None = None
+    max_size: float | None = None
+    limits: tuple[tuple[str, float], ...] = ()
+    since: date | None = None
+    until: date | None = None
+    show: str = ""
+    sort: str = ""
+    columns: tuple[str, ...] | None = None
+    pins: tuple[str, ...] = ()
+    page: int = 1
+    as_of: date | None = None
+
+    @classmethod
+    def of(cls, query: QueryDict) -> Filters:
+        """The state that an address states. What cannot be read is left out: old links keep working."""
+        columns = _texts(query, "columns")
+        return cls(
+            q=query.get("q", "").strip()[:_LONGEST],
+            family=_texts(query, "family"),
+            strategy=_texts(query, "strategy"),
+            peft=_texts(query, "peft"),
+            trust=tuple(value for value in _texts(query, "trust") if value in set(Trust)),
+            team=tuple(int(text) for text in _texts(query, "team") if text.isdecimal() and len(text) < 19),
+            min_size=_number(query, "min_size"),
+            max_size=_number(query, "max_size"),
+            limits=tuple(
+                (kind, limit) for kind in LIMITS if (limit := _number(query, f"max_{kind}")) is not None
+            ),
+            since=_day(query, "since"),
+            until=_day(query, "until"),
+            show=_one_of(query, "show", SECTIONS),
+            sort=_sort(query.get("sort", "")),
+            columns=tuple(key for key in columns if key in COLUMNS) if columns else None,
+            pins=tuple(key for key in _texts(query, "pin") if key in COLUMNS and key not in FIXED),
+            page=_page(query),
+            as_of=_day(query, "as_of"),
+        )
+
+    def to_query(self, **changes: object) -> str:
+        """The query string of this view, without the question mark; `changes` are made first.
+
+        The same view has the same text, so that it may name what is cached. Changes lead to the first page.
+        """
+        view = replace(self, **({"page": 1} | changes)) if changes else self  # type: ignore[arg-type]
+        pairs: list[tuple[str, object]] = [("q", view.q)]
+        for name in ("family", "strategy", "peft", "trust", "team"):
+            pairs += [(name, value) for value in sorted(getattr(view, name))]
+        pairs += [("min_size", _plain(view.min_size)), ("max_size", _plain(view.max_size))]
+        pairs += [(f"max_{kind}", _plain(limit)) for kind, limit in view.limits]
+        pairs += [("since", view.since), ("until", view.until), ("show", view.show), ("sort", view.sort)]
+        pairs += [("columns", key) for key in view.columns or ()]
+        pairs += [("pin", key) for key in view.pins]
+        pairs += [("page", view.page if view.page > 1 else ""), ("as_of", view.as_of)]
+        return urlencode([(name, value) for name, value in pairs if value not in ("", None)])
+
+    @property
+    def moment(self) -> datetime | None:
+        """The end of the day `as_of` (UTC)."""
+        return datetime.combine(self.as_of, time.max, UTC) if self.as_of else None
+
+    @property
+    def narrows(self) -> bool:
+        """Whether some entries may not be shown."""
+        return replace(self, sort="", columns=None, pins=(), page=1, as_of=None, show="") != Filters()
+
+    def limit(self, kind: str) -> float | None:
+        return dict(self.limits).get(kind)
+
+
+def apply(snapshot: Snapshot, filters: Filters) -> list[Standing]:
+    """The standings that pass, all pages of them: section by section, each in the order asked for.
+
+    What has no value in the column that is sorted by comes last in its section, whichever the direction.
+    """
+    kept = [standing for standing in snapshot.standings if _passes(standing, filters)]
+    if not filters.sort:
+        return kept
+    key, falls = filters.sort.lstrip("-"), filters.sort.startswith("-")
+    column = next((column for column in columns_of(snapshot.challenge) if column.key == key), None)
+    return kept if column is None else _sorted(kept, column, falls=falls)
+
+
+def section_of(standing: Standing) -> str:
+    """The one of SECTIONS that a standing belongs to."""
+    if standing.rank is not None:
+        return "ranked" if standing.track is Track.OFFICIAL else "demonstration"
+    return "declared" if standing.track is Track.DECLARED and not standing.entry.flags else "apart"
+
+
+def shown_columns(snapshot: Snapshot, filters: Filters) -> tuple[Column, ...]:
+    """The columns of a view in their order: the fixed ones, the pinned ones, the rest.
+
+    By default a column is there if any entry of the board has a value for it.
+    """
+    columns = columns_of(snapshot.challenge)
+    if filters.columns is None:
+        chosen = {c.key for c in columns if c.shown and _known(snapshot.standings, c)}
+    else:
+        chosen = set(filters.columns)
+    chosen |= {*FIXED, *filters.pins}
+    first = [column for column in columns if column.key in FIXED]
+    pinned = [column for key in filters.pins for column in columns if column.key == key]
+    rest = [c for c in columns if c.key in chosen and c.key not in {*FIXED, *filters.pins}]
+    return (*first, *pinned, *rest)
+
+
+def _known(standings: Iterable[Standing], column: Column) -> bool:
+    return any(column.value(standing) is not None for standing in standings)
+
+
+def _sorted(standings: Sequence[Standing], column: Column, *, falls: bool) -> list[Standing]:
+    known: list[Standing] = []
+    unknown: list[Standing] = []
+    for standing in standings:
+        (unknown if column.value(standing) is None else known).append(standing)
+    known.sort(key=column.value, reverse=falls)  # type: ignore[arg-type]  # one column's values are alike
+    # Stable: sections keep their order, and equal values the board's.
+    return sorted(known + unknown, key=_section_order)
+
+
+def _section_order(standing: Standing) -> tuple[int, str]:
+    """Sections in their order, and rankings of one precision together."""
+    section = section_of(standing)
+    return SECTIONS.index(section), standing.entry.precision if section == "demonstration" else ""
+
+
+def _passes(standing: Standing, filters: Filters) -> bool:
+    entry = standing.entry
+    return (
+        (not filters.show or section_of(standing) == filters.show)
+        and (not filters.family or entry.family in filters.family)
+        and (not filters.strategy or entry.strategy in filters.strategy)
+        and (not filters.peft or entry.peft in filters.peft)
+        and (not filters.trust or entry.trust in filters.trust)
+        and (not filters.team or entry.team_id in filters.team)
+        and _within(entry.parameters, filters.min_size, filters.max_size, 1e9)
+        and all(
+            _within(cost.value if (cost := entry.resources.get(kind)) else None, None, limit, LIMITS[kind])
+            for kind, limit in filters.limits
+        )
+        and (filters.since is None or entry.published_at.date() >= filters.since)
+        and (filters.until is None or entry.published_at.date() <= filters.until)
+        and (not filters.q or _mentions(entry, filters.q))
+    )
+
+
+def _within(value: float | None, low: float | None, high: float | None, unit: float) -> bool:
+    if low is None and high is None:
+        return True
+    if value is None:
+        return False
+    return (low is None or value >= low * unit) and (high is None or value <= high * unit)
+
+
+def _mentions(entry: Entry, text: str) -> bool:
+    """Whether every word stands in the names of the method, team, base model or strategy."""
+    names = f"{entry.method} {entry.team} {entry.hub_id} {entry.strategy} {entry.peft}".casefold()
+    return all(word in names for word in text.casefold().split())
+
+
+def _texts(query: QueryDict, name: str) -> tuple[str, ...]:
+    """The values of a repeated parameter, each once."""
+    return tuple(dict.fromkeys(value[:_LONGEST] for value in query.getlist(name)[:_LONGEST] if value))
+
+
+def _number(query: QueryDict, name: str) -> float | None:
+    return _parsed(query.get(name, ""), lambda text: number if 0 <= (number := float(text)) < 1e12 else None)
+
+
+def _parsed(text: str, parse: Callable[[str], _T | None]) -> _T | None:
+    try:
+        return parse(text)
+    except ValueError:
+        return None
+
+
+def _day(query: QueryDict, name: str) -> date | None:
+    return _parsed(query.get(name, ""), parse_date)
+
+
+def _page(query: QueryDict) -> int:
+    text = query.get("page", "")
+    return max(1, int(text)) if text.isdecimal() and len(text) < 8 else 1
+
+
+def _one_of(query: QueryDict, name: str, values: Sequence[str]) -> str:
+    value = query.get(name, "")
+    return value if value in values else ""
+
+
+def _sort(text: str) -> str:
+    return text if text.removeprefix("-") in COLUMNS else ""
+
+
+def _plain(value: float | None) -> str:
+    return "" if value is None or not math.isfinite(value) else f"{value:g}"
