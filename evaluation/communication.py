@@ -13,6 +13,7 @@ from evaluation.checkpoints.base_model import BaseModelTensors, is_embedding, is
 from evaluation.checkpoints.patterns import PatternError, full_matches
 from evaluation.checkpoints.targets import ends_in
 from evaluation.findings import FindingCollector
+from evaluation.flowerconfig.strategies import NOT_FEDERATED
 from evaluation.method_card import MethodCard
 
 MB = 1024**2
@@ -75,9 +76,12 @@ def derive(
     """The communication of the run on the card with an adapter of so many parameters.
 
     None when the card does not say how many rounds or clients a round there were.
+    A reference that does not federate communicates with no client.
     """
     if parameters is None or card.clients_per_round is None or card.rounds is None:
         return None
+    if card.strategy in NOT_FEDERATED:
+        return Communication(parameters, 0, card.rounds, bytes_per_parameter)
     return Communication(parameters, card.clients_per_round, card.rounds, bytes_per_parameter)
 
 
@@ -91,14 +95,21 @@ def lora_parameters(card: MethodCard, base: BaseModelTensors) -> int | None:
     if card.rank is None or not modules:
         return None
     total = 0
-    for module in modules:
-        shape = base.matrix(module)
-        assert shape is not None
-        rows, columns = shape
+    for module, (rows, columns) in _matrices(modules, base):
         total += card.rank * (rows + columns)
         if card.use_dora:
             total += columns if is_embedding(module) else rows  # the magnitude vector
     return total
+
+
+def lora_shapes(targets: tuple[str, ...] | None, base: BaseModelTensors) -> tuple[tuple[int, int], ...]:
+    """(out, in) of each matrix that LoRA on these target modules adapts; none where they cannot be told."""
+    return tuple(shape for _, shape in _matrices(_targets(targets, base), base))
+
+
+def _matrices(modules: list[str], base: BaseModelTensors) -> list[tuple[str, tuple[int, int]]]:
+    shapes = ((module, base.matrix(module)) for module in modules)
+    return [(module, shape) for module, shape in shapes if shape is not None]
 
 
 def size_text(count: float) -> str:

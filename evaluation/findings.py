@@ -88,6 +88,17 @@ CODES = {
     "config.supernodes_assumed": "no number of SuperNodes in the file",
     "config.base_model_size": "the base model is over the size limit",
     "config.adapter_differs": "the configuration and the adapter disagree",
+    # the settings of a federated run of this site
+    "run.adapter": "a strategy and an adapter that do not go together",
+    "run.challenge": "no such challenge",
+    "run.clients": "another number of clients than the challenge has",
+    "run.partition": "a partition without what it needs, or with what means nothing to it",
+    "run.privacy": "differential privacy out of range, or with a strategy that it does not go with",
+    "run.rows": "more clients than rows",
+    "run.strategy": "no such strategy",
+    "run.strategy_option": "an option that the strategy does not have, or out of its range",
+    "run.target_modules": "no target module, or one that the base model does not have",
+    "run.value": "a value out of its range, or two that contradict each other",
     # communication
     "communication.budget": "over the challenge's budget",
     "communication.differs": "the declared figure is not the derived one",

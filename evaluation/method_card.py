@@ -10,9 +10,10 @@ from evaluation.errors import DataError
 Scalar = bool | int | float | str
 
 _STRATEGIES = {
-    "bulyan": "Bulyan", "fedadagrad": "FedAdagrad", "fedadam": "FedAdam", "fedavg": "FedAvg",
+    "bulyan": "Bulyan", "centralised": "Centralised",
+    "fedadagrad": "FedAdagrad", "fedadam": "FedAdam", "fedavg": "FedAvg",
     "fedavgm": "FedAvgM", "fedmedian": "FedMedian", "fedopt": "FedOpt", "fedprox": "FedProx",
-    "fedsalora": "FedSA-LoRA",
+    "fedex": "FedEx-LoRA", "fedsalora": "FedSA-LoRA", "localonly": "Local only",
     "fedtrimmedavg": "FedTrimmedAvg", "fedyogi": "FedYogi", "ffalora": "FFA-LoRA", "flexlora": "FlexLoRA",
     "flora": "FLoRA", "hetlora": "HetLoRA", "krum": "Krum", "lorafair": "LoRA-FAIR", "multikrum": "MultiKrum",
     "qfedavg": "q-FedAvg", "rolora": "RoLoRA", "scaffold": "SCAFFOLD",

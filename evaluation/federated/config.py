@@ -6,12 +6,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from evaluation import challenges
-from evaluation.errors import DataError, EvaluationError, ModelError
+from evaluation.errors import EvaluationError
+from evaluation.federated.strategies import STRATEGIES
 
 Scalar = str | int | float | bool
 
@@ -19,8 +18,6 @@ ADAPTERS = ("lora", "dora")
 PARTITIONS = ("iid", "dirichlet", "size", "natural")
 SCHEDULES = ("cosine", "constant")
 CLIPPING = ("fixed", "adaptive")
-# Keys under `strategy` that every run has; the others are the strategy's own options.
-_NO_OPTIONS = {"name", "fraction-train", "min-train-nodes"}
 # Bits a weight of the frozen base model takes in memory, as FlowerTune configs write `model.quantization`.
 PRECISION_BITS = {"nf4": 4, "bf16": 16, "fp32": 32}
 
@@ -228,8 +225,10 @@ class FederatedConfig:
 
 
 def _options(values: Mapping[str, Scalar]) -> tuple[tuple[str, float], ...]:
-    under = {key.removeprefix("strategy.") for key in values if key.startswith("strategy.")}
-    return tuple((option, float(values[f"strategy.{option}"])) for option in sorted(under - _NO_OPTIONS))
+    """The chosen strategy's own options; the app's configuration holds those of all strategies."""
+    info = STRATEGIES.get(str(values["strategy.name"]))
+    names = sorted(option.name for option in info.options) if info else []
+    return tuple((name, float(values[f"strategy.{name}"])) for name in names if f"strategy.{name}" in values)
 
 
 def _privacy(values: Mapping[str, Scalar]) -> Privacy:
@@ -285,97 +284,3 @@ def sampled(clients: int, fraction: float) -> int:
 def modules(text: str) -> tuple[str, ...]:
     """Module names from a comma-separated list, without repeats."""
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-
-
-def check(config: FederatedConfig) -> None:
-    """Refuse a run that cannot work, before anything is started.
-
-    Raises UnknownNameError, ModelError, DataError or EvaluationError with one line for the user. What needs
-    the model's structure (do the target modules exist?) is checked where that is read, before round 1.
-    """
-    challenges.get(config.challenge)
-    if config.precision not in PRECISION_BITS:
-        raise EvaluationError(
-            f"precision must be one of {', '.join(PRECISION_BITS)}, not {config.precision!r}"
-        )
-    for name in ("clients", "clients_per_round", "rounds", "local_steps", "batch_size", "rank", "alpha"):
-        if getattr(config, name) < 1:
-            raise EvaluationError(f"{name.replace('_', '-')} must be at least 1, not {getattr(config, name)}")
-    if config.sequence_length < 8:
-        raise EvaluationError(f"sequence-length must be at least 8 tokens, not {config.sequence_length}")
-    if config.clients_per_round > config.clients:
-        raise EvaluationError(
-            f"clients-per-round ({config.clients_per_round}) is more than the clients ({config.clients})"
-        )
-    if not 0 < config.learning_rate_min <= config.learning_rate < math.inf:
-        raise EvaluationError(
-            "learning rates must satisfy 0 < learning-rate-min <= learning-rate, "
-            f"not {config.learning_rate_min:g} and {config.learning_rate:g}"
-        )
-    if not config.target_modules:
-        raise EvaluationError("target-modules names no module")
-    if not (config.model / "config.json").is_file():
-        raise ModelError(f"there is no base model in {config.model}: no config.json in that folder")
-    if not config.train_data.is_file():
-        raise DataError(f"training data {config.train_data} does not exist")
-
-
-def check_output(folder: Path) -> None:
-    """Raise EvaluationError when the output folder holds something already or cannot be made."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise EvaluationError(f"the output folder {folder} exists already and is not empty")
-    try:
-        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EvaluationError(f"the output folder {folder} cannot be made: {error.strerror}") from error
-
-
-def pyproject(config: FederatedConfig, training_rows: str) -> str:
-    """The text of a Flower app's `pyproject.toml` that describes this run, without this machine's paths.
-
-    `training_rows` is one line on the rows that were really used; the static data set is the challenge's.
-    """
-    challenge = challenges.get(config.challenge)
-    values = {k: v for k, v in config.run_config().items() if k not in ("model.path", "train.data")}
-    name = f"reference-{config.strategy}-{config.challenge}"
-    lines = "\n".join(f"{key} = {_toml(value)}" for key, value in values.items())
-    versions = {name: version(name).partition("+")[0] for name in ("flwr", "flwr-datasets", "peft", "torch")}
-    versions["flwr[simulation]"] = versions.pop("flwr")
-    dependencies = ", ".join(_toml(f"{name}=={number}") for name, number in sorted(versions.items()))
-    return f"""# A reference baseline of the leaderboard; how it went is in training.json.
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-
-[project]
-name = {_toml(name)}
-version = "1.0.0"
-description = {_toml(f"{config.strategy} over LoRA on {config.base_model_id}, {challenge.title} challenge")}
-license = "Apache-2.0"
-dependencies = [{dependencies}]
-
-[tool.flwr.app]
-publisher = "reference"
-
-[tool.flwr.app.components]
-serverapp = "evaluation.federated.server_app:app"
-clientapp = "evaluation.federated.client_app:app"
-
-[tool.flwr.app.config]
-{lines}
-
-# {training_rows}
-[tool.flwr.app.config.static]
-dataset.name = {_toml(challenge.training_sets[0])}
-
-[tool.flwr.federations]
-default = "local-simulation"
-
-[tool.flwr.federations.local-simulation]
-options.num-supernodes = {config.clients}
-"""
-
-
-def _toml(value: Scalar) -> str:
-    """A scalar in TOML, which writes these as JSON does."""
-    return json.dumps(value, ensure_ascii=False)

@@ -14,7 +14,8 @@ from typing import Any
 
 from evaluation.federated import hardware
 from evaluation.federated.adapter import Arrays, GlobalAdapter
-from evaluation.federated.config import FederatedConfig, pyproject
+from evaluation.federated.app_file import pyproject
+from evaluation.federated.config import FederatedConfig
 from evaluation.federated.data import TrainingData
 from evaluation.federated.rounds import Round
 

@@ -14,9 +14,11 @@ from flwr.common import log
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import Strategy
 
-from evaluation.errors import DataError, EvaluationError
+from evaluation.checkpoints import base_model_tensors
+from evaluation.errors import EvaluationError
 from evaluation.federated import data, strategies
-from evaluation.federated.config import FederatedConfig, check, check_output
+from evaluation.federated.checks import check, check_output
+from evaluation.federated.config import FederatedConfig
 from evaluation.federated.exchange import CONFIG, HARDWARE, METRICS, PARTITION, Exchange
 
 # Flower keeps a message no longer than this either.
@@ -37,12 +39,10 @@ class Job:
 
 def prepare(config: FederatedConfig, output: Path, report: Callable[[str], None]) -> Job:
     """Refuse a run that cannot work, before anything is started. Raises EvaluationError with one line."""
-    strategies.get(config.strategy)
     check(config)
     check_output(output)
     rows = data.read(config.train_data)
-    if len(rows.rows) < config.clients:
-        raise DataError(f"{config.clients} clients cannot share the {len(rows.rows)} rows of {rows.name}")
+    check(config, len(rows.rows), base_model_tensors(config.model))
     return Job(config, rows, strategies.build(config), output, report)
 
 

@@ -119,6 +119,8 @@ IGNORED = (
     r"model\.(?:gradient_checkpointing|attn|attn_implementation|torch_dtype|dtype|revision|path|use_fast_tokenizer)",
     r"train\.(?:save_every_round|dynamic_data_seed|seed|data|padding_side|evaluate_split|validation_split[\w]*)",
     r"(?:strategy\.)?fraction_evaluate|strategy\.min_(?:evaluate|available)_(?:nodes|clients)",
+    r"train\.learning_rate_schedule|privacy\.(?:clipping_mode|target_quantile|quantile_rate)",
+    r"partition\.(?:kind|alpha|column)|evaluate\.(?:every_rounds|held_out_rows)",
     r"challenge|task|task\.name|seed|run_name|run_id|output|output_dir|save_path|log_level",
     r"(?:use_)?wandb(?:\.[\w.]+)?|wandb_[\w.]+|hf_[\w.]+",
 )

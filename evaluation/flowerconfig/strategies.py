@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 
 # Flower's own (flwr.server.strategy, flwr.serverapp.strategy) and those of federated LoRA, in one spelling.
-KNOWN = {
+# Training without a federation, which the reference entries compare with.
+NOT_FEDERATED = {"centralised", "localonly"}
+KNOWN = NOT_FEDERATED | {
     "bulyan", "fedadagrad", "fedadam", "fedavg", "fedavgm", "fedcda", "fedex", "fedit", "fedmedian",
     "fednova", "fedopt", "fedprox", "fedsalora", "fedtrimmedavg", "fedyogi", "ffalora", "flexlora", "flora",
     "hetlora", "krum", "lorafair", "moon", "multikrum", "qfedavg", "rolora", "scaffold", "slora",
 }  # fmt: skip
 _ALIASES = {
-    "averaging": "fedavg", "avg": "fedavg", "fedavgmomentum": "fedavgm", "fedaverage": "fedavg",
+    "averaging": "fedavg", "avg": "fedavg", "centralized": "centralised", "fedavgmomentum": "fedavgm",
+    "fedaverage": "fedavg", "fedexlora": "fedex",
     "federatedaveraging": "fedavg", "fedtrimmedaverage": "fedtrimmedavg", "fedsa": "fedsalora",
     "ffa": "ffalora", "prox": "fedprox", "qffl": "qfedavg", "trimmedmean": "fedtrimmedavg",
 }  # fmt: skip

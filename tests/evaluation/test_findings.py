@@ -22,6 +22,7 @@ def test_every_code_is_in_the_table_and_every_entry_is_used() -> None:
         *(evaluation / name for name in names),
         *(evaluation / "flowerconfig").glob("*.py"),
         *(evaluation / "checkpoints").glob("*.py"),
+        evaluation / "federated" / "checks.py",
     ]
     literals = {
         node.value
@@ -32,6 +33,7 @@ def test_every_code_is_in_the_table_and_every_entry_is_used() -> None:
     assert CODES.keys() <= literals
     prefixes = (
         "file.", "header.", "adapter.", "adapter_config.", "config.", "communication.", "declared.", "app.",
+        "run.",
     )  # fmt: skip
     found = {text for text in literals if text.startswith(prefixes) and text.replace(".", "_").isidentifier()}
     assert found - {"adapter_config.json", "config.json"} <= CODES.keys()

@@ -1,0 +1,60 @@
+"""The `pyproject.toml` that describes a finished run, as the Flower app that it was."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+
+from evaluation import challenges
+from evaluation.federated.config import FederatedConfig, Scalar
+
+
+def pyproject(config: FederatedConfig, training_rows: str) -> str:
+    """The text of a Flower app's `pyproject.toml` that describes this run, without this machine's paths.
+
+    `training_rows` is one line on the rows that were really used; the static data set is the challenge's.
+    """
+    challenge = challenges.get(config.challenge)
+    values = {k: v for k, v in config.run_config().items() if k not in ("model.path", "train.data")}
+    name = f"reference-{config.strategy}-{config.challenge}"
+    lines = "\n".join(f"{key} = {_toml(value)}" for key, value in values.items())
+    versions = {name: version(name).partition("+")[0] for name in ("flwr", "flwr-datasets", "peft", "torch")}
+    versions["flwr[simulation]"] = versions.pop("flwr")
+    dependencies = ", ".join(_toml(f"{name}=={number}") for name, number in sorted(versions.items()))
+    return f"""# A reference baseline of the leaderboard; how it went is in training.json.
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = {_toml(name)}
+version = "1.0.0"
+description = {_toml(f"{config.strategy} over LoRA on {config.base_model_id}, {challenge.title} challenge")}
+license = "Apache-2.0"
+dependencies = [{dependencies}]
+
+[tool.flwr.app]
+publisher = "reference"
+
+[tool.flwr.app.components]
+serverapp = "evaluation.federated.server_app:app"
+clientapp = "evaluation.federated.client_app:app"
+
+[tool.flwr.app.config]
+{lines}
+
+# {training_rows}
+[tool.flwr.app.config.static]
+dataset.name = {_toml(challenge.training_sets[0])}
+
+[tool.flwr.federations]
+default = "local-simulation"
+
+[tool.flwr.federations.local-simulation]
+options.num-supernodes = {config.clients}
+"""
+
+
+def _toml(value: Scalar) -> str:
+    """A scalar in TOML, which writes these as JSON does."""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,232 @@
+"""Whether a run can work: every problem of its settings at once, before anything is started.
+
+Light to import: the command line, the portal's form and the API show the same list.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evaluation import challenges
+from evaluation.checkpoints.base_model import BaseModelTensors
+from evaluation.checkpoints.targets import ends_in
+from evaluation.communication import check_budget
+from evaluation.errors import DataError, EvaluationError, ModelError, UnknownNameError
+from evaluation.federated.config import (
+    ADAPTERS,
+    CLIPPING,
+    PARTITIONS,
+    PRECISION_BITS,
+    SCHEDULES,
+    FederatedConfig,
+)
+from evaluation.federated.planned import planned_bytes
+from evaluation.federated.strategies import PRIVACY, STRATEGIES, StrategyInfo
+from evaluation.findings import Finding, FindingCollector, Severity, excerpt
+from evaluation.names import unknown
+
+# Lowest and highest value that makes sense; more is a slip of the keyboard, and the web takes these too.
+_COUNTS = {
+    "clients": (1, 10_000),
+    "clients_per_round": (1, 10_000),
+    "minimum_clients": (1, 10_000),
+    "rounds": (1, 10_000),
+    "local_steps": (1, 100_000),
+    "batch_size": (1, 4_096),
+    "sequence_length": (8, 1_048_576),
+    "rank": (1, 4_096),
+    "alpha": (1, 1_000_000),
+    "evaluate_every": (0, 10_000),
+    "held_out": (0, 10_000_000),
+    "seed": (0, 2**63 - 1),
+}
+_CHOICES = {"adapter": ADAPTERS, "schedule": SCHEDULES, "precision": tuple(PRECISION_BITS)}
+
+
+def findings(
+    config: FederatedConfig, rows: int | None = None, base: BaseModelTensors | None = None
+) -> tuple[Finding, ...]:
+    """Every problem of a run's settings, errors first; the location is the field's name.
+
+    `rows` is the number of training rows and `base` the base model's tensors; without them, what they
+    decide is not checked. Whether files exist is `check`'s to say.
+    """
+    checks = _Checks(config, FindingCollector())
+    checks.names()
+    checks.numbers()
+    checks.sampling(rows)
+    checks.learning_rates()
+    checks.partition()
+    checks.privacy()
+    if base is not None:
+        checks.base_model(base)
+    return checks.found.collected()
+
+
+def check(config: FederatedConfig, rows: int | None = None, base: BaseModelTensors | None = None) -> None:
+    """Refuse a run that cannot work. Raises EvaluationError, DataError or ModelError that says all of it."""
+    errors = [f for f in findings(config, rows, base) if f.severity is Severity.ERROR]
+    if errors:
+        raise EvaluationError("; ".join(finding.message.rstrip(".") for finding in errors))
+    if not (config.model / "config.json").is_file():
+        raise ModelError(f"there is no base model in {config.model}: no config.json in that folder")
+    if not config.train_data.is_file():
+        raise DataError(f"training data {config.train_data} does not exist")
+
+
+def check_output(folder: Path) -> None:
+    """Raise EvaluationError when the output folder holds something already or cannot be made."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise EvaluationError(f"the output folder {folder} exists already and is not empty")
+    try:
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EvaluationError(f"the output folder {folder} cannot be made: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class _Checks:
+    config: FederatedConfig
+    found: FindingCollector
+
+    def names(self) -> None:
+        """Everything that is one of a list."""
+        for field, known in _CHOICES.items():
+            self._one_of(field, getattr(self.config, field), known)
+        self._known("run.challenge", "challenge", challenges.CHALLENGES)
+        self._known("run.strategy", "strategy", STRATEGIES)
+        info = STRATEGIES.get(self.config.strategy)
+        if info is None:
+            return
+        reason = info.refuses.get(self.config.adapter)
+        if reason:
+            kind = {"lora": "LoRA", "dora": "DoRA"}[self.config.adapter]
+            self.found.error("run.adapter", f"{info.title} does not go with {kind}: {reason}", "adapter")
+        if self.config.privacy and PRIVACY in info.refuses:
+            message = f"{info.title} does not go with differential privacy: {info.refuses[PRIVACY]}"
+            self.found.error("run.privacy", message, "privacy")
+        self._options(info)
+
+    def numbers(self) -> None:
+        """Counts and shares, each in its range."""
+        for field, (lowest, highest) in _COUNTS.items():
+            value = getattr(self.config, field)
+            if not lowest <= value <= highest:
+                bounds = f"at least {lowest:,}" if value < lowest else f"at most {highest:,}"
+                self._error("run.value", field, f"must be {bounds}, not {value:,}")
+        if not 0 <= self.config.dropout < 1:
+            self._error("run.value", "dropout", f"must be 0 or more and below 1, not {self.config.dropout:g}")
+        if not self.config.target_modules:
+            self._error("run.target_modules", "target_modules", "names no module")
+
+    def sampling(self, rows: int | None) -> None:
+        """Clients, how many of them a round, and the rows they share."""
+        config = self.config
+        if config.clients_per_round > config.clients:
+            message = f"({config.clients_per_round:,}) is more than the clients ({config.clients:,})"
+            self._error("run.value", "clients_per_round", message)
+        if config.minimum_clients > config.clients_per_round:
+            message = f"({config.minimum_clients:,}) is more than are asked ({config.clients_per_round:,})"
+            self._error("run.value", "minimum_clients", message)
+        if (config.evaluate_every > 0) != (config.held_out > 0):
+            message = (
+                "held-out and evaluate-every go together: rows kept from training, and how often they serve"
+            )
+            self.found.error("run.value", message, "held_out" if config.evaluate_every else "evaluate_every")
+        if rows is not None and rows - config.held_out < config.clients:
+            kept = f" but the {config.held_out:,} held out" if config.held_out else ""
+            message = f"{config.clients:,} clients cannot share the {rows:,} rows{kept}"
+            self.found.error("run.rows", message, "clients")
+        challenge = challenges.CHALLENGES.get(config.challenge)
+        if challenge and challenge.clients != config.clients:
+            message = f"{challenge.title} has {challenge.clients} clients, this run {config.clients:,}"
+            self.found.note("run.clients", message, "clients")
+
+    def learning_rates(self) -> None:
+        config = self.config
+        if not 0 < config.learning_rate_min <= config.learning_rate < math.inf:
+            message = (
+                "learning rates must satisfy 0 < learning-rate-min <= learning-rate, "
+                f"not {config.learning_rate_min:g} and {config.learning_rate:g}"
+            )
+            self.found.error("run.value", message, "learning_rate")
+        elif config.schedule == "constant" and config.learning_rate_min != config.learning_rate:
+            message = f"is {config.learning_rate:g} in all rounds of a constant schedule"
+            self._error("run.value", "learning_rate_min", message)
+
+    def partition(self) -> None:
+        partition = self.config.partition
+        self._one_of("partition.kind", partition.kind, PARTITIONS)
+        drawn, grouped = partition.kind in ("dirichlet", "size"), partition.kind in ("dirichlet", "natural")
+        if drawn and not (partition.alpha is not None and 0 < partition.alpha < math.inf):
+            self._error("run.partition", "partition.alpha", f"must be above 0, not {partition.alpha}")
+        if not drawn and partition.alpha is not None:
+            self._error("run.partition", "partition.alpha", f"means nothing for {partition.kind} partitions")
+        if grouped and not partition.column:
+            self._error("run.partition", "partition.column", "must name the column that decides")
+        if not grouped and partition.column:
+            self._error("run.partition", "partition.column", f"means nothing for {partition.kind} partitions")
+
+    def privacy(self) -> None:
+        privacy = self.config.privacy
+        if privacy is None:
+            return
+        self._one_of("privacy.clipping", privacy.clipping, CLIPPING)
+        for name, value in (
+            ("clipping_norm", privacy.clipping_norm),
+            ("noise_multiplier", privacy.noise_multiplier),
+            ("quantile_rate", privacy.quantile_rate),
+        ):
+            if not 0 < value < 1e6:
+                self._error("run.privacy", f"privacy.{name}", f"must be above 0, not {value:g}")
+        for name, value in (("delta", privacy.delta), ("target_quantile", privacy.target_quantile)):
+            if not 0 < value < 1:
+                self._error("run.privacy", f"privacy.{name}", f"must be between 0 and 1, not {value:g}")
+
+    def base_model(self, base: BaseModelTensors) -> None:
+        """Target modules that are not there, ranks over the matrices, and the challenge's budget."""
+        modules = base.matrix_modules
+        for target in self.config.target_modules:
+            named = [module for module in modules if ends_in(module, (target,))]
+            if not named:
+                there = sorted({module.rpartition(".")[2] for module in modules})
+                message = (
+                    f"the base model has no module called {excerpt(target, 40)}; it has {', '.join(there)}"
+                )
+                self.found.error("run.target_modules", message, "target_modules")
+        challenge = challenges.CHALLENGES.get(self.config.challenge)
+        planned = planned_bytes(self.config, base)
+        if challenge and planned is not None:
+            check_budget(planned, challenge.communication_budget_bytes, "rounds", self.found)
+
+    def _options(self, info: StrategyInfo) -> None:
+        options = {option.name: option for option in info.options}
+        for name, value in self.config.strategy_options:
+            option, place = options.get(name), f"strategy_options.{name}"
+            if option is None:
+                takes = f"it takes {', '.join(options)}" if options else "it takes none"
+                self.found.error("run.strategy_option", f"{info.title} has no option {name}: {takes}", place)
+            elif not option.lowest <= value <= option.highest:
+                message = f"{name} must be from {option.lowest:g} to {option.highest:g}, not {value:g}"
+                self.found.error("run.strategy_option", message, place)
+            elif option.whole and value != int(value):
+                message = f"{name} must be a whole number, not {value:g}"
+                self.found.error("run.strategy_option", message, place)
+
+    def _one_of(self, field: str, value: str, known: tuple[str, ...]) -> None:
+        if value not in known:
+            self._error("run.value", field, f"must be one of {', '.join(known)}, not {excerpt(value, 40)!r}")
+
+    def _known(self, code: str, field: str, table: Mapping[str, Any]) -> None:
+        value = getattr(self.config, field)
+        if value not in table:
+            error: UnknownNameError = unknown(field, excerpt(value, 40), table)
+            self.found.error(code, str(error), field)
+
+    def _error(self, code: str, field: str, message: str) -> None:
+        label = field.rpartition(".")[2].replace("_", "-")
+        self.found.error(code, f"{label} {message}", field)
