@@ -37,8 +37,8 @@ class Filters:
     """One view of a board. Texts of several values hold any of them; sizes are in billions of parameters.
 
     `limits` are upper bounds by kind of resource in GB or hours: an entry of which the cost is not known
-    does not pass. `show` is one of SECTIONS, "" all. `sort` is a column's key, with "-" before it from the highest;
-    "" is the board's own order. `columns` are the keys shown (None: those that are by default), `pins` those
+    does not pass. `show` is one of SECTIONS, "" all. `sort` is a column's key, with "-" before it from the
+    highest; "" is the board's own order. `columns` are the keys shown (None: those that are by default), `pins` those
     that stand first. `as_of` is a day, at the end of which the board is looked at.
     """
 
