@@ -308,7 +308,7 @@ def guard_requests() -> None:
     hooks = get_session().event_hooks["request"]
     set_client_factory(
         lambda: httpx.Client(
-            event_hooks={"request": [*hooks, check_address]},
+            event_hooks={"request": [*hooks, check_address, keep_token]},
             follow_redirects=True,
             timeout=_TIMEOUT_SECONDS,
         )
@@ -329,6 +329,17 @@ def check_address(request: httpx.Request) -> None:
         raise HubError(
             f"the hub redirects to {request.url.host}, an address in a private network; nothing was fetched"
         )
+
+
+def keep_token(request: httpx.Request) -> None:
+    """Take the caller's token off a request to anything but the hub: another port is another server."""
+    hub = httpx.URL(endpoint() or constants.ENDPOINT)
+    if _origin(request.url) != _origin(hub):
+        request.headers.pop("authorization", None)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port  # None is the scheme's own port, also where it is written out
 
 
 def _is_private(host: str) -> bool:

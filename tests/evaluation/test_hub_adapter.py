@@ -137,11 +137,14 @@ def test_the_operators_token_is_never_used_and_the_submitters_is(
     assert {headers.get("authorization") for headers in server.headers} == {"Bearer hf_submitter"}
 
 
-def test_a_token_is_not_sent_on_to_where_the_hub_redirects(server: HubServer, folder: Path) -> None:
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"], ids=["another host", "another port"])
+def test_a_token_is_not_sent_on_to_where_the_hub_redirects(
+    server: HubServer, folder: Path, host: str
+) -> None:
     with HubServer(REPO, FILES) as elsewhere:
         name = "adapter_model.safetensors"
-        another_host = elsewhere.url.replace("127.0.0.1", "localhost")
-        server.redirects[name] = f"{another_host}/{REPO}/resolve/{COMMIT}/{name}"
+        place = elsewhere.url.replace("127.0.0.1", host)
+        server.redirects[name] = f"{place}/{REPO}/resolve/{COMMIT}/{name}"
         fetch(folder, token="hf_submitter")
         assert elsewhere.headers and all("authorization" not in h for h in elsewhere.headers)
 
