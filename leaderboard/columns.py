@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
+from typing import Literal
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES
@@ -16,11 +17,13 @@ from leaderboard.templatetags.figures import billions, gigabytes, hours
 
 MINUS = "\N{MINUS SIGN}"
 Value = float | int | str | datetime
+Holds = Literal["number", "count", "text", "moment"]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `value` is what is sorted and exported: in `si_unit`, None where nothing is known.
+    """One column. `value` is what is sorted and exported: in `si_unit`, None where nothing is known; `holds`
+    says of which kind it is.
 
     `text` is how a person reads it, in `unit`, "" where nothing is known; `basis` says how a cost is known,
     `interval` is the 95% interval of a score in the unit of `value`. `style` is the class of its cells,
@@ -41,6 +44,7 @@ class Column:
     falls: bool = False
     shown: bool = True
     meaning: str = ""
+    holds: Holds = "number"
 
     @property
     def heading(self) -> str:
@@ -155,24 +159,42 @@ _FIRST = (
         lambda s: s.rank,
         rank_text,
         style="rank",
+        holds="count",
         meaning="The ranks the entry may have: entries that the items cannot tell apart share some",
     ),
-    Column("method", "Method", lambda s: s.entry.method.casefold(), lambda s: s.entry.method, style="method"),
+    Column(
+        "method",
+        "Method",
+        lambda s: s.entry.method,
+        lambda s: s.entry.method,
+        style="method",
+        holds="text",
+    ),
     Column(
         "team",
         "Team",
-        lambda s: s.entry.team.casefold(),
+        lambda s: s.entry.team,
         lambda s: s.entry.team,
         style="model",
         shown=False,
+        holds="text",
     ),
-    Column("trust", "Trust", lambda s: s.entry.trust, lambda s: s.entry.trust, style="model", shown=False),
+    Column(
+        "trust",
+        "Trust",
+        lambda s: s.entry.trust.value,
+        lambda s: s.entry.trust,
+        style="model",
+        shown=False,
+        holds="text",
+    ),
     Column(
         "base_model",
         "Base model",
-        lambda s: s.entry.base_model.casefold(),
+        lambda s: s.entry.base_model,
         lambda s: s.entry.base_model,
         style="model",
+        holds="text",
     ),
     Column(
         "size",
@@ -181,6 +203,7 @@ _FIRST = (
         lambda s: billions(s.entry.parameters),
         si_unit="parameters",
         shown=False,
+        holds="count",
         meaning="Parameters of the base model, from its files or else its name",
     ),
 )
@@ -215,6 +238,7 @@ _TRAINING = (
         lambda s: s.entry.strategy or None,
         lambda s: s.entry.strategy,
         style="model",
+        holds="text",
     ),
     Column(
         "peft",
@@ -222,6 +246,7 @@ _TRAINING = (
         lambda s: s.entry.peft or None,
         _peft,
         style="model",
+        holds="text",
         meaning="Kind of adapter and its rank",
     ),
     Column(
@@ -230,6 +255,7 @@ _TRAINING = (
         lambda s: s.entry.rank,
         lambda s: _count(s.entry.rank),
         shown=False,
+        holds="count",
     ),
 )
 _COSTS = (
@@ -244,13 +270,21 @@ _COSTS = (
     _cost("trainable_parameters", "Trained parameters", _large, "", "parameters", shown=False),
 )
 _LAST = (
-    Column("rounds", "Rounds", lambda s: s.entry.rounds, lambda s: _count(s.entry.rounds), shown=False),
+    Column(
+        "rounds",
+        "Rounds",
+        lambda s: s.entry.rounds,
+        lambda s: _count(s.entry.rounds),
+        shown=False,
+        holds="count",
+    ),
     Column(
         "clients",
         "Clients",
         lambda s: s.entry.clients,
         _clients,
         shown=False,
+        holds="count",
         meaning="Clients a round, of all",
     ),
     Column(
@@ -259,6 +293,7 @@ _LAST = (
         lambda s: s.entry.published_at,
         lambda s: f"{s.entry.published_at:%Y-%m-%d}",
         falls=True,
+        holds="moment",
     ),
 )
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django.http import QueryDict
 from django.utils.dateparse import parse_date
 
-from leaderboard.columns import COLUMNS, Column, columns_of
+from leaderboard.columns import COLUMNS, Column, Value, columns_of
 from leaderboard.entries import Entry, Standing, Track, Trust
 from leaderboard.snapshots import Snapshot
 
@@ -38,8 +38,8 @@ class Filters:
 
     `limits` are upper bounds by kind of resource in GB or hours: an entry of which the cost is not known
     does not pass. `show` is one of SECTIONS, "" all. `sort` is a column's key, with "-" before it from the
-    highest; "" is the board's own order. `columns` are the keys shown (None: those that are by default), `pins` those
-    that stand first. `as_of` is a day, at the end of which the board is looked at.
+    highest; "" is the board's own order. `columns` are the keys shown (None: those that are by default),
+    `pins` those that stand first. `as_of` is a day, at the end of which the board is looked at.
     """
 
     q: str = ""
@@ -163,9 +163,14 @@ def _sorted(standings: Sequence[Standing], column: Column, *, falls: bool) -> li
     unknown: list[Standing] = []
     for standing in standings:
         (unknown if column.value(standing) is None else known).append(standing)
-    known.sort(key=column.value, reverse=falls)  # type: ignore[arg-type]  # one column's values are alike
+    known.sort(key=lambda standing: _order(column.value(standing)), reverse=falls)
     # Stable: sections keep their order, and equal values the board's.
     return sorted(known + unknown, key=_section_order)
+
+
+def _order(value: Value | None) -> Any:
+    """What a column's values, which are all of one kind, are compared by."""
+    return value.casefold() if isinstance(value, str) else value
 
 
 def _section_order(standing: Standing) -> tuple[int, str]:

@@ -20,6 +20,20 @@ def points(fraction: float | Unknown) -> float | None:
 
 
 @register.filter
+def signed(value: float | Unknown) -> str | None:
+    """A difference with its sign and two decimals."""
+    if value is None or value == "":
+        return None
+    return f"{value:+.2f}".replace("-", "\u2212")
+
+
+@register.filter
+def visible(text: str) -> str:
+    """A text with its line breaks written as in programs."""
+    return text.replace("\n", "\\n")
+
+
+@register.filter
 def hours(seconds: float | Unknown) -> str | None:
     """Seconds as hours with enough digits for short ones."""
     if seconds is None or seconds == "":

@@ -1,0 +1,120 @@
+"""What a reader should know of a benchmark, and how the published entries do on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from evaluation import data, protocol
+from evaluation.benchmarks import Benchmark
+from evaluation.samples import Decoding, Sample
+from leaderboard.entries import BenchmarkScore, Standing, Track
+from leaderboard.snapshots import Snapshot
+from portal.runs.models import Evaluation, Score
+
+BINS = 20
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An entry's score on the benchmark, and the score without the items that were trained on, if known."""
+
+    standing: Standing
+    score: BenchmarkScore
+    without_leaked: float | None
+
+
+@dataclass(frozen=True)
+class Bin:
+    """How many entries score from `low` to below `high` per cent; the fullest bin has the `height` 100."""
+
+    low: float
+    high: float
+    count: int
+    height: float
+
+    @property
+    def top(self) -> float:
+        """Where a bar of this height begins, counted from above."""
+        return 100 - self.height
+
+
+@dataclass(frozen=True)
+class Field:
+    """The entries of one track on a benchmark, the best first."""
+
+    track: Track
+    scores: tuple[Placed, ...]
+    bins: tuple[Bin, ...]
+
+    @property
+    def median(self) -> float:
+        values = sorted(placed.score.value or 0.0 for placed in self.scores)
+        middle = len(values) // 2
+        return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
+
+
+@cache
+def example(benchmark: Benchmark) -> Sample:
+    """The first of the built-in demonstration items, as the current protocol asks it."""
+    return data.load(benchmark, data.DEMONSTRATION, protocol.CURRENT, 1, fetch=False).samples[0]
+
+
+def decoding(benchmark: Benchmark) -> Decoding:
+    """The limits of the answers; a length that depends on the tokenizer is given as that of one token."""
+    return benchmark.decoding(protocol.CURRENT, lambda _text: 1)
+
+
+def field(benchmark: Benchmark, board: Snapshot) -> Field | None:
+    """The ranked entries of the board's first track that has some; None where there are none."""
+    ranked = [s for s in board.standings if s.rank is not None and benchmark.slug in s.entry.by_benchmark]
+    if not ranked:
+        return None
+    track = ranked[0].track
+    found = [(s, s.entry.by_benchmark[benchmark.slug]) for s in ranked if s.track is track]
+    found.sort(key=lambda pair: (-(pair[1].value or 0.0), pair[0].entry.published_at, pair[0].entry.id))
+    kept = _without_leaked(benchmark, [s.entry.id for s, _ in found]) if track is Track.OFFICIAL else {}
+    scores = tuple(Placed(standing, score, kept.get(standing.entry.id)) for standing, score in found)
+    return Field(track, scores, _bins([score.value or 0.0 for _, score in found]))
+
+
+def _bins(values: Sequence[float]) -> tuple[Bin, ...]:
+    counts = [0] * BINS
+    for value in values:
+        counts[min(BINS - 1, int(value * BINS))] += 1
+    most, width = max(counts), 100 / BINS
+    return tuple(
+        Bin(width * place, width * (place + 1), count, 100 * count / most) for place, count in enumerate(counts)
+    )
+
+
+def _without_leaked(benchmark: Benchmark, submissions: Sequence[int]) -> Mapping[int, float]:
+    """By submission: the share right of the official items that do not stand in the training set too."""
+    if not benchmark.leaked:
+        return {}
+    rows = (
+        Score.objects.filter(
+            evaluation__submission__in=submissions,
+            evaluation__status=Evaluation.Status.SUCCEEDED,
+            benchmark=benchmark.slug,
+            official=True,
+            n=benchmark.rows,
+        )
+        .order_by(
+            "evaluation__submission", "-evaluation__protocol", "-evaluation__finished_at", "-evaluation_id"
+        )
+        .distinct("evaluation__submission")
+        .values_list("evaluation__submission", "correct", "correct_bits")
+    )
+    # Without bits of all items it is not known which answers were right.
+    return {
+        submission: (correct - _right(bytes(bits), benchmark.leaked)) / (benchmark.rows - len(benchmark.leaked))
+        for submission, correct, bits in rows
+        if 8 * len(bits) >= benchmark.rows
+    }
+
+
+def _right(bits: bytes, positions: Sequence[int]) -> int:
+    """How many of the items at these positions are right; the first item is the highest bit."""
+    return sum(bits[position // 8] >> (7 - position % 8) & 1 for position in positions)

@@ -1,0 +1,198 @@
+"""The public history of the boards, newest first, read from the append-only records.
+
+What is told of an entry: once it was published, its number, method and challenge. A withdrawn entry is told
+without its team and has no page any more: its team took it back. Texts of reviewers appear only where the
+entry's own page shows them: the reason of a disqualification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from django.apps import apps
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Value
+
+from evaluation.challenges import CHALLENGES, Challenge
+from portal.accounts.models import Team
+from portal.review.models import Decision
+from portal.runs.models import Evaluation, Reproduction
+from portal.submissions.models import Submission
+
+PAGE_SIZE = 50
+Status = Submission.Status
+
+
+class Kind(StrEnum):
+    """What happened to an entry. The order decides between events of one moment."""
+
+    PUBLISHED = "published"
+    IMPORTED = "imported"
+    EVALUATED_AGAIN = "re-evaluated"
+    REPRODUCED = "reproduced"
+    NOT_REPRODUCED = "not-reproduced"
+    WITHDRAWN = "withdrawn"
+    DISQUALIFIED = "disqualified"
+
+    @property
+    def title(self) -> str:
+        return _TITLES[self]
+
+
+_TITLES = {
+    Kind.PUBLISHED: "Published",
+    Kind.IMPORTED: "Taken over from a public board",
+    Kind.EVALUATED_AGAIN: "Evaluated again",
+    Kind.REPRODUCED: "Reproduced",
+    Kind.NOT_REPRODUCED: "Not reproduced",
+    Kind.WITHDRAWN: "Withdrawn by its team",
+    Kind.DISQUALIFIED: "Disqualified",
+}
+_ORDER = list(Kind)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One event. `team` is None where the entry was withdrawn since; then it has no page either."""
+
+    kind: Kind
+    at: datetime
+    entry: int
+    method: str
+    challenge: Challenge
+    team: Team | None
+    base_model: str
+    reason: str
+
+    @property
+    def has_page(self) -> bool:
+        return self.team is not None
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A place in the history: the event that a page begins after."""
+
+    at: datetime
+    kind: Kind
+    reference: int
+
+    def __str__(self) -> str:
+        return f"{self.at.isoformat()}~{self.kind}~{self.reference}"
+
+    @classmethod
+    def of(cls, text: str) -> Cursor:
+        """Raises ValueError where the text is no cursor."""
+        at, kind, reference = text.split("~")
+        moment = datetime.fromisoformat(at)
+        number = int(reference)
+        if moment.tzinfo is None or not 0 <= number < 2**63:
+            raise ValueError(f"{text!r} is no place in the history")
+        return cls(moment, Kind(kind), number)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Changes in falling order of time, and where the page of older ones begins; None where there are none."""
+
+    changes: list[Change]
+    older: Cursor | None
+
+
+def changes(
+    *,
+    challenge: Challenge | None = None,
+    kinds: Sequence[Kind] = tuple(Kind),
+    before: Cursor | None = None,
+    size: int = PAGE_SIZE,
+) -> Page:
+    """A page of the history, in four queries whatever its length."""
+    sources = [_after(_source(kind, challenge), kind, before) for kind in kinds]
+    if not sources:
+        return Page([], None)
+    rows = sources[0].union(*sources[1:], all=True).order_by("-at", "-order", "-reference")
+    found = list(rows[: size + 1])
+    last = found[size - 1] if len(found) > size else None
+    older = Cursor(last["at"], _ORDER[last["order"]], last["reference"]) if last else None
+    return Page(_told(found[:size]), older)
+
+
+def _source(kind: Kind, challenge: Challenge | None) -> QuerySet[Any, dict[str, Any]]:
+    """The events of one kind as rows of order, at, reference and entry."""
+    if kind is Kind.EVALUATED_AGAIN:
+        events, at, entry = _evaluated_again(), "finished_at", "submission"
+    elif kind in (Kind.REPRODUCED, Kind.NOT_REPRODUCED):
+        outcome = Reproduction.Outcome.REPRODUCED if kind is Kind.REPRODUCED else Reproduction.Outcome.NOT_REPRODUCED
+        events, at, entry = _reproduced(outcome), "judged_at", "original"
+    else:
+        events, at, entry = _status_events(kind), "status_changed_at", "pgh_obj"
+    if challenge is not None:
+        events = events.filter(**{f"{entry}__challenge": challenge.slug})
+    return events.order_by().values(
+        order=Value(_ORDER.index(kind)), at=F(at), reference=F("pk"), entry=F(f"{entry}_id")
+    )
+
+
+def _status_events(kind: Kind) -> QuerySet[Any]:
+    """Steps of entries that were public: a submission withdrawn before is nobody's business."""
+    events = apps.get_model("submissions", "StatusEvent").objects.filter(pgh_obj__published_at__isnull=False)
+    imported = Q(pgh_obj__kind=Submission.Kind.IMPORTED)
+    if kind is Kind.PUBLISHED:
+        return events.filter(~imported, status=Status.PUBLISHED)
+    if kind is Kind.IMPORTED:
+        return events.filter(imported, status=Status.PUBLISHED)
+    return events.filter(status=Status.WITHDRAWN if kind is Kind.WITHDRAWN else Status.DISQUALIFIED)
+
+
+def _evaluated_again() -> QuerySet[Any]:
+    return Evaluation.objects.filter(
+        status=Evaluation.Status.SUCCEEDED,
+        submission__published_at__isnull=False,
+        finished_at__gt=F("submission__published_at"),
+    )
+
+
+def _reproduced(outcome: Reproduction.Outcome) -> QuerySet[Any]:
+    """Retraining that staff confirmed; what they set aside again leaves the history with its mark."""
+    return Reproduction.objects.filter(
+        verdict=Reproduction.Verdict.CONFIRMED, outcome=outcome, original__published_at__isnull=False
+    )
+
+
+def _after(rows: QuerySet[Any, Any], kind: Kind, cursor: Cursor | None) -> QuerySet[Any, Any]:
+    """The rows of a kind that come after the cursor's event in the falling order."""
+    if cursor is None:
+        return rows
+    place, start = _ORDER.index(kind), _ORDER.index(cursor.kind)
+    same_moment = Q(at=cursor.at) if place < start else Q(at=cursor.at, reference__lt=cursor.reference)
+    return rows.filter(Q(at__lt=cursor.at) | same_moment if place <= start else Q(at__lt=cursor.at))
+
+
+def _told(rows: Iterable[dict[str, Any]]) -> list[Change]:
+    rows = list(rows)
+    reason = Decision.objects.filter(submission=OuterRef("pk"), action=Decision.Action.DISQUALIFY)
+    submissions = (
+        Submission.objects.filter(pk__in={row["entry"] for row in rows})
+        .select_related("team", "base_model")
+        .only("method", "challenge", "status", "team__name", "base_model__hub_id")
+        .annotate(disqualified_for=Subquery(reason.values("reason")[:1]))
+        .in_bulk()
+    )
+    return [_change(row, submissions[row["entry"]]) for row in rows]
+
+
+def _change(row: dict[str, Any], submission: Submission) -> Change:
+    kind = _ORDER[row["order"]]
+    return Change(
+        kind=kind,
+        at=row["at"],
+        entry=submission.pk,
+        method=submission.method,
+        challenge=CHALLENGES[submission.challenge],
+        team=submission.team if submission.status in Submission.PUBLIC else None,
+        base_model=submission.base_model.name,
+        reason=getattr(submission, "disqualified_for") or "" if kind is Kind.DISQUALIFIED else "",  # noqa: B009
+    )

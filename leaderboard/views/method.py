@@ -1,0 +1,12 @@
+"""The page that explains the figures and the ranking."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+
+@require_safe
+def method(request: HttpRequest) -> HttpResponse:
+    return render(request, "leaderboard/method.html")
