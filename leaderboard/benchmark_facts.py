@@ -85,7 +85,8 @@ def _bins(values: Sequence[float]) -> tuple[Bin, ...]:
         counts[min(BINS - 1, int(value * BINS))] += 1
     most, width = max(counts), 100 / BINS
     return tuple(
-        Bin(width * place, width * (place + 1), count, 100 * count / most) for place, count in enumerate(counts)
+        Bin(width * place, width * (place + 1), count, 100 * count / most)
+        for place, count in enumerate(counts)
     )
 
 
@@ -109,7 +110,8 @@ def _without_leaked(benchmark: Benchmark, submissions: Sequence[int]) -> Mapping
     )
     # Without bits of all items it is not known which answers were right.
     return {
-        submission: (correct - _right(bytes(bits), benchmark.leaked)) / (benchmark.rows - len(benchmark.leaked))
+        submission: (correct - _right(bytes(bits), benchmark.leaked))
+        / (benchmark.rows - len(benchmark.leaked))
         for submission, correct, bits in rows
         if 8 * len(bits) >= benchmark.rows
     }

@@ -52,6 +52,10 @@ _TITLES = {
     Kind.DISQUALIFIED: "Disqualified",
 }
 _ORDER = list(Kind)
+_OUTCOMES = {
+    Kind.REPRODUCED: Reproduction.Outcome.REPRODUCED,
+    Kind.NOT_REPRODUCED: Reproduction.Outcome.NOT_REPRODUCED,
+}
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Page:
-    """Changes in falling order of time, and where the page of older ones begins; None where there are none."""
+    """Changes in falling order of time, and where older ones begin; None where there are none."""
 
     changes: list[Change]
     older: Cursor | None
@@ -124,9 +128,8 @@ def _source(kind: Kind, challenge: Challenge | None) -> QuerySet[Any, dict[str, 
     """The events of one kind as rows of order, at, reference and entry."""
     if kind is Kind.EVALUATED_AGAIN:
         events, at, entry = _evaluated_again(), "finished_at", "submission"
-    elif kind in (Kind.REPRODUCED, Kind.NOT_REPRODUCED):
-        outcome = Reproduction.Outcome.REPRODUCED if kind is Kind.REPRODUCED else Reproduction.Outcome.NOT_REPRODUCED
-        events, at, entry = _reproduced(outcome), "judged_at", "original"
+    elif kind in _OUTCOMES:
+        events, at, entry = _reproduced(_OUTCOMES[kind]), "judged_at", "original"
     else:
         events, at, entry = _status_events(kind), "status_changed_at", "pgh_obj"
     if challenge is not None:

@@ -3,7 +3,7 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from leaderboard.views import board, entry, home, teams
+from leaderboard.views import base_models, benchmarks, board, changes, entry, feed, home, method, rules, teams
 
 boards = (
     [
@@ -17,4 +17,13 @@ urlpatterns = [
     path("leaderboard/", include(boards)),
     path("entries/<int:pk>/", entry.entry, name="entry"),
     path("teams/<int:pk>/", teams.team, name="team"),
+    path("rules/", rules.rules, name="rules"),
+    path("method/", method.method, name="method"),
+    path("benchmarks/", benchmarks.benchmarks, name="benchmarks"),
+    path("benchmarks/<slug:slug>/", benchmarks.benchmark, name="benchmark"),
+    path("base-models/", base_models.base_models, name="base-models"),
+    path("base-models/<int:pk>/", base_models.base_model, name="base-model"),
+    path("changes/", changes.changes, name="changes"),
+    path("feed.atom", feed.feed, name="feed"),
+    path("leaderboard/<slug:slug>/feed.atom", feed.feed, name="challenge-feed"),
 ]

@@ -1,0 +1,83 @@
+"""Atom feeds of what is published: over all challenges, and of each."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib.syndication.views import Feed
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.feedgenerator import Atom1Feed
+from django.views.decorators.http import conditional_page, require_safe
+
+from evaluation.challenges import CHALLENGES, Challenge
+from leaderboard import snapshots
+from leaderboard.entries import Standing
+from leaderboard.markup import xml_text
+
+LENGTH = 50
+
+
+class Publications(Feed):
+    """The entries that are on the boards now, the newest first. Imported ones are no news of this site."""
+
+    feed_type = Atom1Feed
+    subtitle = "Entries that were evaluated and published"
+
+    def get_object(self, _request: HttpRequest, slug: str | None = None) -> Challenge | None:
+        if slug is None:
+            return None
+        if slug not in CHALLENGES:
+            raise Http404(f"no challenge {slug}")
+        return CHALLENGES[slug]
+
+    def title(self, challenge: Challenge | None) -> str:
+        return f"FlowerTune Leaderboard: {challenge.title}" if challenge else "FlowerTune Leaderboard"
+
+    def link(self, challenge: Challenge | None) -> str:
+        return reverse("leaderboard:board", args=[challenge.slug]) if challenge else reverse("home")
+
+    def items(self, challenge: Challenge | None) -> list[Standing]:
+        slugs = [challenge.slug] if challenge else list(CHALLENGES)
+        standings = [s for slug in slugs for s in snapshots.current(slug).standings if s.entry.protocol]
+        standings.sort(key=lambda s: (s.entry.published_at, s.entry.id), reverse=True)
+        return standings[:LENGTH]
+
+    def item_title(self, item: Any) -> str:
+        return xml_text(f"{CHALLENGES[item.entry.challenge].title}: {item.entry.method}")
+
+    def item_description(self, item: Any) -> str:
+        entry = item.entry
+        if entry.average is None or entry.interval is None:
+            score = "not evaluated on every benchmark"
+        else:
+            low, high = (f"{100 * limit:.1f}" for limit in entry.interval)
+            score = f"average {100 * entry.average:.2f}% (95% interval {low}–{high})"
+        place = f"rank {item.rank}" if item.rank else f"not ranked: {item.unranked_because}"
+        track = "" if item.track == "official" else f" of the {item.track} entries" if item.rank else ""
+        return xml_text(f"{entry.method} by {entry.team} on {entry.base_model}: {score}, {place}{track}.")
+
+    def item_link(self, item: Any) -> str:
+        return reverse("entry", args=[item.entry.id])
+
+    def item_author_name(self, item: Any) -> str:
+        return xml_text(item.entry.team)
+
+    def item_pubdate(self, item: Any) -> datetime:
+        published: datetime = item.entry.published_at
+        return published
+
+    item_updateddate = item_pubdate
+
+    def item_categories(self, item: Any) -> tuple[str, ...]:
+        return (CHALLENGES[item.entry.challenge].title,)
+
+
+_publications = Publications()
+
+
+@require_safe
+@conditional_page
+def feed(request: HttpRequest, slug: str | None = None) -> HttpResponse:
+    return _publications(request, slug=slug)

@@ -1,0 +1,116 @@
+"""Rules, method, benchmarks and base models: what stands on these pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+import pytest
+from django.test import Client
+
+from evaluation.benchmarks import BENCHMARKS
+from evaluation.challenges import CHALLENGES
+from leaderboard import snapshots
+from leaderboard.benchmark_facts import field
+from portal.accounts.models import User
+from tests.portal import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def page(client: Client, path: str) -> str:
+    response = client.get(path)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_the_rules_name_what_every_challenge_fixes(client: Client) -> None:
+    html = page(client, "/rules/")
+    for challenge in CHALLENGES.values():
+        assert challenge.title in html and challenge.training_sets[0] in html
+    assert "200,000" in html
+
+
+def test_the_method_page_writes_its_formulas_as_mathml(client: Client) -> None:
+    html = page(client, "/method/")
+    assert html.count('<math display="block">') >= 6
+    assert "rdad006" in html and 'id="rank-range"' in html
+
+
+@pytest.mark.parametrize("slug", BENCHMARKS)
+def test_a_benchmark_shows_its_prompt_data_and_rules(client: Client, slug: str) -> None:
+    html = page(client, f"/benchmarks/{slug}/")
+    benchmark = BENCHMARKS[slug]
+    assert f"huggingface.co/datasets/{benchmark.hub.dataset}" in html and f"{benchmark.rows:,}" in html
+    assert "No entry is ranked yet" in html
+    assert (benchmark.digest[:12] if benchmark.digest else "no result is official") in html
+
+
+def test_the_prompt_of_a_benchmark_page_is_a_demonstration_item(client: Client) -> None:
+    html = page(client, "/benchmarks/tfns/")
+    assert "What is the sentiment of this tweet?" in html and "Cindral Energy" in html
+
+
+def test_an_unknown_benchmark_is_not_found(client: Client) -> None:
+    assert client.get("/benchmarks/poetry/").status_code == 404
+
+
+def test_a_benchmark_page_says_how_the_entries_do(client: Client, owner: User) -> None:
+    for correct in (40, 60, 80):
+        factories.published(owner, method=f"right {correct}", correct=correct)
+    html = page(client, "/benchmarks/tfns/")
+    assert "right 80" in html and "Median of 3 entries: 60.00%" in html
+
+
+def test_demonstration_scores_are_called_so_on_a_benchmark_page(client: Client, owner: User) -> None:
+    factories.published(
+        owner, scores={"data": "demonstration", "official": False, "unofficial_reasons": ["demonstration"]}
+    )
+    assert "say nothing about the benchmark" in page(client, "/benchmarks/tfns/")
+
+
+def test_the_score_without_leaked_items_leaves_their_answers_out(owner: User) -> None:
+    benchmark = BENCHMARKS["fpb"]
+    right = numpy.zeros(benchmark.rows, dtype=bool)
+    right[: benchmark.leaked[2]] = True  # two of the five leaked items are among the right ones
+    correct = int(right.sum())
+    factories.published(
+        owner,
+        correct=correct,
+        scores={
+            "n": benchmark.rows,
+            "available": benchmark.rows,
+            "correct_bits": numpy.packbits(right).tobytes(),
+            "scored_bits": numpy.packbits(numpy.ones(benchmark.rows, dtype=bool)).tobytes(),
+        },
+    )
+    found = field(benchmark, snapshots.current("finance"))
+    assert found and found.scores[0].without_leaked == pytest.approx((correct - 2) / (benchmark.rows - 5))
+
+
+def test_a_base_model_lists_its_entries_over_all_boards(client: Client, owner: User) -> None:
+    made = factories.published(owner, method="Tuned", correct=70)
+    html = page(client, f"/base-models/{made.base_model_id}/")
+    assert "Tuned" in html and "Finance" in html and "70.00" in html
+    assert made.base_model.hub_id in page(client, "/base-models/")
+
+
+def test_a_closed_base_model_without_entries_has_no_page(client: Client) -> None:
+    model = factories.base_model("somebody/secret-7B", active=False)
+    assert client.get(f"/base-models/{model.pk}/").status_code == 404
+    assert "secret-7B" not in page(client, "/base-models/")
+
+
+@pytest.mark.parametrize("path", ["/benchmarks/fpb/", "/base-models/", "/changes/", "/feed.atom"])
+def test_queries_do_not_grow_with_the_entries(
+    client: Client, owner: User, path: str, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(2):
+        factories.published(owner, method=f"number {number}", correct=50 + number)
+    with django_assert_max_num_queries(40) as few:
+        client.get(path)
+    counted = len(few)
+    for number in range(2, 6):
+        factories.published(owner, method=f"number {number}", correct=50 + number)
+    with django_assert_max_num_queries(counted):
+        client.get(path)
