@@ -3,11 +3,27 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from leaderboard.views import base_models, benchmarks, board, changes, entry, feed, home, method, rules, teams
+from leaderboard.views import (
+    base_models,
+    benchmarks,
+    board,
+    changes,
+    entry,
+    exports,
+    feed,
+    home,
+    method,
+    rules,
+    teams,
+)
 
 boards = (
     [
         path("<slug:slug>/", board.board, name="board"),
+        *(
+            path(f"<slug:slug>.{form}", exports.board, {"form": form}, name=f"board-{form}")
+            for form in exports.FORMATS
+        ),
     ],
     "leaderboard",
 )

@@ -1,0 +1,164 @@
+"""A view of a board as a file: CSV, JSON or Parquet, with the units and the basis of every figure.
+
+Values are in SI units; scores are fractions. A cost has a field `…_basis` beside it, a score `…_low` and
+`…_high`, its 95% interval.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from leaderboard.columns import Column, Holds, Value
+from leaderboard.entries import Standing
+
+_UNITS = {"1": "fraction"}
+# What a spreadsheet takes for the beginning of a formula, full-width forms included, or for another cell.
+_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+_BREAKS = ("\t", "\r", "\n")
+_PART = 500
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of every row: a name that stays the same whatever the board holds, and its unit."""
+
+    name: str
+    holds: Holds
+    value: Callable[[Standing], Value | None]
+    unit: str = ""
+    meaning: str = ""
+
+    @property
+    def heading(self) -> str:
+        return f"{self.name} [{self.unit}]" if self.unit else self.name
+
+
+@dataclass(frozen=True)
+class Export:
+    """Rows with their fields, and the `facts` that say which view of which board they are."""
+
+    facts: tuple[tuple[str, str], ...]
+    fields: tuple[Field, ...]
+    rows: Sequence[Standing]
+
+
+def fields_of(columns: Iterable[Column], address: Callable[[int], str]) -> tuple[Field, ...]:
+    """The fields of a row: which entry, then those of the columns, then why it has no rank.
+
+    `address` gives the page of an entry.
+    """
+    return (
+        Field("entry", "count", lambda s: s.entry.id, meaning="Number of the entry"),
+        Field("url", "text", lambda s: address(s.entry.id), meaning="Its page"),
+        Field("track", "text", lambda s: s.track.value, meaning="Entries of one track are ranked together"),
+        *(field for column in columns for field in _of_column(column)),
+        Field("base_model_id", "text", lambda s: s.entry.hub_id, meaning="On the hub"),
+        Field("protocol", "count", lambda s: s.entry.protocol or None, meaning="Of the evaluation"),
+        Field("precision", "text", lambda s: s.entry.precision or None, meaning="Of the evaluation"),
+        Field("flags", "count", lambda s: len(s.entry.flags), meaning="Scores that are impossible"),
+        Field("unranked_because", "text", lambda s: s.unranked_because or None, meaning="Why it has no rank"),
+    )
+
+
+def csv_lines(export: Export) -> Iterator[str]:
+    """Lines of CSV (RFC 4180), the head first, which has the units in brackets.
+
+    A text that a spreadsheet would run as a formula has an apostrophe before it.
+    """
+    yield _line(field.heading for field in export.fields)
+    for row in export.rows:
+        yield _line(_cell(field.value(row)) for field in export.fields)
+
+
+def json_parts(export: Export) -> Iterator[str]:
+    """One JSON object: the facts, the `fields` with unit and meaning, and the `entries`."""
+    head = {
+        **dict(export.facts),
+        "fields": [
+            {"name": field.name, "unit": field.unit or None, "meaning": field.meaning}
+            for field in export.fields
+        ],
+    }
+    yield json.dumps(head, ensure_ascii=False)[:-1] + ', "entries": ['
+    for start in range(0, len(export.rows), _PART):
+        part = [
+            json.dumps({f.name: _plain(f.value(row)) for f in export.fields}, ensure_ascii=False)
+            for row in export.rows[start : start + _PART]
+        ]
+        yield (",\n" if start else "\n") + ",\n".join(part)
+    yield "\n]}\n"
+
+
+def parquet(export: Export) -> bytes:
+    """A Parquet file. Facts stand in the schema's metadata, unit and meaning in those of each field."""
+    import pyarrow
+    from pyarrow import parquet as files
+
+    types = {
+        "number": pyarrow.float64(),
+        "count": pyarrow.int64(),
+        "text": pyarrow.string(),
+        "moment": pyarrow.timestamp("us", tz="UTC"),
+    }
+    schema = pyarrow.schema(
+        [
+            pyarrow.field(f.name, types[f.holds], metadata={"unit": f.unit, "meaning": f.meaning})
+            for f in export.fields
+        ],
+        metadata=dict(export.facts),
+    )
+    columns = [
+        pyarrow.array([_number(field, field.value(row)) for row in export.rows], types[field.holds])
+        for field in export.fields
+    ]
+    sink = io.BytesIO()
+    files.write_table(pyarrow.Table.from_arrays(columns, schema=schema), sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _of_column(column: Column) -> Iterator[Field]:
+    unit = _UNITS.get(column.si_unit, column.si_unit)
+    yield Field(column.key, column.holds, column.value, unit, column.meaning or column.title)
+    if column.key == "rank":
+        yield Field("rank_best", "count", lambda s: s.rank_range.best if s.rank_range else None)
+        yield Field("rank_worst", "count", lambda s: s.rank_range.worst if s.rank_range else None)
+    if column.group == "Cost of the training":
+        yield Field(f"{column.key}_basis", "text", lambda s: column.basis(s) or None)
+    if unit == "fraction" and column.key != "gain":
+        yield Field(f"{column.key}_low", "number", lambda s: _limit(column, s, 0), unit)
+        yield Field(f"{column.key}_high", "number", lambda s: _limit(column, s, 1), unit)
+
+
+def _limit(column: Column, standing: Standing, end: int) -> float | None:
+    interval = column.interval(standing)
+    return interval[end] if interval else None
+
+
+def _line(cells: Iterable[str]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow(cells)
+    return buffer.getvalue()
+
+
+def _cell(value: Value | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(_BREAKS) or value.lstrip().startswith(_FORMULA) else value
+    return str(_plain(value))
+
+
+def _plain(value: Value | None) -> str | float | int | None:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _number(field: Field, value: Value | None) -> Value | None:
+    """The value as its field's type has it: costs may be whole numbers, sizes of models fractions."""
+    if value is None or isinstance(value, str | datetime):
+        return value
+    return round(value) if field.holds == "count" else float(value)

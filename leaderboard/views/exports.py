@@ -1,0 +1,97 @@
+"""Boards as files for other programs. They say the same as the page with the same query."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.urls import reverse
+from django.utils.cache import get_conditional_response
+from django.views.decorators.http import require_safe
+
+from evaluation.challenges import CHALLENGES
+from leaderboard import snapshots
+from leaderboard.columns import columns_of
+from leaderboard.exports import Export, csv_lines, fields_of, json_parts, parquet
+from leaderboard.filters import Filters, apply, shown_columns
+from leaderboard.snapshots import Snapshot
+
+# Part of the ETag: raised whenever the same board is written differently.
+LAYOUT = 1
+
+
+@dataclass(frozen=True)
+class Format:
+    """How an export is written and sent; as a `download` browsers save it instead of showing it."""
+
+    content_type: str
+    write: Callable[[Export], Iterable[str] | bytes]
+    download: bool
+
+
+FORMATS = {
+    "csv": Format("text/csv; charset=utf-8", csv_lines, download=True),
+    "json": Format("application/json", json_parts, download=False),
+    "parquet": Format("application/vnd.apache.parquet", parquet, download=True),
+}
+
+
+@require_safe
+def board(request: HttpRequest, slug: str, form: str) -> HttpResponseBase:
+    """All entries that the board's page would show for the same query, on all its pages.
+
+    Every column is there, unless the query chooses some.
+    """
+    if slug not in CHALLENGES:
+        raise Http404(f"no challenge {slug}")
+    filters = Filters.of(request.GET)
+    snapshot = snapshots.as_of(slug, filters.moment) if filters.moment else snapshots.current(slug)
+    response = get_conditional_response(request, etag=_etag(request, snapshot, filters, form))
+    if response is None:
+        response = _file(_export(request, snapshot, filters), form, _name(slug, snapshot))
+        response["ETag"] = _etag(request, snapshot, filters, form)
+    response["Cache-Control"] = "public, no-cache"
+    # Public figures, the same for everybody: pages and notebooks of other sites may read them.
+    response["Access-Control-Allow-Origin"] = "*"
+    response["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def _file(export: Export, form: str, name: str) -> HttpResponseBase:
+    kind = FORMATS[form]
+    content = kind.write(export)
+    response: HttpResponseBase
+    if isinstance(content, bytes):
+        response = HttpResponse(content, content_type=kind.content_type)
+    else:
+        response = StreamingHttpResponse(content, content_type=kind.content_type)
+    if kind.download:
+        response["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
+    return response
+
+
+def _export(request: HttpRequest, snapshot: Snapshot, filters: Filters) -> Export:
+    columns = columns_of(snapshot.challenge) if filters.columns is None else shown_columns(snapshot, filters)
+    page = request.build_absolute_uri(reverse("leaderboard:board", args=[snapshot.challenge]))
+    query = filters.to_query(page=1)
+    facts = (
+        ("challenge", snapshot.challenge),
+        ("protocol", str(snapshot.protocol or "")),
+        ("snapshot", snapshot.version),
+        ("as_of", filters.as_of.isoformat() if filters.as_of else ""),
+        ("source", f"{page}?{query}" if query else page),
+    )
+    fields = fields_of(columns, lambda entry: request.build_absolute_uri(reverse("entry", args=[entry])))
+    return Export(facts, fields, apply(snapshot, filters))
+
+
+def _etag(request: HttpRequest, snapshot: Snapshot, filters: Filters, form: str) -> str:
+    told = f"{LAYOUT} {request.get_host()} {snapshot.version} {filters.to_query(page=1)} {form}"
+    return f'"{hashlib.sha256(told.encode()).hexdigest()[:32]}"'
+
+
+def _name(slug: str, snapshot: Snapshot) -> str:
+    day = snapshot.as_of or snapshot.built_at
+    return f"flowertune-{slug}-{day:%Y-%m-%d}"
