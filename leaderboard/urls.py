@@ -8,6 +8,7 @@ from leaderboard.views import (
     benchmarks,
     board,
     changes,
+    charts,
     entry,
     exports,
     feed,
@@ -23,6 +24,16 @@ boards = (
         *(
             path(f"<slug:slug>.{form}", exports.board, {"form": form}, name=f"board-{form}")
             for form in exports.FORMATS
+        ),
+        path("<slug:slug>/charts/", charts.charts, name="charts"),
+        *(
+            path(
+                f"<slug:slug>/charts/<slug:name>.{form}",
+                charts.chart_file,
+                {"form": form},
+                name=f"chart-{form}",
+            )
+            for form in charts.CONTENT_TYPES
         ),
     ],
     "leaderboard",

@@ -1,0 +1,140 @@
+"""The pictures of a board and of an entry, by name; each is kept by what it shows.
+
+Light to import: the modules that make pictures are loaded by the first one, as the engine is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TypeVar
+
+from django.core.cache import cache
+from django.utils.safestring import SafeString, mark_safe
+
+from evaluation.benchmarks import BENCHMARKS
+from evaluation.challenges import CHALLENGES
+from leaderboard.charts import drawing
+from leaderboard.charts.figure import Figure
+from leaderboard.entries import Entry, Standing, Track
+from leaderboard.snapshots import Snapshot
+
+Kept = TypeVar("Kept")
+
+KEEP_SECONDS = 86_400
+LOOK = 1
+"""Part of the keys under which pictures are kept: raise it with any change of what is drawn."""
+
+BOARD = {
+    "communication": "leaderboard.charts.cost",
+    "memory": "leaderboard.charts.cost",
+    "gpu-hours": "leaderboard.charts.cost",
+    "intervals": "leaderboard.charts.forest",
+    "history": "leaderboard.charts.history",
+    "strategies": "leaderboard.charts.grid",
+}
+"""The pictures of a board in reading order, with the modules that make them: `board_figure(name, …)`."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Entries that may be drawn together: of one track and, where it may differ, one precision."""
+
+    track: Track
+    precision: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def key(self) -> str:
+        return "-".join(filter(None, (self.track.value, self.precision)))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with its drawing; `svg` is empty where there is nothing to draw or no engine was free."""
+
+    figure: Figure
+    svg: SafeString
+
+    @property
+    def is_drawn(self) -> bool:
+        return bool(self.svg)
+
+    @property
+    def is_late(self) -> bool:
+        return self.figure.spec is not None and not self.svg
+
+
+def groups(standings: Sequence[Standing]) -> list[Group]:
+    """What of a view can be drawn, the best first: tracks are never mixed, flagged entries left out."""
+    found: dict[tuple[Track, str], list[Entry]] = {}
+    for standing in standings:
+        entry = standing.entry
+        if standing.rank is not None or (standing.track is Track.DECLARED and not entry.flags):
+            found.setdefault((standing.track, entry.precision), []).append(entry)
+    return [
+        Group(track, precision, tuple(sorted(entries, key=lambda e: (-(e.average or 0.0), e.id))))
+        for (track, precision), entries in found.items()
+    ]
+
+
+def board_picture(snapshot: Snapshot, group: Group, name: str) -> Picture:
+    """A picture of a view of a board. Raises KeyError for a name that BOARD has not."""
+    return _picture(_board_key(snapshot, group, name), lambda: _board_figure(snapshot, group, name))
+
+
+def board_file(snapshot: Snapshot, group: Group, name: str, form: str) -> bytes | None:
+    """The same as a file; None where there is nothing to draw. Raises BusyError, KeyError."""
+    figure = _kept(_board_key(snapshot, group, name), lambda: _board_figure(snapshot, group, name))
+    return _file(_board_key(snapshot, group, name), figure, snapshot.challenge, form)
+
+
+def entry_picture(key: str, make: Callable[[], Figure]) -> Picture:
+    """A picture of an entry; `key` changes with what `make` would draw."""
+    return _picture(f"chart:{LOOK}:{key}", make)
+
+
+def entry_file(key: str, make: Callable[[], Figure], challenge: str, form: str) -> bytes | None:
+    """The same as a file; None where there is nothing to draw. Raises BusyError."""
+    return _file(f"chart:{LOOK}:{key}", _kept(f"chart:{LOOK}:{key}", make), challenge, form)
+
+
+def _board_key(snapshot: Snapshot, group: Group, name: str) -> str:
+    shown = hashlib.sha256(repr([entry.id for entry in group.entries]).encode()).hexdigest()[:24]
+    return f"chart:{LOOK}:{snapshot.challenge}:{snapshot.version}:{group.key}:{shown}:{name}"
+
+
+def _board_figure(snapshot: Snapshot, group: Group, name: str) -> Figure:
+    titles = {slug: BENCHMARKS[slug].title for slug in CHALLENGES[snapshot.challenge].benchmarks}
+    figure: Figure = import_module(BOARD[name]).board_figure(name, group.entries, titles)
+    return figure
+
+
+def _picture(key: str, make: Callable[[], Figure]) -> Picture:
+    figure = _kept(key, make)
+    if figure.spec is None:
+        return Picture(figure, SafeString())
+    try:
+        svg = _kept(f"{key}:inline", lambda: drawing.inline_svg(figure))
+    except drawing.BusyError:
+        return Picture(figure, SafeString())
+    # An XML serialiser wrote it: every text in it is escaped, and no element of it runs anything.
+    return Picture(figure, mark_safe(svg))  # noqa: S308
+
+
+def _file(key: str, figure: Figure, challenge: str, form: str) -> bytes | None:
+    if figure.spec is None:
+        return None
+    if form == "png":
+        return _kept(f"{key}:png", lambda: drawing.png_file(figure, challenge))
+    return _kept(f"{key}:svg", lambda: drawing.svg_file(figure, challenge).encode())
+
+
+def _kept(key: str, make: Callable[[], Kept]) -> Kept:
+    known: Kept | None = cache.get(key)
+    if known is None:
+        known = make()
+        cache.set(key, known, KEEP_SECONDS)
+    return known

@@ -1,0 +1,102 @@
+"""Curves over the rounds of a federated run: losses, and the bytes that were sent so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from leaderboard.charts.figure import Cell, Figure
+from leaderboard.charts.look import ACCENT, INK, MUTED, WIDTH, padded, specification
+from leaderboard.templatetags.figures import MEBIBYTE
+
+NAME, TITLE = "rounds", "Round by round"
+_MOST_ROWS = 400
+
+
+@dataclass(frozen=True)
+class RoundPoint:
+    """A round of a run: losses (None where not measured), bytes of both directions, seconds by the clock."""
+
+    round: int
+    train_loss: float | None
+    held_out_loss: float | None
+    bytes_sent: int
+    seconds: float
+
+
+def figure(rounds: Sequence[RoundPoint]) -> Figure:
+    ordered = sorted(rounds, key=lambda point: point.round)
+    losses = [p for p in ordered if p.train_loss is not None]
+    if len(losses) < 2:
+        return Figure(NAME, TITLE, "There are not enough rounds to draw a curve.")
+    first, last = losses[0].train_loss, losses[-1].train_loss
+    assert first is not None and last is not None
+    total = sum(point.bytes_sent for point in ordered) / MEBIBYTE
+    held_out = [p.held_out_loss for p in ordered if p.held_out_loss is not None]
+    held = f"; on held-out rows it ended at {held_out[-1]:.4f}" if held_out else ""
+    return Figure(
+        name=NAME,
+        title=TITLE,
+        sentence=(
+            f"Over {len(ordered)} rounds the clients' training loss went from {first:.4f} to "
+            f"{last:.4f}{held}. "
+            f"{total:,.1f} MB were sent in {sum(p.seconds for p in ordered):,.0f} s."
+        ),
+        head=("Round", "Training loss", "Held-out loss", "Sent (MB)", "Seconds"),
+        rows=tuple(_row(point) for point in ordered[:_MOST_ROWS]),
+        spec=_spec(ordered),
+    )
+
+
+def _row(point: RoundPoint) -> tuple[Cell, ...]:
+    return (
+        Cell(str(point.round)),
+        Cell("–" if point.train_loss is None else f"{point.train_loss:.4f}"),
+        Cell("–" if point.held_out_loss is None else f"{point.held_out_loss:.4f}"),
+        Cell(f"{point.bytes_sent / MEBIBYTE:,.1f}"),
+        Cell(f"{point.seconds:,.1f}"),
+    )
+
+
+def _spec(rounds: Sequence[RoundPoint]) -> dict[str, Any]:
+    losses: list[dict[str, Any]] = []
+    for point in rounds:
+        for what, value in (("training loss", point.train_loss), ("held-out loss", point.held_out_loss)):
+            if value is not None:
+                losses.append({"round": point.round, "what": what, "loss": value})
+    sent, so_far = [], 0.0
+    for point in rounds:
+        so_far += point.bytes_sent / MEBIBYTE
+        sent.append({"round": point.round, "sent": so_far})
+    x = alt.X(
+        "round:Q",
+        title=None,
+        scale=alt.Scale(domain=[rounds[0].round, rounds[-1].round], nice=False, zero=False),
+        axis=alt.Axis(grid=False, tickMinStep=1, format="d", tickCount=8),
+    )
+    legend = alt.Legend(orient="top", title=None, labelFontSize=12, labelColor=INK, symbolType="stroke")
+    names = ["training loss", "held-out loss"]
+    ends = padded([value["loss"] for value in losses], lowest=0)
+    upper = (
+        alt.Chart(alt.Data(values=losses))
+        .mark_line(strokeWidth=2, point=len(rounds) <= 40)
+        .encode(
+            x=x,
+            y=alt.Y("loss:Q", title="Loss", scale=alt.Scale(domain=list(ends), nice=False, zero=False)),
+            color=alt.Color("what:N", legend=legend, scale=alt.Scale(domain=names, range=[ACCENT, INK])),
+            strokeDash=alt.StrokeDash(
+                "what:N", legend=legend, scale=alt.Scale(domain=names, range=[[1, 0], [5, 3]])
+            ),
+        )
+        .properties(width=WIDTH, height=220)
+    )
+    lower = (
+        alt.Chart(alt.Data(values=sent))
+        .mark_line(color=MUTED, strokeWidth=2)
+        .encode(x=x.copy(deep=True).title("Round"), y=alt.Y("sent:Q", title="Sent so far (MB)"))
+        .properties(width=WIDTH, height=90)
+    )
+    return specification(alt.vconcat(upper, lower, spacing=16))

@@ -1,0 +1,89 @@
+"""The pictures of a board: a page of all, and each as a file."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.cache import patch_cache_control
+from django.views.decorators.http import require_safe
+
+from evaluation.challenges import CHALLENGES
+from leaderboard import snapshots
+from leaderboard.charts import catalogue
+from leaderboard.charts.catalogue import Group
+from leaderboard.charts.drawing import BusyError
+from leaderboard.entries import Track
+from leaderboard.filters import Filters, apply
+from leaderboard.snapshots import Snapshot
+
+CONTENT_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
+# What `show` has to be in a view's address for the entries of a track.
+_SECTION = {Track.OFFICIAL: "ranked", Track.DEMONSTRATION: "demonstration", Track.DECLARED: "declared"}
+
+
+@require_safe
+def charts(request: HttpRequest, slug: str) -> HttpResponse:
+    """All pictures of a view, which is stated as on the board."""
+    filters = Filters.of(request.GET)
+    snapshot = _snapshot(slug, filters)
+    groups = catalogue.groups(apply(snapshot, filters))
+    pictures = [
+        catalogue.board_picture(snapshot, group, name) for group in groups[:1] for name in catalogue.BOARD
+    ]
+    context = {
+        "challenge": CHALLENGES[slug],
+        "filters": filters,
+        "query": filters.to_query(page=1),
+        "group": groups[0] if groups else None,
+        "others": [(group, filters.to_query(show=_SECTION[group.track])) for group in groups[1:]],
+        "pictures": [picture for picture in pictures if picture.figure.spec],
+        "missing": [picture.figure for picture in pictures if not picture.figure.spec],
+        "section": "boards",
+    }
+    return render(request, "leaderboard/charts.html", context)
+
+
+@require_safe
+def chart_file(request: HttpRequest, slug: str, name: str, form: str) -> HttpResponse:
+    """A picture of a view as SVG or PNG. 404 where it has nothing to draw."""
+    filters = Filters.of(request.GET)
+    snapshot = _snapshot(slug, filters)
+    groups = catalogue.groups(apply(snapshot, filters))
+    if name not in catalogue.BOARD or not groups:
+        raise Http404("no such picture")
+    try:
+        content = _content(snapshot, groups[0], name, form)
+    except BusyError:
+        return busy()
+    return picture_response(content, form, f"{slug}-{name}")
+
+
+def _content(snapshot: Snapshot, group: Group, name: str, form: str) -> bytes:
+    content = catalogue.board_file(snapshot, group, name, form)
+    if content is None:
+        raise Http404("this view has nothing to draw")
+    return content
+
+
+def picture_response(content: bytes, form: str, name: str) -> HttpResponse:
+    """A picture as a file that a reader may keep or put into a page of their own."""
+    response = HttpResponse(content, content_type=CONTENT_TYPES[form])
+    response["Content-Disposition"] = f'inline; filename="{name}.{form}"'
+    # A picture of this moment; a board changes when entries are published.
+    patch_cache_control(response, public=True, max_age=300)
+    return response
+
+
+def busy() -> HttpResponse:
+    return HttpResponse(
+        "Other pictures are being drawn. Try again in a moment.",
+        status=503,
+        headers={"Retry-After": "5"},
+        content_type="text/plain",
+    )
+
+
+def _snapshot(slug: str, filters: Filters) -> Snapshot:
+    if slug not in CHALLENGES:
+        raise Http404(f"no challenge {slug}")
+    return snapshots.as_of(slug, filters.moment) if filters.moment else snapshots.current(slug)

@@ -1,0 +1,221 @@
+"""Pictures: what they draw, say and link, and that nothing in them can hurt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from xml.etree import ElementTree
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.charts import catalogue, cost, drawing, forest, grid, history, profile, rounds
+from leaderboard.charts.figure import Figure
+from leaderboard.charts.front import pareto_front
+from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
+from portal.accounts.models import User
+from portal.submissions.models import Resource
+from portal.submissions.services import Cost as StatedCost
+from tests.portal import factories
+
+TITLES = {"fpb": "FPB", "fiqa": "FiQA", "tfns": "TFNS"}
+GB = 1024**3
+DRAWN = {"svg", "g", "path", "line", "rect", "text", "tspan", "a", "title", "defs", "linearGradient", "stop"}
+_ids = count(1)
+
+
+@pytest.fixture(autouse=True)
+def empty_cache() -> Iterator[None]:
+    cache.clear()
+    yield
+    cache.clear()
+
+
+def entry(correct: int = 50, gigabytes: float | None = 1.0, **changes: object) -> Entry:
+    number = next(_ids)
+    made = Entry(
+        id=number,
+        challenge="finance",
+        method=f"method {number}",
+        team="team",
+        team_id=1,
+        base_model="Model-7B",
+        hub_id="Example/Model-7B",
+        family="Model",
+        parameters=7_000_000_000,
+        kind="community",
+        trust=Trust.EVALUATED,
+        flags=(),
+        protocol=1,
+        precision="nf4",
+        scores=tuple(
+            BenchmarkScore(slug, correct / 100, correct, 100, 100, 0, "official", True, ()) for slug in TITLES
+        ),
+        resources={} if gigabytes is None else {"communication": Cost(gigabytes * GB, "derived")},
+        strategy="FedAvg",
+        peft="LoRA",
+        rank=8,
+        rounds=10,
+        clients=50,
+        clients_per_round=5,
+        adapted=True,
+        published_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def communication(*entries: Entry) -> Figure:
+    return cost.figure(cost.KINDS[0], entries)
+
+
+def links(svg: str) -> list[str]:
+    return [a.get("href", "") for a in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}a")]
+
+
+points = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=30)
+
+
+@given(points)
+def test_no_point_beats_the_front_and_it_covers_all(
+    given_points: list[tuple[int, int]],
+) -> None:
+    front = [given_points[i] for i in pareto_front(given_points)]
+    assert front == sorted(front)
+    for cost_, score in given_points:
+        assert not any(c >= cost_ and s <= score and (c, s) != (cost_, score) for c, s in front)
+        assert any(c <= cost_ and s >= score for c, s in front)
+
+
+def test_the_words_name_the_ends_of_the_front_and_the_table_has_every_point() -> None:
+    cheap, best, beaten = entry(40, 0.5), entry(80, 2), entry(30, 3)
+    figure = communication(cheap, best, beaten)
+    assert "from 40.00% for 0.5 GB" in figure.sentence and "80.00% for 2 GB" in figure.sentence
+    assert [row[-1].text for row in figure.rows] == ["yes", "yes", ""]
+
+
+def test_a_view_without_costs_says_so_and_draws_nothing() -> None:
+    figure = communication(entry(gigabytes=None))
+    assert figure.spec is None and figure.sentence == "No entry of this view states this cost."
+
+
+def test_of_a_large_board_the_whole_front_and_the_best_others_are_drawn() -> None:
+    front = [entry(50 + i, 1 + i) for i in range(10)]
+    many = [entry(20, 30 + i) for i in range(cost.MOST_POINTS + 50)]
+    figure = communication(*many, *front)
+    assert len(figure.marks) == cost.MOST_POINTS and "are drawn" in figure.note
+    assert [mark.tabbed for mark in figure.marks[:11]] == [True] * 10 + [False]
+
+
+def test_marks_are_links_with_words_and_hostile_names_stay_text() -> None:
+    hostile = entry(method='<script>alert(1)</script>" onload="x', base_model="</svg><img src=x>")
+    for figure in (
+        communication(hostile, entry(60, 2)),
+        forest.board_figure("intervals", [hostile], TITLES),
+        history.board_figure("history", [hostile, entry(60)], TITLES),
+        grid.board_figure("strategies", [hostile, entry(60)], TITLES),
+        profile.figure(hostile, profile.Peers(entry(10), {"fpb": hostile}), TITLES),
+    ):
+        svg = drawing.inline_svg(figure)
+        assert f"/entries/{hostile.id}/" in links(svg), figure.name
+        tree = ElementTree.fromstring(svg)
+        assert {element.tag.rpartition("}")[2] for element in tree.iter()} <= DRAWN, figure.name
+        assert not [name for e in tree.iter() for name in e.attrib if name.startswith("on")], figure.name
+
+
+def test_a_picture_needs_no_styles_scripts_or_addresses() -> None:
+    svg = drawing.inline_svg(communication(entry(40, 0.01), entry(80, 2)))
+    assert not re.search(r"\sstyle=|<style|<script|xlink|https?://(?!www\.w3\.org)", svg)
+    assert "var(--accent)" in svg
+
+
+def test_a_file_has_fixed_colours_and_links_that_work_elsewhere(settings) -> None:  # type: ignore[no-untyped-def]
+    settings.SITE_URL = "https://board.example.org"
+    made = entry(40)
+    svg = drawing.svg_file(communication(made, entry(80, 2)), "finance")
+    assert "var(" not in svg and "#0d6966" in svg
+    assert f"https://board.example.org/entries/{made.id}/" in links(svg)
+    assert drawing.png_file(communication(made), "finance").startswith(b"\x89PNG")
+
+
+def test_rounds_are_drawn_with_what_they_sent() -> None:
+    figure = rounds.figure([rounds.RoundPoint(i, 2 / i, None, 1024**2, 1.0) for i in range(1, 6)])
+    assert "from 2.0000 to 0.4000" in figure.sentence and "5.0 MB" in figure.sentence
+    assert drawing.inline_svg(figure).startswith("<svg")
+
+
+def test_one_round_makes_no_curve() -> None:
+    assert rounds.figure([rounds.RoundPoint(1, 1.0, None, 1, 1.0)]).spec is None
+
+
+def test_history_keeps_only_what_raised_the_best() -> None:
+    first, worse, better = entry(50), entry(40), entry(60)
+    assert history.records([better, worse, first]) == [first, better]
+
+
+def test_tracks_are_drawn_apart_and_flagged_entries_not_at_all() -> None:
+    official, declared, flagged = entry(), entry(), entry(flags=(Flag("fpb", "impossible"),))
+    found = catalogue.groups(
+        [
+            Standing(official, Track.OFFICIAL, 1),
+            Standing(declared, Track.DECLARED, None),
+            Standing(flagged, Track.DECLARED, None),
+            Standing(entry(), Track.UNOFFICIAL, None),
+        ]
+    )
+    assert [(group.track, group.entries) for group in found] == [
+        (Track.OFFICIAL, (official,)),
+        (Track.DECLARED, (declared,)),
+    ]
+
+
+def test_while_the_engine_is_busy_the_words_and_the_table_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "WAIT_SECONDS", 0.01)
+    with drawing._engine:
+        picture = catalogue.entry_picture("busy", lambda: communication(entry()))
+    assert picture.is_late and not picture.is_drawn and picture.figure.rows
+
+
+@pytest.mark.django_db
+class TestPages:
+    def fill(self, owner: User) -> None:
+        for number in range(3):
+            costs = [
+                StatedCost(Resource.Kind.COMMUNICATION, (1 + number) * GB, Resource.Basis.DECLARED),
+            ]
+            factories.published(owner, method=f"number {number}", correct=50 + number, costs=costs)
+
+    def test_the_page_draws_the_view_that_its_address_states(self, client: Client, owner: User) -> None:
+        self.fill(owner)
+        whole = client.get("/leaderboard/finance/charts/").content.decode()
+        assert "Drawn from 3 official entries" in whole and "<svg" in whole and "As a table" in whole
+        narrowed = client.get("/leaderboard/finance/charts/?q=number+1").content.decode()
+        assert (
+            "Drawn from 1 official entry that pass" in narrowed and "communication.png?q=number+1" in narrowed
+        )
+
+    def test_a_picture_is_a_file_in_either_form(self, client: Client, owner: User) -> None:
+        self.fill(owner)
+        svg = client.get("/leaderboard/finance/charts/communication.svg")
+        png = client.get("/leaderboard/finance/charts/communication.png")
+        assert svg["Content-Type"] == "image/svg+xml" and png["Content-Type"] == "image/png"
+        assert client.get("/leaderboard/finance/charts/gpu-hours.svg").status_code == 404
+        assert client.get("/leaderboard/finance/charts/nothing.svg").status_code == 404
+
+    def test_a_drawn_picture_is_kept(
+        self, client: Client, owner: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.fill(owner)
+        first = client.get("/leaderboard/finance/charts/").content
+        monkeypatch.setattr(drawing, "inline_svg", lambda _: pytest.fail("drawn again"))
+        assert client.get("/leaderboard/finance/charts/").content == first
+
+    def test_a_board_without_entries_says_so(self, client: Client) -> None:
+        assert "No entry to draw yet" in client.get("/leaderboard/finance/charts/").content.decode()
+        filtered = client.get("/leaderboard/finance/charts/?q=x").content.decode()
+        assert "No entry with a complete score passes these filters" in filtered
