@@ -1,23 +1,32 @@
-"""The LoRA adapter apart from its base model's weights: settings, first values, saving."""
+"""The adapter apart from its base model's weights: settings, first values, saving."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
-from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+from peft import LoraConfig, get_peft_model
 from peft import get_peft_model_state_dict as peft_state
-from peft.tuners.lora import LoraLayer
+from safetensors.numpy import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from evaluation.errors import ModelError
 from evaluation.federated.config import FederatedConfig
-
-Arrays = dict[str, numpy.ndarray[Any, numpy.dtype[Any]]]
-_NAME = "default"
+from evaluation.federated.factors import (
+    Arrays,
+    Product,
+    arrays_of,
+    chosen,
+    compressed,
+    products,
+    total,
+)
+from evaluation.federated.strategies import get
 
 
 @dataclass(frozen=True)
@@ -28,11 +37,20 @@ class LoraSettings:
     rank: int
     alpha: int
     target_modules: tuple[str, ...]
+    dropout: float = 0.0
+    dora: bool = False
 
     @classmethod
     def of(cls, config: FederatedConfig) -> LoraSettings:
         """The settings of a run."""
-        return cls(config.base_model_id, config.rank, config.alpha, config.target_modules)
+        return cls(
+            config.base_model_id,
+            config.rank,
+            config.alpha,
+            config.target_modules,
+            config.dropout,
+            config.adapter == "dora",
+        )
 
 
 def attach(base: Any, settings: LoraSettings) -> Any:
@@ -50,58 +68,116 @@ def attach(base: Any, settings: LoraSettings) -> Any:
             f"{settings.base_model_id} has no module called {', '.join(missing)}; "
             f"its linear modules are {', '.join(sorted(linear))}"
         )
-    lora = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        target_modules=list(settings.target_modules),
-        task_type="CAUSAL_LM",
-        base_model_name_or_path=settings.base_model_id,
-    )
     base.name_or_path = settings.base_model_id  # else peft records the folder that it was loaded from
     try:
-        return get_peft_model(base, lora)
+        return get_peft_model(base, _peft_config(settings))
     except ValueError as error:
         raise ModelError(f"LoRA cannot be put on {', '.join(settings.target_modules)}: {error}") from error
 
 
+def _peft_config(settings: LoraSettings) -> LoraConfig:
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        use_dora=settings.dora,
+        target_modules=list(settings.target_modules),
+        task_type="CAUSAL_LM",
+        base_model_name_or_path=settings.base_model_id,
+    )
+
+
 def weights(model: Any) -> dict[str, torch.Tensor]:
-    """The adapter's tensors by the names they have in `adapter_model.safetensors`."""
+    """The adapter's tensors by the names they have in `adapter_model.safetensors`, sorted; not copies."""
     # Without the flag peft asks the model hub whether the vocabulary grew.
-    return dict(peft_state(model, save_embedding_layers=False))
+    return dict(sorted(peft_state(model, save_embedding_layers=False).items()))
+
+
+def first_values(shapes: Mapping[str, tuple[int, ...]], seed: str) -> Arrays:
+    """Untrained LoRA matrices in fp32, each decided by `seed` and its name alone, on any machine.
+
+    B is zero and A uniform within ±1/√inputs, as peft draws it. DoRA's magnitudes are left out: they are
+    norms of base weights.
+    """
+    arrays = {}
+    for name, shape in shapes.items():
+        if name.endswith(".lora_B.weight"):
+            arrays[name] = numpy.zeros(shape, dtype=numpy.float32)
+        elif name.endswith(".lora_A.weight"):
+            digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+            random = numpy.random.default_rng(int.from_bytes(digest[:16]))
+            bound = numpy.float32(1 / numpy.sqrt(shape[1]))
+            arrays[name] = (2 * random.random(shape, dtype=numpy.float32) - 1) * bound
+    return arrays
+
+
+def merged(arrays: Arrays, settings: LoraSettings) -> tuple[Arrays, LoraSettings]:
+    """One LoRA adapter that does what an adapter and its residual do together, and its settings.
+
+    Its rank is the least that all modules need, never below the run's; modules that need less are filled up
+    with zeros, as one rank for all is what every program that loads adapters can read. It is exact up to the
+    rounding to fp32. The scale alpha / rank of the run goes into B, so that alpha is the rank.
+    Without a residual the adapter is as it was.
+    """
+    residuals = products(arrays, "residual")
+    if not residuals:
+        return arrays, settings
+    scale = settings.alpha / settings.rank
+    adapters = products(arrays)
+    sums = {module: compressed(total([adapters[module], residuals[module]])) for module in adapters}
+    rank = max(settings.rank, *(product.rank for product in sums.values()))
+    return arrays_of({module: _filled_up(product, rank, scale) for module, product in sums.items()}), replace(
+        settings, rank=rank, alpha=rank
+    )
+
+
+def _filled_up(product: Product, rank: int, scale: float) -> Product:
+    zeros = rank - product.rank
+    return Product(
+        numpy.pad(product.b * numpy.float32(scale), ((0, 0), (0, zeros))),
+        numpy.pad(product.a, ((0, zeros), (0, 0))),
+    )
 
 
 class GlobalAdapter:
-    """The server's adapter: real LoRA weights on a base model that has structure but no weights."""
+    """The server's adapter: shapes from a base model that has structure but no weights."""
 
     def __init__(self, config: FederatedConfig) -> None:
-        """Make the initial adapter from `config.seed`: A by peft's own initialisation, B zero.
-
-        Raises ModelError when the base model's config is unusable or a target module is unknown.
-        """
+        """Raises ModelError when the base model's config is unusable or a target module is unknown."""
+        self._settings = LoraSettings.of(config)
+        self._seed = str(config.seed)
+        self._trains = get(config.strategy).trains
         try:
             structure = AutoConfig.from_pretrained(config.model, local_files_only=True)
             with torch.device("meta"):
                 base = AutoModelForCausalLM.from_config(structure, dtype=torch.float32)
-                self._model = attach(base, LoraSettings.of(config))
+                model = attach(base, self._settings)
         except (OSError, ValueError) as error:
             raise ModelError(f"the base model in {config.model} cannot be read: {error}") from error
-        torch.manual_seed(config.seed)
-        for module in self._model.modules():
-            if isinstance(module, LoraLayer):
-                for part in (module.lora_A, module.lora_B):
-                    part.to_empty(device="cpu")
-                module.reset_lora_parameters(_NAME, init_lora_weights=True)
+        self.shapes = {name: tuple(tensor.shape) for name, tensor in weights(model).items()}
+        self._peft_config = model.peft_config["default"]
 
     def arrays(self) -> Arrays:
-        """The weights in fp32."""
-        return {name: tensor.numpy() for name, tensor in weights(self._model).items()}
+        """The untrained adapter in fp32, but for DoRA's magnitudes, which only a client knows."""
+        return first_values(self.shapes, self._seed)
 
     def parameters(self) -> int:
-        """How many numbers are trained."""
-        return sum(array.size for array in self.arrays().values())
+        """How many numbers the run trains: all of the adapter, unless its strategy freezes A."""
+        trained = chosen(self.shapes, "B" if self._trains == "B" else "both")
+        return sum(int(numpy.prod(self.shapes[name])) for name in trained)
 
     def save(self, arrays: Arrays, folder: Path) -> None:
-        """Write `arrays` as `adapter_model.safetensors` with `adapter_config.json` to `folder`."""
-        set_peft_model_state_dict(self._model, {name: torch.from_numpy(a) for name, a in arrays.items()})
-        self._model.save_pretrained(folder, save_embedding_layers=False)
-        (folder / "README.md").unlink(missing_ok=True)  # peft's card is an empty form
+        """Write `arrays` as `adapter_model.safetensors` with `adapter_config.json` to `folder`.
+
+        A residual is merged in, which makes the rank larger than the run's.
+        """
+        whole, settings = merged(arrays, self._settings)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(
+            {name: numpy.ascontiguousarray(array) for name, array in whole.items()},
+            folder / "adapter_model.safetensors",
+            metadata={"format": "pt"},
+        )
+        self._peft_config.r, self._peft_config.lora_alpha = settings.rank, settings.alpha
+        self._peft_config.inference_mode = True
+        self._peft_config.save_pretrained(folder)

@@ -6,6 +6,8 @@ that it computes, so that any simulated process can serve any client.
 
 from __future__ import annotations
 
+import secrets
+
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
@@ -15,27 +17,38 @@ from evaluation.federated.exchange import (
     CONFIG,
     EXAMPLES,
     HARDWARE,
+    HELD_OUT_LOSS,
     LEARNING_RATE,
     METRICS,
     PARTITION,
     PEAK_RSS,
     PEAK_VRAM,
+    PROXIMAL,
     ROUND,
     TRAIN_LOSS,
     TRAIN_SECONDS,
+    TRAINS,
+    WORKER,
 )
+from evaluation.federated.factors import Arrays
+
+# Tells this process from others in its replies.
+_WORKER = secrets.randbits(48)
 
 # `training` imports torch, peft and transformers: seconds that a process which only names this app (Flower's
 # simulation, `flwr run`) should not spend. Hence the imports inside the functions that train.
 
 
 def introduce(message: Message, context: Context) -> Message:
-    """Answer a query with the partition that this node holds and its number of rows; load the base model."""
-    from evaluation.federated import data, hardware, partitioning, training
+    """Answer a query with the partition that this node holds and its number of rows; load the base model.
+
+    The first client adds what of the untrained adapter only a base model's weights tell: DoRA's magnitudes.
+    """
+    from evaluation.federated import data, hardware, local_model, partitioning
 
     config = FederatedConfig.from_run_config(message.content[CONFIG])
     partition = int(context.node_config["partition-id"])
-    training.local_model(config)
+    local = local_model.local_model(config)
     examples = len(partitioning.split(config, data.read(config.train_data)).clients[partition])
     content = RecordDict(
         {
@@ -43,29 +56,55 @@ def introduce(message: Message, context: Context) -> Message:
             CONFIG: ConfigRecord({HARDWARE: hardware.describe()}),
         }
     )
+    if partition == 0 and local.magnitudes:
+        content[ADAPTER] = _record(local.magnitudes)
     return Message(content, reply_to=message)
 
 
 def train(message: Message, context: Context) -> Message:
-    """Train the adapter in the message on this node's rows and send it back with what that took."""
+    """Train the adapter in the message on this node's rows and send what was trained, and what that took."""
     from evaluation.federated import training
 
     settings = message.content[CONFIG]
     config = FederatedConfig.from_run_config(settings)
     partition = int(context.node_config["partition-id"])
-    arrays = {name: array.numpy() for name, array in message.content[ADAPTER].items()}
-    result = training.train(config, partition, int(settings[ROUND]), float(settings[LEARNING_RATE]), arrays)
+    work = training.Work(
+        server_round=int(settings[ROUND]),
+        learning_rate=float(settings[LEARNING_RATE]),
+        trains=str(settings[TRAINS]),
+        proximal_mu=float(settings.get(PROXIMAL, 0.0)),
+    )
+    result = training.train(config, partition, work, _arrays(message))
     metrics = {
         EXAMPLES: len(training.tokenised(config, partition)),
         TRAIN_LOSS: result.loss,
         TRAIN_SECONDS: result.seconds,
         PEAK_RSS: result.peak_rss_bytes,
         PEAK_VRAM: result.peak_vram_bytes or 0,
+        WORKER: _WORKER,
     }
-    adapter = ArrayRecord({name: Array(array) for name, array in result.arrays.items()})
-    return Message(RecordDict({ADAPTER: adapter, METRICS: MetricRecord(metrics)}), reply_to=message)
+    content = RecordDict({ADAPTER: _record(result.arrays), METRICS: MetricRecord(metrics)})
+    return Message(content, reply_to=message)
+
+
+def evaluate(message: Message, _context: Context) -> Message:
+    """Answer with the loss of the adapter in the message on the rows that no client trains on."""
+    from evaluation.federated import training
+
+    config = FederatedConfig.from_run_config(message.content[CONFIG])
+    loss = training.held_out_loss(config, _arrays(message))
+    return Message(RecordDict({METRICS: MetricRecord({HELD_OUT_LOSS: loss})}), reply_to=message)
+
+
+def _arrays(message: Message) -> Arrays:
+    return {name: array.numpy() for name, array in message.content[ADAPTER].items()}
+
+
+def _record(arrays: Arrays) -> ArrayRecord:
+    return ArrayRecord({name: Array(array) for name, array in arrays.items()})
 
 
 app = ClientApp()
 app.query()(introduce)
 app.train()(train)
+app.evaluate()(evaluate)

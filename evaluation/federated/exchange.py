@@ -20,11 +20,15 @@ METRICS = "metrics"
 # Entries of the configuration that a round adds.
 ROUND = "server-round"
 LEARNING_RATE = "learning-rate"
+TRAINS = "trains"  # which matrices: both, A or B
+PROXIMAL = "proximal-mu"  # Flower's FedProx sends it
 # Entries of a reply.
 PARTITION = "partition-id"
 EXAMPLES = "num-examples"
 TRAIN_LOSS = "train-loss"
 TRAIN_SECONDS = "train-seconds"
+WORKER = "worker"
+HELD_OUT_LOSS = "held-out-loss"
 PEAK_RSS = "peak-rss-bytes"
 PEAK_VRAM = "peak-vram-bytes"
 HARDWARE = "hardware"
@@ -50,27 +54,27 @@ class Exchange:
             nodes = sorted(self.grid.get_node_ids())
             if len(nodes) >= count:
                 return nodes
-            self._wait(deadline, f"{len(nodes)} of {count} clients connected in {self.timeout:.0f} s")
+            if time.monotonic() > deadline:
+                raise EvaluationError(f"{len(nodes)} of {count} clients connected in {self.timeout:.0f} s")
+            self._pause()
 
     def send(self, messages: Iterable[Message]) -> list[str]:
         """Send messages; returns their ids, to be given to `receive`."""
         return [str(message_id) for message_id in self.grid.push_messages(messages)]
 
     def receive(self, message_ids: Sequence[str]) -> list[Message]:
-        """Wait for the replies to these messages, in any order. Raises EvaluationError if not in time."""
+        """The replies to these messages, in any order; those that came, when not all come in time."""
         waiting, replies = set(message_ids), []
         deadline = time.monotonic() + self.timeout
         while True:
             for reply in self.grid.pull_messages(waiting):
                 waiting.discard(reply.metadata.reply_to_message_id)
                 replies.append(reply)
-            if not waiting:
+            if not waiting or time.monotonic() > deadline:
                 return replies
-            self._wait(deadline, f"{len(waiting)} clients did not reply in {self.timeout:.0f} s")
+            self._pause()
 
-    def _wait(self, deadline: float, complaint: str) -> None:
-        if time.monotonic() > deadline:
-            raise EvaluationError(complaint)
+    def _pause(self) -> None:
         if self.stop.wait(_POLL_SECONDS):
             raise EvaluationError("the run was stopped before it ended")
 

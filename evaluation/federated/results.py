@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.federated import hardware
-from evaluation.federated.adapter import Arrays, GlobalAdapter
+from evaluation.federated.adapter import GlobalAdapter
 from evaluation.federated.app_file import pyproject
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.data import TrainingData
+from evaluation.federated.factors import Arrays
 from evaluation.federated.rounds import Round
 
 PACKAGES = ("flwr", "flwr-datasets", "ray", "torch", "transformers", "peft")

@@ -1,37 +1,45 @@
-"""The federated rounds: sample clients, send the adapter, check what comes back, aggregate, measure."""
+"""The federated rounds: choose clients, send the adapter, check what comes back, aggregate, measure."""
 
 from __future__ import annotations
 
 import math
+import resource
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp.strategy import Strategy
 
 from evaluation.errors import EvaluationError
-from evaluation.federated.adapter import Arrays
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.exchange import (
     ADAPTER,
+    CONFIG,
     EXAMPLES,
+    HELD_OUT_LOSS,
     LEARNING_RATE,
     METRICS,
     PEAK_RSS,
     PEAK_VRAM,
     TRAIN_LOSS,
     TRAIN_SECONDS,
+    TRAINS,
+    WORKER,
     Exchange,
     payload_bytes,
 )
-from evaluation.federated.strategies.cohort import Cohort, sample
+from evaluation.federated.factors import Arrays, chosen
+from evaluation.federated.privacy import epsilon
+from evaluation.federated.strategies import get, resumable
+from evaluation.federated.strategies.cohort import Cohort, choose
 
 
 @dataclass(frozen=True)
 class ClientFailure:
-    """A sampled client whose reply was left out of a round, and why."""
+    """A chosen client whose reply was left out of a round, and why."""
 
     client: int
     reason: str
@@ -42,8 +50,13 @@ class Round:
     """One round as it was measured.
 
     `clients` are the partitions whose adapters were aggregated, `examples` the sum of their rows (the weights
-    of the mean). `train_loss` is weighted alike. Bytes are `payload_bytes` of all messages, those of
-    failing clients included. `train_seconds` is the sum over clients, `seconds` the whole round by the clock.
+    of the mean). `train_loss` is weighted alike. Bytes are `payload_bytes` of all messages that train, those
+    of failing clients included, and 0 for references, which have no one to communicate with.
+
+    `train_seconds` is the sum over clients, `seconds` the whole round by the clock, of which
+    `aggregate_seconds` are the strategy's and `communicate_seconds` what the busiest client process was
+    waited for beyond its training: serialising, transport and loading what was sent. Taking `held_out_loss`
+    is outside of them all. `epsilon` is what the rounds so far have spent.
     """
 
     round: int
@@ -52,101 +65,206 @@ class Round:
     examples: int
     learning_rate: float
     train_loss: float
+    held_out_loss: float | None
     bytes_down: int
     bytes_up: int
     messages_down: int
     messages_up: int
     train_seconds: float
     aggregate_seconds: float
+    communicate_seconds: float
     seconds: float
     client_peak_rss_bytes: int
     client_peak_vram_bytes: int | None
+    server_peak_rss_bytes: int
+    gpu_seconds: float | None
+    epsilon: float | None
 
 
 @dataclass(frozen=True)
 class Federation:
-    """Everything that stays the same over the rounds. `nodes` maps a client's partition to its node id."""
+    """Everything that stays the same over the rounds.
+
+    `nodes` maps a client's partition to its node id, `rows` to its number of rows.
+    """
 
     config: FederatedConfig
     strategy: Strategy
     exchange: Exchange
     nodes: Mapping[int, int]
+    rows: Mapping[int, int]
 
 
-def run(
-    federation: Federation, initial: Arrays, on_round: Callable[[Round], None]
-) -> tuple[Arrays, list[Round]]:
-    """Run all rounds from the adapter `initial`; returns the last adapter and what each round measured.
+@dataclass(frozen=True)
+class Progress:
+    """A run between two rounds: all that the next round depends on, and what the last ones measured.
 
-    `on_round` is called after each round. Raises EvaluationError when no client of a round is left.
+    `adapter` holds the global adapter in fp32, its residual if the strategy has one, by sorted names;
+    `strategy` is what the strategy itself keeps, such as momentum.
     """
-    adapter, records = initial, []
-    for server_round in range(1, federation.config.rounds + 1):
-        adapter, record = _round(federation, server_round, adapter)
-        records.append(record)
-        on_round(record)
-    return adapter, records
+
+    adapter: Arrays
+    round: int = 0
+    strategy: Mapping[str, Arrays] = field(default_factory=dict)
+    records: tuple[Round, ...] = ()
+
+
+def run(federation: Federation, progress: Progress, on_round: Callable[[Progress], None]) -> Progress:
+    """Run the rounds that are left, and return the last one's progress.
+
+    `on_round` is called after each round. A run that goes on from a saved progress gives, bit for bit, what
+    it would have given without a break. Raises EvaluationError when too few clients of a round are left.
+    """
+    resumable.restore(federation.strategy, dict(progress.strategy))
+    for server_round in range(progress.round + 1, federation.config.rounds + 1):
+        adapter, record = _round(federation, server_round, progress.adapter)
+        progress = Progress(
+            adapter, server_round, resumable.state_of(federation.strategy), (*progress.records, record)
+        )
+        on_round(progress)
+    return progress
 
 
 def _round(federation: Federation, server_round: int, adapter: Arrays) -> tuple[Arrays, Round]:
     config, start = federation.config, time.perf_counter()
+    info = get(config.strategy)
     sent = _messages(federation, server_round, adapter)
     replies = federation.exchange.receive(federation.exchange.send(sent))
-    partitions = {node: partition for partition, node in federation.nodes.items()}
-    by_client = {partitions[reply.metadata.src_node_id]: reply for reply in replies}
-    accepted, failures = _judge(by_client, adapter)
-    if not accepted:
-        reasons = "; ".join(f"client {failure.client}: {failure.reason}" for failure in failures)
-        raise EvaluationError(f"round {server_round}: no client gave a usable adapter ({reasons})")
+    exchanged = time.perf_counter() - start
+    bytes_up = payload_bytes(replies)  # before strategies, some of which empty the replies
+    accepted, failures = _judge(federation, sent, replies, server_round, adapter)
+    metrics = [dict(reply.content[METRICS]) for reply in accepted.values()]
     aggregating = time.perf_counter()
-    averaged, _ = federation.strategy.aggregate_train(server_round, list(accepted.values()))
-    aggregated = {name: array.numpy() for name, array in averaged.items()}
+    following = _aggregated(federation.strategy, server_round, list(accepted.values()), adapter)
     end = time.perf_counter()
-    metrics = [reply.content[METRICS] for reply in accepted.values()]
+    held_out_loss, missing = _held_out_loss(federation, server_round, following, min(accepted))
     examples = sum(int(metric[EXAMPLES]) for metric in metrics)
-    return aggregated, Round(
+    train_seconds = sum(metric[TRAIN_SECONDS] for metric in metrics)
+    vram = max(int(metric[PEAK_VRAM]) for metric in metrics) or None
+    return following, Round(
         round=server_round,
         clients=tuple(accepted),
-        failures=tuple(failures),
+        failures=(*failures, *missing),
         examples=examples,
         learning_rate=config.learning_rate_in(server_round),
         train_loss=sum(metric[TRAIN_LOSS] * int(metric[EXAMPLES]) for metric in metrics) / examples,
-        bytes_down=payload_bytes(sent),
-        bytes_up=payload_bytes(replies),
+        held_out_loss=held_out_loss,
+        bytes_down=payload_bytes(sent) if info.communicates else 0,
+        bytes_up=bytes_up if info.communicates else 0,
         messages_down=len(sent),
         messages_up=len(replies),
-        train_seconds=sum(metric[TRAIN_SECONDS] for metric in metrics),
+        train_seconds=train_seconds,
         aggregate_seconds=end - aggregating,
+        communicate_seconds=max(0.0, exchanged - _busiest(metrics)),
         seconds=end - start,
         client_peak_rss_bytes=max(int(metric[PEAK_RSS]) for metric in metrics),
-        client_peak_vram_bytes=max(int(metric[PEAK_VRAM]) for metric in metrics) or None,
+        client_peak_vram_bytes=vram,
+        server_peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        gpu_seconds=train_seconds if vram else None,
+        epsilon=epsilon(config, server_round),
     )
 
 
 def _messages(federation: Federation, server_round: int, adapter: Arrays) -> list[Message]:
-    """The round's training messages, one a sampled client."""
+    """The round's training messages, one a chosen client."""
+    config, info = federation.config, get(federation.config.strategy)
+    clients = choose(config, federation.rows, server_round)
+    settings = {LEARNING_RATE: config.learning_rate_in(server_round), TRAINS: info.trained_in(server_round)}
+    return list(
+        federation.strategy.configure_train(
+            server_round,
+            _record(adapter, info.sends),
+            ConfigRecord(config.run_config() | settings),
+            Cohort({client: federation.nodes[client] for client in clients}),
+        )
+    )
+
+
+def _record(adapter: Arrays, what: str) -> ArrayRecord:
+    return ArrayRecord({name: Array(adapter[name]) for name in chosen(adapter, what)})
+
+
+def _aggregated(strategy: Strategy, server_round: int, replies: list[Message], adapter: Arrays) -> Arrays:
+    """The global adapter after the round: what the strategy makes of the replies, over what it was."""
+    record, _ = strategy.aggregate_train(server_round, replies)
+    changed = {name: array.numpy().astype(numpy.float32, copy=False) for name, array in record.items()}
+    for name, array in changed.items():
+        if not numpy.isfinite(array).all():
+            raise EvaluationError(f"round {server_round}: the aggregate of {name} is not finite")
+    return dict(sorted((adapter | changed).items()))
+
+
+def _held_out_loss(
+    federation: Federation, server_round: int, adapter: Arrays, client: int
+) -> tuple[float | None, list[ClientFailure]]:
+    """The global adapter's loss on the held-out rows, in the rounds that take it, by a client that answered.
+
+    A client that fails at it costs the figure, not the round.
+    """
     config = federation.config
-    cohort = sample(list(federation.nodes), config.clients_per_round, config.seed, server_round)
-    record = ArrayRecord({name: Array(array) for name, array in adapter.items()})
-    settings = ConfigRecord(config.run_config() | {LEARNING_RATE: config.learning_rate_in(server_round)})
-    nodes = Cohort(tuple(federation.nodes[client] for client in cohort))
-    return list(federation.strategy.configure_train(server_round, record, settings, nodes))
+    if not config.evaluates_in(server_round):
+        return None, []
+    message = Message(
+        RecordDict(
+            {
+                ADAPTER: _record(adapter, get(config.strategy).sends),
+                CONFIG: ConfigRecord(config.run_config()),
+            }
+        ),
+        dst_node_id=federation.nodes[client],
+        message_type=MessageType.EVALUATE,
+    )
+    replies = federation.exchange.receive(federation.exchange.send([message]))
+    if not replies or replies[0].has_error():
+        reason = replies[0].error.reason if replies else "it did not reply"
+        return None, [ClientFailure(client, f"no held-out loss: {reason}")]
+    loss = float(replies[0].content[METRICS][HELD_OUT_LOSS])
+    if not math.isfinite(loss):
+        return None, [ClientFailure(client, f"its {HELD_OUT_LOSS} is {loss}")]
+    return loss, []
+
+
+def _busiest(metrics: Sequence[Mapping[str, float]]) -> float:
+    """Seconds of training in the client process that trained the longest."""
+    seconds: defaultdict[int, float] = defaultdict(float)
+    for metric in metrics:
+        seconds[int(metric[WORKER])] += metric[TRAIN_SECONDS]
+    return max(seconds.values())
 
 
 def _judge(
-    by_client: Mapping[int, Message], adapter: Arrays
+    federation: Federation,
+    sent: Sequence[Message],
+    replies: Sequence[Message],
+    server_round: int,
+    adapter: Arrays,
 ) -> tuple[dict[int, Message], list[ClientFailure]]:
-    """The usable replies, by client in order, and the others with what is wrong.
+    """The usable replies, by client in order, and the clients without one with what is wrong.
 
-    The order is fixed because the sum of a mean depends on it in the last bit, and replies come in any order.
+    The order is fixed because the sum of a mean depends on it in the last bit, and replies come in any order;
+    so is that of the tensors in a reply, by which Flower's strategies match them.
+    Raises EvaluationError when fewer are usable than the run asks for.
     """
+    config, trains = federation.config, get(federation.config.strategy).trained_in(server_round)
+    expected = {name: adapter[name] for name in chosen(adapter, trains)}
+    partitions = {node: partition for partition, node in federation.nodes.items()}
+    by_client = {partitions[reply.metadata.src_node_id]: reply for reply in replies}
     accepted, failures = {}, []
-    for client in sorted(by_client):
-        reason = next(_faults(by_client[client], adapter), None)
-        if reason is None:
-            accepted[client] = by_client[client]
+    for client in sorted(partitions[message.metadata.dst_node_id] for message in sent):
+        reply = by_client.get(client)
+        reason = next(_faults(reply, expected), None) if reply else "it did not reply in time"
+        if reply and reason is None:
+            arrays = reply.content[ADAPTER]
+            reply.content[ADAPTER] = ArrayRecord({name: arrays[name] for name in expected})
+            accepted[client] = reply
         else:
-            failures.append(ClientFailure(client, reason))
+            failures.append(ClientFailure(client, str(reason)))
+    if len(accepted) < min(max(1, config.minimum_clients), len(sent)):
+        reasons = "; ".join(f"client {failure.client}: {failure.reason}" for failure in failures)
+        gave = (
+            f"only {len(accepted)} of at least {config.minimum_clients} clients" if accepted else "no client"
+        )
+        raise EvaluationError(f"round {server_round}: {gave} gave a usable adapter ({reasons})")
     return accepted, failures
 
 
@@ -159,7 +277,7 @@ def _faults(reply: Message, adapter: Arrays) -> Iterator[str]:
         yield "its reply does not hold one adapter and one set of metrics"
         return
     metrics = reply.content[METRICS]
-    for key in (EXAMPLES, TRAIN_LOSS, TRAIN_SECONDS, PEAK_RSS, PEAK_VRAM):
+    for key in (EXAMPLES, TRAIN_LOSS, TRAIN_SECONDS, PEAK_RSS, PEAK_VRAM, WORKER):
         if not isinstance(metrics.get(key), int | float) or not math.isfinite(metrics[key]):
             yield f"its {key} is {metrics.get(key)}"
     if metrics.get(EXAMPLES, 0) < 1:

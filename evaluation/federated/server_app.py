@@ -19,7 +19,16 @@ from evaluation.errors import EvaluationError
 from evaluation.federated import data, strategies
 from evaluation.federated.checks import check, check_output
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.exchange import CONFIG, HARDWARE, METRICS, PARTITION, Exchange
+from evaluation.federated.exchange import (
+    ADAPTER,
+    CONFIG,
+    EXAMPLES,
+    HARDWARE,
+    METRICS,
+    PARTITION,
+    Exchange,
+)
+from evaluation.federated.factors import Arrays
 
 # Flower keeps a message no longer than this either.
 TIMEOUT_SECONDS = 12 * 3600.0
@@ -59,19 +68,21 @@ def federate(grid: Grid, job: Job) -> None:
     from evaluation.federated.adapter import GlobalAdapter
 
     adapter = GlobalAdapter(config)
-    nodes, clients_hardware = _introductions(exchange.receive(queries))
+    clients = _introductions(config, exchange.receive(queries))
     startup = time.perf_counter() - started
     job.report(
-        f"ready after {startup:.1f} s: {len(nodes)} clients, {len(job.rows.rows)} rows of {job.rows.name}, "
-        f"{adapter.parameters():,} trainable parameters, on {clients_hardware}"
+        f"ready after {startup:.1f} s: {len(clients.nodes)} clients, {len(job.rows.rows)} rows of "
+        f"{job.rows.name}, {adapter.parameters():,} trainable parameters, on {clients.hardware}"
     )
-    federation = rounds.Federation(config, job.strategy, exchange, nodes)
-    arrays, measured = rounds.run(
-        federation, adapter.arrays(), lambda measure: job.report(results.line(measure, config.rounds))
+    federation = rounds.Federation(config, job.strategy, exchange, clients.nodes, clients.rows)
+    last = rounds.run(
+        federation,
+        rounds.Progress(dict(sorted((adapter.arrays() | clients.magnitudes).items()))),
+        lambda progress: job.report(results.line(progress.records[-1], config.rounds)),
     )
     seconds = time.perf_counter() - started
-    run = results.Run(config, job.rows, tuple(measured), clients_hardware, startup, seconds)
-    results.write(run, adapter, arrays, job.output)
+    run = results.Run(config, job.rows, last.records, clients.hardware, startup, seconds)
+    results.write(run, adapter, last.adapter, job.output)
     job.report(f"wrote {job.output} after {seconds:.1f} s")
 
 
@@ -84,14 +95,35 @@ def _queries(config: FederatedConfig, nodes: list[int]) -> list[Message]:
     ]
 
 
-def _introductions(replies: list[Message]) -> tuple[dict[int, int], str]:
-    """The node id of each partition, and the clients' hardware. Raises EvaluationError if a client fails."""
+@dataclass(frozen=True)
+class _Clients:
+    """Who takes part: each partition's node id and number of rows, in order, and what they run on.
+
+    `magnitudes` are the first values of DoRA's magnitude vectors, which only the base weights tell.
+    """
+
+    nodes: dict[int, int]
+    rows: dict[int, int]
+    hardware: str
+    magnitudes: Arrays
+
+
+def _introductions(config: FederatedConfig, replies: list[Message]) -> _Clients:
+    """What the clients answered. Raises EvaluationError when one fails or does not answer."""
     for reply in replies:
         if reply.has_error():
             raise EvaluationError(f"a client cannot take part: {reply.error.reason}")
-    nodes = {int(reply.content[METRICS][PARTITION]): reply.metadata.src_node_id for reply in replies}
-    kinds = sorted({str(reply.content[CONFIG][HARDWARE]) for reply in replies})
-    return dict(sorted(nodes.items())), " and ".join(kinds)
+    by_client = {int(reply.content[METRICS][PARTITION]): reply for reply in replies}
+    if len(by_client) < config.clients:
+        raise EvaluationError(f"only {len(by_client)} of {config.clients} clients answered")
+    ordered = dict(sorted(by_client.items()))
+    magnitudes = ordered[0].content.array_records.get(ADAPTER, {})
+    return _Clients(
+        nodes={client: reply.metadata.src_node_id for client, reply in ordered.items()},
+        rows={client: int(reply.content[METRICS][EXAMPLES]) for client, reply in ordered.items()},
+        hardware=" and ".join(sorted({str(reply.content[CONFIG][HARDWARE]) for reply in replies})),
+        magnitudes={name: array.numpy() for name, array in magnitudes.items()},
+    )
 
 
 def main(grid: Grid, context: Context) -> None:

@@ -1,24 +1,24 @@
-"""A client's local training: a frozen base model that stays loaded and LoRA weights that come and go."""
+"""A client's local training, and the loss on rows that nobody trains on."""
 
 from __future__ import annotations
 
+import hashlib
 import random
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
-from peft import set_peft_model_state_dict
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
-from evaluation.errors import ModelError, OutOfMemoryError
-from evaluation.federated import adapter, data, partitioning
-from evaluation.federated.adapter import Arrays
+from evaluation.errors import OutOfMemoryError
+from evaluation.federated import data, partitioning
 from evaluation.federated.config import FederatedConfig
+from evaluation.federated.factors import Arrays
+from evaluation.federated.local_model import LocalModel, local_model, tokenizer
+from evaluation.federated.strategies import get
 
 # transformers' default in its Trainer, which the public FlowerTune apps use.
 MAX_GRADIENT_NORM = 1.0
@@ -26,12 +26,16 @@ _IGNORED = -100
 
 
 @dataclass(frozen=True)
-class LocalModel:
-    """A base model with LoRA layers on one device. Only the LoRA weights ever change."""
+class Work:
+    """What the server asks of a client in one round.
 
-    model: Any
-    tokenizer: Any
-    device: torch.device
+    `trains` says which matrices: `both` (with DoRA's magnitudes), `A` or `B`. `proximal_mu` is FedProx's μ.
+    """
+
+    server_round: int
+    learning_rate: float
+    trains: str = "both"
+    proximal_mu: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -50,44 +54,14 @@ class LocalResult:
     peak_vram_bytes: int | None
 
 
-@lru_cache(maxsize=1)
-def load(path: Path, precision: str, gradient_checkpointing: bool, lora: adapter.LoraSettings) -> LocalModel:
-    """Load a base model and put LoRA layers on it; the same arguments again give the same object.
-
-    Raises ModelError when the folder cannot be loaded in this precision.
-    """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    options: dict[str, Any] = {"dtype": torch.float32 if precision == "fp32" else torch.bfloat16}
-    if precision == "nf4":
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
-        )
-    try:
-        base = AutoModelForCausalLM.from_pretrained(
-            path, device_map={"": device}, local_files_only=True, **options
-        )
-        vocabulary = tokenizer(path)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise ModelError(f"the base model in {path} cannot be loaded as {precision}: {error}") from error
-    if vocabulary.eos_token_id is None:
-        raise ModelError(f"the tokenizer in {path} has no end token to teach the model where an answer ends")
-    base.config.use_cache = False
-    if gradient_checkpointing:
-        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    model = adapter.attach(base, lora)
-    model.train()
-    return LocalModel(model, vocabulary, device)
-
-
-@lru_cache(maxsize=1)
-def tokenizer(path: Path) -> Any:
-    """The tokenizer in a base model's folder."""
-    return AutoTokenizer.from_pretrained(path, local_files_only=True)
-
-
 def tokenised(config: FederatedConfig, client: int) -> tuple[data.Tokens, ...]:
-    """One client's rows in the model's vocabulary, kept for its next round."""
-    positions = partitioning.split(config, data.read(config.train_data)).clients[client]
+    """One client's rows in the model's vocabulary, kept for its next round.
+
+    The one client of a run whose cohort is `one` has the rows of all.
+    """
+    clients = partitioning.split(config, data.read(config.train_data)).clients
+    alone = get(config.strategy).cohort == "one"
+    positions = tuple(position for part in clients for position in part) if alone else clients[client]
     return _tokens(config.train_data, positions, config.model, config.sequence_length)
 
 
@@ -99,52 +73,90 @@ def _tokens(
     return tuple(data.encode(every[position], vocabulary, sequence_length) for position in positions)
 
 
-def local_model(config: FederatedConfig) -> LocalModel:
-    """The model that a run trains, loaded once in this process."""
-    return load(
-        config.model, config.precision, config.gradient_checkpointing, adapter.LoraSettings.of(config)
-    )
+def train(config: FederatedConfig, client: int, work: Work, arrays: Arrays) -> LocalResult:
+    """Train a client from the adapter and residual `arrays`, and return the tensors that it trained.
 
-
-def train(
-    config: FederatedConfig, client: int, server_round: int, learning_rate: float, arrays: Arrays
-) -> LocalResult:
-    """Train a client for `config.local_steps` steps from the global adapter `arrays` and return its own.
-
-    AdamW without weight decay starts afresh each round: no optimiser state outlives it, as a client may
-    not be sampled again for long. The rows drawn depend on seed, client and round alone.
-    Raises OutOfMemoryError when the device has no room.
+    Tensors that `arrays` lacks are made from the seed: the run's, and where a strategy has its clients start
+    anew, that of the round and client. AdamW without weight decay starts afresh each round: no optimiser
+    state outlives it, as a client may not be sampled again for long. The rows drawn and what dropout drops
+    depend on seed, client and round alone. Raises OutOfMemoryError when the device has no room.
     """
     local, rows = local_model(config), tokenised(config, client)
-    set_peft_model_state_dict(local.model, {name: torch.from_numpy(array) for name, array in arrays.items()})
-    parameters = [parameter for parameter in local.model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.0)
-    order = random.Random(f"{config.seed}/{client}/{server_round}")  # noqa: S311 - reproducible, not secret
+    moment = f"{config.seed}/{client}/{work.server_round}"
+    local.put(arrays, moment if get(config.strategy).sends == "residual" else str(config.seed))
+    torch.manual_seed(int.from_bytes(hashlib.sha256(moment.encode()).digest()[:8], signed=True))
+    order = random.Random(moment)  # noqa: S311 - reproducible, not secret
+    batches = data.batches(rows, config.batch_size, _steps(config), order)
     on_cuda = local.device.type == "cuda"
     if on_cuda:
         torch.cuda.reset_peak_memory_stats()
-    start, losses = time.perf_counter(), []
+    start = time.perf_counter()
     try:
-        for batch in data.batches(rows, config.batch_size, config.local_steps, order):
-            loss = answer_loss(local, batch)
-            torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-            losses.append(loss.detach())
+        losses = list(_descent(local, work, batches))
         mean = float(torch.stack(losses).mean())
     except torch.OutOfMemoryError as error:
         raise OutOfMemoryError(
             f"out of memory training {config.batch_size} rows of up to {config.sequence_length} tokens"
         ) from error
-    state = adapter.weights(local.model)
     return LocalResult(
-        arrays={name: tensor.detach().cpu().numpy() for name, tensor in state.items()},
+        arrays=local.arrays(work.trains),
         loss=mean,
         seconds=time.perf_counter() - start,
         peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         peak_vram_bytes=torch.cuda.max_memory_allocated() if on_cuda else None,
     )
+
+
+def _steps(config: FederatedConfig) -> int:
+    """Local steps a round; one client that stands for all takes the steps of all."""
+    return config.local_steps * (config.clients_per_round if get(config.strategy).cohort == "one" else 1)
+
+
+def _descent(
+    local: LocalModel, work: Work, batches: Sequence[Sequence[data.Tokens]]
+) -> Iterator[torch.Tensor]:
+    """Take one AdamW step a batch; yields the loss before each step, on the answers alone.
+
+    FedProx's term (μ/2)‖w - w_t‖² over what is trained is in the loss that is followed: its gradient
+    μ(w - w_t) is added before clipping, as that of any other part of the loss.
+    """
+    parameters = local.parameters(work.trains)
+    for parameter in local.parameters():
+        parameter.requires_grad_(False)
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    origin = [parameter.detach().clone() for parameter in parameters] if work.proximal_mu else []
+    optimiser = torch.optim.AdamW(parameters, lr=work.learning_rate, weight_decay=0.0)
+    for batch in batches:
+        loss = answer_loss(local, batch)
+        torch.autograd.backward(loss)
+        for parameter, first in zip(parameters, origin, strict=False):  # without μ there is no origin
+            assert parameter.grad is not None
+            parameter.grad.add_(parameter.detach() - first, alpha=work.proximal_mu)
+        torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        yield loss.detach()
+
+
+def held_out_loss(config: FederatedConfig, arrays: Arrays) -> float:
+    """Mean cross-entropy over the answer tokens of the rows that nobody trains on, without dropout."""
+    local = local_model(config)
+    local.put(arrays, str(config.seed))
+    held_out = partitioning.split(config, data.read(config.train_data)).held_out
+    rows = sorted(_tokens(config.train_data, held_out, config.model, config.sequence_length), key=len)
+    total, count = 0.0, 0
+    local.model.eval()
+    try:
+        with torch.no_grad():
+            for start in range(0, len(rows), config.batch_size):
+                batch = rows[start : start + config.batch_size]
+                answers = sum(len(row.answer) for row in batch)
+                total += float(answer_loss(local, batch)) * answers
+                count += answers
+    finally:
+        local.model.train()
+    return total / count
 
 
 def answer_loss(local: LocalModel, batch: Sequence[data.Tokens]) -> torch.Tensor:

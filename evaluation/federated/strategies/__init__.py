@@ -65,6 +65,12 @@ class StrategyInfo:
         """The adapters that it goes with."""
         return tuple(adapter for adapter in ADAPTERS if adapter not in self.refuses)
 
+    def trained_in(self, server_round: int) -> str:
+        """Which matrices a client trains in round 1…: `both`, `A` or `B`."""
+        if self.trains == "alternating":
+            return "B" if server_round % 2 else "A"
+        return self.trains
+
     @property
     def communicates(self) -> bool:
         """Whether adapters travel. A reference trains where its data are, whatever our messages carry."""
@@ -186,7 +192,7 @@ _ALL = (
         "arXiv 2403.12313",
         "A stays as the seed made it; only B is trained, sent and averaged, which makes the mean exact.",
         "lora-aware",
-        _module("halves"),
+        _module("ffa_lora"),
         trains="B",
         sends="B",
         refuses={"dora": _NOT_LINEAR},
@@ -197,7 +203,7 @@ _ALL = (
         "arXiv 2409.02346",
         "B is trained in odd rounds and A in even ones, which makes each round's mean exact.",
         "lora-aware",
-        _module("halves"),
+        _module("rolora"),
         trains="alternating",
         refuses={"dora": _NOT_LINEAR},
     ),
@@ -253,7 +259,18 @@ def get(name: str) -> StrategyInfo:
     return lookup("strategy", name, STRATEGIES)
 
 
+def options(config: FederatedConfig) -> dict[str, float]:
+    """All options of the run's strategy, those that the run leaves out with their defaults."""
+    return {option.name: option.default for option in get(config.strategy).options} | dict(
+        config.strategy_options
+    )
+
+
 def build(config: FederatedConfig) -> Any:
-    """The Flower strategy that a run uses, with the run's options."""
+    """The Flower strategy that a run uses, with the run's options, clipping and noise."""
     module, _, function = get(config.strategy).builder.partition(":")
-    return getattr(importlib.import_module(module), function)(config)
+    strategy = getattr(importlib.import_module(module), function)(config)
+    if config.privacy is None:
+        return strategy
+    privacy = importlib.import_module("evaluation.federated.privacy")
+    return privacy.protected(strategy, config)

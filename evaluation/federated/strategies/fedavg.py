@@ -1,4 +1,9 @@
-"""FedAvg, "Communication-Efficient Learning of Deep Networks from Decentralized Data" (arXiv 1602.05629)."""
+"""FedAvg: "Communication-Efficient Learning of Deep Networks from Decentralized Data" (arXiv 1602.05629).
+
+    w_{t+1} = Σ_k (n_k / n) w_k,  n = Σ_k n_k
+
+over the clients k of the round, n_k their rows. With LoRA, w is all of A and B, with DoRA the magnitudes too.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from evaluation.federated.exchange import ADAPTER, CONFIG, EXAMPLES
 
 
 def arguments() -> dict[str, Any]:
-    """What Flower's strategies are told alike: the cohort takes part as a whole, weighted by rows."""
+    """What all of Flower's strategies are told: the cohort takes part as a whole, weighted by rows."""
     return {
         "fraction_train": 1.0,
         "fraction_evaluate": 0.0,
@@ -24,5 +29,5 @@ def arguments() -> dict[str, Any]:
 
 
 def build(_config: FederatedConfig) -> FedAvg:
-    """w_{t+1} = Σ_k (n_k / n) w_k, with n_k the rows of client k."""
+    """Flower's own."""
     return FedAvg(**arguments())

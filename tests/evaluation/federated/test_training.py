@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.errors import DataError
-from evaluation.federated import data, training
+from evaluation.federated import data, local_model, training
 from evaluation.federated.config import FederatedConfig
 
 
@@ -23,7 +23,7 @@ def test_a_row_is_written_as_in_fingpt() -> None:
 
 
 def test_tokens_end_with_the_end_token_and_start_as_an_evaluation_prompt(config: FederatedConfig) -> None:
-    tokenizer = training.local_model(config).tokenizer
+    tokenizer = local_model.local_model(config).tokenizer
     row = data.Row("the price is", "up", "buy")
     tokens = data.encode(row, tokenizer, 32)
     assert list(tokens.prompt) == tokenizer(row.prompt)["input_ids"]
@@ -60,7 +60,7 @@ def test_batches_have_the_asked_size_and_use_all_rows_evenly(rows: int, size: in
 
 def test_the_loss_is_that_of_the_whole_sequences_on_answer_tokens(config: FederatedConfig) -> None:
     """Left padding and projecting the last positions only change the cost, not the value."""
-    local, batch = training.local_model(config), training.tokenised(config, 0)
+    local, batch = local_model.local_model(config), training.tokenised(config, 0)
     assert len({len(row) for row in batch}) > 1
     total, count = torch.tensor(0.0), 0
     for row in batch:
@@ -74,8 +74,8 @@ def test_the_loss_is_that_of_the_whole_sequences_on_answer_tokens(config: Federa
 
 
 def test_the_base_model_is_loaded_once_and_only_lora_weights_train(config: FederatedConfig) -> None:
-    local = training.local_model(config)
-    assert training.local_model(replace(config, rounds=9, seed=1)).model is local.model
+    local = local_model.local_model(config)
+    assert local_model.local_model(replace(config, rounds=9, seed=1)).model is local.model
     trainable = {name for name, p in local.model.named_parameters() if p.requires_grad}
     assert trainable
     assert all("lora_" in name for name in trainable)

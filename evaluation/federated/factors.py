@@ -1,0 +1,112 @@
+"""Adapters as arrays by name, and the algebra of products B·A that never forms the product.
+
+The names are those of `adapter_model.safetensors`. A residual is a second pair of factors of the same module,
+`residual_A` and `residual_B`, that counts with the adapter's own scale: the module's weight changes by
+alpha / rank × (B·A + residual_B·residual_A).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy
+
+Array = numpy.ndarray[Any, numpy.dtype[Any]]
+Arrays = dict[str, Array]
+Pair = Literal["lora", "residual"]
+
+# Singular values below this share of the largest are what rounding to fp32 leaves.
+_NEGLIGIBLE = float(numpy.finfo(numpy.float32).eps)
+
+
+@dataclass(frozen=True)
+class Product:
+    """The matrix b·a of shape (outputs, inputs), kept as b (outputs, k) and a (k, inputs)."""
+
+    b: Array
+    a: Array
+
+    @property
+    def rank(self) -> int:
+        """The number of its terms, which is the highest rank it can have."""
+        return int(self.b.shape[1])
+
+    def dense(self) -> Array:
+        """The matrix itself, in float64; for tests, as it may be large."""
+        return numpy.asarray(self.b, numpy.float64) @ numpy.asarray(self.a, numpy.float64)
+
+
+def products(arrays: Arrays, pair: Pair = "lora") -> dict[str, Product]:
+    """Each module's product of this pair, by the module's name."""
+    suffix = f".{pair}_A.weight"
+    return {
+        name.removesuffix(suffix): Product(arrays[f"{name.removesuffix(suffix)}.{pair}_B.weight"], array)
+        for name, array in arrays.items()
+        if name.endswith(suffix)
+    }
+
+
+def arrays_of(modules: dict[str, Product], pair: Pair = "lora") -> Arrays:
+    """The inverse of `products`."""
+    return {
+        f"{module}.{pair}_{letter}.weight": array
+        for module, product in modules.items()
+        for letter, array in (("A", product.a), ("B", product.b))
+    }
+
+
+def is_residual(name: str) -> bool:
+    """Whether a tensor is a factor of a residual."""
+    return name.endswith((".residual_A.weight", ".residual_B.weight"))
+
+
+def chosen(names: Iterable[str], what: str) -> list[str]:
+    """The names that `what` means: `both` (all of the adapter), `A`, `B`, `residual`, `both and residual`."""
+    if what in ("A", "B"):
+        return [name for name in names if name.endswith(f".lora_{what}.weight")]
+    wanted = {"both": (False,), "residual": (True,), "both and residual": (False, True)}[what]
+    return [name for name in names if is_residual(name) in wanted]
+
+
+def total(terms: Sequence[Product], weights: Sequence[float] | None = None) -> Product:
+    """Σ_k weight_k · b_k·a_k, exactly: the factors side by side. Ranks may differ; weights default to 1."""
+    factors = [1.0] * len(terms) if weights is None else weights
+    stacked = [
+        numpy.asarray(term.b, numpy.float64) * factor for term, factor in zip(terms, factors, strict=True)
+    ]
+    return Product(numpy.hstack(stacked), numpy.vstack([term.a for term in terms]))
+
+
+def best(product: Product, rank: int) -> Product:
+    """The nearest product of exactly `rank` terms (Eckart and Young): b = U·Σ, a = Vᵀ, in fp32.
+
+    Terms beyond the smaller side of the matrix are zero.
+    """
+    kept = _decomposed(product, rank)
+    missing = rank - kept.rank
+    if not missing:
+        return kept
+    return Product(numpy.pad(kept.b, ((0, 0), (0, missing))), numpy.pad(kept.a, ((0, missing), (0, 0))))
+
+
+def compressed(product: Product, limit: int = 0) -> Product:
+    """The same product in as few terms as fp32 tells apart, and in at most `limit` unless that is 0."""
+    return _decomposed(product, limit or None, negligible=_NEGLIGIBLE)
+
+
+def _decomposed(product: Product, rank: int | None, negligible: float = 0.0) -> Product:
+    """The leading singular terms, from QR of either factor and an SVD of the small core between them.
+
+    b·a = Q_b·(R_b·R_aᵀ)·Q_aᵀ, of which the core in the middle has k × k entries at most: the work grows with
+    (outputs + inputs)·k², where that of the dense matrix grows with the third power of its side.
+    """
+    q_b, r_b = numpy.linalg.qr(numpy.asarray(product.b, numpy.float64))
+    q_a, r_a = numpy.linalg.qr(numpy.asarray(product.a, numpy.float64).T)
+    u, sigma, v = numpy.linalg.svd(r_b @ r_a.T, full_matrices=False)
+    if negligible and sigma.size:
+        # One term stays of a product that is zero, so that no tensor is ever empty.
+        rank = min(rank or sigma.size, max(1, int((sigma > negligible * sigma[0]).sum())))
+    b, a = q_b @ (u[:, :rank] * sigma[:rank]), v[:rank] @ q_a.T
+    return Product(b.astype(numpy.float32), a.astype(numpy.float32))

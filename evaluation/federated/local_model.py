@@ -1,0 +1,125 @@
+"""The base model that a client process keeps loaded, and the adapters that come and go on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft.tuners.lora import LoraLayer
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+from evaluation.errors import ModelError
+from evaluation.federated import adapter
+from evaluation.federated.adapter import LoraSettings, first_values
+from evaluation.federated.config import FederatedConfig
+from evaluation.federated.factors import Arrays, chosen, products
+
+Factors = dict[str, tuple[torch.Tensor, torch.Tensor]]
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A base model with LoRA layers on one device. Only the adapter's tensors and the residual ever change.
+
+    `tensors` are the adapter's by name, the very memory that the model computes with. `magnitudes` are
+    DoRA's first values, the norms of this model's own weights. `residual` holds a module's frozen factors
+    beside its adapter, scaled: they act as a second, fixed LoRA path, so that the base weights, quantised or
+    not, are never touched and nothing has to be undone.
+    """
+
+    model: Any
+    tokenizer: Any
+    device: torch.device
+    settings: LoraSettings
+    tensors: dict[str, torch.Tensor]
+    magnitudes: Arrays
+    residual: Factors = field(default_factory=dict)
+
+    def put(self, arrays: Arrays, seed: str) -> None:
+        """Take over an adapter and its residual. Tensors that `arrays` lacks get first values by `seed`."""
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.tensors.items() if name not in arrays}
+        whole = self.magnitudes | first_values(shapes, seed) | arrays
+        with torch.no_grad():
+            for name, tensor in self.tensors.items():
+                tensor.copy_(torch.from_numpy(whole[name]))
+        self.residual.clear()
+        scale = self.settings.alpha / self.settings.rank
+        for module, product in products(arrays, "residual").items():
+            a = torch.from_numpy(product.a).to(self.device)
+            self.residual[module] = a, torch.from_numpy(product.b).to(self.device) * scale
+
+    def parameters(self, what: str = "both") -> list[torch.nn.Parameter]:
+        """The adapter's parameters: `both` for all of them, or `A` or `B`."""
+        letter = "lora_" if what == "both" else f".lora_{what}."
+        return [parameter for name, parameter in self.model.named_parameters() if letter in name]
+
+    def arrays(self, what: str = "both") -> Arrays:
+        """Copies of the adapter's tensors, `both` for all of them, or `A` or `B`."""
+        return {name: self.tensors[name].cpu().numpy().copy() for name in chosen(self.tensors, what)}
+
+
+def local_model(config: FederatedConfig) -> LocalModel:
+    """The model that a run trains, loaded once in this process."""
+    return load(config.model, config.precision, config.gradient_checkpointing, LoraSettings.of(config))
+
+
+@lru_cache(maxsize=1)
+def load(path: Path, precision: str, gradient_checkpointing: bool, lora: LoraSettings) -> LocalModel:
+    """Load a base model and put LoRA layers on it; the same arguments again give the same object.
+
+    The device is the first GPU that the process sees; with several, each client process is shown its own.
+    Raises ModelError when the folder cannot be loaded in this precision.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    options: dict[str, Any] = {"dtype": torch.float32 if precision == "fp32" else torch.bfloat16}
+    if precision == "nf4":
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+        )
+    try:
+        base = AutoModelForCausalLM.from_pretrained(
+            path, device_map={"": device}, local_files_only=True, **options
+        )
+        vocabulary = tokenizer(path)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise ModelError(f"the base model in {path} cannot be loaded as {precision}: {error}") from error
+    if vocabulary.eos_token_id is None:
+        raise ModelError(f"the tokenizer in {path} has no end token to teach the model where an answer ends")
+    base.config.use_cache = False
+    if gradient_checkpointing:
+        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    model = adapter.attach(base, lora)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.float()  # peft leaves DoRA's magnitudes in the base's precision
+    model.train()
+    tensors = adapter.weights(model)
+    magnitudes = {
+        name: tensor.cpu().numpy().copy() for name, tensor in tensors.items() if "magnitude" in name
+    }
+    local = LocalModel(model, vocabulary, device, lora, tensors, magnitudes)
+    for name, module in model.named_modules():
+        if isinstance(module, LoraLayer):
+            module.register_forward_hook(partial(_with_residual, local.residual, name))
+    return local
+
+
+@lru_cache(maxsize=1)
+def tokenizer(path: Path) -> Any:
+    """The tokenizer in a base model's folder."""
+    return AutoTokenizer.from_pretrained(path, local_files_only=True)
+
+
+def _with_residual(
+    residual: Factors, name: str, _module: Any, inputs: Sequence[torch.Tensor], output: torch.Tensor
+) -> torch.Tensor | None:
+    """A layer's output with its residual's share; None, which leaves it as it is, where there is none."""
+    if name not in residual:
+        return None
+    a, b = residual[name]
+    linear = torch.nn.functional.linear
+    return output + linear(linear(inputs[0].to(a.dtype), a), b).to(output.dtype)

@@ -1,0 +1,44 @@
+"""FLoRA: "Federated Fine-Tuning … with Heterogeneous Low-Rank Adaptations" (arXiv 2409.05976).
+
+    B = [p_1 B_1 … p_K B_K],   A = [A_1; …; A_K],   p_k = n_k / n
+    R_{t+1} = R_t + B A = R_t + Σ_k p_k B_k A_k
+
+for each module: the clients' matrices stacked, which makes the mean exact. Every round each client trains a
+new pair, A_k random by seed, client and round and B_k zero, on weights W + (alpha / rank) R. So only R
+travels down, nothing in the first round. R stays in factors, recompressed as far as fp32 tells them apart,
+and the trained adapter is R. The option `residual-rank` cuts its rank, which the paper does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evaluation.federated.config import FederatedConfig
+from evaluation.federated.factors import Arrays, arrays_of, compressed, products, total
+from evaluation.federated.strategies import options
+from evaluation.federated.strategies.fedavg import arguments
+from evaluation.federated.strategies.products import ProductStrategy, Update, by_module
+
+
+class Flora(ProductStrategy):
+    """Stacks. `limit` cuts the residual's rank; 0 keeps it exact."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(**arguments())
+        self.limit = limit
+
+    def following(self, updates: Sequence[Update]) -> Arrays:
+        """The factors of R of the next round. The clients' own ranks may differ."""
+        weights = [update.weight for update in updates]
+        before, residuals = products(self.sent, "residual"), {}
+        for module, terms in by_module(updates).items():
+            stacked = total(terms, weights)
+            residuals[module] = compressed(
+                total([before[module], stacked]) if module in before else stacked, self.limit
+            )
+        return arrays_of(residuals, "residual")
+
+
+def build(config: FederatedConfig) -> Flora:
+    """With the run's limit."""
+    return Flora(int(options(config)["residual-rank"]))
