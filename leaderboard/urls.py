@@ -1,8 +1,10 @@
 """Addresses of the public pages."""
 
+from django.contrib.sitemaps import views as sitemaps
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from leaderboard.sitemaps import SITEMAPS
 from leaderboard.views import (
     base_models,
     benchmarks,
@@ -14,6 +16,8 @@ from leaderboard.views import (
     feed,
     home,
     method,
+    pictures,
+    robots,
     rules,
     teams,
 )
@@ -35,6 +39,7 @@ boards = (
             )
             for form in charts.CONTENT_TYPES
         ),
+        path("<slug:slug>/card.png", pictures.board, name="board-card"),
     ],
     "leaderboard",
 )
@@ -53,4 +58,13 @@ urlpatterns = [
     path("changes/", changes.changes, name="changes"),
     path("feed.atom", feed.feed, name="feed"),
     path("leaderboard/<slug:slug>/feed.atom", feed.feed, name="challenge-feed"),
+    path("entries/<int:pk>/card.png", pictures.entry, name="entry-card"),
+    path("robots.txt", robots.robots, name="robots"),
+    path(
+        "sitemap.xml",
+        sitemaps.index,
+        {"sitemaps": SITEMAPS, "sitemap_url_name": "sitemap-part"},
+        name="sitemap",
+    ),
+    path("sitemap-<section>.xml", sitemaps.sitemap, {"sitemaps": SITEMAPS}, name="sitemap-part"),
 ]

@@ -1,10 +1,19 @@
 """What every page's template may use."""
 
+from django.conf import settings
 from django.http import HttpRequest
+from django.utils.encoding import escape_uri_path
 
 from evaluation.challenges import CHALLENGES
 
 
 def site(request: HttpRequest) -> dict[str, object]:
-    """The challenges of the navigation, in board order."""
-    return {"challenges": list(CHALLENGES.values())}
+    """The challenges of the navigation in board order, and what a page's metadata are made of.
+
+    `canonical` is the page's own address: filters and sorting show the same page in another way.
+    """
+    return {
+        "challenges": list(CHALLENGES.values()),
+        "site_url": settings.SITE_URL,
+        "canonical": settings.SITE_URL + escape_uri_path(request.path),
+    }

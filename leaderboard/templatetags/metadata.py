@@ -1,0 +1,110 @@
+"""What a page says of itself to search engines and to those who show links to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.urls import reverse
+
+from evaluation.benchmarks import BENCHMARKS
+from evaluation.challenges import CHALLENGES, Challenge
+from leaderboard.cards import HEIGHT, WIDTH
+from leaderboard.entries import Entry
+from leaderboard.markup import json_ld
+from leaderboard.views.exports import FORMATS
+
+register = template.Library()
+_PAPER = "https://arxiv.org/abs/2506.02961"
+_PUBLISHER = {"@type": "Organization", "name": "FlowerTune Leaderboard"}
+
+
+@register.inclusion_tag("leaderboard/_metadata.html", takes_context=True)
+def board_metadata(context: dict[str, Any], challenge: Challenge) -> dict[str, Any]:
+    """Open Graph and schema.org of a board."""
+    site, title = context["site_url"], f"{challenge.title} leaderboard"
+    description = (
+        f"{challenge.summary} Federated fine-tuning of language models: every entry with the 95% interval of "
+        "its scores and what its training cost."
+    )
+    url = site + reverse("leaderboard:board", args=[challenge.slug])
+    data = _dataset(site, title, description, url) | {
+        "isAccessibleForFree": True,
+        "variableMeasured": [_variable(BENCHMARKS[slug].title) for slug in challenge.benchmarks],
+        "distribution": [
+            {
+                "@type": "DataDownload",
+                "encodingFormat": kind.content_type.partition(";")[0],
+                "contentUrl": site + reverse(f"leaderboard:board-{form}", args=[challenge.slug]),
+            }
+            for form, kind in FORMATS.items()
+        ],
+    }
+    picture = site + reverse("leaderboard:board-card", args=[challenge.slug])
+    return _context(title, description, url, picture, data)
+
+
+@register.inclusion_tag("leaderboard/_metadata.html", takes_context=True)
+def entry_metadata(context: dict[str, Any], entry: Entry) -> dict[str, Any]:
+    """Open Graph and schema.org of an entry."""
+    site, challenge = context["site_url"], CHALLENGES[entry.challenge]
+    title = f"{entry.method} · {challenge.title}"
+    known = "" if entry.average is None else f"{100 * entry.average:.2f}% on average, "
+    how = "as its team declares" if entry.protocol == 0 else "evaluated here"
+    description = (
+        f"{entry.method} by {entry.team} on {entry.base_model} in the {challenge.title} challenge: "
+        f"{known}{how}."
+    )
+    url = site + reverse("entry", args=[entry.id])
+    data = _dataset(site, title, description, url) | {
+        "creator": {"@type": "Organization", "name": entry.team},
+        "datePublished": entry.published_at.date().isoformat(),
+        "isPartOf": {
+            "@type": "Dataset",
+            "name": f"{challenge.title} leaderboard",
+            "description": challenge.summary,
+            "url": site + reverse("leaderboard:board", args=[challenge.slug]),
+        },
+        "variableMeasured": [
+            _variable(BENCHMARKS[score.benchmark].title, score.value, score.interval)
+            for score in entry.scores
+        ],
+    }
+    return _context(title, description, url, site + reverse("entry-card", args=[entry.id]), data)
+
+
+def _dataset(site: str, name: str, description: str, url: str) -> dict[str, Any]:
+    return {
+        "@context": "https://schema.org",
+        "@type": "Dataset",
+        "name": name,
+        "description": description,
+        "url": url,
+        "creator": _PUBLISHER,
+        "publisher": _PUBLISHER,
+        "measurementTechnique": site + reverse("method"),
+        "citation": _PAPER,
+    }
+
+
+def _variable(
+    name: str, value: float | None = None, interval: tuple[float, float] | None = None
+) -> dict[str, Any]:
+    variable: dict[str, Any] = {"@type": "PropertyValue", "name": f"{name}, share right", "unitText": "%"}
+    if value is not None:
+        variable["value"] = round(100 * value, 2)
+    if interval is not None:
+        variable |= {"minValue": round(100 * interval[0], 2), "maxValue": round(100 * interval[1], 2)}
+    return variable
+
+
+def _context(title: str, description: str, url: str, picture: str, data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "title": title,
+        "description": description,
+        "url": url,
+        "picture": picture,
+        "width": WIDTH,
+        "height": HEIGHT,
+        "data": json_ld(data),
+    }

@@ -1,0 +1,45 @@
+"""Pictures for link previews."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.utils.cache import get_conditional_response
+from django.views.decorators.http import require_safe
+
+from evaluation.challenges import CHALLENGES
+from leaderboard import snapshots
+from leaderboard.cards import Card, board_card, entry_card
+from leaderboard.queries import entry_of
+from portal.submissions.models import Submission
+
+
+@require_safe
+def board(request: HttpRequest, slug: str) -> HttpResponseBase:
+    if slug not in CHALLENGES:
+        raise Http404(f"no challenge {slug}")
+    return _picture(request, board_card(snapshots.current(slug)))
+
+
+@require_safe
+def entry(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """404 where the entry has no page, too."""
+    submission = get_object_or_404(
+        Submission.objects.filter(status__in=Submission.PUBLIC).only("challenge", "status"), pk=pk
+    )
+    standing = snapshots.current(submission.challenge).by_id.get(pk)
+    try:
+        shown = standing.entry if standing else entry_of(pk)
+    except LookupError as error:
+        raise Http404(str(error)) from error
+    gone = submission.status == Submission.Status.DISQUALIFIED
+    return _picture(request, entry_card(shown, standing, disqualified=gone))
+
+
+def _picture(request: HttpRequest, card: Card) -> HttpResponseBase:
+    tag = f'"{card.digest}"'
+    response = get_conditional_response(request, etag=tag)
+    if response is None:
+        response = HttpResponse(card.png(), content_type="image/png", headers={"ETag": tag})
+    response["Cache-Control"] = "public, max-age=3600"
+    return response
