@@ -11,10 +11,12 @@ import secrets
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
+from evaluation.federated import gpus
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.exchange import (
     ADAPTER,
     CONFIG,
+    ENERGY,
     EXAMPLES,
     HARDWARE,
     HELD_OUT_LOSS,
@@ -63,7 +65,7 @@ def introduce(message: Message, context: Context) -> Message:
 
 def train(message: Message, context: Context) -> Message:
     """Train the adapter in the message on this node's rows and send what was trained, and what that took."""
-    from evaluation.federated import training
+    from evaluation.federated import hardware, training
 
     settings = message.content[CONFIG]
     config = FederatedConfig.from_run_config(settings)
@@ -74,7 +76,10 @@ def train(message: Message, context: Context) -> Message:
         trains=str(settings[TRAINS]),
         proximal_mu=float(settings.get(PROXIMAL, 0.0)),
     )
+    gpu = hardware.gpu_uuid()
+    before = gpus.energy_joules(gpu)
     result = training.train(config, partition, work, _arrays(message))
+    after = gpus.energy_joules(gpu)  # of the round's training alone
     metrics = {
         EXAMPLES: len(training.tokenised(config, partition)),
         TRAIN_LOSS: result.loss,
@@ -83,6 +88,8 @@ def train(message: Message, context: Context) -> Message:
         PEAK_VRAM: result.peak_vram_bytes or 0,
         WORKER: _WORKER,
     }
+    if before is not None and after is not None:
+        metrics[ENERGY] = after - before
     content = RecordDict({ADAPTER: _record(result.arrays), METRICS: MetricRecord(metrics)})
     return Message(content, reply_to=message)
 

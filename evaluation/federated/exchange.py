@@ -31,6 +31,7 @@ WORKER = "worker"
 HELD_OUT_LOSS = "held-out-loss"
 PEAK_RSS = "peak-rss-bytes"
 PEAK_VRAM = "peak-vram-bytes"
+ENERGY = "energy-joules"  # only where the GPU counts it
 HARDWARE = "hardware"
 
 _POLL_SECONDS = 0.05

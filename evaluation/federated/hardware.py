@@ -15,6 +15,13 @@ def describe() -> str:
     return f"{_cpu()}, {torch.get_num_threads()} threads"
 
 
+def gpu_uuid() -> str | None:
+    """What the driver calls the GPU that torch computes on, None without one."""
+    if not torch.cuda.is_available():
+        return None
+    return f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
+
+
 def _cpu() -> str:
     information = Path("/proc/cpuinfo")
     if information.is_file():

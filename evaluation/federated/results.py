@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,35 +17,25 @@ from evaluation.federated.adapter import GlobalAdapter
 from evaluation.federated.app_file import pyproject
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.data import TrainingData
+from evaluation.federated.events import Ready
 from evaluation.federated.factors import Arrays
 from evaluation.federated.rounds import Round
 
 PACKAGES = ("flwr", "flwr-datasets", "ray", "torch", "transformers", "peft")
-_MB = 1024**2
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run. `startup_seconds` is the part of `wall_seconds` before the first round."""
+    """A finished run. `wall_seconds` are those from its start, of which some are before the first round.
+
+    Of a run that was resumed they are those of its last process and of the rounds before it.
+    """
 
     config: FederatedConfig
     data: TrainingData
     rounds: tuple[Round, ...]
-    clients_hardware: str
-    startup_seconds: float
+    ready: Ready
     wall_seconds: float
-
-
-def line(measured: Round, rounds: int) -> str:
-    """A round in one line of plain text. MB are 1024² bytes, as in the FlowerTune rules."""
-    text = (
-        f"round {measured.round}/{rounds}: clients {', '.join(map(str, measured.clients))}, "
-        f"train loss {measured.train_loss:.4f}, {measured.bytes_down / _MB:.1f} MB down, "
-        f"{measured.bytes_up / _MB:.1f} MB up, {measured.seconds:.1f} s"
-    )
-    for failure in measured.failures:
-        text += f"; left out client {failure.client}: {failure.reason}"
-    return text
 
 
 def write(run: Run, adapter: GlobalAdapter, arrays: Arrays, output: Path) -> None:
@@ -64,10 +54,9 @@ def write(run: Run, adapter: GlobalAdapter, arrays: Arrays, output: Path) -> Non
 
 
 def training_record(run: Run, parameters: int) -> dict[str, Any]:
-    """The content of `training.json`: seconds and bytes; None where there is nothing to measure."""
+    """The content of `training.json`: seconds, bytes and joules; None where there is nothing to measure."""
     down, up = sum(r.bytes_down for r in run.rounds), sum(r.bytes_up for r in run.rounds)
-    vram = max(r.client_peak_vram_bytes or 0 for r in run.rounds) or None
-    settings = asdict(run.config)
+    settings = run.config.as_dict()
     for path in ("model", "train_data"):
         del settings[path]  # where they lay on this machine; what they are is under base_model and dataset
     return {
@@ -82,16 +71,29 @@ def training_record(run: Run, parameters: int) -> dict[str, Any]:
             "digest": run.data.digest,
             "demonstration": run.data.demonstration,
         },
+        "partition": asdict(run.ready.shares),
         "rounds": [asdict(r) for r in run.rounds],
         "communication_down_bytes": down,
         "communication_up_bytes": up,
         "client_peak_rss_bytes": max(r.client_peak_rss_bytes for r in run.rounds),
-        "server_peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "client_peak_vram_bytes": vram,
-        "gpu_seconds": sum(r.train_seconds for r in run.rounds) if vram else None,
-        "startup_seconds": run.startup_seconds,
+        "server_peak_rss_bytes": max(r.server_peak_rss_bytes for r in run.rounds),
+        "client_peak_vram_bytes": max(r.client_peak_vram_bytes or 0 for r in run.rounds) or None,
+        "train_seconds": sum(r.train_seconds for r in run.rounds),
+        "aggregate_seconds": sum(r.aggregate_seconds for r in run.rounds),
+        "communicate_seconds": sum(r.communicate_seconds for r in run.rounds),
+        "gpu_seconds": _total([r.gpu_seconds for r in run.rounds]),
+        "energy_joules": _total([r.energy_joules for r in run.rounds]),
+        "epsilon": run.rounds[-1].epsilon,
+        "startup_seconds": run.ready.startup_seconds,
         "wall_seconds": run.wall_seconds,
+        "resumed_after_round": run.ready.resumed or None,
         "trainable_parameters": parameters,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-        "hardware": {"clients": run.clients_hardware, "server": hardware.describe()},
+        "hardware": {"clients": run.ready.hardware, "server": hardware.describe()},
     }
+
+
+def _total(measured: Sequence[float | None]) -> float | None:
+    """The sum, or None where a round was not measured: half a sum would mislead."""
+    known = [value for value in measured if value is not None]
+    return sum(known) if len(known) == len(measured) else None

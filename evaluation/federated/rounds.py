@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
@@ -18,6 +19,7 @@ from evaluation.federated.config import FederatedConfig
 from evaluation.federated.exchange import (
     ADAPTER,
     CONFIG,
+    ENERGY,
     EXAMPLES,
     HELD_OUT_LOSS,
     LEARNING_RATE,
@@ -78,7 +80,14 @@ class Round:
     client_peak_vram_bytes: int | None
     server_peak_rss_bytes: int
     gpu_seconds: float | None
+    energy_joules: float | None
     epsilon: float | None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Round:
+        """The inverse of `dataclasses.asdict`, also through JSON. Raises TypeError for other fields."""
+        failures = tuple(ClientFailure(**failure) for failure in values["failures"])
+        return cls(**dict(values) | {"clients": tuple(values["clients"]), "failures": failures})
 
 
 @dataclass(frozen=True)
@@ -161,6 +170,7 @@ def _round(federation: Federation, server_round: int, adapter: Arrays) -> tuple[
         client_peak_vram_bytes=vram,
         server_peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         gpu_seconds=train_seconds if vram else None,
+        energy_joules=_energy(metrics),
         epsilon=epsilon(config, server_round),
     )
 
@@ -222,6 +232,12 @@ def _held_out_loss(
     if not math.isfinite(loss):
         return None, [ClientFailure(client, f"its {HELD_OUT_LOSS} is {loss}")]
     return loss, []
+
+
+def _energy(metrics: Sequence[Mapping[str, float]]) -> float | None:
+    """Joules that the clients' GPUs used while they trained; None unless each could tell."""
+    known = [metric[ENERGY] for metric in metrics if ENERGY in metric]
+    return sum(known) if len(known) == len(metrics) else None
 
 
 def _busiest(metrics: Sequence[Mapping[str, float]]) -> float:

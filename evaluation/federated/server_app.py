@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from logging import INFO
 from pathlib import Path
-from threading import Event
 
 from flwr.app import ConfigRecord, Context, Message, MessageType, RecordDict
 from flwr.common import log
 from flwr.serverapp import Grid, ServerApp
-from flwr.serverapp.strategy import Strategy
 
-from evaluation.checkpoints import base_model_tensors
 from evaluation.errors import EvaluationError
-from evaluation.federated import data, strategies
-from evaluation.federated.checks import check, check_output
 from evaluation.federated.config import FederatedConfig
+from evaluation.federated.events import Done, Ready, RoundEnded, as_text
 from evaluation.federated.exchange import (
     ADAPTER,
     CONFIG,
@@ -29,34 +24,15 @@ from evaluation.federated.exchange import (
     Exchange,
 )
 from evaluation.federated.factors import Arrays
+from evaluation.federated.job import Job, prepare
+from evaluation.federated.planned import planned_bytes
 
 # Flower keeps a message no longer than this either.
 TIMEOUT_SECONDS = 12 * 3600.0
 
 
-@dataclass(frozen=True)
-class Job:
-    """A run that can start: where its result goes, who is told how it goes on, and what can stop it."""
-
-    config: FederatedConfig
-    rows: data.TrainingData
-    strategy: Strategy
-    output: Path
-    report: Callable[[str], None]
-    stop: Event = field(default_factory=Event)
-
-
-def prepare(config: FederatedConfig, output: Path, report: Callable[[str], None]) -> Job:
-    """Refuse a run that cannot work, before anything is started. Raises EvaluationError with one line."""
-    check(config)
-    check_output(output)
-    rows = data.read(config.train_data)
-    check(config, len(rows.rows), base_model_tensors(config.model))
-    return Job(config, rows, strategies.build(config), output, report)
-
-
 def federate(grid: Grid, job: Job) -> None:
-    """Train and write the output folder, all of it or nothing.
+    """Train and write the output folder, all of it or nothing; each round's state is kept before it is told.
 
     Raises EvaluationError for whatever makes the run impossible or fruitless.
     """
@@ -64,26 +40,41 @@ def federate(grid: Grid, job: Job) -> None:
     exchange = Exchange(grid, job.stop, TIMEOUT_SECONDS)
     queries = exchange.send(_queries(config, exchange.nodes(config.clients)))
     # The clients import and load now, and so does this process: hence the order, and imports after `send`.
-    from evaluation.federated import results, rounds
+    from evaluation.federated import partitioning, results, rounds, strategies
     from evaluation.federated.adapter import GlobalAdapter
 
-    adapter = GlobalAdapter(config)
+    strategy, adapter = strategies.build(config), GlobalAdapter(config)
+    shares = partitioning.shares(partitioning.split(config, job.rows), job.rows, config.partition.column)
     clients = _introductions(config, exchange.receive(queries))
-    startup = time.perf_counter() - started
-    job.report(
-        f"ready after {startup:.1f} s: {len(clients.nodes)} clients, {len(job.rows.rows)} rows of "
-        f"{job.rows.name}, {adapter.parameters():,} trainable parameters, on {clients.hardware}"
+    progress = job.state.load() if job.state else None
+    if progress is None:
+        progress = rounds.Progress(dict(sorted((adapter.arrays() | clients.magnitudes).items())))
+    ready = Ready(
+        startup_seconds=time.perf_counter() - started,
+        clients=len(clients.nodes),
+        rows=len(job.rows.rows),
+        data=job.rows.name,
+        trainable_parameters=adapter.parameters(),
+        hardware=clients.hardware,
+        planned_bytes=planned_bytes(config, job.base),
+        shares=shares,
+        resumed=progress.round,
     )
-    federation = rounds.Federation(config, job.strategy, exchange, clients.nodes, clients.rows)
-    last = rounds.run(
-        federation,
-        rounds.Progress(dict(sorted((adapter.arrays() | clients.magnitudes).items()))),
-        lambda progress: job.report(results.line(progress.records[-1], config.rounds)),
-    )
-    seconds = time.perf_counter() - started
-    run = results.Run(config, job.rows, last.records, clients.hardware, startup, seconds)
+    job.report(ready)
+    for record in progress.records:  # whoever listens may have missed what was kept last
+        job.report(RoundEnded(record, config.rounds))
+
+    def keep_and_tell(after: rounds.Progress) -> None:
+        if job.state:
+            job.state.save(after)
+        job.report(RoundEnded(after.records[-1], config.rounds))
+
+    federation = rounds.Federation(config, strategy, exchange, clients.nodes, clients.rows)
+    last = rounds.run(federation, progress, keep_and_tell)
+    before = sum(record.seconds for record in progress.records)  # in the processes that were interrupted
+    run = results.Run(config, job.rows, last.records, ready, before + time.perf_counter() - started)
     results.write(run, adapter, last.adapter, job.output)
-    job.report(f"wrote {job.output} after {seconds:.1f} s")
+    job.report(Done(str(job.output), run.wall_seconds))
 
 
 def _queries(config: FederatedConfig, nodes: list[int]) -> list[Message]:
@@ -127,12 +118,19 @@ def _introductions(config: FederatedConfig, replies: list[Message]) -> _Clients:
 
 
 def main(grid: Grid, context: Context) -> None:
-    """Run as a Flower app: the whole configuration comes with `flwr run`, progress goes to Flower's log."""
+    """Run as a Flower app: the whole configuration comes with `flwr run`, progress goes to Flower's log.
+
+    With a `state` folder a run that broke is gone on with by sending the app again.
+    """
     config = FederatedConfig.from_run_config(context.run_config)
-    output = str(context.run_config.get("output", ""))
+    output, state = (str(context.run_config.get(name, "")) for name in ("output", "state"))
     if not output:
         raise EvaluationError("the run configuration names no output folder: set its key `output`")
-    federate(grid, prepare(config, Path(output), lambda line: log(INFO, line)))
+    folder = Path(state) if state else None
+    job = prepare(
+        config, Path(output), lambda event: log(INFO, as_text(event)), state=folder, resume=bool(folder)
+    )
+    federate(grid, job)
 
 
 app = ServerApp()

@@ -13,13 +13,13 @@ import os
 import signal
 import tempfile
 import warnings
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Sequence
 
 import psutil
 
 from evaluation.errors import EngineCrashError, EvaluationError
-from evaluation.federated.config import FederatedConfig
+from evaluation.federated import gpus
+from evaluation.federated.job import Job
 
 # Adapters pass through Ray's shared memory, a few at a time; by default it would reserve a third of the RAM.
 OBJECT_STORE_BYTES = 200 * 1024**2
@@ -27,51 +27,53 @@ _HOME = "FLWR_HOME"
 _FAREWELL_SECONDS = 10.0
 
 
-def run(config: FederatedConfig, output: Path, report: Callable[[str], None]) -> None:
-    """Run `config` with one client process that has all cores, and write the result to `output`.
+def run(jobs: Sequence[Job]) -> None:
+    """Run jobs one after another on one federation, and write their results.
 
-    One process keeps memory to one copy of the base model; it serves all clients of a round in turn. When
-    this returns or raises, also on KeyboardInterrupt, no process that it started is left. Call it from the
-    main thread, as Ray and signals ask for it.
+    They share number of clients, base model and adapter shape, so that the base model is loaded once. One
+    process a GPU, or one with all cores, serves the clients of a round in turn: one copy of the base model
+    on each device. When this returns or raises, also on KeyboardInterrupt, no process that it started is
+    left. Call it from the main thread, as Ray and signals ask for it.
     Raises EvaluationError as `federate` does, EngineCrashError when Flower or Ray fails.
     """
     with tempfile.TemporaryDirectory(prefix="flwr-", ignore_cleanup_errors=True) as scratch:
-        _prepare_environment(scratch)
+        prepare_environment(scratch)
         # Only now, because Flower and Ray read their settings from the environment when they are imported.
         import ray
         from flwr.serverapp import ServerApp
         from flwr.simulation import run_simulation
 
         from evaluation.federated import client_app
-        from evaluation.federated.server_app import federate, prepare
+        from evaluation.federated.server_app import federate
 
         # Silences the notice that `run_simulation` is deprecated, and those of libraries about each other,
         # which Flower turns on; errors still show.
         logging.getLogger("flwr").setLevel(logging.ERROR)
         warnings.simplefilter("ignore", DeprecationWarning)
-        job = prepare(config, output, report)
-        server = ServerApp()
-        server.main()(lambda grid, _context: federate(grid, job))
+        server, devices = ServerApp(), gpus.count()
+        server.main()(lambda grid, _context: [federate(grid, job) for job in jobs])
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        share = {"num_cpus": max(1, cores // max(1, devices)), "num_gpus": min(1, devices)}
         try:
-            _start_ray(scratch, cores)  # Flower uses a Ray that runs already
+            _start_ray(scratch, max(cores, devices), devices)  # Flower uses a Ray that runs already
             run_simulation(
                 server_app=server,
                 client_app=client_app.app,
-                num_supernodes=config.clients,
-                backend_config={"client_resources": {"num_cpus": cores, "num_gpus": 0}},
+                num_supernodes=jobs[0].config.clients,
+                backend_config={"client_resources": share},
             )
         except EvaluationError:
             raise
         except RuntimeError as error:  # what Flower raises, with the cause behind it
             raise EngineCrashError(f"Flower's simulation ended: {error.__cause__ or error}") from error
         finally:
-            job.stop.set()
+            for job in jobs:
+                job.stop.set()
             ray.shutdown()
             _end_descendants(scratch)
 
 
-def _prepare_environment(scratch: str) -> None:
+def prepare_environment(scratch: str) -> None:
     """Keep Flower and Ray offline, quiet and in `scratch`. Their processes inherit it."""
     os.environ |= {
         _HOME: scratch,
@@ -82,21 +84,23 @@ def _prepare_environment(scratch: str) -> None:
         "RAY_worker_niceness": "0",
         # Threads that spin while they wait for each other cost several times the work on a busy machine.
         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
-        # The client process sees the GPUs that this one sees, without claiming them from Ray.
+        # Without NVIDIA's driver Ray hands out no GPU; a client then sees those that this process sees.
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "TOKENIZERS_PARALLELISM": "false",
+        "TQDM_DISABLE": "1",
     }
 
 
-def _start_ray(scratch: str, cores: int) -> None:
+def _start_ray(scratch: str, cores: int, devices: int) -> None:
     """Start a Ray for this run alone, on the loopback interface."""
     import ray
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     ray.init(
         num_cpus=cores,
+        num_gpus=devices,
         object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=False,
         log_to_driver=False,

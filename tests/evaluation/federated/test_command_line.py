@@ -55,7 +55,7 @@ def test_a_terminated_run_ends_all_its_processes_and_leaves_no_files(
 ) -> None:
     output = tmp_path / "out"
     started = subprocess.Popen(
-        command(base_model, rows_file, output, rounds=100_000), cwd=ROOT, stdout=subprocess.PIPE, text=True
+        command(base_model, rows_file, output, rounds=10_000), cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     assert started.stdout is not None
     assert "ready after" in started.stdout.readline()
@@ -77,7 +77,7 @@ def test_a_bad_configuration_is_one_line_and_exit_code_2(
         command(base_model, rows_file, tmp_path / "out", clients=11), cwd=ROOT, capture_output=True, text=True
     )
     assert ran.returncode == 2
-    assert ran.stderr == "error: 11 clients cannot share the 10 rows of finance.jsonl\n"
+    assert ran.stderr == "error: 11 clients cannot share the 10 rows\n"
     assert ran.stdout == ""
 
 

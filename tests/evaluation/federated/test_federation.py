@@ -26,7 +26,10 @@ import evaluation.federated
 from evaluation import challenges
 from evaluation.errors import EvaluationError, ModelError
 from evaluation.federated.config import FederatedConfig, sampled
-from evaluation.federated.server_app import federate, prepare
+from evaluation.federated.events import Event, as_text
+from evaluation.federated.job import prepare
+from evaluation.federated.server_app import federate
+from evaluation.federated.strategies import STRATEGIES
 from evaluation.federated.strategies.cohort import sample
 
 from .loopback import LoopbackGrid
@@ -183,16 +186,16 @@ def test_a_failing_client_is_named_left_out_and_counted(
     fault: Callable[..., Any], reason: str, config: FederatedConfig, tmp_path: Path
 ) -> None:
     everyone = replace(config, rounds=1, clients_per_round=3)
-    lines: list[str] = []
+    told: list[Event] = []
     grid = LoopbackGrid(3, distort={1: fault})
-    federate(grid, prepare(everyone, tmp_path / "out", lines.append))
+    federate(grid, prepare(everyone, tmp_path / "out", told.append))
     (measured,) = record(tmp_path / "out")["rounds"]
     assert measured["clients"] == [0, 2]
     ((client, why),) = [(failure["client"], failure["reason"]) for failure in measured["failures"]]
     assert client == 1
     assert reason in why
     assert measured["messages_up"] == 3
-    assert any("left out client 1" in line for line in lines)
+    assert any("left out client 1" in line for line in map(as_text, told))
     adapter = load_file(tmp_path / "out" / "adapter_model.safetensors")
     assert all(numpy.isfinite(tensor).all() for tensor in adapter.values())
 
@@ -283,7 +286,8 @@ def test_the_app_folder_is_a_flower_app_with_all_keys_of_a_run(config: Federated
     settings, warnings = load_and_validate(folder / "pyproject.toml")
     assert warnings == []
     keys = flatten_dict(settings["tool"]["flwr"]["app"]["config"])
-    assert keys.keys() == config.run_config().keys() | {"output", "static.dataset.name"}
+    options = {f"strategy.{option.name}" for info in STRATEGIES.values() for option in info.options}
+    assert keys.keys() == config.run_config().keys() | options | {"output", "state", "static.dataset.name"}
     reference = FederatedConfig.from_run_config(keys)
     challenge = challenges.get(reference.challenge)
     assert (reference.clients, reference.clients_per_round) == (

@@ -1,0 +1,212 @@
+"""The command line's words and the runs that they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from evaluation import challenges
+from evaluation.demonstration.base_model import HUB_ID
+from evaluation.errors import EvaluationError
+from evaluation.federated import config as configuration
+from evaluation.federated import data, presets
+from evaluation.federated.config import FederatedConfig, Partition, Privacy
+from evaluation.federated.strategies import STRATEGIES
+
+# Where `make demo` builds the base model of the small presets.
+DEMONSTRATION_MODEL = Path("var/models/smollm2-135m-instruct")
+# Settings that have an option of their own name.
+_PLAIN = {
+    "strategy": str,
+    "clients": int,
+    "clients_per_round": int,
+    "minimum_clients": int,
+    "rounds": int,
+    "local_steps": int,
+    "batch_size": int,
+    "sequence_length": int,
+    "learning_rate": float,
+    "learning_rate_min": float,
+    "schedule": str,
+    "adapter": str,
+    "rank": int,
+    "alpha": int,
+    "dropout": float,
+    "precision": str,
+    "evaluate_every": int,
+    "held_out": int,
+    "seed": int,
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options. Those of settings have no default: a run starts from a preset, a file or a template."""
+    whole = argparse.ArgumentParser(
+        prog="python -m evaluation.federated",
+        description="Train a reference federated baseline. Settings that are not given are those of --preset "
+        "or --config, else of the challenge's official template.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    whole.add_argument("--challenge", help=f"one of {', '.join(challenges.CHALLENGES)}")
+    start = whole.add_mutually_exclusive_group()
+    start.add_argument("--preset", help=f"one of {', '.join(presets.PRESETS)}")
+    start.add_argument("--config", type=Path, help="JSON file with all settings of a run")
+    whole.add_argument("--model", type=Path, help="folder of the base model")
+    whole.add_argument("--base-model-id", help="hub id for the adapter to record (default: folder's name)")
+    whole.add_argument(
+        "--train-data", type=Path, help="JSONL file or folder of them (default: demonstration)"
+    )
+    whole.add_argument("--output", type=Path, help="folder to make for the result")
+    whole.add_argument("--state", type=Path, default=None, help="folder to keep each finished round in")
+    whole.add_argument("--resume", action="store_true", default=False, help="go on with what --state holds")
+    whole.add_argument("--events", action="store_true", default=False, help="JSON lines on standard output")
+    whole.add_argument(
+        "--show-partition", action="store_true", default=False, help="show how rows are shared, and end"
+    )
+    _add_settings(whole)
+    return whole
+
+
+def _add_settings(whole: argparse.ArgumentParser) -> None:
+    federation = whole.add_argument_group("federation")
+    federation.add_argument("--strategy", help=f"one of {', '.join(STRATEGIES)}")
+    federation.add_argument(
+        "--strategy-option",
+        action="append",
+        metavar="NAME=NUMBER",
+        help="such as proximal-mu=0.1; repeatable",
+    )
+    federation.add_argument("--clients", type=int, help="number of clients")
+    sampling = federation.add_mutually_exclusive_group()
+    sampling.add_argument("--clients-per-round", type=int)
+    sampling.add_argument("--fraction", type=float, help="share of the clients sampled each round")
+    federation.add_argument("--minimum-clients", type=int, help="usable replies below which a round fails")
+    federation.add_argument("--rounds", type=int)
+    federation.add_argument("--evaluate-every", type=int, help="rounds between losses on the held-out rows")
+    federation.add_argument("--held-out", type=int, help="rows that nobody trains on")
+    partition = whole.add_argument_group("partition")
+    partition.add_argument("--partition", help=f"one of {', '.join(configuration.PARTITIONS)}")
+    partition.add_argument("--partition-alpha", type=float, help="concentration: small is uneven")
+    partition.add_argument("--partition-column", help="column that decides")
+    training = whole.add_argument_group("local training")
+    training.add_argument("--local-steps", type=int)
+    training.add_argument("--batch-size", type=int)
+    training.add_argument("--sequence-length", type=int, help="tokens a row at most")
+    training.add_argument("--learning-rate", type=float, help="in the first round; alone, in all rounds")
+    training.add_argument("--learning-rate-min", type=float, help="in the last round, reached on a cosine")
+    training.add_argument("--schedule", help=f"one of {', '.join(configuration.SCHEDULES)}")
+    training.add_argument("--adapter", help=f"one of {', '.join(configuration.ADAPTERS)}")
+    training.add_argument("--rank", type=int, help="of the LoRA matrices")
+    training.add_argument("--alpha", type=int)
+    training.add_argument("--dropout", type=float)
+    training.add_argument("--target-modules", help="comma-separated")
+    training.add_argument("--precision", help="of the frozen base model: nf4, bf16 or fp32")
+    whole.add_argument("--seed", type=int)
+    privacy = whole.add_argument_group("differential privacy")
+    privacy.add_argument(
+        "--clipping", help=f"of the clients' updates: {', '.join(configuration.CLIPPING)}, none"
+    )
+    privacy.add_argument("--clipping-norm", type=float)
+    privacy.add_argument("--noise-multiplier", type=float)
+    privacy.add_argument("--delta", type=float)
+    privacy.add_argument("--target-quantile", type=float)
+    privacy.add_argument("--quantile-rate", type=float)
+
+
+def runs(options: argparse.Namespace) -> list[FederatedConfig]:
+    """The runs that the options ask for: one, or one a strategy where the preset is a grid.
+
+    Raises EvaluationError or UnknownNameError with one line.
+    """
+    given = vars(options)
+    if "config" in given:
+        return [_changed(_kept(options.config), given)]
+    if "preset" in given:
+        preset = presets.get(options.preset)
+    elif "challenge" in given:
+        preset = presets.get(challenges.get(options.challenge).slug)
+    else:
+        raise EvaluationError("say what to train: --challenge, --preset or --config")
+    challenge = challenges.get(given.get("challenge", preset.settings["challenge"]))
+    small = preset.demonstration
+    if "model" not in given and not small:
+        raise EvaluationError("--model names no folder of a base model")
+    model = Path(given.get("model", DEMONSTRATION_MODEL)).resolve()
+    start = presets.config(
+        preset.of(challenge),
+        model=model,
+        base_model_id=HUB_ID if "model" not in given else model.name,
+        train_data=data.locate(given.get("train_data"), challenge.slug).resolve(),
+    )
+    chosen = {} if "strategy" in given else preset.grid
+    variants = [replace(start, strategy=name, **changes) for name, changes in chosen.items()]
+    return [_changed(variant, given) for variant in variants or [start]]
+
+
+def _kept(path: Path) -> FederatedConfig:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise EvaluationError(f"{path} holds no settings of a run")
+    return FederatedConfig.from_dict(values)
+
+
+def _changed(config: FederatedConfig, given: Mapping[str, Any]) -> FederatedConfig:
+    """A run with the settings that the command line gives."""
+    changes: dict[str, Any] = {name: given[name] for name in _PLAIN if name in given}
+    if given.get("strategy", config.strategy) != config.strategy:
+        changes["strategy_options"] = ()
+    if "strategy_option" in given:
+        own = dict(changes.get("strategy_options", config.strategy_options))
+        changes["strategy_options"] = tuple(sorted((own | _options(given["strategy_option"])).items()))
+    if "target_modules" in given:
+        changes["target_modules"] = configuration.modules(given["target_modules"])
+    if "base_model_id" in given:
+        changes["base_model_id"] = given["base_model_id"]
+    if "config" in given:
+        changes |= {name: given[name].resolve() for name in ("model", "train_data") if name in given}
+    clients = changes.get("clients", config.clients)
+    if "fraction" in given:
+        if not 0 < given["fraction"] <= 1:
+            raise EvaluationError(f"fraction must be above 0 and at most 1, not {given['fraction']}")
+        changes["clients_per_round"] = configuration.sampled(clients, given["fraction"])
+    elif "clients" in given and "clients_per_round" not in given:
+        changes["clients_per_round"] = min(config.clients_per_round, clients)
+    constant = changes.get("schedule", config.schedule) == "constant"
+    if "learning_rate_min" not in given and ("learning_rate" in given or constant):
+        changes["learning_rate_min"] = changes.get("learning_rate", config.learning_rate)
+    changes["partition"] = _partition(config.partition, given)
+    changes["privacy"] = _privacy(config.privacy, given)
+    return replace(config, **changes)
+
+
+def _options(words: list[str]) -> dict[str, float]:
+    options = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        try:
+            options[name] = float(value)
+        except ValueError:
+            raise EvaluationError(f"--strategy-option must be like proximal-mu=0.1, not {word!r}") from None
+    return options
+
+
+def _partition(partition: Partition, given: Mapping[str, Any]) -> Partition:
+    if given.get("partition", partition.kind) != partition.kind:
+        partition = Partition(given["partition"])
+    named = {"alpha": "partition_alpha", "column": "partition_column"}
+    return replace(partition, **{name: given[option] for name, option in named.items() if option in given})
+
+
+def _privacy(privacy: Privacy | None, given: Mapping[str, Any]) -> Privacy | None:
+    names = [field.name for field in fields(Privacy) if field.name in given]
+    if given.get("clipping") == "none":
+        return None
+    return replace(privacy or Privacy(), **{name: given[name] for name in names}) if names else privacy

@@ -1,0 +1,135 @@
+"""Named settings to start from: the challenges' official templates, the paper's protocol, a CPU's size.
+
+Light to import: the command line, the portal's form and the API offer the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from evaluation import challenges
+from evaluation.challenges import Challenge
+from evaluation.federated.config import FederatedConfig, sampled
+from evaluation.federated.strategies import STRATEGIES
+from evaluation.names import lookup
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings of a run by their field names, all but the model and its rows.
+
+    `demonstration`: it is made for the demonstration's small base model. `grid` holds what changes by
+    strategy where the preset stands for several runs, one a strategy; it is empty for a single run.
+    """
+
+    name: str
+    title: str
+    summary: str
+    settings: Mapping[str, Any]
+    demonstration: bool = False
+    grid: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def of(self, challenge: Challenge) -> dict[str, Any]:
+        """The settings for a challenge, which decides on clients where the preset follows it."""
+        settings = dict(self.settings) | {"challenge": challenge.slug}
+        fraction = settings.pop("fraction", None)
+        settings.setdefault("clients", challenge.clients)
+        if fraction is not None:
+            settings["clients_per_round"] = sampled(settings["clients"], fraction)
+        settings.setdefault("clients_per_round", challenge.baseline_clients_per_round)
+        return settings
+
+
+# FlowerTune's template, as the public baseline ran it: FedAvg, 200 rounds, PEFT's default targets.
+_TEMPLATE = {
+    "strategy": "fedavg",
+    "rounds": 200,
+    "local_steps": 10,
+    "batch_size": 16,
+    "sequence_length": 512,
+    "learning_rate": 5e-5,
+    "learning_rate_min": 1e-6,
+    "rank": 32,
+    "alpha": 64,
+    "target_modules": ("q_proj", "v_proj"),
+    "precision": "nf4",
+    "seed": 42,
+}
+
+# Small enough for two CPU cores: every strategy in minutes.
+_CPU_SMALL = _TEMPLATE | {
+    "clients": 4,
+    "clients_per_round": 4,
+    "rounds": 2,
+    "local_steps": 4,
+    "batch_size": 4,
+    "sequence_length": 96,
+    "learning_rate": 1e-3,
+    "learning_rate_min": 1e-3,
+    "schedule": "constant",
+    "rank": 8,
+    "alpha": 16,
+    "precision": "fp32",
+}
+
+
+def _template(challenge: Challenge) -> Preset:
+    return Preset(
+        challenge.slug,
+        f"{challenge.title} template",
+        f"FlowerTune's official settings: FedAvg, 200 rounds, {challenge.baseline_clients_per_round} of "
+        f"{challenge.clients} clients a round.",
+        _TEMPLATE | {"challenge": challenge.slug},
+    )
+
+
+_ALL = (
+    *map(_template, challenges.CHALLENGES.values()),
+    Preset(
+        "paper",
+        "The paper's protocol",
+        "15 rounds of a fifth of the clients, DoRA of rank 32 on all linear layers (arXiv 2506.02961).",
+        _TEMPLATE
+        | {
+            "challenge": "general-nlp",
+            "rounds": 15,
+            "fraction": 0.2,
+            "adapter": "dora",
+            "dropout": 0.075,
+            "target_modules": ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+        },
+    ),
+    Preset(
+        "cpu-one",
+        "Small, on a CPU",
+        "FedAvg with four clients and two rounds, in a minute on two cores.",
+        _CPU_SMALL | {"challenge": "finance"},
+        demonstration=True,
+    ),
+    Preset(
+        "cpu-small",
+        "Every strategy, on a CPU",
+        "All strategies of the table with four clients and two rounds, in minutes on two cores.",
+        _CPU_SMALL | {"challenge": "finance"},
+        demonstration=True,
+        grid=MappingProxyType({name: {} for name in STRATEGIES}),
+    ),
+)
+
+PRESETS: Mapping[str, Preset] = MappingProxyType({preset.name: preset for preset in _ALL})
+
+
+def get(name: str) -> Preset:
+    """The preset of that name. Raises UnknownNameError with near names."""
+    return lookup("preset", name, PRESETS)
+
+
+def config(
+    settings: Mapping[str, Any], *, model: Path, base_model_id: str, train_data: Path
+) -> FederatedConfig:
+    """The run of a preset's settings on a base model and rows."""
+    return FederatedConfig(**settings, model=model, base_model_id=base_model_id, train_data=train_data)
