@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import numpy
 
-Array = numpy.ndarray[Any, numpy.dtype[Any]]
-Arrays = dict[str, Array]
+Matrix = numpy.ndarray[Any, numpy.dtype[Any]]
+Arrays = dict[str, Matrix]
 Pair = Literal["lora", "residual"]
 
 # Singular values below this share of the largest are what rounding to fp32 leaves.
@@ -25,15 +25,15 @@ _NEGLIGIBLE = float(numpy.finfo(numpy.float32).eps)
 class Product:
     """The matrix b·a of shape (outputs, inputs), kept as b (outputs, k) and a (k, inputs)."""
 
-    b: Array
-    a: Array
+    b: Matrix
+    a: Matrix
 
     @property
     def rank(self) -> int:
         """The number of its terms, which is the highest rank it can have."""
         return int(self.b.shape[1])
 
-    def dense(self) -> Array:
+    def dense(self) -> Matrix:
         """The matrix itself, in float64; for tests, as it may be large."""
         return numpy.asarray(self.b, numpy.float64) @ numpy.asarray(self.a, numpy.float64)
 

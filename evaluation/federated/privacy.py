@@ -86,7 +86,7 @@ class _Sound:
         returned = answered[0].content[ADAPTER].keys()
         self.current_arrays = ArrayRecord({name: self.current_arrays[name] for name in returned})
         with _seeded(f"{self.seed}/{server_round}/noise"):
-            return super().aggregate_train(server_round, answered)  # type: ignore[misc]
+            return super().aggregate_train(server_round, answered)  # type: ignore[misc]  # Flower's, beside it
 
 
 class FixedClipping(_Sound, DifferentialPrivacyServerSideFixedClipping):
@@ -103,6 +103,8 @@ class FixedClipping(_Sound, DifferentialPrivacyServerSideFixedClipping):
 
 class AdaptiveClipping(_Sound, DifferentialPrivacyServerSideAdaptiveClipping):
     """Flower's, with a norm that goes after the target quantile of the updates' norms."""
+
+    clipping_norm: float
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

@@ -7,10 +7,11 @@ with the server's momentum β and learning rate η.
 
 from __future__ import annotations
 
+from flwr.app import ArrayRecord
 from flwr.serverapp import strategy as flower
 
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.factors import Arrays
+from evaluation.federated.factors import Arrays, Matrix
 from evaluation.federated.strategies import options
 from evaluation.federated.strategies.fedavg import arguments
 
@@ -20,9 +21,12 @@ _VELOCITY = "velocity"
 class FedAvgM(flower.FedAvgM):
     """Flower's own, whose velocity can be saved and put back. It needs tensors sorted by name."""
 
+    current_arrays: ArrayRecord | None
+    momentum_vector: list[Matrix] | None
+
     def state(self) -> dict[str, Arrays]:
         """The velocity v, once there is one."""
-        if self.momentum_vector is None:
+        if self.momentum_vector is None or self.current_arrays is None:
             return {}
         return {_VELOCITY: dict(zip(sorted(self.current_arrays), self.momentum_vector, strict=True))}
 
@@ -30,7 +34,7 @@ class FedAvgM(flower.FedAvgM):
         """Go on from a saved state, with the arrays of the next `configure_train`."""
         self.current_arrays = None
         velocity = state.get(_VELOCITY)
-        self.momentum_vector = velocity and [velocity[name] for name in sorted(velocity)]
+        self.momentum_vector = [velocity[name] for name in sorted(velocity)] if velocity else None
 
 
 def build(config: FederatedConfig) -> FedAvgM:

@@ -11,7 +11,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
 from evaluation.federated.exchange import ADAPTER, EXAMPLES, METRICS
-from evaluation.federated.factors import Arrays, Product, products
+from evaluation.federated.factors import Arrays, Matrix, Product, products
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,6 @@ def by_module(updates: Sequence[Update]) -> dict[str, list[Product]]:
     return {module: [term[module] for term in terms] for module in terms[0]}
 
 
-def mean(arrays: Sequence[numpy.ndarray], weights: Sequence[float]) -> numpy.ndarray:
+def mean(arrays: Sequence[Matrix], weights: Sequence[float]) -> Matrix:
     """Σ_k weight_k · array_k in float64."""
-    return sum(
-        numpy.asarray(array, numpy.float64) * weight for array, weight in zip(arrays, weights, strict=True)
-    )
+    return numpy.average(numpy.asarray(arrays, numpy.float64), axis=0, weights=weights)
