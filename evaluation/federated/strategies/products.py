@@ -33,17 +33,20 @@ class ProductStrategy(FedAvg):
         return super().configure_train(server_round, arrays, config, grid)
 
     def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
+        self,
+        server_round: int,  # noqa: ARG002 - Flower's signature
+        replies: Iterable[Message],
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """The arrays that `following` makes of the replies, and FedAvg's metrics."""
         answered = list(replies)
-        _, metrics = super().aggregate_train(server_round, answered)
         rows = [float(reply.content[METRICS][EXAMPLES]) for reply in answered]
         updates = [
             Update({name: array.numpy() for name, array in reply.content[ADAPTER].items()}, own / sum(rows))
             for reply, own in zip(answered, rows, strict=True)
         ]
-        return ArrayRecord({name: Array(array) for name, array in self.following(updates).items()}), metrics
+        arrays = ArrayRecord({name: Array(array) for name, array in self.following(updates).items()})
+        contents = [reply.content for reply in answered]
+        return arrays, self.train_metrics_aggr_fn(contents, self.weighted_by_key)
 
     def following(self, updates: Sequence[Update]) -> Arrays:
         """The arrays that change with this round; `self.sent` are those it started from."""
