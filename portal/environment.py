@@ -63,6 +63,10 @@ class Environment(BaseSettings):
     evaluation_attempts: PositiveInt = 2
     evaluation_stall_seconds: PositiveInt = 1800
 
+    training_data: str = ""
+    training_state: Path | None = None
+    training_stall_seconds: PositiveInt = 21_600
+
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

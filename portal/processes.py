@@ -18,10 +18,16 @@ from types import FrameType
 from django.conf import settings
 from django.core.management.base import CommandError
 
+from portal.queues import QUEUES
+
 # A worker that is told to stop gives its evaluation back to the queue within seconds.
 STOP_SECONDS = 20.0
 # A process that lived for less than this has something wrong with it that starting again won't mend.
 STABLE_SECONDS = 10.0
+
+# One thread evaluates, one trains, two fetch from the hub, one delivers notifications: each of these bounds
+# itself, and so leaves a thread to what is short, like returning the work of the dead to the queue.
+WORKER_THREADS = "6"
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +101,15 @@ class Site:
         python = [sys.executable, "-m"]
         celery = [*python, "celery", "--app", "workers.app", "--quiet"]
         self._start("web", web_command(self.host, self.port))
-        worker = ["worker", "--queues", "evaluate,maintenance", "--pool", "threads", "--concurrency", "2"]
+        worker = [
+            "worker",
+            "--queues",
+            ",".join(QUEUES),
+            "--pool",
+            "threads",
+            "--concurrency",
+            WORKER_THREADS,
+        ]
         self._start(
             "worker", [*celery, *worker, "--loglevel", "WARNING", "--without-gossip", "--without-mingle"]
         )

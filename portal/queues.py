@@ -16,15 +16,18 @@ from kombu.exceptions import OperationalError
 logger = logging.getLogger(__name__)
 
 EVALUATE = "evaluate"
+TRAIN = "train"
 MAINTENANCE = "maintenance"
+QUEUES = (EVALUATE, TRAIN, MAINTENANCE)
 RUN_EVALUATIONS = "workers.tasks.run_evaluations"
+RUN_BASELINES = "workers.tasks.run_baselines"
 FETCH_FROM_HUB = "workers.tasks.fetch_from_hub"
 DELIVER_NOTIFICATIONS = "workers.tasks.deliver_notifications"
 
 app = Celery("flowertune", broker=settings.CELERY_BROKER_URL)
 app.conf.update(
     task_default_queue=MAINTENANCE,
-    task_routes={RUN_EVALUATIONS: {"queue": EVALUATE}},
+    task_routes={RUN_EVALUATIONS: {"queue": EVALUATE}, RUN_BASELINES: {"queue": TRAIN}},
     task_ignore_result=True,
     task_acks_late=True,
     task_reject_on_worker_lost=True,
@@ -38,6 +41,11 @@ app.conf.update(
 def wake_evaluators() -> None:
     """Send the wake-up once the current transaction is committed."""
     transaction.on_commit(lambda: _send(RUN_EVALUATIONS, EVALUATE))
+
+
+def wake_trainers() -> None:
+    """Send the wake-up for baseline runs once the current transaction is committed."""
+    transaction.on_commit(lambda: _send(RUN_BASELINES, TRAIN))
 
 
 def wake_fetchers() -> None:

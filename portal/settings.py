@@ -200,6 +200,12 @@ EVALUATION_LEASE_SECONDS = env.evaluation_lease_seconds
 EVALUATION_ATTEMPTS = env.evaluation_attempts
 EVALUATION_STALL_SECONDS = env.evaluation_stall_seconds
 
+# --- Training of baselines ------------------------------------------------------------------------
+
+TRAINING_DATA = env.training_data
+TRAINING_STATE = env.training_state or VAR_DIR / "training"
+TRAINING_STALL_SECONDS = env.training_stall_seconds
+
 # --- Notifications -----------------------------------------------------------------------------
 
 WEBHOOKS_TO_LOOPBACK = env.webhooks_to_loopback

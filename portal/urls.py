@@ -8,6 +8,7 @@ from portal import views
 urlpatterns = [
     path("", include("leaderboard.urls")),
     path("", include("portal.submissions.urls")),
+    path("baselines/", include("portal.baselines.urls")),
     path("accounts/", include("portal.accounts.urls")),
     path("accounts/", include("portal.notifications.urls")),
     path("accounts/", include("allauth.urls")),

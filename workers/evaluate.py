@@ -13,14 +13,12 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.files import File
-from django.db import OperationalError, close_old_connections, connection
 
 from evaluation import data, hub
 from evaluation.benchmarks import BENCHMARKS
@@ -32,12 +30,12 @@ from evaluation.protocol import PROTOCOLS
 from portal.runs import claims, services
 from portal.runs.models import Evaluation
 from portal.submissions.models import BaseModel
+from workers.leases import Lease
 from workers.supervisor import EvaluationProcess, Job
 
 logger = logging.getLogger(__name__)
 
 WORKER_NAME = f"{socket.gethostname()}:{os.getpid()}"
-PROGRESS_SECONDS = 1.0
 LEFTOVER_SECONDS = 86_400
 
 shutting_down = threading.Event()
@@ -129,53 +127,8 @@ def clear_leftovers() -> None:
             upload.unlink(missing_ok=True)
 
 
-class _Lease:
-    """Renews an evaluation's lease, and bears a database that is away for less than the lease."""
-
-    def __init__(self, evaluation: Evaluation) -> None:
-        self._evaluation = evaluation
-        self._renewed = time.monotonic()
-
-    def renew(self, progress: dict[str, Any] | None = None) -> None:
-        """Raises ClaimLostError, or OperationalError once the lease must have run out."""
-        now = time.monotonic()
-        if progress is None and now - self._renewed < PROGRESS_SECONDS:
-            return
-        try:
-            claims.renew(self._evaluation, progress=progress)
-        except OperationalError:
-            close_old_connections()
-            if now - self._renewed > settings.EVALUATION_LEASE_SECONDS:
-                raise
-            logger.warning("the database is away; %s goes on while its lease lasts", self._evaluation)
-        else:
-            self._renewed = now
-
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Renew from a thread meanwhile: fetching a base model may take longer than a lease."""
-        done = threading.Event()
-
-        def keep() -> None:
-            try:
-                while not done.wait(settings.EVALUATION_LEASE_SECONDS / 4):
-                    claims.renew(self._evaluation)
-            except (claims.ClaimLostError, OperationalError):
-                logger.warning("the lease of %s could not be renewed", self._evaluation, exc_info=True)
-            finally:
-                connection.close()
-
-        thread = threading.Thread(target=keep, name="lease")
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
-
-
 def _run_in(scratch: Path, evaluation: Evaluation) -> None:
-    lease = _Lease(evaluation)
+    lease = Lease(evaluation)
     lease.renew({"phase": "preparing the files"})
     with lease.kept():
         job = _job(scratch, evaluation)

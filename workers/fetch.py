@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import threading
 from pathlib import Path
 
 from django.conf import settings
@@ -27,10 +28,19 @@ _LAPSED = (
 )
 
 
+# Large files take minutes, and other maintenance has to go on meanwhile.
+_AT_A_TIME = threading.BoundedSemaphore(2)
+
+
 def run_waiting() -> None:
-    """Fetch until nothing waits."""
-    while (fetch := hub_fetches.claim()) is not None:
-        run(fetch)
+    """Fetch until nothing waits; the threads that fetch already see to what comes meanwhile."""
+    if not _AT_A_TIME.acquire(blocking=False):
+        return
+    try:
+        while (fetch := hub_fetches.claim()) is not None:
+            run(fetch)
+    finally:
+        _AT_A_TIME.release()
 
 
 def run(fetch: HubFetch) -> None:

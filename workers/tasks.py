@@ -1,38 +1,50 @@
-"""The Celery tasks, thin: what they do stands in the services and in workers.evaluate and workers.fetch."""
+"""The Celery tasks, thin: what they do stands in the services and in this package's other modules."""
 
 from __future__ import annotations
 
 from portal.api.idempotency import forget_old_answers
+from portal.baselines import queue as baselines
 from portal.notifications import queue as notifications
 from portal.queues import (
     DELIVER_NOTIFICATIONS,
     FETCH_FROM_HUB,
+    RUN_BASELINES,
     RUN_EVALUATIONS,
     app,
     wake_evaluators,
     wake_fetchers,
+    wake_trainers,
 )
 from portal.runs import services
 from portal.submissions import hub_fetches
 from portal.submissions.services import expire_drafts as delete_old_drafts
 from portal.uploads.services import expire as delete_old_uploads
-from workers import deliver, fetch
-from workers.evaluate import clear_leftovers, run_queued
+from workers import deliver, evaluate, fetch, train
 
 
 @app.task(name=RUN_EVALUATIONS)
 def run_evaluations() -> None:
     """Run evaluations until none is queued."""
-    run_queued()
+    evaluate.run_queued()
+
+
+@app.task(name=RUN_BASELINES)
+def run_baselines() -> None:
+    """Train baselines until none is queued."""
+    train.run_queued()
 
 
 @app.task(name="workers.tasks.recover")
 def recover() -> None:
     """Return expired leases to the queue, clear what the dead left, and wake workers while work waits."""
     services.release_expired()
-    clear_leftovers()
+    baselines.release_expired()
+    evaluate.clear_leftovers()
+    train.clear_leftovers()
     if services.work_is_waiting():
         wake_evaluators()
+    if baselines.work_is_waiting():
+        wake_trainers()
     fetch.recover()
     if hub_fetches.work_is_waiting():
         wake_fetchers()

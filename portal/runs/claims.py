@@ -7,6 +7,7 @@ services.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -20,8 +21,8 @@ from portal.runs.models import Claimable
 Work = TypeVar("Work", bound=Claimable)
 Status = Claimable.Status
 
-LOST_CODE = "worker_lost"
-LOST_MESSAGE = "The worker stopped without a word, as after a power cut or an out-of-memory kill."
+_LOST_CODE = "worker_lost"
+_LOST_MESSAGE = "The worker stopped without a word, as after a power cut or an out-of-memory kill."
 
 
 class ClaimLostError(Exception):
@@ -77,14 +78,32 @@ def requeue(work: Claimable, **changes: Any) -> None:
     _update(work, {**_released(Status.QUEUED), **changes})
 
 
-def expired(work: QuerySet[Work]) -> list[Work]:
-    """What is running although its lease ended."""
-    return list(work.filter(status=Status.RUNNING, lease_expires_at__lt=timezone.now()))
+@transaction.atomic
+def end_attempt(work: Claimable, *, code: str, message: str, retryable: bool) -> Claimable.Status:
+    """End a broken attempt: back to the queue if a retry may help, else failed with the stored reason.
+
+    Raises ClaimLostError.
+    """
+    current = lock(work)
+    ended = {"attempts": current.attempts + 1, "error_code": code, "error_message": message}
+    if retryable and current.attempts + 1 < settings.EVALUATION_ATTEMPTS:
+        requeue(current, **ended)
+        return Status.QUEUED
+    finish(current, Status.FAILED, **ended)
+    return Status.FAILED
 
 
-def lock_expired(work: Work) -> Work | None:
-    """The row, locked, if its lease is over still: its worker or another recovery may have been faster."""
-    return _claimed(work).filter(lease_expires_at__lt=timezone.now()).select_for_update().first()
+def release_expired(work: QuerySet[Work], fail_attempt: Callable[..., object]) -> int:
+    """Call `fail_attempt` for all that is running although its lease ended, and return how many."""
+    expired = work.filter(status=Status.RUNNING, lease_expires_at__lt=timezone.now())
+    released = 0
+    for lost in expired:
+        with transaction.atomic():
+            # Its worker, or another recovery, may have been faster.
+            if expired.filter(pk=lost.pk, claim_id=lost.claim_id).select_for_update().exists():
+                fail_attempt(lost, code=_LOST_CODE, message=_LOST_MESSAGE, retryable=True)
+                released += 1
+    return released
 
 
 @transaction.atomic

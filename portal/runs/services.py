@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.core.files.base import File
 from django.db import transaction
 from django.db.models import BooleanField, Case, Q, Value, When
@@ -143,36 +142,24 @@ def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
 @transaction.atomic
 def fail_attempt(evaluation: Evaluation, *, code: str, message: str, retryable: bool) -> Evaluation.Status:
     """End a broken attempt: back to the queue if a retry may help, else failed with the stored reason."""
-    evaluation = claims.lock(evaluation)
-    if retryable and evaluation.attempts + 1 < settings.EVALUATION_ATTEMPTS:
-        _requeue(evaluation, error_code=code, error_message=message, attempts=evaluation.attempts + 1)
-        return Evaluation.Status.QUEUED
-    claims.finish(
-        evaluation,
-        Evaluation.Status.FAILED,
-        attempts=evaluation.attempts + 1,
-        error_code=code,
-        error_message=message,
-    )
-    _set_submission_status(evaluation.submission, Submission.Status.FAILED)
-    return Evaluation.Status.FAILED
+    status = claims.end_attempt(evaluation, code=code, message=message, retryable=retryable)
+    if status == Evaluation.Status.QUEUED:
+        _queue_again(evaluation.submission)
+    else:
+        _set_submission_status(evaluation.submission, Submission.Status.FAILED)
+    return status
 
 
 @transaction.atomic
 def give_back(evaluation: Evaluation) -> None:
     """Return an evaluation to the queue because its worker is shutting down. Not a failed attempt."""
-    _requeue(claims.lock(evaluation))
+    claims.requeue(evaluation)
+    _queue_again(evaluation.submission)
 
 
 def release_expired() -> int:
     """Return evaluations whose worker is gone to the queue, or fail them after too many losses."""
-    released = 0
-    for evaluation in claims.expired(Evaluation.objects.all()):
-        with transaction.atomic():
-            if claims.lock_expired(evaluation):
-                fail_attempt(evaluation, code=claims.LOST_CODE, message=claims.LOST_MESSAGE, retryable=True)
-                released += 1
-    return released
+    return claims.release_expired(Evaluation.objects.all(), fail_attempt)
 
 
 def lock_active(submission: Submission) -> None:
@@ -189,9 +176,8 @@ def work_is_waiting() -> bool:
     return Evaluation.objects.filter(status=Evaluation.Status.QUEUED).exists()
 
 
-def _requeue(evaluation: Evaluation, **changes: Any) -> None:
-    claims.requeue(evaluation, **changes)
-    _set_submission_status(evaluation.submission, Submission.Status.QUEUED)
+def _queue_again(submission: Submission) -> None:
+    _set_submission_status(submission, Submission.Status.QUEUED)
     wake_evaluators()
 
 

@@ -207,6 +207,10 @@ def _status_context(submission: Submission, user: User) -> dict[str, object]:
         "fetch": fetch,
         "can_edit": is_draft and is_member,
         "can_withdraw": is_member and submission.status in services.WITHDRAWABLE,
+        "can_retrain": user.is_staff
+        and not is_draft
+        and submission.kind == Submission.Kind.COMMUNITY
+        and submission.method_card is not None,
         "expires_at": submission.edited_at + services.DRAFT_LIFETIME if is_draft else None,
         "findings": findings,
         "has_errors": any(finding.severity == "error" for finding in findings),

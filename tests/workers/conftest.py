@@ -17,6 +17,8 @@ from django.db import connection
 
 from portal.accounts.models import User
 from portal.environment import PROJECT_ROOT
+from portal.processes import WORKER_THREADS
+from portal.queues import QUEUES
 from portal.submissions.base_models import register_base_model
 from portal.submissions.models import BaseModel
 from tests.evaluation.conftest import make_adapter, make_tiny_llama
@@ -61,10 +63,11 @@ def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Start]:
         socket = Path(str(connection.settings_dict["HOST"]))
         url = f"postgresql://{connection.settings_dict['USER']}@/{connection.settings_dict['NAME']}?host={socket}"
         command = [sys.executable, "-m", "celery", "--app", "workers.app", "worker", "--beat"]
-        command += ["--schedule", str(tmp_path / "schedule"), "--pool", "threads", "--concurrency", "2"]
+        command += ["--schedule", str(tmp_path / "schedule"), "--pool", "threads"]
+        command += ["--concurrency", WORKER_THREADS]
         command += [
             "--queues",
-            "evaluate,maintenance",
+            ",".join(QUEUES),
             "--loglevel",
             "INFO",
             "--without-gossip",

@@ -1,0 +1,1 @@
+"""Reference federated baselines: started by staff, trained by workers, shown to everybody."""

@@ -1,0 +1,322 @@
+"""The form of a baseline run: every setting of a FederatedConfig, checked as the command line checks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from django import forms
+from django.urls import reverse_lazy
+
+from evaluation.challenges import CHALLENGES
+from evaluation.federated import config as configuration
+from evaluation.federated.config import FederatedConfig, Partition, Privacy
+from evaluation.federated.strategies import STRATEGIES, StrategyInfo
+from evaluation.findings import Finding, Severity
+from portal.baselines import services
+from portal.runs.models import BaselineRun
+from portal.submissions.models import BaseModel, Submission
+
+_KINDS = {"flower": "Of Flower", "lora-aware": "Made for LoRA", "reference": "To compare with"}
+OPTION = "option_"
+
+
+def _strategies() -> list[tuple[str, list[tuple[str, str]]]]:
+    return [
+        (title, [(info.name, info.title) for info in STRATEGIES.values() if info.kind == kind])
+        for kind, title in _KINDS.items()
+    ]
+
+
+def _count(help_text: str = "", *, lowest: int = 1, **kwargs: Any) -> forms.IntegerField:
+    return forms.IntegerField(min_value=lowest, max_value=2**53, help_text=help_text, **kwargs)
+
+
+def _number(help_text: str = "", **kwargs: Any) -> forms.FloatField:
+    number = forms.NumberInput(attrs={"step": "any"})
+    return forms.FloatField(help_text=help_text, widget=number, **kwargs)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Fields that stand together under a title; `more` ones are folded away."""
+
+    title: str
+    names: tuple[str, ...]
+    more: bool = False
+
+
+GROUPS = (
+    Group("The run", ("challenge", "base_model", "strategy", "method")),
+    Group("Federation", ("clients", "clients_per_round", "rounds", "minimum_clients")),
+    Group(
+        "Local training",
+        (
+            "local_steps",
+            "batch_size",
+            "sequence_length",
+            "schedule",
+            "learning_rate",
+            "learning_rate_min",
+        ),
+    ),
+    Group("Adapter", ("adapter", "rank", "alpha", "dropout", "target_modules", "precision")),
+    Group("Partition of the rows", ("partition_kind", "partition_alpha", "partition_column"), more=True),
+    Group("Loss on held-out rows", ("held_out", "evaluate_every"), more=True),
+    Group(
+        "Differential privacy",
+        (
+            "private",
+            "privacy_clipping",
+            "privacy_clipping_norm",
+            "privacy_noise_multiplier",
+            "privacy_delta",
+            "privacy_target_quantile",
+            "privacy_quantile_rate",
+        ),
+        more=True,
+    ),
+    Group("Reproducing it", ("seed",), more=True),
+)
+
+
+class RunFilter(forms.Form):
+    """Which runs a list shows; a value that is unknown filters nothing."""
+
+    challenge = forms.ChoiceField(
+        required=False, choices=[("", "all"), *((c.slug, c.title) for c in CHALLENGES.values())]
+    )
+    strategy = forms.ChoiceField(
+        required=False, choices=[("", "all"), *((info.name, info.title) for info in STRATEGIES.values())]
+    )
+    status = forms.ChoiceField(required=False, choices=[("", "all"), *BaselineRun.Status.choices])
+
+    def conditions(self) -> dict[str, str]:
+        """The lookups of what was chosen."""
+        self.is_valid()
+        return {name: value for name, value in self.cleaned_data.items() if value}
+
+
+class RunForm(forms.Form):
+    """A run to start. The fields of the chosen strategy's options are added to it."""
+
+    challenge = forms.ChoiceField(choices=[(c.slug, c.title) for c in CHALLENGES.values()])
+    base_model = forms.ModelChoiceField(
+        BaseModel.objects.filter(active=True).defer("tensors"), empty_label="Choose the base model"
+    )
+    strategy = forms.ChoiceField(
+        choices=_strategies,
+        widget=forms.Select(
+            attrs={
+                "hx-get": reverse_lazy("baselines:options"),
+                "hx-target": "#options",
+                "hx-swap": "outerHTML",
+            }
+        ),
+    )
+    method = forms.CharField(
+        required=False,
+        max_length=services.METHOD_LENGTH,
+        label="Name of the entry",
+        help_text="As boards show it. Left empty it is the strategy's name with “baseline”.",
+    )
+    clients = _count("SuperNodes among which the rows are shared.")
+    clients_per_round = _count("How many of them train in each round.")
+    rounds = _count()
+    minimum_clients = _count(
+        "A round fails with fewer usable replies.", label="Fewest clients a round", initial=1
+    )
+    local_steps = _count("Optimiser steps of a client in a round.")
+    batch_size = _count()
+    sequence_length = _count("Tokens of a row at most.", lowest=8)
+    schedule = forms.ChoiceField(
+        choices=[("cosine", "cosine over the rounds"), ("constant", "constant")],
+        label="Learning rate schedule",
+    )
+    learning_rate = _number("In the first round.")
+    learning_rate_min = _number("In the last round; the same where it is constant.", label="Lowest rate")
+    adapter = forms.ChoiceField(choices=[("lora", "LoRA"), ("dora", "DoRA")])
+    rank = _count()
+    alpha = _count()
+    dropout = _number("From 0 to below 1.", initial=0.0)
+    target_modules = forms.CharField(
+        max_length=400, help_text="Names of linear modules of the base model, with commas between."
+    )
+    precision = forms.ChoiceField(
+        choices=[("nf4", "4-bit (NF4), needs a GPU"), ("bf16", "bf16"), ("fp32", "fp32")],
+        help_text="Of the frozen base model. The adapter is trained and sent in fp32.",
+    )
+    partition_kind = forms.ChoiceField(
+        label="Kind",
+        choices=[
+            ("iid", "alike, as the benchmark has it"),
+            ("dirichlet", "by label, Dirichlet"),
+            ("size", "unequal sizes"),
+            ("natural", "whole groups of a column"),
+        ],
+    )
+    partition_alpha = _number(
+        "Concentration; the smaller, the more unequal. For Dirichlet and sizes.",
+        label="Alpha",
+        required=False,
+    )
+    partition_column = forms.CharField(
+        required=False, max_length=60, label="Column", help_text="For Dirichlet and groups."
+    )
+    held_out = _count("Kept from training; 0 for none.", lowest=0, label="Rows", initial=0)
+    evaluate_every = _count("And after the last round.", lowest=0, label="Every so many rounds", initial=0)
+    private = forms.BooleanField(required=False, label="Clip updates and add noise to their mean")
+    privacy_clipping = forms.ChoiceField(
+        label="Clipping", choices=[("fixed", "fixed norm"), ("adaptive", "adaptive")]
+    )
+    privacy_clipping_norm = _number("Of a client's update; where adaptive, the first one.", label="Norm")
+    privacy_noise_multiplier = _number(
+        "Standard deviation of the noise, in clipping norms.", label="Noise multiplier"
+    )
+    privacy_delta = _number("At which ε is reported.", label="Delta")
+    privacy_target_quantile = _number(
+        "Of the norms, which adaptive clipping follows.", label="Target quantile"
+    )
+    privacy_quantile_rate = _number("Step of adaptive clipping.", label="Quantile rate")
+    seed = _count("The same settings and seed give the same adapter.", lowest=0)
+
+    def __init__(self, *args: Any, original: Submission | None = None, **kwargs: Any) -> None:
+        """`original` is the submission that the run retrains: its challenge and base model are kept."""
+        super().__init__(*args, **kwargs)
+        self.original = original
+        self.warnings: list[Finding] = []
+        for option in self.info.options:
+            number = forms.IntegerField if option.whole else _number
+            made = number(
+                label=option.name,
+                initial=int(option.default) if option.whole else option.default,
+                help_text=f"{option.meaning[0].upper()}{option.meaning[1:]}, "
+                f"from {option.lowest:g} to {option.highest:g}.",
+            )
+            self.fields[f"{OPTION}{option.name}"] = made
+
+    @property
+    def info(self) -> StrategyInfo:
+        """The chosen strategy."""
+        name = self.data.get("strategy") if self.is_bound else self.initial.get("strategy")
+        return STRATEGIES.get(str(name), STRATEGIES["fedavg"])
+
+    @property
+    def options(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.fields if name.startswith(OPTION)]
+
+    @property
+    def groups(self) -> Iterator[tuple[Group, list[forms.BoundField], bool]]:
+        """Each group with its fields, and whether it is to be open."""
+        for group in GROUPS:
+            bound = [self[name] for name in group.names]
+            touched = any(
+                field.errors or self.data.get(field.name, field.initial) not in _at_rest(field.name)
+                for field in bound
+            )
+            yield group, bound, not group.more or (touched and group.title != "Reproducing it")
+
+    def clean(self) -> dict[str, Any]:
+        """Check the whole run, so that every problem is shown at once, each at its field."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if self.errors:
+            return cleaned
+        if self.original:
+            self._keep("challenge", self.original.challenge)
+            self._keep("base_model", self.original.base_model)
+        if self.errors:
+            return cleaned
+        for finding in services.findings(self.plan()):
+            if finding.severity is Severity.ERROR:
+                self.add_error(self._field_of(finding.location), finding.message)
+            else:
+                self.warnings.append(finding)
+        return cleaned
+
+    def config(self) -> FederatedConfig:
+        """The run that the form asks for, of a form that was checked."""
+        data = self.cleaned_data
+        values = {name: data[name] for name in _PLAIN}
+        options = {
+            name.removeprefix(OPTION): float(data[name]) for name in self.fields if name.startswith(OPTION)
+        }
+        privacy = {name: data[f"privacy_{name}"] for name in _PRIVACY}
+        made = FederatedConfig(
+            **values,
+            model=Path(),
+            base_model_id="",
+            train_data=Path(),
+            target_modules=configuration.modules(data["target_modules"]),
+            strategy_options=tuple(sorted(options.items())),
+            privacy=Privacy(**privacy) if data["private"] else None,
+            partition=Partition(
+                data["partition_kind"], data["partition_alpha"], data["partition_column"] or None
+            ),
+        )
+        return services.settled(made, data["base_model"])
+
+    def plan(self) -> services.Plan:
+        return services.Plan(self.cleaned_data["base_model"], self.config())
+
+    def _keep(self, name: str, wanted: object) -> None:
+        if self.cleaned_data.get(name) != wanted:
+            self.add_error(name, f"The original has {wanted}; a retraining keeps it.")
+
+    def _field_of(self, location: str) -> str | None:
+        """The field that a finding is about; None for the whole form."""
+        head, _, rest = location.partition(".")
+        named = {"strategy_options": f"{OPTION}{rest}", "privacy": f"privacy_{rest}" if rest else "private"}
+        name = named.get(head, f"{head}_{rest}" if rest else head)
+        return name if name in self.fields else None
+
+
+_PRIVACY = tuple(asdict(Privacy()))
+_PLAIN = (
+    "challenge",
+    "strategy",
+    "clients",
+    "clients_per_round",
+    "rounds",
+    "minimum_clients",
+    "local_steps",
+    "batch_size",
+    "sequence_length",
+    "schedule",
+    "learning_rate",
+    "learning_rate_min",
+    "adapter",
+    "rank",
+    "alpha",
+    "dropout",
+    "precision",
+    "held_out",
+    "evaluate_every",
+    "seed",
+)
+
+
+def _at_rest(name: str) -> tuple[object, ...]:
+    """What a folded field says when nobody touched it."""
+    at_rest = {f"privacy_{key}": value for key, value in asdict(Privacy()).items()} | {
+        "partition_kind": "iid",
+        "held_out": 0,
+        "evaluate_every": 0,
+    }
+    return (at_rest.get(name), str(at_rest.get(name)), None, "", False)
+
+
+def initial_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The form's first values from a preset's settings or a configuration's fields."""
+    values = {name: settings[name] for name in _PLAIN if name in settings}
+    values["target_modules"] = ", ".join(settings["target_modules"])
+    options = dict(settings.get("strategy_options", ()))
+    values |= {f"{OPTION}{name}": value for name, value in options.items()}
+    privacy = settings.get("privacy")
+    values |= {f"privacy_{name}": value for name, value in asdict(privacy or Privacy()).items()}
+    partition = settings.get("partition") or Partition()
+    values |= {f"partition_{name}": value for name, value in asdict(partition).items()}
+    defaults = {"schedule": "cosine", "adapter": "lora", "dropout": 0.0, "minimum_clients": 1}
+    defaults |= {"held_out": 0, "evaluate_every": 0}
+    return {**defaults, **values, "private": privacy is not None}

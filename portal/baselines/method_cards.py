@@ -1,0 +1,178 @@
+"""A run's settings from a submission's method card: what retraining starts from. Never its code.
+
+A card need not say everything, and may say what is not there to choose. Every choice made for it is put in
+words, which go with the run and into the entry that comes of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from evaluation.challenges import CHALLENGES, Challenge
+from evaluation.federated import presets
+from evaluation.federated.config import FederatedConfig, Privacy, sampled
+from evaluation.federated.strategies import STRATEGIES, StrategyInfo
+from evaluation.method_card import MethodCard
+from portal.submissions.models import Submission
+
+_OUR_OPTIMISER = "adamw"
+_PRECISIONS = {4: "nf4", 16: "bf16", 32: "fp32", 0: "bf16"}
+
+
+class NotRetrainable(Exception):
+    """The submission has nothing to retrain from; the text says why."""
+
+
+@dataclass
+class _Reading:
+    card: MethodCard
+    challenge: Challenge
+    adapter: Mapping[str, Any]
+    rows: int | None
+    settings: dict[str, Any] = field(default_factory=dict)
+    assumed: list[str] = field(default_factory=list)
+
+    def take(self, name: str, value: Any, instead: Any, unit: str = "") -> None:
+        """The card's value, or another one in its place, which is said."""
+        self.settings[name] = instead if value is None else value
+        if value is None:
+            label = name.replace("_", " ")
+            self.assumed.append(f"{label.capitalize()}: not on the card, {instead:g}{unit} here.")
+
+
+def settings_of(submission: Submission, rows: int | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The settings of a run like that of `submission`, and what was assumed, in sentences.
+
+    `rows` is the number of training rows, which turns epochs into steps. Raises NotRetrainable.
+    """
+    if submission.method_card is None or submission.checkpoint is None:
+        raise NotRetrainable("Only a submission with an adapter and a method card can be retrained.")
+    reading = _Reading(
+        MethodCard.from_json(submission.method_card),
+        CHALLENGES[submission.challenge],
+        submission.checkpoint.adapter_config,
+        rows,
+    )
+    reading.settings = presets.get(submission.challenge).of(reading.challenge)
+    _strategy(reading)
+    _federation(reading)
+    _local_training(reading)
+    _adapter(reading)
+    _privacy(reading)
+    reading.assumed.append(f"Seed: cards have none, {reading.settings['seed']} here.")
+    return reading.settings, tuple(reading.assumed)
+
+
+def changes(config: FederatedConfig, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """What `config` has otherwise than the `settings` that the card gave, in sentences."""
+    current = {f.name: getattr(config, f.name) for f in fields(config)}
+    return tuple(
+        f"{name.replace('_', ' ').capitalize()}: changed to {_plain(current[name])} from {_plain(value)}."
+        for name, value in settings.items()
+        if _plain(current[name]) != _plain(value)
+    )
+
+
+def _strategy(reading: _Reading) -> None:
+    named = reading.card.strategy or ""
+    info = next((info for info in STRATEGIES.values() if info.name.replace("-", "") == named), None)
+    if info is None:
+        words = f"{named} is none of this site's strategies" if named else "not on the card"
+        reading.assumed.append(f"Strategy: {words}, FedAvg here.")
+        info = STRATEGIES["fedavg"]
+    reading.settings["strategy"] = info.name
+    reading.settings["strategy_options"] = _options(reading, info)
+
+
+def _options(reading: _Reading, info: StrategyInfo) -> tuple[tuple[str, float], ...]:
+    known = {option.name.replace("-", ""): option.name for option in info.options}
+    taken: dict[str, float] = {}
+    for key, value in reading.card.strategy_options:
+        name = known.get(key.rpartition(".")[2].replace("-", "").replace("_", "").lower())
+        if name and isinstance(value, int | float):
+            taken[name] = float(value)
+        else:
+            reading.assumed.append(f"{key} {_plain(value)} on the card: no option here.")
+    for option in info.options:
+        if option.name not in taken:
+            reading.assumed.append(f"{option.name}: not on the card, {option.default:g} here.")
+    return tuple(sorted(taken.items()))
+
+
+def _federation(reading: _Reading) -> None:
+    card, settings = reading.card, reading.settings
+    reading.take("clients", card.clients, reading.challenge.clients)
+    drawn = card.clients_per_round
+    if drawn is None and card.fraction is not None:
+        drawn = sampled(settings["clients"], card.fraction)
+    reading.take("clients_per_round", drawn, min(settings["clients_per_round"], settings["clients"]))
+    reading.take("rounds", card.rounds, settings["rounds"])
+
+
+def _local_training(reading: _Reading) -> None:
+    card, settings = reading.card, reading.settings
+    accumulated = card.gradient_accumulation or 1
+    batch = None if card.batch_size is None else card.batch_size * accumulated
+    reading.take("batch_size", batch, settings["batch_size"])
+    if batch and accumulated > 1:
+        reading.assumed.append(f"Batches of {batch} at once, where the card accumulates {accumulated}.")
+    steps = card.local_steps
+    if steps is None and card.local_epochs is not None and reading.rows:
+        share = reading.rows / settings["clients"]
+        steps = max(1, math.ceil(card.local_epochs * share / settings["batch_size"]))
+        reading.assumed.append(f"{card.local_epochs:g} local epochs are {steps} steps on these rows.")
+    reading.take("local_steps", steps, settings["local_steps"])
+    reading.take("sequence_length", card.sequence_length, settings["sequence_length"], " tokens")
+    highest = card.learning_rate_max
+    reading.take("learning_rate", highest, settings["learning_rate"])
+    lowest = card.learning_rate_min if highest is not None else settings["learning_rate_min"]
+    settings["learning_rate_min"] = settings["learning_rate"] if lowest is None else lowest
+    settings["schedule"] = (
+        "constant" if settings["learning_rate_min"] == settings["learning_rate"] else "cosine"
+    )
+    if card.optimizer and not card.optimizer.lower().replace("_", "").startswith(_OUR_OPTIMISER):
+        reading.assumed.append(f"Optimiser: {card.optimizer} on the card, AdamW here.")
+
+
+def _adapter(reading: _Reading) -> None:
+    """From the adapter itself, which can't be mistaken about its own shape."""
+    card, config, settings = reading.card, reading.adapter, reading.settings
+    settings["rank"] = int(config["r"])
+    settings["alpha"] = round(float(config["lora_alpha"]))
+    settings["adapter"] = "dora" if config.get("use_dora") else "lora"
+    settings["dropout"] = float(config.get("lora_dropout") or card.dropout or 0.0)
+    targets = config.get("target_modules")
+    if isinstance(targets, list):
+        settings["target_modules"] = tuple(targets)
+    else:
+        ours = ", ".join(settings["target_modules"])
+        reading.assumed.append(f"Target modules: {targets} in the adapter's configuration, {ours} here.")
+    precision = None if card.quantization is None else _PRECISIONS.get(card.quantization)
+    if precision is None:
+        stated = "not on the card" if card.quantization is None else f"{card.quantization}-bit on the card"
+        reading.assumed.append(f"Precision: {stated}, {settings['precision']} here.")
+    else:
+        settings["precision"] = precision
+
+
+def _privacy(reading: _Reading) -> None:
+    stated = reading.card.differential_privacy
+    if stated is None:
+        return
+    given = {name: getattr(stated, name) for name in ("noise_multiplier", "clipping_norm", "delta")}
+    ours = Privacy(**{name: value for name, value in given.items() if value is not None})
+    reading.settings["privacy"] = ours
+    for name, value in given.items():
+        if value is None:
+            reading.assumed.append(
+                f"Privacy, {name.replace('_', ' ')}: not on the card, {getattr(ours, name):g} here."
+            )
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ", ".join(map(_plain, value)) if isinstance(value, tuple | list) else str(value)

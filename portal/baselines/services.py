@@ -1,0 +1,148 @@
+"""What staff do with baseline runs: start one, cancel one. Workers' part stands in portal.baselines.queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from django.db import transaction
+
+from evaluation.checkpoints.base_model import BaseModelTensors
+from evaluation.federated import checks
+from evaluation.federated.config import FederatedConfig
+from evaluation.federated.planned import planned_bytes
+from evaluation.federated.strategies import STRATEGIES
+from evaluation.findings import Finding, Severity, has_errors
+from portal.accounts.models import Membership, Team, User
+from portal.baselines.training_rows import rows_of
+from portal.queues import wake_trainers
+from portal.runs import claims
+from portal.runs.models import BaselineRun
+from portal.submissions.models import BaseModel, Submission
+
+TEAM = "Reference baselines"
+METHOD_LENGTH = 80
+
+
+class InvalidRun(Exception):
+    """The run cannot work; `findings` holds every reason. Nothing was started."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        super().__init__("; ".join(finding.message for finding in findings))
+        self.findings = findings
+
+
+class RunRefused(Exception):
+    """The run's status does not allow this step (any more); the text says so to the user."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run as it could be. `config` names the base model and the rows; neither has a path yet."""
+
+    base_model: BaseModel
+    config: FederatedConfig
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run that staff ask for. `method` "" leaves the entry's name to the strategy.
+
+    `original` is the submission that is retrained, `assumed` what its method card left open, in sentences.
+    """
+
+    plan: Plan
+    requester: User
+    method: str = ""
+    original: Submission | None = None
+    assumed: tuple[str, ...] = ()
+
+
+def settled(config: FederatedConfig, base_model: BaseModel) -> FederatedConfig:
+    """`config` on that base model and the challenge's training rows, by their names."""
+    return replace(
+        config,
+        model=Path(base_model.hub_id),
+        base_model_id=base_model.hub_id,
+        train_data=Path(rows_of(config.challenge).name),
+    )
+
+
+def findings(plan: Plan) -> list[Finding]:
+    """Everything that speaks against a run or is to be known before it starts."""
+    found = []
+    if not plan.base_model.active:
+        message = f"{plan.base_model.hub_id} takes no new submissions. Choose another base model."
+        found.append(Finding("submission.base_model_closed", Severity.ERROR, message, "base_model"))
+    rows = rows_of(plan.config.challenge).rows
+    return [*found, *checks.findings(plan.config, rows, _tensors(plan.base_model))]
+
+
+def communication(plan: Plan) -> int | None:
+    """The bytes that a run will send in both directions, if they can be told."""
+    tensors = _tensors(plan.base_model)
+    return planned_bytes(plan.config, tensors) if tensors else None
+
+
+@transaction.atomic
+def start(request: Request) -> BaselineRun:
+    """Queue a run and wake the workers. Raises InvalidRun with every finding when one of them is an error."""
+    found = findings(request.plan)
+    if has_errors(found):
+        raise InvalidRun(found)
+    reference_team(request.requester)
+    config, base_model = request.plan.config, request.plan.base_model
+    run = BaselineRun.objects.create(
+        challenge=config.challenge,
+        base_model=base_model,
+        strategy=config.strategy,
+        precision=config.precision,
+        method=(request.method or default_method(config))[:METHOD_LENGTH],
+        config=config.as_dict(),
+        assumed=list(request.assumed),
+        rounds=config.rounds,
+        requested_by=request.requester,
+        original=request.original,
+    )
+    wake_trainers()
+    return run
+
+
+def cancel(run: BaselineRun, *, by: User) -> None:
+    """End a queued or running run for good; its worker kills the processes within seconds.
+
+    Raises RunRefused when it is over already.
+    """
+    words = f"Cancelled by {by.get_username()}."
+    if not claims.cancel(BaselineRun.objects.filter(pk=run.pk), error_message=words):
+        run.refresh_from_db(fields=["status"])
+        raise RunRefused(f"The run has {run.get_status_display()} already.")
+
+
+def default_method(config: FederatedConfig) -> str:
+    """The name of an entry for which nobody chose one."""
+    title = STRATEGIES[config.strategy].title if config.strategy in STRATEGIES else config.strategy
+    return f"{title} baseline" if config.adapter == "lora" else f"{title} baseline with DoRA"
+
+
+def reference_team(member: User) -> Team:
+    """The team that owns reference entries, with `member` in it.
+
+    Raises RunRefused when the team has a member who may not submit reference entries: somebody made a team
+    of that name first, and would own what is trained here.
+    """
+    team, _ = Team.objects.get_or_create(name=TEAM)
+    strangers = [user for user in team.members.all() if not _may_submit_references(user)]
+    if strangers:
+        names = ", ".join(user.get_username() for user in strangers)
+        raise RunRefused(f"The team “{TEAM}” has members who may not submit reference entries: {names}.")
+    Membership.objects.get_or_create(team=team, user=member, defaults={"role": Membership.Role.MEMBER})
+    return team
+
+
+def _tensors(base_model: BaseModel) -> BaseModelTensors | None:
+    return BaseModelTensors.from_json(base_model.tensors) if base_model.tensors else None
+
+
+def _may_submit_references(user: User) -> bool:
+    return user.is_staff or user.has_perm("submissions.submit_reference")

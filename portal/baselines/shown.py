@@ -1,0 +1,223 @@
+"""A baseline run as its page shows it: where it stands, its rounds, the split, and its settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evaluation.benchmarks import BENCHMARKS
+from evaluation.challenges import CHALLENGES
+from evaluation.federated.config import FederatedConfig
+from evaluation.federated.strategies import STRATEGIES
+from portal.baselines.curves import Curve, curves_of
+from portal.runs import reproductions
+from portal.runs.models import BaselineRun, Reproduction, RoundMetric
+from portal.submissions.models import Submission
+from portal.submissions.progress import Step
+
+Status = BaselineRun.Status
+
+REFRESH_SECONDS = 2
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Over all rounds until now: bytes of both directions, seconds on the clock, bytes of memory, joules."""
+
+    bytes: int
+    seconds: float
+    client_memory: int
+    client_vram: int | None
+    energy: float | None
+    loss: float | None
+    epsilon: float | None
+
+
+@dataclass(frozen=True)
+class Share:
+    """A client's part of the training rows, and what it lacks to the largest."""
+
+    client: int
+    rows: int
+    lacks: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """How the rows are shared among the clients."""
+
+    shares: tuple[Share, ...]
+    smallest: int
+    largest: int
+
+
+@dataclass(frozen=True)
+class BenchmarkLine:
+    """One benchmark of a comparison with the original; fractions."""
+
+    title: str
+    items: int
+    original: float
+    retrained: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Everything on a run's page. `refresh_seconds` is None once nothing changes by itself."""
+
+    steps: list[Step]
+    refresh_seconds: int | None
+    phase: str
+    metrics: Sequence[RoundMetric]
+    totals: Totals | None
+    curves: list[Curve]
+    failures: list[tuple[int, Any, str]]
+    split: Split | None
+    facts: list[tuple[str, str]]
+    toml: str
+    reproduction: Reproduction | None
+    benchmarks: list[BenchmarkLine]
+    incomparable: str
+
+
+def shown(run: BaselineRun, *, for_staff: bool) -> Shown:
+    """Read a run whose base model, entry and original came with it."""
+    metrics = list(run.round_metrics.all())
+    reproduction = Reproduction.objects.select_related("judged_by").filter(run=run).first()
+    if reproduction and not for_staff and reproduction.verdict != Reproduction.Verdict.CONFIRMED:
+        reproduction = None
+    retrained = for_staff and run.original_id and run.submission_id and reproduction is None
+    config = FederatedConfig.from_dict(run.config)
+    return Shown(
+        steps=_steps(run),
+        refresh_seconds=REFRESH_SECONDS if run.is_active else None,
+        phase=_phase(run),
+        metrics=metrics,
+        totals=_totals(metrics) if metrics else None,
+        curves=curves_of(metrics, run.rounds),
+        failures=[
+            (metric.round, failure["client"], failure["reason"])
+            for metric in metrics
+            for failure in metric.failures
+        ],
+        split=_split(run.setup.get("partition") or ()),
+        facts=_facts(config),
+        toml=_toml(config),
+        reproduction=reproduction,
+        benchmarks=_benchmarks(reproduction) if reproduction else [],
+        incomparable=reproductions.why_incomparable(run) if retrained else "",
+    )
+
+
+def _steps(run: BaselineRun) -> list[Step]:
+    labels = ["Queued", "Trained", "Evaluated", "Reviewed", "Published"]
+    if run.status != Status.SUCCEEDED or run.submission is None:
+        here = 0 if run.status == Status.QUEUED else 1
+        broken = run.status in (Status.FAILED, Status.CANCELLED)
+        detail = run.get_status_display()
+    else:
+        entry = run.submission.status
+        ended = (Submission.Status.FAILED, Submission.Status.REJECTED, Submission.Status.WITHDRAWN)
+        if entry == Submission.Status.PUBLISHED:
+            return [Step(label, "done") for label in labels]
+        here = 3 if entry in (Submission.Status.IN_REVIEW, Submission.Status.REJECTED) else 2
+        broken, detail = entry in ended, run.submission.get_status_display()
+    states = ["done"] * here + ["failed" if broken else "current"] + ["todo"] * (len(labels) - here - 1)
+    return [
+        Step(label, state, detail if index == here else "")
+        for index, (label, state) in enumerate(zip(labels, states, strict=True))
+    ]
+
+
+def _phase(run: BaselineRun) -> str:
+    if run.status == Status.QUEUED:
+        return "waiting for a free worker"
+    return str(run.progress.get("phase", "")) if run.status == Status.RUNNING else ""
+
+
+def _split(partition: Sequence[int]) -> Split | None:
+    if not partition:
+        return None
+    largest = max(partition)
+    shares = tuple(Share(number, rows, largest - rows) for number, rows in enumerate(partition))
+    return Split(shares, min(partition), largest)
+
+
+def _totals(metrics: Sequence[RoundMetric]) -> Totals:
+    energies = [metric.energy_joules for metric in metrics if metric.energy_joules is not None]
+    last = metrics[-1]
+    return Totals(
+        bytes=sum(metric.bytes_both_ways for metric in metrics),
+        seconds=sum(metric.seconds for metric in metrics),
+        client_memory=max(metric.client_peak_rss_bytes for metric in metrics),
+        client_vram=max((metric.client_peak_vram_bytes or 0 for metric in metrics), default=0) or None,
+        energy=sum(energies) if energies else None,
+        loss=last.train_loss,
+        epsilon=last.epsilon,
+    )
+
+
+def _benchmarks(reproduction: Reproduction) -> list[BenchmarkLine]:
+    return [
+        BenchmarkLine(
+            title=BENCHMARKS[line["benchmark"]].title,
+            **{name: value for name, value in line.items() if name != "benchmark"},
+        )
+        for line in reproduction.benchmarks
+    ]
+
+
+def _facts(config: FederatedConfig) -> list[tuple[str, str]]:
+    info = STRATEGIES.get(config.strategy)
+    title = info.title if info else config.strategy
+    options = ", ".join(f"{name} {value:g}" for name, value in config.strategy_options)
+    kind = {"lora": "LoRA", "dora": "DoRA"}[config.adapter]
+    partition, privacy = config.partition, config.privacy
+    split = " ".join(
+        part
+        for part in (
+            partition.kind if partition.kind != "iid" else "alike (IID)",
+            f"by {partition.column}" if partition.column else "",
+            f"alpha {partition.alpha:g}" if partition.alpha else "",
+        )
+        if part
+    )
+    rates = f"{config.learning_rate:g}"
+    if config.learning_rate_min != config.learning_rate:
+        rates += f" → {config.learning_rate_min:g}, {config.schedule}"
+    facts = [
+        ("Challenge", CHALLENGES[config.challenge].title),
+        ("Base model", config.base_model_id),
+        ("Strategy", f"{title} ({options})" if options else title),
+        ("Clients", f"{config.clients}, {config.clients_per_round} of them a round"),
+        ("Rounds", f"{config.rounds}"),
+        ("Local training", f"{config.local_steps} steps of batches of {config.batch_size}"),
+        ("Sequence length", f"{config.sequence_length} tokens"),
+        ("Learning rate", rates),
+        ("Adapter", f"{kind}, rank {config.rank}, α {config.alpha}, dropout {config.dropout:g}"),
+        ("Target modules", ", ".join(config.target_modules)),
+        ("Precision", config.precision),
+        ("Training rows", str(config.train_data)),
+        ("Partition", split),
+        ("Seed", f"{config.seed}"),
+    ]
+    if config.held_out:
+        held_out = f"{config.held_out} rows, every {config.evaluate_every} rounds"
+        facts.append(("Held-out rows", held_out))
+    if privacy:
+        noise = f"noise multiplier {privacy.noise_multiplier:g}, δ {privacy.delta:g}"
+        facts.append(("Privacy", f"{privacy.clipping} clipping at {privacy.clipping_norm:g}, {noise}"))
+    return facts
+
+
+def _toml(config: FederatedConfig) -> str:
+    """The settings as a Flower app has them, for copying."""
+    values = {k: v for k, v in config.run_config().items() if k not in ("model.path", "train.data")}
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
+    return "\n".join(["[tool.flwr.app.config]", *lines])

@@ -1,0 +1,259 @@
+"""The baselines' pages: grid, runs and each with its rounds, for everybody; starting one, for staff."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from evaluation.challenges import CHALLENGES
+from evaluation.federated import presets
+from evaluation.federated.config import FederatedConfig
+from portal.accounts.models import User
+from portal.baselines import method_cards, reading, services
+from portal.baselines.forms import RunFilter, RunForm, initial_of
+from portal.baselines.shown import shown
+from portal.baselines.training_rows import rows_of
+from portal.runs import reproductions
+from portal.runs.models import BaselineRun, Reproduction
+from portal.submissions.models import BaseModel, Submission
+
+RUNS_A_PAGE = 50
+DEFAULT_PRESET = "cpu-one"
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+def for_staff(view: View[P]) -> View[P]:
+    """Sign in first; then only staff get on."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not _user(request).is_staff:
+            raise PermissionDenied
+        return view(request, *args, **kwargs)
+
+    return login_required(guarded)
+
+
+@require_GET
+def grid(request: HttpRequest) -> HttpResponse:
+    context = {"grids": reading.grids(request.user), "section": "baselines"}
+    return render(request, "portal/baselines/grid.html", context)
+
+
+@require_GET
+@never_cache
+def runs(request: HttpRequest) -> HttpResponse:
+    chosen = RunFilter(request.GET)
+    found = reading.visible_runs(request.user).filter(**chosen.conditions())
+    page = Paginator(found, RUNS_A_PAGE).get_page(request.GET.get("page"))
+    context = {"page_obj": page, "form": chosen, "filtered": bool(chosen.conditions())}
+    return render(request, "portal/baselines/runs.html", context)
+
+
+@for_staff
+@require_http_methods(["GET", "POST"])
+@never_cache
+def new(request: HttpRequest) -> HttpResponse:
+    """The form, filled from a preset, an earlier run (`from`) or a submission to retrain (`reproduce`)."""
+    original = _original(request)
+    if request.method == "GET":
+        try:
+            initial, assumed = _first_values(request, original)
+        except method_cards.NotRetrainable as refusal:
+            messages.error(request, str(refusal))
+            return redirect("submissions:detail", request.GET["reproduce"])
+        form = RunForm(initial=initial)
+        return _form_page(request, form, original, assumed)
+    form = RunForm(request.POST, original=original)
+    if not form.is_valid() or request.POST.get("action") == "check":
+        return _form_page(request, form, original, status=422 if form.errors else 200)
+    assumed = _assumed(original, form.config()) if original else ()
+    wanted = services.Request(form.plan(), _user(request), form.cleaned_data["method"], original, assumed)
+    try:
+        run = services.start(wanted)
+    except services.RunRefused as refusal:
+        form.add_error(None, str(refusal))
+        return _form_page(request, form, original, status=422)
+    messages.success(request, "Started. It trains as soon as a worker is free.")
+    return redirect(run)
+
+
+@for_staff
+@require_POST
+def plan(request: HttpRequest) -> HttpResponse:
+    """What a run with the form's present values would take, and what is wrong with them."""
+    form = RunForm(request.POST, original=_original(request))
+    form.is_valid()
+    return render(request, "portal/baselines/_plan.html", _plan_context(form))
+
+
+@for_staff
+@require_GET
+def options(request: HttpRequest) -> HttpResponse:
+    """The fields of the chosen strategy's options."""
+    form = RunForm(initial={"strategy": request.GET.get("strategy", "")})
+    return render(request, "portal/baselines/_options.html", {"form": form})
+
+
+@require_GET
+@never_cache
+def run(request: HttpRequest, pk: int) -> HttpResponse:
+    return render(request, "portal/baselines/run.html", _run_context(request, _visible(request, pk)))
+
+
+@require_GET
+@never_cache
+def live(request: HttpRequest, pk: int) -> HttpResponse:
+    """The part of a run's page that changes; it asks for itself again until the run is over."""
+    return render(request, "portal/baselines/_live.html", _run_context(request, _visible(request, pk)))
+
+
+@for_staff
+@require_http_methods(["GET", "POST"])
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    run = _visible(request, pk)
+    if request.method == "GET":
+        return render(request, "portal/baselines/cancel.html", {"run": run})
+    try:
+        services.cancel(run, by=_user(request))
+    except services.RunRefused as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, "The run is cancelled. Its rounds stay on record.")
+    return redirect(run)
+
+
+@for_staff
+@require_POST
+def verdict(request: HttpRequest, pk: int) -> HttpResponse:
+    """Confirm what a retraining showed, or set it aside."""
+    reproduction = get_object_or_404(Reproduction, run=pk)
+    wanted = request.POST.get("verdict", "")
+    if wanted not in Reproduction.Verdict.values:
+        raise PermissionDenied
+    try:
+        reproductions.judge(
+            reproduction,
+            judge=_user(request),
+            verdict=Reproduction.Verdict(wanted),
+            reason=request.POST.get("reason", ""),
+        )
+    except reproductions.VerdictRefused as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, "Your verdict is on record.")
+    return redirect("baselines:run", pk)
+
+
+def _visible(request: HttpRequest, pk: int) -> BaselineRun:
+    found = reading.visible_runs(request.user).select_related("original__team", "submission__team")
+    return get_object_or_404(found, pk=pk)
+
+
+def _run_context(request: HttpRequest, run: BaselineRun) -> dict[str, Any]:
+    is_staff = bool(getattr(request.user, "is_staff", False))
+    return {
+        "run": run,
+        "challenge": CHALLENGES[run.challenge],
+        "shown": shown(run, for_staff=is_staff),
+        "is_staff": is_staff,
+    }
+
+
+def _original(request: HttpRequest) -> Submission | None:
+    """The submission to retrain; 404 for a number that is none."""
+    number = request.GET.get("reproduce")
+    if number is None:
+        return None
+    sent = Submission.objects.exclude(status=Submission.Status.RECEIVED)
+    return get_object_or_404(
+        sent.select_related("base_model", "checkpoint", "team"), pk=number if number.isdecimal() else 0
+    )
+
+
+def _first_values(
+    request: HttpRequest, original: Submission | None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The form's first values and what was assumed for them. Raises NotRetrainable."""
+    if original:
+        settings, assumed = method_cards.settings_of(original, rows_of(original.challenge).rows)
+        method = f"{original.method}, retrained"[: services.METHOD_LENGTH]
+        return initial_of(settings) | {"base_model": original.base_model_id, "method": method}, assumed
+    number = request.GET.get("from", "")
+    if number.isdecimal():
+        earlier = _visible(request, int(number))
+        config = FederatedConfig.from_dict(earlier.config)
+        values = initial_of({f.name: getattr(config, f.name) for f in fields(config)})
+        return values | {"base_model": earlier.base_model_id, "method": earlier.method}, ()
+    preset = presets.PRESETS.get(request.GET.get("preset", ""), presets.PRESETS[DEFAULT_PRESET])
+    slug = request.GET.get("challenge") or str(preset.settings["challenge"])
+    challenge = CHALLENGES.get(slug, CHALLENGES["finance"])
+    values = initial_of(preset.of(challenge)) | {"preset": preset.name}
+    return values | {"base_model": _only_base_model()}, ()
+
+
+def _only_base_model() -> int | None:
+    """Where there is no choice, nobody has to make it."""
+    there = list(BaseModel.objects.filter(active=True).values_list("pk", flat=True)[:2])
+    return there[0] if len(there) == 1 else None
+
+
+def _assumed(original: Submission, config: FederatedConfig) -> tuple[str, ...]:
+    settings, assumed = method_cards.settings_of(original, rows_of(original.challenge).rows)
+    return (*assumed, *method_cards.changes(config, settings))
+
+
+def _form_page(
+    request: HttpRequest,
+    form: RunForm,
+    original: Submission | None,
+    assumed: tuple[str, ...] = (),
+    *,
+    status: int = 200,
+) -> HttpResponse:
+    context = {
+        "form": form,
+        "presets": [preset for preset in presets.PRESETS.values() if not preset.grid],
+        "preset": form.initial.get("preset"),
+        "original": original,
+        "assumed": assumed,
+        "section": "baselines",
+        **_plan_context(form),
+    }
+    return render(request, "portal/baselines/new.html", context, status=status)
+
+
+def _plan_context(form: RunForm) -> dict[str, Any]:
+    """What the plan shows; of a form with errors only these."""
+    context: dict[str, Any] = {"form": form, "checked": form.is_bound}
+    if not form.is_bound or form.errors:
+        return context
+    wanted = form.plan()
+    challenge, config = CHALLENGES[wanted.config.challenge], wanted.config
+    rows = rows_of(challenge.slug)
+    return context | {
+        "config": config,
+        "communication": services.communication(wanted),
+        "budget": challenge.communication_budget_bytes,
+        "rows": rows,
+        "rows_each": (rows.rows - config.held_out) // config.clients if rows.rows else None,
+        "steps": config.rounds * config.clients_per_round * config.local_steps,
+    }
+
+
+def _user(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)
+    return request.user

@@ -1,0 +1,73 @@
+"""Baseline runs as tests start them: small, valid, on the base model of the factories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from evaluation.federated import presets
+from evaluation.federated.config import FederatedConfig
+from portal.accounts.models import User
+from portal.baselines import queue, services
+from portal.runs.models import BaselineRun
+from tests.portal import factories
+from tests.workers import scripted_training
+
+RECORD: dict[str, Any] = {
+    "dataset": {"name": "finance.jsonl", "rows": 100, "demonstration": True},
+    "communication_up_bytes": 3000,
+    "communication_down_bytes": 3000,
+    "client_peak_rss_bytes": 500_000_000,
+    "server_peak_rss_bytes": 200_000_000,
+    "client_peak_vram_bytes": None,
+    "gpu_seconds": None,
+    "wall_seconds": 7.5,
+}
+"""The part of a `training.json` that becomes an entry's description and costs."""
+
+
+def config(**changes: Any) -> FederatedConfig:
+    """A run for a CPU on the factories' base model and the demonstration rows of finance."""
+    values = {"target_modules": ("q_proj",), "rank": 4, "alpha": 8, **changes}
+    settings = presets.get("cpu-one").settings | values
+    return services.settled(
+        presets.config(settings, model=Path(), base_model_id="", train_data=Path()), factories.base_model()
+    )
+
+
+def request(requester: User, **changes: Any) -> services.Request:
+    known = {name: changes.pop(name) for name in ("method", "original", "assumed") if name in changes}
+    return services.Request(services.Plan(factories.base_model(), config(**changes)), requester, **known)
+
+
+def run(requester: User, **changes: Any) -> BaselineRun:
+    """A queued run."""
+    return services.start(request(requester, **changes))
+
+
+def metric(number: int, **changes: Any) -> dict[str, Any]:
+    """A round as the training process reports it."""
+    return scripted_training.measured(number) | changes
+
+
+def with_rounds(run: BaselineRun, rounds: int, **changes: Any) -> BaselineRun:
+    """The run, claimed and with so many rounds recorded."""
+    claimed = queue.claim(worker="test")
+    assert claimed and claimed.pk == run.pk
+    queue.record_setup(claimed, {"clients": 4, "rows": 100, "partition": [40, 30, 20, 10]})
+    for number in range(1, rounds + 1):
+        queue.record_round(claimed, metric(number, **changes))
+    claimed.refresh_from_db()
+    return claimed
+
+
+def answers(correct: int, n: int = 100) -> dict[str, Any]:
+    """Bits of `n` scored answers of which the first `correct` are right, for the factories' scores."""
+    right = numpy.packbits([number < correct for number in range(n)]).tobytes()
+    return {"correct_bits": right, "scored_bits": numpy.packbits([True] * n).tobytes()}
+
+
+def preset() -> dict[str, Any]:
+    return {**presets.get("cpu-one").settings}

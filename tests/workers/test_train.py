@@ -1,0 +1,212 @@
+"""A baseline run in a worker: its rounds recorded as they come, nothing lost, its result submitted."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from portal.accounts.models import User
+from portal.baselines import queue
+from portal.baselines.services import cancel
+from portal.runs.models import BaselineRun
+from tests.portal import baselines, factories
+from workers import evaluate, train
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def staff(transactional_db: None) -> User:
+    return factories.user("staff", is_staff=True)
+
+
+@pytest.fixture(autouse=True)
+def scripted(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    settings.TRAINING_STATE = tmp_path / "training"
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "default": {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {"location": tmp_path / "storage"},
+        },
+    }
+    monkeypatch.setattr(train, "MODULE", "tests.workers.scripted_training")
+    monkeypatch.setattr(train, "model_folder", lambda _: tmp_path)
+    yield
+    evaluate.shutting_down.clear()
+
+
+def started(staff: User, rounds: int = 3, **script: Any) -> BaselineRun:
+    """A claimed run whose child will follow `script`, and leave an adapter that fits the base model."""
+    run = baselines.run(staff, rounds=rounds)
+    state = train.state_folder(run) / "state"
+    result = state / "result"
+    result.mkdir(parents=True)
+    (state / "script.json").write_text(json.dumps(script))
+    (result / "adapter_model.safetensors").write_bytes(factories.adapter_bytes())
+    (result / "adapter_config.json").write_bytes(factories.config_bytes())
+    (result / "pyproject.toml").write_bytes(factories.PYPROJECT)
+    (result / "training.json").write_text(json.dumps(baselines.RECORD))
+    return run
+
+
+def claimed() -> BaselineRun:
+    run = queue.claim(worker="test")
+    assert run
+    return run
+
+
+def rounds_of(run: BaselineRun) -> list[int]:
+    return list(run.round_metrics.values_list("round", flat=True))
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_finished_run_is_a_reference_entry_that_waits_for_its_evaluation(staff: User) -> None:
+    run = started(staff)
+    train.train(claimed())
+    run.refresh_from_db()
+    assert (run.status, run.rounds_done, rounds_of(run)) == ("succeeded", 3, [1, 2, 3]), run.error_message
+    assert run.setup["partition"] == [25] * 4
+    entry = run.submission
+    assert entry and (entry.kind, entry.status, entry.team.name) == (
+        "reference",
+        "queued",
+        "Reference baselines",
+    )
+    measured = dict(entry.resources.filter(basis="measured").values_list("kind", "value"))
+    assert measured["communication_up"] == 3000 and measured["wall_time"] == 7.5
+    failures = run.round_metrics.get(round=2).failures
+    assert failures == [{"client": 2, "reason": "its loss is not finite"}]
+    assert not train.state_folder(run).exists()
+
+
+def test_a_killed_child_is_started_again_and_goes_on_after_its_last_round(staff: User) -> None:
+    run = started(staff, die_in=2)
+    train.train(claimed())
+    run.refresh_from_db()
+    assert (run.status, run.attempts, run.error_code) == ("queued", 1, "engine_crash")
+    assert "killed" in run.error_message and rounds_of(run) == [1]
+    first = run.round_metrics.get(round=1).recorded_at
+
+    train.train(claimed())
+    run.refresh_from_db()
+    assert (run.status, rounds_of(run)) == ("succeeded", [1, 2, 3])
+    assert run.round_metrics.get(round=1).recorded_at == first
+
+
+def test_a_run_that_lost_its_state_does_its_rounds_again_and_keeps_their_first_measurement(
+    staff: User,
+) -> None:
+    run = started(staff, die_in=3)
+    train.train(claimed())
+    first = list(run.round_metrics.values_list("pk", flat=True))
+    (train.state_folder(run) / "state" / "rounds").unlink()
+    train.train(claimed())
+    run.refresh_from_db()
+    assert (run.status, rounds_of(run)) == ("succeeded", [1, 2, 3])
+    assert set(first) < set(run.round_metrics.values_list("pk", flat=True))
+
+
+def test_an_error_in_what_was_asked_fails_the_run_with_its_reason(staff: User) -> None:
+    error = {"code": "data", "message": "the rows have no column “label”", "retryable": False}
+    run = started(staff, fail_in=1, error=error)
+    train.train(claimed())
+    run.refresh_from_db()
+    assert (run.status, run.error_code) == ("failed", "data")
+    assert "label" in run.error_message
+
+
+def test_rounds_reset_the_count_of_broken_attempts(staff: User) -> None:
+    error = {"code": "engine_crash", "message": "Ray ended", "retryable": True}
+    run = started(staff, fail_in=2, error=error)
+    train.train(claimed())
+    train.train(claimed())  # no round came of this attempt
+    run.refresh_from_db()
+    assert (run.status, run.attempts) == ("failed", 2)
+
+
+def test_cancelling_ends_the_process_of_a_running_run(staff: User) -> None:
+    run = started(staff, hang_in=2)
+    hanging = train.state_folder(run) / "state" / "hanging"
+    worker = threading.Thread(target=in_thread(train.train, claimed()))
+    worker.start()
+    wait_until(lambda: hanging.exists() and bool(hanging.read_text()))
+    child = psutil.Process(int(hanging.read_text()))
+    cancel(run, by=staff)
+    worker.join(timeout=30)
+    assert not worker.is_alive() and not child.is_running()
+    run.refresh_from_db()
+    assert (run.status, run.error_message, rounds_of(run)) == ("cancelled", "Cancelled by staff.", [1])
+    assert run.submission is None
+
+
+def test_a_stopped_worker_gives_its_run_back(staff: User) -> None:
+    run = started(staff, hang_in=2)
+    hanging = train.state_folder(run) / "state" / "hanging"
+    worker = threading.Thread(target=in_thread(train.train, claimed()))
+    worker.start()
+    wait_until(hanging.exists)
+    evaluate.shutting_down.set()
+    worker.join(timeout=30)
+    run.refresh_from_db()
+    assert (run.status, run.attempts, rounds_of(run)) == ("queued", 0, [1])
+    assert train.state_folder(run).exists()
+
+
+def test_a_result_that_the_checks_refuse_is_a_stored_reason(staff: User) -> None:
+    run = started(staff)
+    broken = train.state_folder(run) / "state" / "result" / "adapter_model.safetensors"
+    broken.write_bytes(b"no safetensors")
+    train.train(claimed())
+    run.refresh_from_db()
+    assert (run.status, run.error_code, run.submission) == ("failed", "invalid_submission", None)
+
+
+def test_a_result_that_is_there_is_submitted_without_training_again(staff: User) -> None:
+    run = started(staff, die_in=1)
+    (train.state_folder(run) / "state" / "result").rename(train.state_folder(run) / "output")
+    train.train(claimed())
+    run.refresh_from_db()
+    assert run.status == "succeeded"
+
+
+def test_the_child_sees_no_secret(staff: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SECRET_KEY", "HF_TOKEN", "DATABASE_URL"):
+        monkeypatch.setenv(name, "do not tell")
+    run = started(staff, fail_in=2, error={"code": "data", "message": "stop", "retryable": False})
+    train.train(claimed())
+    environment = (train.state_folder(run) / "state" / "environment.json").read_text()
+    assert "do not tell" not in environment and "OMP_WAIT_POLICY" in environment
+
+
+def test_what_runs_that_are_over_left_is_cleared(staff: User) -> None:
+    over, waiting = started(staff), started(staff)
+    cancel(over, by=staff)
+    train.clear_leftovers()
+    assert not train.state_folder(over).exists()
+    assert train.state_folder(waiting).exists()
+
+
+def in_thread(call: Callable[[BaselineRun], None], run: BaselineRun) -> Callable[[], None]:
+    def with_own_connection() -> None:
+        from django.db import connection
+
+        try:
+            call(run)
+        finally:
+            connection.close()
+
+    return with_own_connection

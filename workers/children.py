@@ -1,0 +1,151 @@
+"""Child processes that do a worker's heavy work and report it as JSON lines.
+
+A child gets a clean environment: no database, no broker, no token, no Django. A crash, an out-of-memory
+kill or a CUDA error ends the child, never the worker; ending it kills everything that it started, which
+surely frees the GPU's memory.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+from django.conf import settings
+
+from evaluation.errors import EngineCrashError
+
+logger = logging.getLogger(__name__)
+
+# What a child may see of the worker's environment: paths, locale, threads and devices, nothing else.
+PASSED_ON = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "CUDA_HOME",
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_VISIBLE_DEVICES",
+)
+TICK_SECONDS = 1.0
+_FAMILY = "FLOWERTUNE_FAMILY"  # in the environment of a child and of all that come from it
+
+
+class Child:
+    """`python -m MODULE ARGUMENTS…` in a process group of its own; `name` is what errors call it."""
+
+    def __init__(self, name: str, module: str, arguments: Sequence[str] = ()) -> None:
+        self._name = name
+        self._unread = b""
+        self._family = uuid.uuid4().hex
+        home = settings.VAR_DIR / "child-home"
+        home.mkdir(parents=True, exist_ok=True)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            env=_environment(home) | {_FAMILY: self._family},
+            cwd=home,
+            start_new_session=True,
+            close_fds=True,
+        )
+        assert self._process.stdout
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._process.stdout, selectors.EVENT_READ)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def lower_priority(self, niceness: int) -> None:
+        """Let others on this machine go first. What the child starts from now on inherits it."""
+        psutil.Process(self._process.pid).nice(niceness)
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Write one line to the child. Raises EngineCrashError when it is gone."""
+        assert self._process.stdin
+        try:
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise EngineCrashError(self._obituary()) from error
+
+    def next_event(self) -> dict[str, Any] | None:
+        """Return the next event, or None after a quiet tick. Raises EngineCrashError when the child ended."""
+        deadline = time.monotonic() + TICK_SECONDS
+        while b"\n" not in self._unread:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0 or not self._selector.select(remaining):
+                return None
+            assert self._process.stdout
+            chunk = os.read(self._process.stdout.fileno(), 1 << 16)
+            if not chunk:
+                raise EngineCrashError(self._obituary())
+            self._unread += chunk
+        line, _, self._unread = self._unread.partition(b"\n")
+        event: dict[str, Any] = json.loads(line)
+        return event
+
+    def stop(self, *, grace: float = 0) -> None:
+        """End the child and everything that came from it; it has `grace` seconds to do so by itself."""
+        if grace and self.is_running:
+            self._process.terminate()
+            try:
+                self._process.wait(grace)
+            except subprocess.TimeoutExpired:
+                logger.warning("the %s process did not stop in %g seconds", self._name, grace)
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            logger.debug("the %s process was gone already", self._name)
+        self._kill_family()
+        self._process.wait()
+        self._selector.close()
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.close()
+        self._process.stdout.close()
+
+    def _kill_family(self) -> None:
+        """Kill what left the process group, as the processes of Ray do."""
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(_FAMILY) == self._family:
+                    process.kill()
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue  # ended at this moment, or somebody else's
+
+    def _obituary(self) -> str:
+        code = self._process.wait(timeout=30)
+        if code == -signal.SIGKILL:
+            return f"The {self._name} process was killed, most likely because the machine ran out of memory."
+        if code < 0:
+            return f"The {self._name} process was ended by {signal.Signals(-code).name}."
+        return f"The {self._name} process ended unexpectedly with exit status {code}."
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | {
+        "HOME": str(home),
+        "HF_HOME": str(home / "huggingface"),
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        # Threads that wait for others sleep: spinning ones slow down every process on the machine.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+    }

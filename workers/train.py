@@ -1,0 +1,188 @@
+"""Runs claimed baseline runs: a child process trains, this one records its rounds and submits the result."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from evaluation.errors import EngineCrashError, EvaluationError
+from evaluation.federated.config import FederatedConfig
+from portal.baselines import queue, results
+from portal.baselines.training_rows import path_of
+from portal.runs import claims
+from portal.runs.models import BaselineRun
+from portal.submissions.services import InvalidSubmission
+from workers.children import Child
+from workers.evaluate import model_folder, shutting_down
+from workers.leases import Lease
+
+logger = logging.getLogger(__name__)
+
+WORKER_NAME = f"{socket.gethostname()}:{os.getpid()}"
+MODULE = "evaluation.federated"
+# Somebody waits for an evaluation; a training run takes its hours anyway.
+NICENESS = 5
+# For Ray to end its processes and the state to be written; a worker has 20 seconds to stop.
+STOP_SECONDS = 12.0
+
+# Celery may run tasks in threads; a worker trains one run at a time.
+_busy = threading.Lock()
+
+
+def run_queued() -> None:
+    """Claim and train runs until the queue is empty or the worker is told to stop."""
+    if not _busy.acquire(blocking=False):
+        return  # the thread that holds the lock drains the queue
+    try:
+        while not shutting_down.is_set():
+            run = queue.claim(worker=WORKER_NAME)
+            if run is None:
+                return
+            train(run)
+    finally:
+        _busy.release()
+
+
+def train(run: BaselineRun) -> None:
+    """Bring one claimed run to its end, whatever that is, and record it."""
+    try:
+        _train_in(state_folder(run), run)
+    except claims.ClaimLostError:
+        logger.warning("%s was cancelled or taken over; this worker leaves it", run)
+    except EvaluationError as error:
+        logger.exception("%s broke", run)
+        _fail(run, code=error.code, message=str(error), retryable=error.retryable)
+    except InvalidSubmission as error:
+        logger.exception("the result of %s was refused", run)
+        _fail(run, code="invalid_submission", message=f"The result was refused: {error}", retryable=False)
+    except Exception:
+        # The supervisor, the one place for this: whatever broke, the row says so and the worker goes on.
+        logger.exception("%s broke in the worker", run)
+        _fail(
+            run,
+            code="worker_error",
+            message="Something broke on our side. The operators see the details in the worker's log.",
+            retryable=True,
+        )
+
+
+def state_folder(run: BaselineRun) -> Path:
+    """Where a run keeps what it needs to go on, and its result until it is submitted."""
+    return Path(settings.TRAINING_STATE).absolute() / str(run.pk)
+
+
+def clear_leftovers() -> None:
+    """Delete the state of runs that are over."""
+    # The folders first: one made after the runs were read must not be taken for a leftover.
+    folders = [folder for folder in Path(settings.TRAINING_STATE).glob("*") if folder.name.isdecimal()]
+    active = set(BaselineRun.objects.filter(status__in=BaselineRun.ACTIVE).values_list("pk", flat=True))
+    for folder in folders:
+        if int(folder.name) not in active:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _train_in(folder: Path, run: BaselineRun) -> None:
+    lease = Lease(run)
+    lease.renew({"phase": "preparing the base model"})
+    output = folder / "output"
+    if not results.is_complete(output):
+        folder.mkdir(parents=True, exist_ok=True)
+        with lease.kept():
+            arguments = _arguments(folder, output, run)
+        lease.renew({"phase": "starting"})
+        if not _follow(arguments, run, lease):
+            return
+    lease.renew({"phase": "submitting the result"})
+    with lease.kept():
+        results.submit_result(run, output)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _follow(arguments: list[str], run: BaselineRun, lease: Lease) -> bool:
+    """Let the child train and record what it says. Returns whether it came to its end with a result."""
+    # closing(): a lost claim must end the child at once, not when the exception is forgotten.
+    with closing(_events(arguments)) as events:
+        for event in events:
+            if shutting_down.is_set():
+                break
+            if event and event["event"] == "error":
+                _fail(run, code=event["code"], message=event["message"], retryable=event["retryable"])
+                return False
+            if event:
+                _record(run, event)
+            lease.renew(_progress(run, event) if event else None)
+        else:
+            return True
+    # Only now that no process works on its state any more.
+    queue.give_back(run)
+    return False
+
+
+def _arguments(folder: Path, output: Path, run: BaselineRun) -> list[str]:
+    """The command's words; the configuration goes into a file with this machine's paths."""
+    config = replace(
+        FederatedConfig.from_dict(run.config),
+        model=model_folder(run.base_model),
+        train_data=path_of(run.config["train_data"]),
+    )
+    written = folder / "run.json"
+    written.write_text(json.dumps(config.as_dict()), encoding="utf-8")
+    words = ["--config", str(written), "--output", str(output), "--state", str(folder / "state")]
+    return [*words, "--resume", "--events"]
+
+
+def _events(arguments: list[str]) -> Generator[dict[str, Any] | None]:
+    """Yield the child's events as they come up to `done` or `error`, and None at every quiet second.
+
+    Raises EngineCrashError when the child dies or is silent for TRAINING_STALL_SECONDS. However it is left,
+    no process of the run stays.
+    """
+    child = Child("training", MODULE, arguments)
+    try:
+        child.lower_priority(NICENESS)
+        heard, finished = time.monotonic(), False
+        while not finished:
+            event = child.next_event()
+            if event is not None:
+                heard = time.monotonic()
+                finished = event["event"] in ("done", "error")
+            elif time.monotonic() - heard > settings.TRAINING_STALL_SECONDS:
+                raise EngineCrashError(
+                    f"The training was silent for {settings.TRAINING_STALL_SECONDS} seconds."
+                )
+            if event is None or event["event"] != "done":
+                yield event
+    finally:
+        child.stop(grace=STOP_SECONDS)
+
+
+def _record(run: BaselineRun, event: dict[str, Any]) -> None:
+    if event["event"] == "ready":
+        queue.record_setup(run, {name: value for name, value in event.items() if name != "event"})
+    elif event["event"] == "round":
+        queue.record_round(run, event)
+
+
+def _progress(run: BaselineRun, event: dict[str, Any]) -> dict[str, Any] | None:
+    if event["event"] in ("ready", "round"):
+        return {"phase": "training", "round": event.get("round", 0), "rounds": run.rounds}
+    return None
+
+
+def _fail(run: BaselineRun, *, code: str, message: str, retryable: bool) -> None:
+    try:
+        queue.fail_attempt(run, code=code, message=message, retryable=retryable)
+    except claims.ClaimLostError:
+        logger.warning("%s was cancelled or taken over before its failure could be recorded", run)
