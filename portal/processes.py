@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -18,6 +17,7 @@ from types import FrameType
 from django.conf import settings
 from django.core.management.base import CommandError
 
+from evaluation.parent import end_with_parent
 from portal.queues import QUEUES
 
 # A worker that is told to stop gives its evaluation back to the queue within seconds.
@@ -32,7 +32,6 @@ WORKER_THREADS = "6"
 logger = logging.getLogger(__name__)
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 class StopRequested(BaseException):
@@ -128,7 +127,7 @@ class Site:
                 env={**os.environ, **self.environment},
                 # Its own group: Ctrl-C reaches this process alone, which stops the others in order.
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
             )
 
     @staticmethod
@@ -143,12 +142,6 @@ def web_command(host: str, port: int) -> list[str]:
     """
     serve = [sys.executable, "-m", "gunicorn", "portal.wsgi", "--bind", f"{host}:{port}", "--threads", "8"]
     return [*serve, "--timeout", "0", "--graceful-timeout", "5", "--log-level", "warning"]
-
-
-def _end_with_parent() -> None:
-    """Ask the kernel for SIGTERM when this program's parent dies, however it dies (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _request_stop(number: int, frame: FrameType | None) -> None:

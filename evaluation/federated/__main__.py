@@ -15,6 +15,7 @@ from evaluation.federated import comparison, data, options, partitioning, simula
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.events import Event, Failed, Report, as_json, as_text
 from evaluation.federated.job import prepare
+from evaluation.parent import end_with_parent
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise KeyboardInterrupt
 
     asked = options.parser().parse_args(arguments)
+    if asked.events:  # nobody would hear of a run that goes on without its supervisor
+        end_with_parent()
     report = _reporter(events=asked.events)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)

@@ -39,13 +39,14 @@ def record_setup(run: BaselineRun, setup: Mapping[str, Any]) -> None:
 def record_round(run: BaselineRun, measured: Mapping[str, Any]) -> None:
     """Store what a round was measured to take. Raises ClaimLostError.
 
-    A round that is there already stays: a run that lost its state on another machine does the same again,
-    and the first measurement is the one that was shown. What broke before this round counts no more.
+    A round that is there already stays: a run that goes on tells its earlier rounds again, and one that lost
+    its state on another machine does them again. What broke before a new round counts no more.
     """
     current = claims.lock(run)
     number = measured["round"]
-    if not current.round_metrics.filter(round=number).exists():
-        RoundMetric.objects.create(run=current, **{name: measured.get(name) for name in _MEASURED})
+    if current.round_metrics.filter(round=number).exists():
+        return
+    RoundMetric.objects.create(run=current, **{name: measured.get(name) for name in _MEASURED})
     BaselineRun.objects.filter(pk=run.pk).update(
         rounds_done=max(current.rounds_done, number), attempts=0, error_code="", error_message=""
     )

@@ -29,6 +29,8 @@ def main() -> None:
     done = options.state / "rounds"
     first = 1 + (int(done.read_text()) if done.exists() else 0)
     say("ready", clients=config["clients"], rows=100, partition=[25] * 4, planned_bytes=4_000, hardware="CPU")
+    for number in range(1, first):
+        say("round", **measured(number))
     for number in range(first, config["rounds"] + 1):
         act(script, number, options.state)
         say("round", **measured(number))
