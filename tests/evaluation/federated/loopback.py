@@ -31,6 +31,11 @@ class LoopbackGrid:
         self._partitions = {order.getrandbits(63): partition for partition in range(self.clients)}
         self._order = order
 
+    @property
+    def nodes(self) -> dict[int, int]:
+        """Each partition's node."""
+        return {partition: node for node, partition in self._partitions.items()}
+
     def get_node_ids(self) -> list[int]:
         return list(self._partitions)
 
