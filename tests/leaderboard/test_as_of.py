@@ -1,0 +1,140 @@
+"""A board on a date: what was published then, with the evaluation that counted then."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, date, datetime, time, timedelta
+from io import BytesIO
+
+import pytest
+from django.core.files.base import File
+from django.utils import timezone
+
+from evaluation.challenges import CHALLENGES
+from leaderboard import snapshots
+from leaderboard.snapshots import Snapshot
+from portal.accounts.models import User
+from portal.review.models import Decision
+from portal.review.services import decide
+from portal.runs import services as runs
+from portal.runs.models import Evaluation
+from portal.submissions.models import Submission
+from portal.submissions.services import withdraw
+from tests.portal import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def methods(board: Snapshot) -> list[str]:
+    return [standing.entry.method for standing in board.standings]
+
+
+def averages(board: Snapshot) -> list[float | None]:
+    return [standing.entry.average for standing in board.standings]
+
+
+def evaluate_again(made: Submission, *, correct: int, protocol: int = 1) -> None:
+    """A new evaluation of an entry that is published, through the same tables as the first."""
+    evaluation = Evaluation.objects.create(
+        submission=made,
+        base_model=made.base_model,
+        checkpoint=made.checkpoint,
+        protocol=protocol,
+        status=Evaluation.Status.RUNNING,
+        claim_id=uuid.uuid4(),
+        lease_expires_at=timezone.now() + timedelta(minutes=1),
+    )
+    for benchmark in CHALLENGES[made.challenge].benchmarks:
+        runs.record_score(evaluation, factories.score(benchmark, correct), items=File(BytesIO(b"{}\n")))
+    Evaluation.objects.filter(pk=evaluation.pk).update(
+        status=Evaluation.Status.SUCCEEDED,
+        claim_id=None,
+        lease_expires_at=None,
+        finished_at=timezone.now(),
+        provenance={"precision": "fp32"},
+    )
+
+
+def test_the_board_before_the_first_publication_is_empty(owner: User) -> None:
+    before = timezone.now()
+    factories.published(owner)
+    assert methods(snapshots.as_of("finance", before)) == []
+    assert methods(snapshots.as_of("finance", timezone.now())) == ["FedAvg"]
+
+
+def test_every_step_of_an_entry_shows_on_the_boards_between(owner: User, reviewer: User) -> None:
+    moments = [timezone.now()]
+
+    def mark() -> None:
+        moments.append(timezone.now())
+
+    stays = factories.published(owner, method="stays", correct=60)
+    mark()
+    leaves = factories.published(owner, method="leaves", correct=80)
+    mark()
+    cheats = factories.published(owner, method="cheats", correct=90)
+    mark()
+    withdraw(leaves)
+    mark()
+    decide(submission=cheats, reviewer=reviewer, action=Decision.Action.DISQUALIFY, reason="copied")
+    mark()
+    shown = [methods(snapshots.as_of("finance", moment)) for moment in moments]
+    assert shown == [
+        [],
+        ["stays"],
+        ["leaves", "stays"],
+        ["cheats", "leaves", "stays"],
+        ["cheats", "stays"],
+        ["stays"],
+    ]
+    assert methods(snapshots.current("finance")) == shown[-1] and stays.pk
+
+
+def test_ranks_are_those_of_the_entries_of_then(owner: User) -> None:
+    factories.published(owner, method="early", correct=60)
+    then = timezone.now()
+    factories.published(owner, method="late", correct=80)
+    board = snapshots.as_of("finance", then)
+    assert [(s.entry.method, s.rank) for s in board.standings] == [("early", 1)]
+    assert {s.entry.method: s.rank for s in snapshots.current("finance").standings} == {"late": 1, "early": 2}
+
+
+def test_the_evaluation_of_then_counts(owner: User) -> None:
+    made = factories.published(owner, correct=60)
+    then = timezone.now()
+    evaluate_again(made, correct=75)
+    assert averages(snapshots.as_of("finance", then)) == [pytest.approx(0.60)]
+    assert averages(snapshots.as_of("finance", timezone.now())) == [pytest.approx(0.75)]
+    assert averages(snapshots.current("finance")) == [pytest.approx(0.75)]
+
+
+def test_a_later_protocol_does_not_reach_back(owner: User) -> None:
+    old, new = (factories.published(owner, method=name, correct=60) for name in ("old", "new"))
+    then = timezone.now()
+    evaluate_again(new, correct=75, protocol=2)
+    assert sorted(methods(snapshots.as_of("finance", then))) == ["new", "old"]
+    assert methods(snapshots.current("finance")) == ["new"] and old.pk
+
+
+def test_what_was_in_review_then_is_not_shown(owner: User) -> None:
+    waiting = factories.evaluated(owner, method="waiting")
+    then = timezone.now()
+    factories.publish(waiting)
+    assert methods(snapshots.as_of("finance", then)) == []
+
+
+def test_now_and_the_current_board_agree(owner: User) -> None:
+    for correct in (50, 60, 70):
+        factories.published(owner, method=f"right {correct}", correct=correct)
+    past, present = snapshots.as_of("finance", timezone.now()), snapshots.current("finance")
+    assert past.standings == present.standings
+
+
+def test_a_day_ends_at_midnight_utc() -> None:
+    from django.http import QueryDict
+
+    from leaderboard.filters import Filters
+
+    filters = Filters.of(QueryDict("as_of=2026-03-01"))
+    assert filters.as_of == date(2026, 3, 1)
+    assert filters.moment == datetime.combine(date(2026, 3, 1), time.max, UTC)
