@@ -181,7 +181,7 @@ def _interval_text(entry: Entry) -> str:
 def _fitted(text: str, size: int, width: int) -> str:
     """The text, cut with an ellipsis where it would be wider; wide characters count double."""
     text = " ".join(xml_text(text).split())
-    left = width / (0.54 * size)
+    left = width / (0.5 * size)
     for position, character in enumerate(text):
         left -= 1.9 if unicodedata.east_asian_width(character) in "WF" else 1
         if left < 0:

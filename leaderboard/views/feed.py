@@ -9,6 +9,7 @@ from django.contrib.syndication.views import Feed
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.feedgenerator import Atom1Feed
+from django.utils.html import escape
 from django.views.decorators.http import conditional_page, require_safe
 
 from evaluation.challenges import CHALLENGES, Challenge
@@ -56,7 +57,8 @@ class Publications(Feed):
             score = f"average {100 * entry.average:.2f}% (95% interval {low}–{high})"
         place = f"rank {item.rank}" if item.rank else f"not ranked: {item.unranked_because}"
         track = "" if item.track == "official" else f" of the {item.track} entries" if item.rank else ""
-        return xml_text(f"{entry.method} by {entry.team} on {entry.base_model}: {score}, {place}{track}.")
+        told = f"{entry.method} by {entry.team} on {entry.base_model}: {score}, {place}{track}."
+        return escape(xml_text(told))  # readers take a summary for HTML
 
     def item_link(self, item: Any) -> str:
         return reverse("entry", args=[item.entry.id])

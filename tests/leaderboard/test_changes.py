@@ -146,7 +146,8 @@ def test_the_feed_has_what_is_on_the_boards(client: Client, owner: User) -> None
         assert [e.findtext("atom:title", "", ATOM) for e in entries] == ["Finance: Kept & <b>bold</b>"]
         link = entries[0].find("atom:link", ATOM)
         assert link is not None and link.attrib["href"] == f"http://testserver/entries/{kept.pk}/"
-        assert "70.00%" in entries[0].findtext("atom:summary", "", ATOM)
+        summary = entries[0].findtext("atom:summary", "", ATOM)  # HTML, other than the title
+        assert "70.00%" in summary and "&lt;b&gt;bold" in summary
     assert b"<entry>" not in client.get("/leaderboard/medical/feed.atom").content
     assert client.get("/leaderboard/poetry/feed.atom").status_code == 404
 
