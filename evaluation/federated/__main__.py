@@ -9,11 +9,12 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 from evaluation.errors import EvaluationError
-from evaluation.federated import comparison, data, options, partitioning, simulation
+from evaluation.federated import comparison, data, deployment, options, partitioning, simulation
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.events import Event, Failed, Report, as_json, as_text
+from evaluation.federated.events import Event, Failed, as_json, as_text
 from evaluation.federated.job import prepare
 from evaluation.parent import end_with_parent
 
@@ -30,29 +31,36 @@ def main(arguments: list[str] | None = None) -> int:
     asked = options.parser().parse_args(arguments)
     if asked.events:  # nobody would hear of a run that goes on without its supervisor
         end_with_parent()
-    report = _reporter(events=asked.events)
+    events = _event_stream() if asked.events else None
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     try:
-        _run(asked, report)
+        _run(asked, events)
     except EvaluationError as error:
         failed = Failed.of(error)
         print(as_text(failed), file=sys.stderr)
-        if asked.events:
-            report(failed)
+        if events:
+            print(as_json(failed), file=events, flush=True)
         return 2
     except KeyboardInterrupt:
-        kept = f"; go on with --state {asked.state} --resume" if asked.state else ": nothing was written"
+        kept = f"; go on with --state {asked.state} --resume" if asked.state else ": the run was not kept"
         print(f"stopped{kept}", file=sys.stderr)
         return 128 + received[0]
     return 0
 
 
-def _run(asked: argparse.Namespace, report: Report) -> None:
+def _run(asked: argparse.Namespace, events: TextIO | None) -> None:
     configs = options.runs(asked)
     if asked.show_partition:
         _show(configs[0])
         return
+    if "superlink" in asked:
+        _send(configs, asked, events)
+        return
+
+    def report(event: Event) -> None:
+        print(as_json(event) if events else as_text(event), file=events, flush=True)
+
     output, state, several = _output(asked), asked.state, len(configs) > 1
     jobs = [
         prepare(
@@ -67,7 +75,21 @@ def _run(asked: argparse.Namespace, report: Report) -> None:
     simulation.run(jobs)
     if several:
         table = comparison.table([comparison.read(job.output) for job in jobs])
-        print("\n".join(table), file=sys.stderr if asked.events else sys.stdout)
+        print("\n".join(table), flush=True)
+
+
+def _send(configs: list[FederatedConfig], asked: argparse.Namespace, events: TextIO | None) -> None:
+    """Run on a SuperLink and pass on what it says, events apart from the rest."""
+    if len(configs) > 1:
+        raise EvaluationError("a SuperLink is sent one run: choose one with --strategy")
+
+    def said(line: str) -> None:
+        apart = events and line.startswith("{")
+        print(line, file=events if apart else None, flush=True)
+
+    link = deployment.SuperLink(asked.superlink, asked.root_certificates)
+    output = _output(asked).resolve()
+    deployment.run(configs[0], link, output=output, state=asked.state, events=bool(events), said=said)
 
 
 def _output(asked: argparse.Namespace) -> Path:
@@ -85,21 +107,11 @@ def _show(config: FederatedConfig) -> None:
     print("\n".join(partitioning.bars(partitioning.shares(division, rows, config.partition.column))))
 
 
-def _reporter(*, events: bool) -> Report:
-    """Lines for people on standard output, or JSON lines there and the lines for people beside them.
-
-    Libraries print: events get the original standard output for themselves.
-    """
-    if not events:
-        return lambda event: print(as_text(event), flush=True)
+def _event_stream() -> TextIO:
+    """The original standard output, for events alone: what libraries print goes to standard error now."""
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-
-    def report(event: Event) -> None:
-        stream.write(as_json(event) + "\n")
-        stream.flush()
-
-    return report
+    return stream
 
 
 if __name__ == "__main__":

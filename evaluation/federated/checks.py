@@ -53,7 +53,7 @@ def findings(
     """Every problem of a run's settings, errors first; the location is the field's name.
 
     `rows` is the number of training rows and `base` the base model's tensors; without them, what they
-    decide is not checked. Whether files exist is `check`'s to say.
+    decide is not checked. Whether files exist is `check_files`'s to say.
     """
     checks = _Checks(config, FindingCollector())
     checks.names()
@@ -67,11 +67,17 @@ def findings(
     return checks.found.collected()
 
 
-def check(config: FederatedConfig, rows: int | None = None, base: BaseModelTensors | None = None) -> None:
-    """Refuse a run that cannot work. Raises EvaluationError, DataError or ModelError that says all of it."""
+def check_settings(
+    config: FederatedConfig, rows: int | None = None, base: BaseModelTensors | None = None
+) -> None:
+    """Raise EvaluationError that says all that is wrong with a run's settings."""
     errors = [f for f in findings(config, rows, base) if f.severity is Severity.ERROR]
     if errors:
         raise EvaluationError("; ".join(finding.message.rstrip(".") for finding in errors))
+
+
+def check_files(config: FederatedConfig) -> None:
+    """Raise ModelError or DataError when the base model or the rows are not on this machine."""
     if not (config.model / "config.json").is_file():
         raise ModelError(f"there is no base model in {config.model}: no config.json in that folder")
     if not config.train_data.is_file():

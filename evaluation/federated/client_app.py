@@ -7,10 +7,13 @@ that it computes, so that any simulated process can serve any client.
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
+from pathlib import Path
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
+from evaluation.errors import EvaluationError
 from evaluation.federated import gpus
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.exchange import (
@@ -48,8 +51,7 @@ def introduce(message: Message, context: Context) -> Message:
     """
     from evaluation.federated import data, hardware, local_model, partitioning
 
-    config = FederatedConfig.from_run_config(message.content[CONFIG])
-    partition = int(context.node_config["partition-id"])
+    config, partition = _run_config(message, context), _partition(context)
     local = local_model.local_model(config)
     examples = len(partitioning.split(config, data.read(config.train_data)).clients[partition])
     content = RecordDict(
@@ -68,8 +70,7 @@ def train(message: Message, context: Context) -> Message:
     from evaluation.federated import hardware, training
 
     settings = message.content[CONFIG]
-    config = FederatedConfig.from_run_config(settings)
-    partition = int(context.node_config["partition-id"])
+    config, partition = _run_config(message, context), _partition(context)
     work = training.Work(
         server_round=int(settings[ROUND]),
         learning_rate=float(settings[LEARNING_RATE]),
@@ -94,13 +95,33 @@ def train(message: Message, context: Context) -> Message:
     return Message(content, reply_to=message)
 
 
-def evaluate(message: Message, _context: Context) -> Message:
+def evaluate(message: Message, context: Context) -> Message:
     """Answer with the loss of the adapter in the message on the rows that no client trains on."""
     from evaluation.federated import training
 
-    config = FederatedConfig.from_run_config(message.content[CONFIG])
+    config = _run_config(message, context)
     loss = training.held_out_loss(config, _arrays(message))
     return Message(RecordDict({METRICS: MetricRecord({HELD_OUT_LOSS: loss})}), reply_to=message)
+
+
+def _run_config(message: Message, context: Context) -> FederatedConfig:
+    """The run's settings, with the paths of this machine where its SuperNode was started with some."""
+    config = FederatedConfig.from_run_config(message.content[CONFIG])
+    places = {"model-path": "model", "train-data": "train_data"}
+    own = {
+        field: Path(str(context.node_config[key]))
+        for key, field in places.items()
+        if key in context.node_config
+    }
+    return replace(config, **own)  # type: ignore[arg-type]  # both are paths
+
+
+def _partition(context: Context) -> int:
+    if "partition-id" not in context.node_config:
+        raise EvaluationError(
+            "this SuperNode has no part of the rows: start it with partition-id in --node-config"
+        )
+    return int(context.node_config["partition-id"])
 
 
 def _arrays(message: Message) -> Arrays:

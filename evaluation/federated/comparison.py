@@ -26,8 +26,8 @@ def table(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """One line a run under a head, columns aligned. MB are 1024² bytes; seconds are those of all rounds."""
     rounds = max(len(record["rounds"]) for record in records)
     head = [
-        "strategy", *(f"loss {number}" for number in range(1, rounds + 1)),
-        "MB down", "MB up", "train s", "aggregate s", "rounds s", "client MB", "server MB",
+        "strategy", *_numbered("loss", rounds), *_numbered("held-out", rounds),
+        "MB down", "MB up", "train s", "aggregate s", "communicate s", "client MB", "server MB",
     ]  # fmt: skip
     rows = [head, *(_cells(record, rounds) for record in records)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
@@ -37,21 +37,31 @@ def table(records: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
     return [
         *lines,
-        "loss: on the clients' rows, mean over a round's local steps · memory: highest so far in the process",
+        "loss: mean over a round's local steps, before each; held-out: of the aggregate, on rows kept apart;",
+        "memory: the highest so far of a process, which serves all runs.",
     ]
+
+
+def _numbered(what: str, rounds: int) -> list[str]:
+    return [f"{what} {number}" for number in range(1, rounds + 1)]
 
 
 def _cells(record: Mapping[str, Any], rounds: int) -> list[str]:
     measured = record["rounds"]
-    losses = [f"{one['train_loss']:.4f}" for one in measured]
+    missing = [""] * (rounds - len(measured))
+    losses, held_out = (
+        ["" if one[key] is None else f"{one[key]:.4f}" for one in measured] + missing
+        for key in ("train_loss", "held_out_loss")
+    )
     return [
         record["strategy"],
-        *losses, *[""] * (rounds - len(losses)),
+        *losses,
+        *held_out,
         f"{record['communication_down_bytes'] / _MB:.2f}",
         f"{record['communication_up_bytes'] / _MB:.2f}",
-        f"{sum(one['train_seconds'] for one in measured):.1f}",
-        f"{sum(one['aggregate_seconds'] for one in measured):.2f}",
-        f"{sum(one['seconds'] for one in measured):.1f}",
+        f"{record['train_seconds']:.1f}",
+        f"{record['aggregate_seconds']:.2f}",
+        f"{record['communicate_seconds']:.1f}",
         f"{record['client_peak_rss_bytes'] / _MB:.0f}",
         f"{record['server_peak_rss_bytes'] / _MB:.0f}",
-    ]  # fmt: skip
+    ]

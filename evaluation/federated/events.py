@@ -25,6 +25,7 @@ class Ready:
     messages grow; None where it cannot be told.
     """
 
+    strategy: str
     startup_seconds: float
     clients: int
     rows: int
@@ -81,8 +82,8 @@ def as_text(event: Event) -> str:
             again = f", going on after round {event.resumed}" if event.resumed else ""
             planned = f", {size_text(event.planned_bytes)} to send" if event.planned_bytes else ""
             return (
-                f"ready after {event.startup_seconds:.1f} s: {event.clients} clients, {event.rows} rows of "
-                f"{event.data}, {event.trainable_parameters:,} trainable parameters{planned}, "
+                f"ready after {event.startup_seconds:.1f} s: {event.strategy}, {event.clients} clients, "
+                f"{event.rows} rows of {event.data}, {event.trainable_parameters:,} trainable parameters{planned}, "
                 f"on {event.hardware}{again}"
             )
         case RoundEnded():

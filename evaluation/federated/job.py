@@ -8,7 +8,7 @@ from threading import Event
 
 from evaluation.checkpoints import BaseModelTensors, base_model_tensors
 from evaluation.federated import data
-from evaluation.federated.checks import check, check_output
+from evaluation.federated.checks import check_files, check_output, check_settings
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.events import Report
 from evaluation.federated.state import RunState
@@ -38,10 +38,11 @@ def prepare(
     `state` is the folder to keep progress in; with `resume` the run goes on from what it holds, if anything.
     Raises EvaluationError that says all that is wrong.
     """
-    check(config)
+    check_settings(config)
+    check_files(config)
     check_output(output)
     rows, base = data.read(config.train_data), base_model_tensors(config.model)
-    check(config, len(rows.rows), base)
+    check_settings(config, len(rows.rows), base)
     kept = RunState(state, config, rows.digest) if state else None
     if kept:
         kept.open(resume=resume)

@@ -69,6 +69,11 @@ def parser() -> argparse.ArgumentParser:
         "--show-partition", action="store_true", default=False, help="show how rows are shared, and end"
     )
     _add_settings(whole)
+    machines = whole.add_argument_group("several machines")
+    machines.add_argument("--superlink", metavar="HOST:PORT", help="Control API of a SuperLink to send it to")
+    machines.add_argument(
+        "--root-certificates", type=Path, default=None, help="PEM file: use TLS, trust these"
+    )
     return whole
 
 
@@ -137,11 +142,14 @@ def runs(options: argparse.Namespace) -> list[FederatedConfig]:
     if "model" not in given and not small:
         raise EvaluationError("--model names no folder of a base model")
     model = Path(given.get("model", DEMONSTRATION_MODEL)).resolve()
+    rows = given.get("train_data")
+    if "superlink" not in given or rows is None:  # else the file lies on the SuperLink's machine
+        rows = data.locate(rows, challenge.slug)
     start = presets.config(
         preset.of(challenge),
         model=model,
         base_model_id=HUB_ID if "model" not in given else model.name,
-        train_data=data.locate(given.get("train_data"), challenge.slug).resolve(),
+        train_data=rows.resolve(),
     )
     chosen = {} if "strategy" in given else preset.grid
     variants = [replace(start, strategy=name, **changes) for name, changes in chosen.items()]

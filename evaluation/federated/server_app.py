@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from logging import INFO
+from logging import ERROR, INFO
 from pathlib import Path
 
 from flwr.app import ConfigRecord, Context, Message, MessageType, RecordDict
@@ -13,7 +13,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from evaluation.errors import EvaluationError
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.events import Done, Ready, RoundEnded, as_text
+from evaluation.federated.events import Done, Event, Failed, Ready, RoundEnded, as_json, as_text
 from evaluation.federated.exchange import (
     ADAPTER,
     CONFIG,
@@ -50,6 +50,7 @@ def federate(grid: Grid, job: Job) -> None:
     if progress is None:
         progress = rounds.Progress(dict(sorted((adapter.arrays() | clients.magnitudes).items())))
     ready = Ready(
+        strategy=config.strategy,
         startup_seconds=time.perf_counter() - started,
         clients=len(clients.nodes),
         rows=len(job.rows.rows),
@@ -120,17 +121,24 @@ def _introductions(config: FederatedConfig, replies: list[Message]) -> _Clients:
 def main(grid: Grid, context: Context) -> None:
     """Run as a Flower app: the whole configuration comes with `flwr run`, progress goes to Flower's log.
 
-    With a `state` folder a run that broke is gone on with by sending the app again.
+    With `events` it is logged as JSON, which the command line's --superlink reads. With a `state` folder a
+    run that broke is gone on with by sending the app again.
     """
     config = FederatedConfig.from_run_config(context.run_config)
     output, state = (str(context.run_config.get(name, "")) for name in ("output", "state"))
     if not output:
         raise EvaluationError("the run configuration names no output folder: set its key `output`")
     folder = Path(state) if state else None
-    job = prepare(
-        config, Path(output), lambda event: log(INFO, as_text(event)), state=folder, resume=bool(folder)
-    )
-    federate(grid, job)
+    written = as_json if context.run_config.get("events") else as_text
+
+    def report(event: Event) -> None:
+        log(INFO, "%s", written(event))  # formatted by the log, as a line of JSON may hold a per cent sign
+
+    try:
+        federate(grid, prepare(config, Path(output), report, state=folder, resume=bool(folder)))
+    except EvaluationError as error:
+        log(ERROR, "%s", as_text(Failed.of(error)))  # else it is lost in Flower's traceback
+        raise
 
 
 app = ServerApp()

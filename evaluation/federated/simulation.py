@@ -37,7 +37,7 @@ def run(jobs: Sequence[Job]) -> None:
     Raises EvaluationError as `federate` does, EngineCrashError when Flower or Ray fails.
     """
     with tempfile.TemporaryDirectory(prefix="flwr-", ignore_cleanup_errors=True) as scratch:
-        prepare_environment(scratch)
+        os.environ |= quiet_environment(scratch)
         # Only now, because Flower and Ray read their settings from the environment when they are imported.
         import ray
         from flwr.serverapp import ServerApp
@@ -73,9 +73,9 @@ def run(jobs: Sequence[Job]) -> None:
             _end_descendants(scratch)
 
 
-def prepare_environment(scratch: str) -> None:
-    """Keep Flower and Ray offline, quiet and in `scratch`. Their processes inherit it."""
-    os.environ |= {
+def quiet_environment(scratch: str) -> dict[str, str]:
+    """What keeps Flower and Ray offline, quiet and in `scratch`, for the processes that inherit it."""
+    return {
         _HOME: scratch,
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
