@@ -154,6 +154,17 @@ def shown_columns(snapshot: Snapshot, filters: Filters) -> tuple[Column, ...]:
     return (*first, *pinned, *rest)
 
 
+def simplified(snapshot: Snapshot, filters: Filters) -> Filters:
+    """The same view without what it would show anyway: the columns that are there by default."""
+    if filters.columns is None:
+        return filters
+    default = replace(filters, columns=None)
+    same = {c.key for c in shown_columns(snapshot, filters)} == {
+        c.key for c in shown_columns(snapshot, default)
+    }
+    return default if same else filters
+
+
 def _known(standings: Iterable[Standing], column: Column) -> bool:
     return any(column.value(standing) is not None for standing in standings)
 

@@ -1,49 +1,142 @@
-"""Snapshots of the boards: what stands on each, in order."""
+"""Snapshots of the boards: what stands on each, in order. Built once for a state of the database.
+
+A stamp names that state: the number of published entries and the last change of any. It is read at most once
+a second for a board in a process, and as long as it stays, pages ask the database for nothing. A snapshot is
+built by whoever needs it first, mostly a worker that the change has woken, under a lock of the database, and
+kept in the cache for the other processes. While one is being built, those who have an older one show it.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
 
+from django.core.cache import cache
+from django.db import connection, transaction
+from django.db.models import Count, Max
 from django.utils import timezone
 
 from evaluation.challenges import get
-from leaderboard.entries import Standing
+from leaderboard import stored
 from leaderboard.queries import public_at, read
 from leaderboard.ranking import standings
+from leaderboard.stored import Snapshot
+from portal.runs.models import Evaluation, Reproduction
+from portal.submissions.models import Submission
+
+CHECK_SECONDS = 1.0
+"""How old a board may look at most to a process that knows it."""
+PAST_SECONDS = 3600
+"""How long a board of the past is kept."""
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """A board as it stands, or stood at the moment `as_of`. `version` changes with the content."""
+class _Known:
+    """A snapshot with the stamp of the state it was built from, and when this process last looked."""
 
-    challenge: str
-    as_of: datetime | None
-    version: str
-    built_at: datetime
-    standings: tuple[Standing, ...]
+    snapshot: Snapshot
+    stamp: str
+    checked: float = 0.0
 
-    @cached_property
-    def by_id(self) -> Mapping[int, Standing]:
-        return {standing.entry.id: standing for standing in self.standings}
 
-    @property
-    def protocol(self) -> int | None:
-        """The protocol of the evaluated entries; None where there are none."""
-        return max((s.entry.protocol for s in self.standings if s.entry.protocol), default=None)
+_known: dict[str, _Known] = {}
 
 
 def current(challenge: str) -> Snapshot:
     """The board as it stands. Raises UnknownNameError where there is no such challenge."""
-    return _build(challenge, None)
+    get(challenge)
+    known, now = _known.get(challenge), time.monotonic()
+    if known is None or now - known.checked >= CHECK_SECONDS:
+        known = replace(_newest(challenge, known), checked=now)
+        _known[challenge] = known
+    return known.snapshot
 
 
 def as_of(challenge: str, moment: datetime) -> Snapshot:
     """The board as it stood at a moment. Raises UnknownNameError where there is no such challenge."""
-    return _build(challenge, moment)
+    if moment >= timezone.now():
+        return replace(current(challenge), as_of=moment)
+    key = f"board:{challenge}:{moment.isoformat()}"
+    kept = cache.get(key)
+    if kept is not None:
+        return stored.load(kept)
+    snapshot = _build(challenge, moment)
+    cache.set(key, stored.dump(snapshot), PAST_SECONDS)
+    return snapshot
+
+
+def renew(challenge: str) -> Snapshot:
+    """Build the board anew though its stamp stays: names of teams and models are no part of that."""
+    stamp = _stamp(challenge)
+    built = _Known(_build(challenge, None), stamp)
+    _store(challenge, built)
+    return built.snapshot
+
+
+def _newest(challenge: str, known: _Known | None) -> _Known:
+    stamp = _stamp(challenge)
+    name = cache.get(_name_key(challenge))
+    if known and known.stamp == stamp and name in (None, _name(known)):
+        return known
+    return _stored(challenge, stamp) or _built(challenge, stamp, known)
+
+
+def _built(challenge: str, stamp: str, known: _Known | None) -> _Known:
+    """The board of that stamp or a later one; the one that is known while another process builds it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        lock = f"board:{challenge}"
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s))", [lock])
+        if not cursor.fetchone()[0]:
+            if known is not None:
+                return known
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [lock])
+        found = _stored(challenge, stamp)
+        if found is None:
+            found = _Known(_build(challenge, None), stamp)
+            _store(challenge, found)
+    return found
+
+
+def _stored(challenge: str, stamp: str) -> _Known | None:
+    """What another process built for that stamp."""
+    if (cache.get(_name_key(challenge)) or "").partition(" ")[0] != stamp:
+        return None
+    kept = cache.get(_body_key(challenge))
+    return None if kept is None else _Known(stored.load(kept), stamp)
+
+
+def _store(challenge: str, built: _Known) -> None:
+    cache.set(_body_key(challenge), stored.dump(built.snapshot), None)
+    cache.set(_name_key(challenge), _name(built), None)
+
+
+def _name(known: _Known) -> str:
+    return f"{known.stamp} {known.snapshot.version}"
+
+
+def _name_key(challenge: str) -> str:
+    return f"board:{challenge}:name"
+
+
+def _body_key(challenge: str) -> str:
+    return f"board:{challenge}:body"
+
+
+def _stamp(challenge: str) -> str:
+    """Changes with what is on the board: published entries, those that left, re-runs and reproductions."""
+    entries = Submission.objects.filter(
+        challenge=challenge, status__in=(*Submission.PUBLIC, Submission.Status.WITHDRAWN)
+    ).aggregate(count=Count("pk"), last=Max("status_changed_at"))
+    runs = Evaluation.objects.filter(
+        submission__challenge=challenge,
+        submission__status=Submission.Status.PUBLISHED,
+        status=Evaluation.Status.SUCCEEDED,
+    ).aggregate(count=Count("pk"), last=Max("finished_at"))
+    verdicts = Reproduction.objects.filter(original__challenge=challenge).aggregate(last=Max("judged_at"))
+    facts = (stored.FORMAT, *entries.values(), *runs.values(), *verdicts.values())
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:20]
 
 
 def _build(challenge: str, moment: datetime | None) -> Snapshot:
@@ -51,6 +144,8 @@ def _build(challenge: str, moment: datetime | None) -> Snapshot:
     reading = read(public_at(challenge, moment), moment, with_answers=True)
     newest = max((entry.protocol for entry in reading.entries), default=0)
     entries = [entry for entry in reading.entries if entry.protocol in (0, newest)]
-    placed = tuple(standings(entries, benchmarks, reading.answers))
-    version = hashlib.sha256(repr(placed).encode()).hexdigest()[:16]
-    return Snapshot(challenge, moment, version, timezone.now(), placed)
+    placed = standings(entries, benchmarks, reading.answers)
+    return Snapshot(challenge, moment, stored.version_of(placed), timezone.now(), tuple(placed))
+
+
+__all__ = ["Snapshot", "as_of", "current", "renew"]

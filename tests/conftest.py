@@ -44,3 +44,9 @@ def shared() -> Path:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def fresh_boards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests publish and look at once; a server looks for changes of a board once a second."""
+    monkeypatch.setattr("leaderboard.snapshots.CHECK_SECONDS", 0)

@@ -1,62 +1,119 @@
-"""A board: the entries of a challenge with what each cost."""
+"""A board: the entries of a challenge with what each cost, as the address says.
+
+What stands on it depends on the snapshot and the address alone, so that it is rendered once for all readers.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.cache import patch_vary_headers
+from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 
-from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES
-from leaderboard import snapshots
+from leaderboard import facets, pages, snapshots
 from leaderboard.entries import Standing, Track
+from leaderboard.filters import Filters, apply, shown_columns, simplified
+from leaderboard.snapshots import Snapshot
+from leaderboard.tables import Page
 
-
-@dataclass(frozen=True)
-class Section:
-    """A table of the board page: the ranked entries of one track and precision, or those that stand apart."""
-
-    track: Track
-    ranked: bool
-    precision: str
-    standings: list[Standing]
+FORM = "board-form"
+_HEADERS = ("HX-Request", "HX-History-Restore-Request", "HX-Trigger")
 
 
 @require_safe
 def board(request: HttpRequest, slug: str) -> HttpResponse:
-    challenge = CHALLENGES.get(slug)
-    if challenge is None:
+    """The whole page, or for HTMX what changes with the view: the results, and the form if it is not what
+    asked. An address that says the same as a shorter one leads there."""
+    if slug not in CHALLENGES:
         raise Http404(f"no challenge {slug}")
-    snapshot = snapshots.current(slug)
-    standings = [s for s in snapshot.standings if s.track is not Track.DECLARED]
+    filters = Filters.of(request.GET)
+    snapshot = snapshots.as_of(slug, filters.moment) if filters.moment else snapshots.current(slug)
+    filters = simplified(snapshot, filters)
+    query, path = filters.to_query(), reverse("leaderboard:board", args=[slug])
+    address = f"{path}?{query}" if query else path
+    htmx: Any = request.htmx  # type: ignore[attr-defined]
+    in_place = bool(htmx) and not htmx.history_restore_request
+    if request.META["QUERY_STRING"] != query and not in_place:
+        return redirect(address)
+    form = in_place and htmx.trigger != FORM
+    key = (slug, snapshot.version, query)
+    if in_place:
+        body = pages.fragment((*key, form), lambda: _part(snapshot, filters, path, form=form))
+        response = HttpResponse(body, headers={"HX-Push-Url": address, "Cache-Control": "no-store"})
+    else:
+        response = pages.shared(request, key, lambda: _page(request, snapshot, filters, path))
+    patch_vary_headers(response, _HEADERS)
+    return response
+
+
+def _page(request: HttpRequest, snapshot: Snapshot, filters: Filters, path: str) -> HttpResponse:
+    key = (snapshot.challenge, snapshot.version, filters.to_query(), "view")
+    view = pages.fragment(
+        key, lambda: render_to_string("leaderboard/_view.html", _context(snapshot, filters, path))
+    )
     context = {
-        "challenge": challenge,
-        "benchmarks": [BENCHMARKS[name] for name in challenge.benchmarks],
-        "sections": _sections(standings),
-        "leader": next((s for s in standings if s.rank == 1), None),
-        "cheapest": _cheapest(standings),
-        "declared": [s.entry for s in snapshot.standings if s.track is Track.DECLARED],
+        "challenge": CHALLENGES[snapshot.challenge],
+        "view": mark_safe(view),  # noqa: S308  # a template made it
         "section": "boards",
     }
     return render(request, "leaderboard/board.html", context)
 
 
-def _sections(standings: list[Standing]) -> list[Section]:
-    """The tables of a board in reading order; empty ones are left out."""
-    ranked: dict[tuple[Track, str], list[Standing]] = {}
-    for standing in standings:
-        if standing.rank is not None:
-            ranked.setdefault((standing.track, standing.entry.precision), []).append(standing)
-    sections = [Section(track, True, precision, members) for (track, precision), members in ranked.items()]
-    sections.append(Section(Track.UNOFFICIAL, False, "", [s for s in standings if s.rank is None]))
-    return [section for section in sections if section.standings]
+def _part(snapshot: Snapshot, filters: Filters, path: str, *, form: bool) -> str:
+    context = _context(snapshot, filters, path)
+    results = render_to_string("leaderboard/_results.html", context)
+    return (
+        results + render_to_string("leaderboard/_form.html", context | {"apart": True}) if form else results
+    )
 
 
-def _cheapest(standings: list[Standing]) -> Standing | None:
-    """The ranked entry of the leading track that communicated least, training included."""
-    leading = next((s.track for s in standings if s.rank == 1), None)
-    priced = [s for s in standings if s.rank and s.track == leading and s.entry.communication]
-    trained = [s for s in priced if s.entry.communication and s.entry.communication.value > 0]
-    return min(trained, key=lambda s: s.entry.communication.value, default=None)  # type: ignore[union-attr]
+def _context(snapshot: Snapshot, filters: Filters, path: str) -> dict[str, Any]:
+    leader = _leader(snapshot.standings)
+    return {
+        "challenge": CHALLENGES[snapshot.challenge],
+        "path": path,
+        "filters": filters,
+        "query": filters.to_query(page=1),
+        "as_of": filters.as_of,
+        "current_query": filters.to_query(as_of=None),
+        "leader": leader,
+        "cheapest": _cheapest(snapshot.standings, leader),
+        "page": Page(apply(snapshot, filters), shown_columns(snapshot, filters), filters),
+        "facets": facets.facets(snapshot, filters),
+        "limits": facets.limits(filters),
+        "presets": facets.presets(filters),
+        "section_links": facets.sections(snapshot, filters),
+        "column_choices": facets.column_choices(snapshot, filters),
+        "chosen": facets.chosen(snapshot, filters),
+    }
+
+
+def _leader(standings: Sequence[Standing]) -> Standing | None:
+    """The first of the ranked; without any the first of the declared; else whatever there is."""
+    ranked = (s for s in standings if s.rank == 1)
+    declared = (s for s in standings if s.track is Track.DECLARED and not s.entry.flags)
+    complete = (s for s in standings if s.entry.average is not None)
+    return next(ranked, None) or next(declared, None) or next(complete, None)
+
+
+def _cheapest(standings: Sequence[Standing], leader: Standing | None) -> Standing | None:
+    """Of the leader's kind the entry that communicated least, trained ones only."""
+    if leader is None:
+        return None
+    alike = [
+        (cost.value, standing)
+        for standing in standings
+        if standing.track is leader.track
+        and (standing.rank is None) == (leader.rank is None)
+        and not standing.entry.flags
+        and (cost := standing.entry.communication)
+        and cost.value > 0
+    ]
+    return min(alike, key=lambda pair: pair[0])[1] if alike else None

@@ -7,6 +7,7 @@ chance, as on real boards, and costs go with size and rounds.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from evaluation.challenges import CHALLENGES, Challenge
 from evaluation.protocol import CURRENT
 from portal.accounts.models import Team, User
 from portal.runs.models import Evaluation, Score
-from portal.submissions.models import BaseModel, Resource, Submission
+from portal.submissions.models import BaseModel, Checkpoint, Resource, Submission
 
 BATCH = 500
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -133,8 +134,10 @@ class _Board:
 
     def publish(self, numbers: range) -> None:
         methods = [self._method(number) for number in numbers]
+        checkpoints = self._checkpoints(numbers)
         submissions = Submission.objects.bulk_create(
-            self._submission(number, method) for number, method in zip(numbers, methods, strict=True)
+            self._submission(number, method, checkpoints.get(number))
+            for number, method in zip(numbers, methods, strict=True)
         )
         self._resources(submissions, methods)
         now = BEGINNING
@@ -142,6 +145,7 @@ class _Board:
             Evaluation(
                 submission=submission,
                 base_model_id=submission.base_model_id,
+                checkpoint_id=submission.checkpoint_id,
                 protocol=CURRENT.number,
                 status=Evaluation.Status.RUNNING,
                 claim_id=uuid.uuid4(),
@@ -169,16 +173,35 @@ class _Board:
             per_round=int(random.integers(2, 1 + max(2, self.challenge.clients // 4))),
         )
 
-    def _submission(self, number: int, method: _Method) -> Submission:
-        is_base = number < len(MODELS)
+    def _checkpoints(self, numbers: range) -> dict[int, Checkpoint]:
+        """An adapter for every entry but the untuned; the files themselves nobody opens."""
+        tuned = [number for number in numbers if number >= len(MODELS)]
+        digests = [hashlib.sha256(f"{self.challenge.slug} {number}".encode()).hexdigest() for number in tuned]
+        made = Checkpoint.objects.bulk_create(
+            Checkpoint(
+                sha256=digest,
+                config_sha256=digest,
+                tensors_digest=digest,
+                size=1024,
+                adapter_config={},
+                summary={},
+                file=f"checkpoints/{digest}.safetensors",
+            )
+            for digest in digests
+        )
+        return dict(zip(tuned, made, strict=True))
+
+    def _submission(self, number: int, method: _Method, checkpoint: Checkpoint | None) -> Submission:
+        is_base = checkpoint is None
         published = BEGINNING + timedelta(minutes=7 * number)
         return Submission(
             team=self.teams[number % len(self.teams)],
             submitter=self.user,
             challenge=self.challenge.slug,
-            kind=Submission.Kind.REFERENCE,
+            kind=Submission.Kind.REFERENCE if is_base else Submission.Kind.COMMUNITY,
             method="Untuned" if is_base else f"{method.strategy} run {number}",
             base_model=self.models[method.model],
+            checkpoint=checkpoint,
             method_card=None if is_base else method.card(self.challenge),
             status=Submission.Status.PUBLISHED,
             published_at=published,

@@ -1,0 +1,134 @@
+"""A snapshot of a board, and its form in the cache: compressed JSON, which unlike a pickle holds no code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from evaluation.statistics import RankRange
+from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
+
+FORMAT = 1
+"""Raised with every change of what is stored, so that another version's snapshots are not read."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A board as it stands, or stood at the moment `as_of`. `version` changes with the content."""
+
+    challenge: str
+    as_of: datetime | None
+    version: str
+    built_at: datetime
+    standings: tuple[Standing, ...]
+
+    @cached_property
+    def by_id(self) -> Mapping[int, Standing]:
+        return {standing.entry.id: standing for standing in self.standings}
+
+    @cached_property
+    def protocol(self) -> int | None:
+        """The protocol of the evaluated entries; None where there are none."""
+        return max((s.entry.protocol for s in self.standings if s.entry.protocol), default=None)
+
+
+def dump(snapshot: Snapshot) -> bytes:
+    head = [snapshot.challenge, _moment(snapshot.as_of), snapshot.version, snapshot.built_at.isoformat()]
+    return zlib.compress(_text([*head, [_standing(s) for s in snapshot.standings]]), 1)
+
+
+def load(kept: bytes) -> Snapshot:
+    """What `dump` made of this FORMAT."""
+    challenge, moment, version, built_at, rows = json.loads(zlib.decompress(kept))
+    return Snapshot(
+        challenge,
+        datetime.fromisoformat(moment) if moment else None,
+        version,
+        datetime.fromisoformat(built_at),
+        tuple(_read_standing(row) for row in rows),
+    )
+
+
+def version_of(standings: Iterable[Standing]) -> str:
+    """A short name of the content."""
+    return hashlib.sha256(_text([_standing(s) for s in standings])).hexdigest()[:16]
+
+
+def _text(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _standing(s: Standing) -> list[Any]:
+    found = s.rank_range
+    place = [found.best, found.worst] if found else None
+    return [s.track.value, s.rank, place, s.tie_group, s.unranked_because, _entry(s.entry)]
+
+
+def _read_standing(row: list[Any]) -> Standing:
+    track, rank, place, group, because, entry = row
+    return Standing(
+        _read_entry(entry), _TRACKS[track], rank, RankRange(*place) if place else None, group, because
+    )
+
+
+# Looked up, not called: an enumeration's call takes a microsecond, and there are many rows.
+_TRACKS = {track.value: track for track in Track}
+_TRUSTS = {trust.value: trust for trust in Trust}
+_PLAIN = (
+    "id", "challenge", "method", "team", "team_id", "base_model", "hub_id", "family", "parameters", "kind",
+    "protocol", "precision", "strategy", "peft", "rank", "rounds", "clients", "clients_per_round", "adapted",
+    "gain",
+)  # fmt: skip
+
+
+def _entry(entry: Entry) -> list[Any]:
+    fields = vars(entry)
+    return [
+        [fields[name] for name in _PLAIN],
+        entry.trust.value,
+        entry.published_at.isoformat(),
+        [[flag.benchmark, flag.message] for flag in entry.flags],
+        {kind: [cost.value, cost.basis] for kind, cost in entry.resources.items()},
+        [
+            [
+                s.benchmark,
+                s.value,
+                s.correct,
+                s.n,
+                s.available,
+                s.unscored,
+                s.data,
+                s.official,
+                s.reasons,
+                s.decimals,
+            ]
+            for s in entry.scores
+        ],
+    ]
+
+
+def _read_entry(row: list[Any]) -> Entry:
+    plain, trust, published, flags, resources, scores = row
+    return Entry(
+        **dict(zip(_PLAIN, plain, strict=True)),
+        trust=_TRUSTS[trust],
+        published_at=datetime.fromisoformat(published),
+        flags=tuple(Flag(*flag) for flag in flags),
+        resources={kind: Cost(*cost) for kind, cost in resources.items()},
+        scores=tuple(_read_score(score) for score in scores),
+    )
+
+
+def _read_score(row: list[Any]) -> BenchmarkScore:
+    *first, reasons, decimals = row
+    return BenchmarkScore(*first, tuple(reasons), decimals)

@@ -1,0 +1,185 @@
+"""The tables of a board's page: sections of rows of cells, ready to be written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+
+from leaderboard.columns import Column
+from leaderboard.entries import Entry, Standing
+from leaderboard.filters import FIXED, Filters, section_of
+
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure: as `text` ("" where nothing is known), with its interval in per cent or its basis."""
+
+    column: Column
+    text: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    basis: str = ""
+    impossible: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A standing with its cells after rank and method. `begins_group`: those above are all surely better
+    than some of its tie group are."""
+
+    standing: Standing
+    rank: str
+    cells: tuple[Cell, ...]
+    begins_group: bool
+
+    @property
+    def entry(self) -> Entry:
+        return self.standing.entry
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of a column: where its link leads, and how the table is sorted by it ("" not at all)."""
+
+    column: Column
+    query: str
+    sorted: str
+    pinned: bool
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table: the rows on this page of one section of the board (one ranking of it), of `count` in all."""
+
+    name: str
+    precision: str
+    rows: tuple[Row, ...]
+    count: int
+    ranked: bool
+    tested: bool
+
+    @property
+    def id(self) -> str:
+        return f"board-{self.name}-{self.precision}".rstrip("-")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a view. `found` are all that pass the filters, `number` counts from 1."""
+
+    found: Sequence[Standing]
+    columns: tuple[Column, ...]
+    filters: Filters
+
+    @cached_property
+    def pages(self) -> int:
+        return max(1, math.ceil(len(self.found) / PAGE_SIZE))
+
+    @cached_property
+    def number(self) -> int:
+        return min(self.filters.page, self.pages)
+
+    @property
+    def first(self) -> int:
+        return (self.number - 1) * PAGE_SIZE + 1 if self.found else 0
+
+    @property
+    def last(self) -> int:
+        return min(self.number * PAGE_SIZE, len(self.found))
+
+    @property
+    def previous_query(self) -> str | None:
+        return self.filters.to_query(page=self.number - 1) if self.number > 1 else None
+
+    @property
+    def next_query(self) -> str | None:
+        return self.filters.to_query(page=self.number + 1) if self.number < self.pages else None
+
+    @cached_property
+    def axis(self) -> tuple[int, int]:
+        """The ends, in per cent, of the axis on which all averages of the view can be drawn."""
+        intervals = [s.entry.interval for s in self.found if s.entry.interval]
+        if not intervals:
+            return 0, 100
+        low = math.floor(10 * min(low for low, _ in intervals)) * 10
+        high = math.ceil(10 * max(high for _, high in intervals)) * 10
+        return low, max(high, low + 10)
+
+    @property
+    def axis_span(self) -> int:
+        return self.axis[1] - self.axis[0]
+
+    @cached_property
+    def heads(self) -> tuple[Head, ...]:
+        return tuple(self._head(column) for column in self.columns)
+
+    @cached_property
+    def sections(self) -> tuple[Section, ...]:
+        """The sections on this page."""
+        counts: dict[tuple[str, str], int] = {}
+        for standing in self.found:
+            key = _section_key(standing)
+            counts[key] = counts.get(key, 0) + 1
+        shown = self.found[self.first - 1 : self.last] if self.found else ()
+        return tuple(
+            self._section(name, precision, list(members), counts[name, precision])
+            for (name, precision), members in groupby(shown, key=_section_key)
+        )
+
+    def _section(self, name: str, precision: str, standings: list[Standing], count: int) -> Section:
+        return Section(
+            name=name,
+            precision=precision,
+            rows=tuple(self._rows(standings)),
+            count=count,
+            ranked=name in ("ranked", "demonstration"),
+            tested=any(standing.rank_range for standing in standings),
+        )
+
+    def _rows(self, standings: list[Standing]) -> Iterator[Row]:
+        rank = self.columns[0]
+        columns = [column for column in self.columns if column.key not in FIXED]
+        group = standings[0].tie_group
+        for standing in standings:
+            # Groups follow each other only in the board's own order.
+            begins = not self.filters.sort and standing.tie_group not in (None, group)
+            group = standing.tie_group
+            yield Row(standing, rank.text(standing), tuple(_cell(c, standing) for c in columns), begins)
+
+    def _head(self, column: Column) -> Head:
+        key = column.key
+        falls = f"-{key}"
+        sort = self.filters.sort
+        ways = (falls, key) if column.falls else (key, falls)
+        # The first click sorts as one reads the column, the second the other way, the third not at all.
+        following = {ways[0]: ways[1], ways[1]: ""}.get(sort, ways[0])
+        if key == "rank":
+            following = "" if sort else falls
+        state = {key: "ascending", falls: "descending"}.get(sort, "")
+        return Head(column, self.filters.to_query(sort=following), state, key in self.filters.pins)
+
+
+def _section_key(standing: Standing) -> tuple[str, str]:
+    name = section_of(standing)
+    return name, standing.entry.precision if name == "demonstration" else ""
+
+
+def _cell(column: Column, standing: Standing) -> Cell:
+    value, interval = None, column.interval(standing)
+    if column.key == "average" and standing.entry.average is not None:
+        value = 100 * standing.entry.average
+    return Cell(
+        column=column,
+        text=column.text(standing),
+        value=value,
+        low=100 * interval[0] if interval else None,
+        high=100 * interval[1] if interval else None,
+        basis=column.basis(standing),
+        impossible=bool(standing.entry.flags) and column.key in standing.entry.flagged,
+    )
