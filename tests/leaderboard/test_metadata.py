@@ -51,7 +51,7 @@ def addresses(client: Client, path: str) -> list[str]:
 
 def test_filters_and_sorting_lead_to_the_plain_board(client: Client, owner: User) -> None:
     factories.published(owner)
-    html = page(client, "/leaderboard/finance/?sort=-fpb&q=fed")
+    html = page(client, "/leaderboard/finance/?q=fed&sort=-fpb")
     assert f'<link rel="canonical" href="{SITE}/leaderboard/finance/">' in html
 
 

@@ -41,7 +41,9 @@ def test_a_row_has_score_interval_and_cost_with_its_basis(client: Client, owner:
         Cost(Resource.Kind.WALL_TIME, 7200, Resource.Basis.DECLARED),
     ]
     factories.published(owner, correct=70, costs=costs)
-    html = page(client, "/leaderboard/finance/?columns=average&columns=fpb&columns=communication&columns=wall_time")
+    html = page(
+        client, "/leaderboard/finance/?columns=average&columns=fpb&columns=communication&columns=wall_time"
+    )
     assert "70.00" in html and "60.4–78.1" in html  # Wilson's interval of 70 of 100
     assert "3.00" in html and "2.00" in html and "declared" in html
 
