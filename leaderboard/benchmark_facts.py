@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from leaderboard.snapshots import Snapshot
 from portal.runs.models import Evaluation, Score
 
 BINS = 20
+SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,13 @@ class Bin:
 
 @dataclass(frozen=True)
 class Field:
-    """The entries of one track on a benchmark, the best first."""
+    """How the `count` ranked entries of one track do on a benchmark; `best` are the first of them."""
 
     track: Track
-    scores: tuple[Placed, ...]
+    count: int
+    median: float
     bins: tuple[Bin, ...]
-
-    @property
-    def median(self) -> float:
-        values = sorted(placed.score.value or 0.0 for placed in self.scores)
-        middle = len(values) // 2
-        return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
+    best: tuple[Placed, ...]
 
 
 @cache
@@ -74,9 +72,11 @@ def field(benchmark: Benchmark, board: Snapshot) -> Field | None:
     track = ranked[0].track
     found = [(s, s.entry.by_benchmark[benchmark.slug]) for s in ranked if s.track is track]
     found.sort(key=lambda pair: (-(pair[1].value or 0.0), pair[0].entry.published_at, pair[0].entry.id))
-    kept = _without_leaked(benchmark, [s.entry.id for s, _ in found]) if track is Track.OFFICIAL else {}
-    scores = tuple(Placed(standing, score, kept.get(standing.entry.id)) for standing, score in found)
-    return Field(track, scores, _bins([score.value or 0.0 for _, score in found]))
+    values = [score.value or 0.0 for _, score in found]
+    first = found[:SHOWN]
+    kept = _without_leaked(benchmark, [s.entry.id for s, _ in first]) if track is Track.OFFICIAL else {}
+    best = tuple(Placed(standing, score, kept.get(standing.entry.id)) for standing, score in first)
+    return Field(track, len(found), statistics.median(values), _bins(values), best)
 
 
 def _bins(values: Sequence[float]) -> tuple[Bin, ...]:

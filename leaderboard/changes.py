@@ -38,11 +38,11 @@ class Kind(StrEnum):
     DISQUALIFIED = "disqualified"
 
     @property
-    def title(self) -> str:
-        return _TITLES[self]
+    def label(self) -> str:
+        return _LABELS[self]
 
 
-_TITLES = {
+_LABELS = {
     Kind.PUBLISHED: "Published",
     Kind.IMPORTED: "Taken over from a public board",
     Kind.EVALUATED_AGAIN: "Evaluated again",

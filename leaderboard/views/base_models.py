@@ -16,6 +16,8 @@ from leaderboard.base_models import family_of, parameters_of
 from leaderboard.entries import Standing
 from portal.submissions.models import BaseModel
 
+SHOWN = 25
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -29,9 +31,13 @@ class Summary:
 
 @dataclass(frozen=True)
 class Board:
-    """The entries of a base model on one board in its order; `untuned` is the model without an adapter."""
+    """The `count` entries of a base model on one board, of which `standings` are the first in its order.
+
+    `untuned` is the model without an adapter.
+    """
 
     challenge: Challenge
+    count: int
     standings: tuple[Standing, ...]
     untuned: Standing | None
 
@@ -65,7 +71,12 @@ def base_model(request: HttpRequest, pk: int) -> HttpResponse:
         "family": family_of(model.hub_id),
         "parameters": model.parameters or parameters_of(model.name),
         "boards": [
-            Board(challenge, tuple(rows), next((s for s in rows if not s.entry.adapted), None))
+            Board(
+                challenge,
+                len(rows),
+                tuple(rows[:SHOWN]),
+                next((s for s in rows if not s.entry.adapted), None),
+            )
             for slug, challenge in CHALLENGES.items()
             if (rows := own[slug])
         ],

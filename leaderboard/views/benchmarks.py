@@ -14,8 +14,6 @@ from evaluation.challenges import CHALLENGES
 from leaderboard import snapshots
 from leaderboard.benchmark_facts import decoding, example, field
 
-SHOWN = 10
-
 
 @require_safe
 def benchmarks(request: HttpRequest) -> HttpResponse:
@@ -33,7 +31,6 @@ def benchmark(request: HttpRequest, slug: str) -> HttpResponse:
     found = BENCHMARKS.get(slug)
     if found is None:
         raise Http404(f"no benchmark {slug}")
-    entries = field(found, snapshots.current(found.challenge))
     context = {
         "benchmark": found,
         "challenge": CHALLENGES[found.challenge],
@@ -44,8 +41,7 @@ def benchmark(request: HttpRequest, slug: str) -> HttpResponse:
         "decoding": decoding(found),
         "answers": _answers(found),
         "program_seconds": protocol.CURRENT.program_seconds[found.language] if found.language else None,
-        "field": entries,
-        "best": entries.scores[:SHOWN] if entries else (),
+        "field": field(found, snapshots.current(found.challenge)),
     }
     return render(request, "leaderboard/benchmark.html", context)
 

@@ -48,10 +48,10 @@ def board(request: HttpRequest, slug: str, form: str) -> HttpResponseBase:
         raise Http404(f"no challenge {slug}")
     filters = Filters.of(request.GET)
     snapshot = snapshots.as_of(slug, filters.moment) if filters.moment else snapshots.current(slug)
-    response = get_conditional_response(request, etag=_etag(request, snapshot, filters, form))
-    if response is None:
-        response = _file(_export(request, snapshot, filters), form, _name(slug, snapshot))
-        response["ETag"] = _etag(request, snapshot, filters, form)
+    tag = _etag(request, snapshot, filters, form)
+    known: HttpResponseBase | None = get_conditional_response(request, etag=tag)
+    response = known or _file(_export(request, snapshot, filters), form, _name(slug, snapshot))
+    response["ETag"] = tag
     response["Cache-Control"] = "public, no-cache"
     # Public figures, the same for everybody: pages and notebooks of other sites may read them.
     response["Access-Control-Allow-Origin"] = "*"

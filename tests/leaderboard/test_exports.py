@@ -51,7 +51,7 @@ def test_a_csv_row_has_figures_units_intervals_and_bases(client: Client, owner: 
 
 def test_json_says_what_it_is_and_names_each_unit(client: Client, owner: User) -> None:
     factories.published(owner, method="Mine", correct=70, costs=COSTS)
-    body = client.get("/leaderboard/finance.json?q=mine&page=3").getvalue()  # type: ignore[attr-defined]
+    body = client.get("/leaderboard/finance.json?q=mine&page=3").getvalue()
     told = json.loads(body)
     assert told["challenge"] == "finance" and told["protocol"] == "1" and told["as_of"] == ""
     assert told["source"] == "http://testserver/leaderboard/finance/?q=mine"
