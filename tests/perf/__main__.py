@@ -17,6 +17,7 @@ NAMES = (
     "harness_speed",
     "adapters_speed",
     "vllm_speed",
+    "flexlora_speed",
 )
 
 
