@@ -38,7 +38,13 @@ def compare() -> Iterator[Comparison]:
 
 
 def _dense(terms: list[Product], weights: list[float]) -> numpy.ndarray:
-    """The same in fp32 as FlexLoRA is written down: every product formed, their mean decomposed, cut off."""
-    mean = sum(weight * (term.b @ term.a) for weight, term in zip(weights, terms, strict=True))
-    u, sigma, v = numpy.linalg.svd(mean, full_matrices=False)
-    return (u[:, :RANK] * sigma[:RANK]) @ v[:RANK]
+    """The same in fp32 as FlexLoRA is written down: every product formed, their mean decomposed, cut off.
+
+    By torch, whose dense decomposition took less than half of NumPy's time.
+    """
+    import torch
+
+    pairs = [(torch.from_numpy(term.b), torch.from_numpy(term.a)) for term in terms]
+    mean = sum(weight * (b @ a) for weight, (b, a) in zip(weights, pairs, strict=True))
+    u, sigma, v = torch.linalg.svd(mean, full_matrices=False)
+    return ((u[:, :RANK] * sigma[:RANK]) @ v[:RANK]).numpy()
