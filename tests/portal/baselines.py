@@ -31,7 +31,7 @@ RECORD: dict[str, Any] = {
 def config(**changes: Any) -> FederatedConfig:
     """A run for a CPU on the factories' base model and the demonstration rows of finance."""
     values = {"target_modules": ("q_proj",), "rank": 4, "alpha": 8, **changes}
-    settings = presets.get("cpu-one").settings | values
+    settings = preset() | values
     return services.settled(
         presets.config(settings, model=Path(), base_model_id="", train_data=Path()), factories.base_model()
     )

@@ -1,0 +1,73 @@
+"""A baseline run through a real worker and the real Flower app on a tiny model; the worker is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import pytest
+
+from portal.baselines import services
+from portal.runs.models import BaselineRun
+from portal.submissions.models import BaseModel
+from tests.portal import baselines, factories
+from tests.workers.conftest import Start
+from tests.workers.test_worker import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def training_processes() -> list[psutil.Process]:
+    """Those of the Flower app, Ray's included; a warm evaluation process may stay."""
+    children = [p for p in psutil.process_iter() if _variables(p).get("FLOWERTUNE_FAMILY")]
+    return [child for child in children if "evaluation.server" not in child.cmdline()]
+
+
+def _variables(process: psutil.Process) -> dict[str, Any]:
+    try:
+        return {} if process.status() == psutil.STATUS_ZOMBIE else process.environ()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return {}
+
+
+def test_a_run_whose_worker_is_killed_goes_on_after_its_last_round(
+    tiny_model: BaseModel, start_worker: Start
+) -> None:
+    staff = factories.user("staff", is_staff=True)
+    config = services.settled(baselines.config(rounds=4, clients_per_round=2), tiny_model)
+    run = services.start(services.Request(services.Plan(tiny_model, replace(config, local_steps=2)), staff))
+
+    def state() -> BaselineRun:
+        return BaselineRun.objects.get(pk=run.pk)
+
+    first = start_worker(EVALUATION_LEASE_SECONDS="5")
+    wait_until(lambda: state().rounds_done >= 1 or state().finished_at is not None, "the first round")
+    assert state().status == "running", state().error_message
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    before = dict(run.round_metrics.values_list("round", "recorded_at"))
+    wait_until(lambda: not training_processes(), "the end of the orphaned training")
+
+    start_worker(EVALUATION_LEASE_SECONDS="5")
+    wait_until(lambda: state().finished_at is not None, "the run's end")
+    ended = state()
+    assert (ended.status, ended.rounds_done) == ("succeeded", 4), ended.error_message
+    recorded = dict(run.round_metrics.values_list("round", "recorded_at"))
+    assert sorted(recorded) == [1, 2, 3, 4] and before.items() <= recorded.items()
+    assert ended.setup["resumed"] == max(before) and sum(ended.setup["partition"]) > 0
+    entry = ended.submission
+    assert entry and entry.kind == "reference"
+    measured = dict(entry.resources.filter(basis="measured").values_list("kind", "value"))
+    sent = sum(metric.bytes_up for metric in run.round_metrics.all())
+    assert measured["communication_up"] == sent
+    wait_until(lambda: _status(ended) == "in_review", "the entry's evaluation")
+    assert not training_processes()
+
+
+def _status(run: BaselineRun) -> str:
+    assert run.submission
+    run.submission.refresh_from_db()
+    return run.submission.status
