@@ -248,6 +248,7 @@ SPECTACULAR_SETTINGS = {
             "uploads",
             "submissions",
             "evaluations",
+            "baseline runs",
             "leaderboards",
             "teams",
             "tokens",
@@ -255,6 +256,7 @@ SPECTACULAR_SETTINGS = {
     ],
     "ENUM_NAME_OVERRIDES": {
         "SubmissionStatus": "portal.submissions.models.Submission.Status",
+        "RunStatus": "portal.runs.models.Claimable.Status",
         "SubmissionKind": "portal.submissions.models.Submission.Kind",
         "ResourceKind": "portal.submissions.models.Resource.Kind",
         "ChallengeSlug": "portal.api.serializers.common.CHALLENGE_CHOICES",

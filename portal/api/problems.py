@@ -17,6 +17,7 @@ from rest_framework.views import set_rollback
 
 from evaluation.findings import Finding, Severity
 from portal.api.errors import BodyTooLarge, MalformedRequest, NotPossibleNow
+from portal.baselines.services import InvalidRun, RunRefused
 from portal.submissions.services import InvalidSubmission, TransitionRefused
 from portal.uploads.errors import UploadError
 
@@ -29,10 +30,13 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
         error = over
     if findings := _findings_against(error):
         set_rollback()
+        is_run = isinstance(error, InvalidRun)
         return _response(
             status.HTTP_422_UNPROCESSABLE_ENTITY,
-            code="invalid_submission",
-            detail="The submission has problems; nothing was changed.",
+            code="invalid_run" if is_run else "invalid_submission",
+            detail="The run cannot work; nothing was started."
+            if is_run
+            else "The submission has problems; nothing was changed.",
             findings=findings,
         )
     known = _as_api_exception(error)
@@ -79,7 +83,7 @@ def _count(request: Request) -> exceptions.Throttled | None:
 
 
 def _findings_against(error: Exception) -> list[Finding]:
-    if isinstance(error, InvalidSubmission):
+    if isinstance(error, InvalidSubmission | InvalidRun):
         return error.findings
     if isinstance(error, UploadError):
         return [replace(error.finding, location="adapter_upload")]
@@ -93,7 +97,7 @@ def _as_api_exception(error: Exception) -> exceptions.APIException | None:
         return exceptions.NotFound("There is nothing here that you may see.")
     if isinstance(error, PermissionDenied):
         return exceptions.PermissionDenied()
-    if isinstance(error, TransitionRefused):
+    if isinstance(error, TransitionRefused | RunRefused):
         return NotPossibleNow(str(error))
     if isinstance(error, RequestDataTooBig):
         return BodyTooLarge()

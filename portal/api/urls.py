@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from portal.api.views import accounts, catalogue, evaluations, submissions
+from portal.api.views import accounts, baselines, catalogue, evaluations, submissions
 
 v1: list[URLPattern | URLResolver] = [
     path("challenges/", catalogue.ChallengeList.as_view(), name="api-challenges"),
@@ -15,6 +15,9 @@ v1: list[URLPattern | URLResolver] = [
     path("submissions/<int:pk>/withdraw/", submissions.SubmissionWithdraw.as_view(), name="api-withdraw"),
     path("evaluations/<int:pk>/", evaluations.EvaluationDetail.as_view(), name="api-evaluation"),
     path("evaluations/<int:pk>/items/<slug:benchmark>/", evaluations.Items.as_view(), name="api-items"),
+    path("baseline-runs/", baselines.RunList.as_view(), name="api-baseline-runs"),
+    path("baseline-runs/<int:pk>/", baselines.RunDetail.as_view(), name="api-baseline-run"),
+    path("baseline-runs/<int:pk>/cancel/", baselines.RunCancel.as_view(), name="api-cancel-run"),
     path("teams/", accounts.TeamList.as_view(), name="api-teams"),
     path("teams/<int:pk>/", accounts.TeamDetail.as_view(), name="api-team"),
     path("tokens/", accounts.TokenList.as_view(), name="api-tokens"),

@@ -129,7 +129,9 @@ def test_the_options_follow_the_strategy(as_reviewer: Client) -> None:
     assert 'name="option_tau"' in options and "proximal" not in options
 
 
-def test_a_run_is_shown_round_by_round_until_it_is_over(client: Client, reviewer: User) -> None:
+def test_a_run_is_shown_round_by_round_until_it_is_over(
+    client: Client, as_reviewer: Client, reviewer: User
+) -> None:
     run = baselines.with_rounds(baselines.run(reviewer), 2)
     page = client.get(f"/baselines/runs/{run.pk}/").content.decode()
     assert f'hx-get="/baselines/runs/{run.pk}/live/"' in page
@@ -137,7 +139,8 @@ def test_a_run_is_shown_round_by_round_until_it_is_over(client: Client, reviewer
     assert "Rows of each client, from 10 to 40" in page and "strategy.name = &quot;fedavg&quot;" in page
     queue.fail_attempt(run, code="data", message="The rows are gone.", retryable=False)
     over = client.get(f"/baselines/runs/{run.pk}/live/").content.decode()
-    assert "hx-get" not in over and "The rows are gone." in over
+    assert "hx-get" not in over and "The run failed" in over and "The rows are gone." not in over
+    assert "The rows are gone." in as_reviewer.get(f"/baselines/runs/{run.pk}/live/").content.decode()
 
 
 def test_staff_cancel_after_a_question_and_run_again(as_reviewer: Client, reviewer: User) -> None:
