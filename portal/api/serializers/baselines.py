@@ -218,7 +218,7 @@ def _merged(settings: Mapping[str, Any], changes: Mapping[str, Any], challenge: 
     whole = FederatedConfig(**settings, model=Path(), base_model_id="", train_data=Path())
     try:
         merged = FederatedConfig.from_dict({**whole.as_dict(), **changes})
-    except (EvaluationError, OverflowError) as error:
+    except EvaluationError as error:
         raise serializers.ValidationError({"settings": f"{error}."}) from error
     return replace(merged, challenge=challenge)
 
