@@ -15,6 +15,7 @@ from leaderboard.views import (
     exports,
     feed,
     home,
+    items,
     method,
     pictures,
     robots,
@@ -48,6 +49,16 @@ urlpatterns = [
     path("leaderboard/", RedirectView.as_view(pattern_name="home"), name="boards"),
     path("leaderboard/", include(boards)),
     path("entries/<int:pk>/", entry.entry, name="entry"),
+    path("entries/<int:pk>/items/<slug:benchmark>/", items.explorer, name="items"),
+    *(
+        path(
+            f"entries/<int:pk>/items/<slug:benchmark>.{form}",
+            items.download,
+            {"form": form},
+            name=f"items-{form}",
+        )
+        for form in items.FORMATS
+    ),
     path("teams/<int:pk>/", teams.team, name="team"),
     path("rules/", rules.rules, name="rules"),
     path("method/", method.method, name="method"),

@@ -89,6 +89,12 @@ def amount(value: float, unit: str) -> str:
 
 
 @register.filter
+def subject(name: str) -> str:
+    """An MMLU subject as people write it: high school physics."""
+    return name.replace("_", " ")
+
+
+@register.filter
 def billions(parameters: int | None) -> str:
     """A parameter count as people say it: 135M, 7.2B; nothing where it is not known."""
     if parameters is None:
