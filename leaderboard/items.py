@@ -117,14 +117,10 @@ class Index:
 
 def public_scores() -> QuerySet[Score]:
     """Scores whose single answers anybody may read: those of published entries, the one that counts first."""
-    return (
-        Score.objects.filter(
-            evaluation__status=Evaluation.Status.SUCCEEDED,
-            evaluation__submission__status=Submission.Status.PUBLISHED,
-        )
-        .defer("evaluation__submission__config_text", "evaluation__submission__adapter_config_text")
-        .order_by("-evaluation__protocol", "-evaluation__finished_at")
-    )
+    return Score.objects.filter(
+        evaluation__status=Evaluation.Status.SUCCEEDED,
+        evaluation__submission__status=Submission.Status.PUBLISHED,
+    ).order_by("-evaluation__protocol", "-evaluation__finished_at")
 
 
 def index_of(score: Score) -> Index:

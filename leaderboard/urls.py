@@ -11,6 +11,7 @@ from leaderboard.views import (
     board,
     changes,
     charts,
+    compare,
     entry,
     exports,
     feed,
@@ -59,6 +60,7 @@ urlpatterns = [
         )
         for form in items.FORMATS
     ),
+    path("compare/", compare.compare, name="compare"),
     path("teams/<int:pk>/", teams.team, name="team"),
     path("rules/", rules.rules, name="rules"),
     path("method/", method.method, name="method"),

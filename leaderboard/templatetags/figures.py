@@ -89,6 +89,17 @@ def amount(value: float, unit: str) -> str:
 
 
 @register.filter
+def signed_points(fraction: float) -> str:
+    """A difference of fractions in percentage points, with its sign."""
+    return f"{100 * fraction:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+@register.filter
+def p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+@register.filter
 def subject(name: str) -> str:
     """An MMLU subject as people write it: high school physics."""
     return name.replace("_", " ")

@@ -1,0 +1,188 @@
+"""Entries side by side: what a comparison is asked for, what is read for it, and its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from django.http import QueryDict
+
+from evaluation.challenges import CHALLENGES
+from evaluation.method_card import MethodCard
+from evaluation.statistics import Interval, PackedAnswers
+from leaderboard import snapshots
+from leaderboard.columns import COLUMNS, Column, Value
+from leaderboard.entries import Entry, Standing
+from leaderboard.items import public_scores
+from leaderboard.pairing import Answered, Answers, refusal
+from leaderboard.queries import read
+from leaderboard.ranking import track_of
+from portal.runs.models import Score
+from portal.submissions.models import Submission
+
+MOST = 4
+_COSTS = (
+    "communication", "client_vram", "server_vram", "client_rss", "server_rss", "gpu_time", "wall_time",
+    "energy", "trainable_parameters",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The entries that an address names, in its order, each once; `problems` are sentences on the rest."""
+
+    entries: tuple[int, ...]
+    problems: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, query: QueryDict) -> Asked:
+        """`entries` may be repeated and may hold several numbers with commas or spaces between."""
+        words = [word for text in query.getlist("entries") for word in text.replace(",", " ").split()]
+        numbers = [int(w) for w in words if _is_number(w)]
+        strange = [w for w in words if not _is_number(w)]
+        found = tuple(dict.fromkeys(numbers))
+        problems = [f"“{word[:40]}” is no number of an entry." for word in strange[:3]]
+        if len(found) > MOST:
+            problems.append(f"At most {MOST} entries can be compared; these are the first {MOST}.")
+        return cls(found[:MOST], tuple(problems))
+
+    @staticmethod
+    def query(entries: Sequence[int], **more: object) -> str:
+        return urlencode({"entries": ",".join(map(str, entries))} | more, safe=",")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An entry of a comparison with all that is shown of it."""
+
+    entry: Entry
+    standing: Standing
+    card: MethodCard | None
+    answers: Answers = field(default_factory=dict)
+
+    @property
+    def is_declared(self) -> bool:
+        return self.entry.protocol == 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What an entry has in a row; `text` is "" where nothing is known; the others in SI units."""
+
+    text: str
+    basis: str = ""
+    value: Value | None = None
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the comparison: one cell an entry, in their order."""
+
+    title: str
+    unit: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether two entries are known to differ; what is not known is no difference."""
+        return len({cell.text for cell in self.cells if cell.text}) > 1
+
+
+def compared(entries: Sequence[int]) -> list[Compared]:
+    """Those of the entries that are published, in the order asked for; in a constant number of queries."""
+    published = Submission.objects.filter(pk__in=entries, status=Submission.Status.PUBLISHED)
+    found = {entry.id: entry for entry in read(published).entries}
+    cards = dict(published.order_by().values_list("pk", "method_card"))
+    answers = _answers(list(found))
+    return [
+        Compared(
+            entry=found[pk],
+            standing=_standing(found[pk]),
+            card=MethodCard.from_json(cards[pk]) if cards[pk] else None,
+            answers=answers.get(pk, {}),
+        )
+        for pk in entries
+        if pk in found
+    ]
+
+
+def score_rows(members: Sequence[Compared]) -> list[Row]:
+    """Averages and benchmarks; none for entries of several challenges, whose benchmarks differ."""
+    challenges = {member.entry.challenge for member in members}
+    if len(challenges) != 1:
+        return []
+    keys = ["average", *CHALLENGES[challenges.pop()].benchmarks, "gain"]
+    return _rows(members, [COLUMNS[key] for key in keys])
+
+
+def cost_rows(members: Sequence[Compared]) -> list[Row]:
+    return _rows(members, [COLUMNS[key] for key in _COSTS])
+
+
+def method_rows(members: Sequence[Compared]) -> list[Row]:
+    """What the configurations say, in the words of their method cards."""
+    cards = [dict(member.card.rows()) if member.card else {} for member in members]
+    cards = [{"Base model": m.entry.hub_id} | card for m, card in zip(members, cards, strict=True)]
+    labels = list(dict.fromkeys(label for card in cards for label in card))
+    return [Row(label, "", tuple(Cell(card.get(label, "")) for card in cards)) for label in labels]
+
+
+def packed_answers(members: Sequence[Compared], benchmark: str) -> list[PackedAnswers]:
+    """The answers of all entries, where they can be paired; else none."""
+    kept = [member.answers.get(benchmark) for member in members]
+    if any(refusal(kept[0], other) for other in kept):
+        return []
+    return [answered.packed for answered in kept if answered and answered.packed]
+
+
+def _rows(members: Sequence[Compared], columns: Sequence[Column]) -> list[Row]:
+    rows = [Row(c.title, c.unit, tuple(_cell(m.standing, c) for m in members)) for c in columns]
+    return [row for row in rows if any(cell.text for cell in row.cells)]
+
+
+def _cell(standing: Standing, column: Column) -> Cell:
+    return Cell(
+        column.text(standing), column.basis(standing), column.value(standing), column.interval(standing)
+    )
+
+
+def _standing(entry: Entry) -> Standing:
+    """The place on the board; an entry of an older protocol has none, and no gain."""
+    known = snapshots.current(entry.challenge).by_id.get(entry.id)
+    return known or Standing(
+        entry, track_of(entry), None, unranked_because="evaluated under an older protocol"
+    )
+
+
+def _answers(entries: Sequence[int]) -> Mapping[int, Answers]:
+    order = ("evaluation__submission_id", "benchmark")
+    scores = (
+        public_scores()
+        .filter(evaluation__submission__in=entries)
+        .select_related("evaluation")
+        .order_by(*order, "-evaluation__protocol", "-evaluation__finished_at")
+        .distinct(*order)
+    )
+    found: dict[int, dict[str, Answered]] = {}
+    for score in scores:
+        found.setdefault(score.evaluation.submission_id, {})[score.benchmark] = _answered(score)
+    return found
+
+
+def _answered(score: Score) -> Answered:
+    bits, scored = bytes(score.correct_bits), bytes(score.scored_bits)
+    return Answered(
+        score=score.pk,
+        protocol=score.evaluation.protocol,
+        precision=str(score.evaluation.provenance.get("precision") or ""),
+        digest=score.data_digest,
+        available=score.available,
+        items=score.n,
+        packed=PackedAnswers.from_bytes(score.n, bits, scored) if bits and scored else None,
+    )
+
+
+def _is_number(word: str) -> bool:
+    return word.isdecimal() and word.isascii() and len(word) < 16

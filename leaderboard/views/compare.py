@@ -1,0 +1,189 @@
+"""Up to four entries side by side: scores, costs, settings, paired tests, and where they disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.core.paginator import Page, Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from evaluation.benchmarks import BENCHMARKS, Benchmark
+from evaluation.challenges import CHALLENGES
+from leaderboard import comparison, items, snapshots
+from leaderboard.comparison import MOST, Asked, Compared
+from leaderboard.entries import Standing
+from leaderboard.items import Item, ItemsMissingError
+from leaderboard.pairing import PairedTest, Pairing, disagreements, pairings
+from leaderboard.views.items import item_url
+from portal.runs.models import Score
+
+PAGE_SIZE = 10
+SUGGESTED = 40
+
+
+@dataclass(frozen=True)
+class Column:
+    """An entry at the head of the table, and the addresses without it and with it first."""
+
+    member: Compared
+    without: str
+    first: str
+
+
+@dataclass(frozen=True)
+class Against:
+    """The first entry against another, benchmark by benchmark."""
+
+    other: Compared
+    tests: list[tuple[Benchmark, PairedTest]]
+    average: PairedTest
+
+
+@dataclass(frozen=True)
+class Disputed:
+    """A benchmark on whose items the entries disagree; `address` shows them."""
+
+    benchmark: Benchmark
+    count: int
+    items: int
+    address: str
+    is_shown: bool
+
+
+@dataclass(frozen=True)
+class DisputedItem:
+    """An item with each entry's answer and where it stands."""
+
+    number: int
+    prompt: str
+    target: str
+    answers: list[tuple[Item, str]]
+
+
+@require_safe
+def compare(request: HttpRequest) -> HttpResponse:
+    """404 where entries are asked for and none of them is published."""
+    asked = Asked.of(request.GET)
+    members = comparison.compared(asked.entries)
+    numbers = [member.entry.id for member in members]
+    unknown = [number for number in asked.entries if number not in numbers]
+    problems = [*asked.problems, *(f"There is no published entry {number}." for number in unknown)]
+    challenges = list(dict.fromkeys(member.entry.challenge for member in members))
+    context = {
+        "problems": problems,
+        "columns": _columns(members),
+        "entries": Asked.query(numbers) if numbers else "",
+        "numbers": numbers,
+        "can_add": len(members) < MOST,
+        "suggestions": _suggestions(challenges[0], numbers) if challenges else [],
+        "challenge": CHALLENGES[challenges[0]] if len(challenges) == 1 else None,
+        "several_challenges": len(challenges) > 1,
+        "tables": _tables(members),
+        "section": "boards",
+    }
+    if len(members) > 1 and len(challenges) == 1:
+        context |= _paired(request, members)
+    status = 404 if asked.entries and not members else 200
+    return render(request, "leaderboard/compare.html", context, status=status)
+
+
+def _columns(members: Sequence[Compared]) -> list[Column]:
+    numbers = [member.entry.id for member in members]
+    return [
+        Column(
+            member=member,
+            without=Asked.query([number for number in numbers if number != member.entry.id]),
+            first=Asked.query(sorted(numbers, key=lambda number: number != member.entry.id)),
+        )
+        for member in members
+    ]
+
+
+def _suggestions(challenge: str, numbers: Sequence[int]) -> list[Standing]:
+    """The best of the same board, for those who have no number at hand."""
+    board = snapshots.current(challenge).standings
+    return [standing for standing in board if standing.entry.id not in numbers][:SUGGESTED]
+
+
+def _tables(members: Sequence[Compared]) -> list[tuple[str, list[comparison.Row], bool]]:
+    """Title, rows, and whether rows that differ are marked: scores always differ."""
+    if not members:
+        return []
+    tables = [
+        ("Scores", comparison.score_rows(members), False),
+        ("Cost of the training", comparison.cost_rows(members), False),
+        ("Method", comparison.method_rows(members), True),
+    ]
+    return [table for table in tables if table[1]]
+
+
+def _paired(request: HttpRequest, members: Sequence[Compared]) -> dict[str, object]:
+    """The paired tests and disputed items of the entries that were evaluated here."""
+    evaluated = [member for member in members if not member.is_declared]
+    if members[0].is_declared or len(evaluated) < 2:
+        return {"no_tests": _why_untested(members[0])}
+    benchmarks = CHALLENGES[members[0].entry.challenge].benchmarks
+    first, others = evaluated[0], evaluated[1:]
+    answers = {member.entry.id: member.answers for member in evaluated}
+    found = pairings(first.entry.id, [other.entry.id for other in others], answers, benchmarks)
+    return {
+        "first": first,
+        "against": [_against(other, pairing) for other, pairing in zip(others, found, strict=True)],
+        "untested": [member for member in members if member.is_declared],
+        "precisions": len({member.entry.precision for member in evaluated}) > 1,
+    } | _disputes(request, evaluated, benchmarks)
+
+
+def _why_untested(first: Compared) -> str:
+    if first.is_declared:
+        return (
+            f"The scores of {first.entry.method} were declared elsewhere: no single answers are known, so "
+            "nothing can be tested against it. Make an entry first that was evaluated here."
+        )
+    return "The other scores were declared elsewhere: no single answers are known, so nothing can be tested."
+
+
+def _against(other: Compared, pairing: Pairing) -> Against:
+    tests = [(BENCHMARKS[slug], test) for slug, test in pairing.benchmarks.items()]
+    return Against(other, tests, pairing.average)
+
+
+def _disputes(
+    request: HttpRequest, members: Sequence[Compared], benchmarks: Sequence[str]
+) -> dict[str, object]:
+    chosen = request.GET.get("benchmark", "")
+    disputed, positions_of = [], {}
+    for slug in benchmarks:
+        packed = comparison.packed_answers(members, slug)
+        if not packed:
+            continue
+        positions_of[slug] = disagreements(packed)
+        address = Asked.query([member.entry.id for member in members], benchmark=slug)
+        disputed.append(
+            Disputed(BENCHMARKS[slug], len(positions_of[slug]), packed[0].items, address, slug == chosen)
+        )
+    context: dict[str, object] = {"disputed": disputed}
+    if chosen in positions_of:
+        page = Paginator(positions_of[chosen], PAGE_SIZE).get_page(request.GET.get("page"))
+        context |= {"page_obj": page, "shown": BENCHMARKS[chosen]} | _disputed_items(members, chosen, page)
+    return context
+
+
+def _disputed_items(members: Sequence[Compared], slug: str, page: Page[int]) -> dict[str, object]:
+    scores = Score.objects.in_bulk([member.answers[slug].score for member in members])
+    try:
+        columns = []
+        for member in members:
+            score = scores[member.answers[slug].score]
+            columns.append(items.read(score, items.index_of(score), page.object_list))
+    except ItemsMissingError as error:
+        return {"missing": str(error)}
+    rows = []
+    for position, answers in zip(page.object_list, zip(*columns, strict=True), strict=True):
+        addresses = [item_url(member.entry.id, slug, position) for member in members]
+        pairs = list(zip(answers, addresses, strict=True))
+        rows.append(DisputedItem(position + 1, answers[0].prompt, answers[0].target, pairs))
+    return {"disputed_items": rows}
