@@ -110,13 +110,13 @@ def _without_leaked(benchmark: Benchmark, submissions: Sequence[int]) -> Mapping
     )
     # Without bits of all items it is not known which answers were right.
     return {
-        submission: (correct - _right(bytes(bits), benchmark.leaked))
+        submission: (correct - right_at(bytes(bits), benchmark.leaked))
         / (benchmark.rows - len(benchmark.leaked))
         for submission, correct, bits in rows
         if 8 * len(bits) >= benchmark.rows
     }
 
 
-def _right(bits: bytes, positions: Sequence[int]) -> int:
+def right_at(bits: bytes, positions: Sequence[int]) -> int:
     """How many of the items at these positions are right; the first item is the highest bit."""
     return sum(bits[position // 8] >> (7 - position % 8) & 1 for position in positions)

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from django.core.cache import cache
 from django.db.models import QuerySet
 
+from evaluation.statistics import Interval, wilson_interval
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
 
@@ -71,6 +72,14 @@ class GroupScore:
     items: int
     scored: int
     right: int
+
+    @property
+    def value(self) -> float | None:
+        return self.right / self.scored if self.scored else None
+
+    @property
+    def interval(self) -> Interval | None:
+        return wilson_interval(self.right, self.scored) if self.scored else None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from leaderboard.views import (
     changes,
     charts,
     compare,
+    embed,
     entry,
     exports,
     feed,
@@ -50,6 +51,17 @@ urlpatterns = [
     path("leaderboard/", RedirectView.as_view(pattern_name="home"), name="boards"),
     path("leaderboard/", include(boards)),
     path("entries/<int:pk>/", entry.entry, name="entry"),
+    path("entries/<int:pk>/badge.svg", embed.badge, name="entry-badge"),
+    path("entries/<int:pk>/embed/", embed.embed, name="entry-embed"),
+    *(
+        path(
+            f"entries/<int:pk>/charts/<slug:name>.{form}",
+            entry.chart_file,
+            {"form": form},
+            name=f"entry-chart-{form}",
+        )
+        for form in charts.CONTENT_TYPES
+    ),
     path("entries/<int:pk>/items/<slug:benchmark>/", items.explorer, name="items"),
     *(
         path(

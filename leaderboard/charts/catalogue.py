@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.core.cache import cache
 from django.utils.safestring import SafeString, mark_safe
@@ -36,6 +36,12 @@ BOARD = {
     "strategies": "leaderboard.charts.grid",
 }
 """The pictures of a board in reading order, with the modules that make them: `board_figure(name, …)`."""
+
+ENTRY = {"profile": "leaderboard.charts.profile", "rounds": "leaderboard.charts.rounds"}
+"""The pictures of an entry, with the modules that make them: `figure(…)`."""
+
+Inputs = Callable[[], tuple[Any, ...]]
+"""Gives the arguments of an entry's `figure`, once they are needed."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +97,24 @@ def board_file(snapshot: Snapshot, group: Group, name: str, form: str) -> bytes 
     return _file(_board_key(snapshot, group, name), figure, snapshot.challenge, form)
 
 
-def entry_picture(key: str, make: Callable[[], Figure]) -> Picture:
-    """A picture of an entry; `key` changes with what `make` would draw."""
-    return _picture(f"chart:{LOOK}:{key}", make)
+def entry_picture(name: str, key: str, inputs: Inputs) -> Picture:
+    """A picture of an entry, one of ENTRY; `key` changes with what it is drawn from."""
+    return _picture(_entry_key(name, key), lambda: _entry_figure(name, inputs))
 
 
-def entry_file(key: str, make: Callable[[], Figure], challenge: str, form: str) -> bytes | None:
+def entry_file(name: str, key: str, inputs: Inputs, challenge: str, form: str) -> bytes | None:
     """The same as a file; None where there is nothing to draw. Raises BusyError."""
-    return _file(f"chart:{LOOK}:{key}", _kept(f"chart:{LOOK}:{key}", make), challenge, form)
+    figure = _kept(_entry_key(name, key), lambda: _entry_figure(name, inputs))
+    return _file(_entry_key(name, key), figure, challenge, form)
+
+
+def _entry_key(name: str, key: str) -> str:
+    return f"chart:{LOOK}:entry:{name}:{key}"
+
+
+def _entry_figure(name: str, inputs: Inputs) -> Figure:
+    figure: Figure = import_module(ENTRY[name]).figure(*inputs())
+    return figure
 
 
 def _board_key(snapshot: Snapshot, group: Group, name: str) -> str:

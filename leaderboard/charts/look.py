@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 
 from leaderboard.charts.palette import FONT
+from leaderboard.markup import xml_text
 
 INK, MUTED, LINE, EDGE, ACCENT = (f"var(--{name})" for name in ("ink", "muted", "line", "edge", "accent"))
 SURFACE = "var(--surface)"
@@ -23,6 +24,7 @@ def specification(chart: alt.TopLevelMixin) -> dict[str, Any]:
     document: dict[str, Any] = styled.configure(
         font=FONT, background="transparent", padding=alt.Padding(left=2, right=10, top=4, bottom=2)
     ).to_dict()
+    document = _writable(document)
     document["config"] |= {
         "view": {"stroke": None},
         "axis": {
@@ -40,6 +42,15 @@ def specification(chart: alt.TopLevelMixin) -> dict[str, Any]:
         "title": {"color": INK, "fontSize": SIZE, "fontWeight": "normal", "anchor": "middle"},
     }
     return document
+
+
+def _writable(value: Any) -> Any:
+    """The same without characters that no XML may hold, which a method's name may."""
+    if isinstance(value, str):
+        return xml_text(value)
+    if isinstance(value, dict):
+        return {key: _writable(item) for key, item in value.items()}
+    return [_writable(item) for item in value] if isinstance(value, list) else value
 
 
 def shortened(text: str, length: int = 26) -> str:

@@ -18,12 +18,13 @@ _VARIABLE = re.compile(r"var\(--([\w-]+)\)")
 
 def resolved(svg: str, challenge: str) -> str:
     """The same picture in the light scheme's colours. Raises KeyError for a variable that is no colour."""
-    colours = _colours(challenge)
+    colours = light_colours(challenge)
     return _VARIABLE.sub(lambda variable: colours[variable[1]], svg)
 
 
 @cache
-def _colours(challenge: str) -> Mapping[str, str]:
+def light_colours(challenge: str) -> Mapping[str, str]:
+    """The light scheme's colours of a challenge's pages, as #rrggbb by their CSS names."""
     found = finders.find(STYLESHEET)
     assert isinstance(found, str), f"{STYLESHEET} is part of this software"
     text = Path(found).read_text(encoding="utf-8")

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 from django.urls import reverse
 
 from leaderboard.charts.figure import Cell, Figure, Mark, description, named
+from leaderboard.charts.inputs import Peers
 from leaderboard.charts.look import ACCENT, EDGE, INK, LINE, SURFACE, WIDTH, padded, specification
 from leaderboard.entries import BenchmarkScore, Entry
 
 NAME, TITLE = "profile", "Against the base model and the best"
 _ROW = 44
 _LEGEND = ("this entry, 95% interval", "untuned base model", "best of the board")
-
-
-@dataclass(frozen=True)
-class Peers:
-    """What an entry is held against: the untuned base model's entry, and on each benchmark the best one."""
-
-    base: Entry | None
-    best: Mapping[str, Entry]
 
 
 def figure(entry: Entry, peers: Peers, titles: Mapping[str, str]) -> Figure:

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 
 from leaderboard.charts.figure import Cell, Figure
+from leaderboard.charts.inputs import RoundPoint
 from leaderboard.charts.look import ACCENT, INK, MUTED, WIDTH, padded, specification
 from leaderboard.templatetags.figures import MEBIBYTE
 
 NAME, TITLE = "rounds", "Round by round"
 _MOST_ROWS = 400
-
-
-@dataclass(frozen=True)
-class RoundPoint:
-    """A round of a run: losses (None where not measured), bytes of both directions, seconds by the clock."""
-
-    round: int
-    train_loss: float | None
-    held_out_loss: float | None
-    bytes_sent: int
-    seconds: float
 
 
 def figure(rounds: Sequence[RoundPoint]) -> Figure:

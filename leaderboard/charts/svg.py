@@ -10,6 +10,7 @@ import re
 from xml.etree import ElementTree
 
 from leaderboard.charts.figure import MARK, Figure, Mark
+from leaderboard.markup import xml_text
 
 SVG = "http://www.w3.org/2000/svg"
 _TAG = f"{{{SVG}}}"
@@ -80,11 +81,11 @@ def _marked(element: ElementTree.Element, mark: Mark) -> ElementTree.Element:
     wrapped = ElementTree.Element(f"{_TAG}a" if mark.href else f"{_TAG}g")
     if mark.href:
         wrapped.set("href", mark.href)
-        wrapped.set("aria-label", mark.text)
+        wrapped.set("aria-label", xml_text(mark.text))
         if not mark.tabbed:
             wrapped.set("tabindex", "-1")
     title = ElementTree.SubElement(wrapped, f"{_TAG}title")
-    title.text = mark.text
+    title.text = xml_text(mark.text)
     wrapped.append(element)
     return wrapped
 

@@ -1,77 +1,205 @@
-"""The page of an entry."""
+"""The page of an entry: what it scored, how sure that is, what it cost, and where each figure comes from."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES
-from leaderboard import snapshots
+from evaluation.findings import Severity
+from evaluation.method_card import MethodCard
+from leaderboard import entry_facts, snapshots
+from leaderboard.charts import catalogue
+from leaderboard.charts.catalogue import Picture
+from leaderboard.charts.drawing import BusyError
+from leaderboard.charts.inputs import Peers, RoundPoint
+from leaderboard.citation import PAPER, bibtex
+from leaderboard.entries import Entry, Standing
 from leaderboard.queries import entry_of
 from leaderboard.ranking import track_of
+from leaderboard.snapshots import Snapshot
 from leaderboard.templatetags.figures import duration, size
-from portal.runs.models import Evaluation
+from leaderboard.views.charts import busy, picture_response
+from portal.runs.models import BaselineRun, Evaluation, Reproduction
 from portal.submissions.cards import card_of
 from portal.submissions.models import Submission
+
+
+@dataclass(frozen=True)
+class Place:
+    """A public entry and its place on the board; a disqualified one has none, nor one of an older protocol."""
+
+    entry: Entry
+    standing: Standing
+    board: Snapshot
+    is_on_board: bool
+    is_disqualified: bool
+
+    @classmethod
+    def of(cls, submission: Submission) -> Place:
+        """Raises Http404 where there is nothing to show."""
+        board = snapshots.current(submission.challenge)
+        if known := board.by_id.get(submission.pk):
+            return cls(known.entry, known, board, True, False)
+        try:
+            entry = entry_of(submission.pk)
+        except LookupError as error:
+            raise Http404("published without an evaluation") from error
+        is_disqualified = submission.status == Submission.Status.DISQUALIFIED
+        return cls(entry, Standing(entry, track_of(entry), None), board, False, is_disqualified)
+
+    @property
+    def key(self) -> str:
+        return f"{self.entry.challenge}:{self.board.version}:{self.entry.id}"
+
+    def profile(self) -> tuple[Entry, Peers, dict[str, str]]:
+        """What its profile is drawn from."""
+        peers = entry_facts.peers_of(self.standing, self.board)
+        titles = {slug: BENCHMARKS[slug].title for slug in CHALLENGES[self.entry.challenge].benchmarks}
+        return self.entry, entry_facts.profile_peers(self.entry, peers), titles
 
 
 @require_safe
 def entry(request: HttpRequest, pk: int) -> HttpResponse:
     """A published or disqualified entry. Others have no public page: 404, so that they stay private."""
-    submission = get_object_or_404(
-        Submission.objects.filter(status__in=Submission.PUBLIC).select_related(
-            "team", "base_model", "checkpoint"
-        ),
-        pk=pk,
-    )
+    submission = public(pk)
+    place = Place.of(submission)
+    context = _frame(submission, place)
     if submission.kind == Submission.Kind.IMPORTED:
-        return _declared_entry_page(request, submission)
-    evaluation = (
-        submission.evaluations.filter(status=Evaluation.Status.SUCCEEDED)
-        .prefetch_related("scores")
-        .order_by("-protocol", "-finished_at")
-        .first()
-    )
-    if evaluation is None:
+        scores = [(BENCHMARKS[score.benchmark], score) for score in place.entry.scores]
+        return render(request, "leaderboard/declared_entry.html", context | {"scores": scores})
+    evaluations: list[Evaluation] = submission.finished  # type: ignore[attr-defined]  # prefetched
+    if not evaluations:
         raise Http404("published without an evaluation")
-    challenge = CHALLENGES[submission.challenge]
-    row = entry_of(submission.pk)
-    standing = snapshots.current(challenge.slug).by_id.get(submission.pk)
-    context = {
-        "submission": submission,
-        "entry": row,
-        "track": track_of(row),
-        "standing": standing,
-        "challenge": challenge,
-        "evaluation": evaluation,
-        "scores": [(score, BENCHMARKS[score.benchmark]) for score in row.scores],
+    counting = evaluations[0]
+    peers = entry_facts.peers_of(place.standing, place.board)
+    run = _run_of(submission)
+    context |= {
+        "evaluation": counting,
+        "scores": entry_facts.score_rows(place.entry, counting, peers),
+        "evaluations": entry_facts.evaluation_rows(evaluations, counting),
         "target_names": _target_names(submission),
-        "provenance": _provenance(evaluation.provenance),
-        "card": card_of(submission),
-        "decisions": submission.decisions.all(),
-        "section": "boards",
+        "provenance": _provenance(counting.provenance),
+        "settings": _settings(submission),
+        "reproduction": _reproduction(submission),
+        "run": run,
+        "rounds": _rounds_picture(run) if run else None,
     }
     return render(request, "leaderboard/entry.html", context)
 
 
-def _declared_entry_page(request: HttpRequest, submission: Submission) -> HttpResponse:
-    row = entry_of(submission.pk)
-    context = {
+@require_safe
+def chart_file(_request: HttpRequest, pk: int, name: str, form: str) -> HttpResponse:
+    """A picture of an entry as SVG or PNG. 404 where it has nothing to draw."""
+    submission = public(pk)
+    place = Place.of(submission)
+    run = _run_of(submission)
+    try:
+        if name == "profile":
+            content = catalogue.entry_file(name, place.key, place.profile, submission.challenge, form)
+        elif name == "rounds" and run:
+            content = catalogue.entry_file(
+                name, str(run.pk), lambda: _rounds(run), submission.challenge, form
+            )
+        else:
+            content = None
+    except BusyError:
+        return busy()
+    if content is None:
+        raise Http404("no such picture")
+    return picture_response(content, form, f"entry-{pk}-{name}")
+
+
+def public(pk: int) -> Submission:
+    """A public submission with all that its page needs, in a constant number of queries."""
+    finished = (
+        Evaluation.objects.filter(status=Evaluation.Status.SUCCEEDED)
+        .prefetch_related("scores")
+        .order_by("-protocol", "-finished_at", "-pk")
+    )
+    rows = (
+        Submission.objects.filter(status__in=Submission.PUBLIC)
+        .select_related("team", "base_model", "checkpoint", "baseline_run")
+        .defer("base_model__tensors", "checkpoint__summary", "adapter_config_text")
+        .prefetch_related(
+            "resources",
+            "declared_scores",
+            "findings",
+            "decisions",
+            Prefetch("evaluations", finished, to_attr="finished"),
+        )
+    )
+    return get_object_or_404(rows, pk=pk)
+
+
+def _frame(submission: Submission, place: Place) -> dict[str, Any]:
+    """What the pages of evaluated and of declared entries share."""
+    challenge = CHALLENGES[submission.challenge]
+    return {
         "submission": submission,
-        "entry": row,
-        "challenge": CHALLENGES[submission.challenge],
-        "scores": [(BENCHMARKS[score.benchmark], score.percent) for score in row.scores],
+        "challenge": challenge,
+        "entry": place.entry,
+        "track": place.standing.track,
+        "standing": place.standing,
+        "is_on_board": place.is_on_board,
+        "chart_files": f"{reverse('entry', args=[submission.pk])}charts/profile",
+        "rounds_files": f"{reverse('entry', args=[submission.pk])}charts/rounds",
+        "profile": catalogue.entry_picture("profile", place.key, place.profile),
+        "card": card_of(submission),
+        "resources": entry_facts.resource_rows(submission.resources.all()),
+        "findings": [f for f in submission.findings.all() if f.severity != Severity.ERROR.value],
         "decisions": submission.decisions.all(),
+        "citation": bibtex(place.entry, settings.SITE_URL + reverse("entry", args=[submission.pk])),
+        "paper": PAPER,
         "section": "boards",
     }
-    return render(request, "leaderboard/declared_entry.html", context)
 
 
-def _provenance(provenance: dict[str, Any]) -> list[tuple[str, str]]:
+def _settings(submission: Submission) -> list[entry_facts.Setting]:
+    if not submission.method_card:
+        return []
+    card = MethodCard.from_json(submission.method_card)
+    return entry_facts.settings_diff(card, CHALLENGES[submission.challenge])
+
+
+def _reproduction(submission: Submission) -> Reproduction | None:
+    """The confirmed retraining that counts: the one that was judged last."""
+    confirmed = submission.reproductions.filter(verdict=Reproduction.Verdict.CONFIRMED)
+    return confirmed.order_by("judged_at", "pk").last()
+
+
+def _run_of(submission: Submission) -> BaselineRun | None:
+    """The run of this site that made the entry's checkpoint."""
+    run: BaselineRun | None = getattr(submission, "baseline_run", None)
+    return run
+
+
+def _rounds_picture(run: BaselineRun) -> Picture:
+    # A run that made an entry is over: its rounds never change.
+    return catalogue.entry_picture("rounds", str(run.pk), lambda: _rounds(run))
+
+
+def _rounds(run: BaselineRun) -> tuple[list[RoundPoint]]:
+    """What the curves of a run are drawn from."""
+    rounds = run.round_metrics.all()
+    return (
+        [
+            RoundPoint(one.round, one.train_loss, one.held_out_loss, one.bytes_both_ways, one.seconds)
+            for one in rounds
+        ],
+    )
+
+
+def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The facts of how an evaluation ran that a reader asks for first, in words."""
     engine, hardware = provenance.get("engine", {}), provenance.get("hardware", {})
     seconds = sum(usage["seconds"] for usage in provenance.get("usage", {}).values())

@@ -1,0 +1,242 @@
+"""What an entry's page says beyond its row of the board: places, costs by their sources, evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from evaluation.benchmarks import BENCHMARKS, Benchmark
+from evaluation.challenges import Challenge
+from evaluation.communication import RELATIVE_TOLERANCE
+from evaluation.federated.presets import PRESETS
+from evaluation.method_card import MethodCard
+from evaluation.protocol import Precision
+from leaderboard import items
+from leaderboard.benchmark_facts import right_at
+from leaderboard.charts.inputs import Peers
+from leaderboard.entries import BenchmarkScore, Entry, Standing, Track
+from leaderboard.items import GroupScore, ItemsMissingError
+from leaderboard.queries import communication
+from leaderboard.snapshots import Snapshot
+from portal.runs.models import Evaluation, Score
+from portal.submissions.models import Resource
+
+_QUANTISED = {"nf4": 4, "bf16": 0, "fp32": 0}
+_BASES = (Resource.Basis.DECLARED, Resource.Basis.DERIVED, Resource.Basis.MEASURED)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place by score among `of` entries; equal scores share one."""
+
+    place: int
+    of: int
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """A benchmark's score with its place, and the score without the items that the training set holds too."""
+
+    benchmark: Benchmark
+    score: BenchmarkScore
+    place: Place | None
+    without_leaked: float | None
+    subjects: tuple[GroupScore, ...]
+    has_items: bool
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """An evaluation that was finished; `counts`: the board shows this one."""
+
+    evaluation: Evaluation
+    average: float | None
+    counts: bool
+    versions: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ResourceRow:
+    """A cost as each source has it, None where it is silent; `disagreement` is a sentence or ""."""
+
+    title: str
+    unit: str
+    declared: float | None
+    derived: float | None
+    measured: float | None
+    disagreement: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting in the official template and in this entry, "" where it is not stated."""
+
+    label: str
+    template: str
+    here: str
+
+    @property
+    def differs(self) -> bool:
+        return bool(self.template and self.here) and self.template != self.here
+
+
+def peers_of(standing: Standing, board: Snapshot) -> list[Entry]:
+    """The entries that one may be compared with: of its track and precision, without the flagged and incomplete ones."""
+    return [
+        other.entry
+        for other in board.standings
+        if (other.rank is not None or (other.track is Track.DECLARED and not other.entry.flags))
+        and (other.track, other.entry.precision) == (standing.track, standing.entry.precision)
+    ]
+
+
+def profile_peers(entry: Entry, peers: Sequence[Entry]) -> Peers:
+    untuned = (other for other in peers if not other.adapted and other.hub_id == entry.hub_id)
+    best = {
+        slug: max(peers, key=lambda other: other.by_benchmark[slug].value or 0.0)
+        for slug in (entry.by_benchmark if peers else ())
+    }
+    return Peers(next(untuned, None), best)
+
+
+def score_rows(entry: Entry, evaluation: Evaluation, peers: Sequence[Entry]) -> list[ScoreRow]:
+    stored = {score.benchmark: score for score in evaluation.scores.all()}
+    return [_score_row(score, stored[score.benchmark], entry, peers) for score in entry.scores]
+
+
+def evaluation_rows(evaluations: Sequence[Evaluation], counting: Evaluation) -> list[EvaluationRow]:
+    """All finished ones, the newest first."""
+    return [
+        EvaluationRow(one, _average(one.scores.all()), one == counting, _versions(one)) for one in evaluations
+    ]
+
+
+def resource_rows(resources: Iterable[Resource]) -> list[ResourceRow]:
+    """A row a kind; both directions of the communication together come first."""
+    known = {(resource.kind, resource.basis): resource.value for resource in resources}
+    kinds = list(dict.fromkeys(kind for kind, _ in known))
+    both = Resource.Kind.COMMUNICATION.value
+    directions = {Resource.Kind.COMMUNICATION_UP.value, Resource.Kind.COMMUNICATION_DOWN.value}
+    if directions <= set(kinds) and both not in kinds:
+        kinds.insert(0, both)
+    return [_resource_row(kind, known) for kind in sorted(kinds, key=lambda kind: kind != both)]
+
+
+def settings_diff(card: MethodCard, challenge: Challenge) -> list[Setting]:
+    """The entry's settings beside those of the challenge's official template; all that either states."""
+    here, template = dict(card.rows()), dict(template_card(challenge).rows())
+    here.pop("Base model", None)  # everybody's own choice
+    return [
+        Setting(label, template.get(label, ""), here.get(label, ""))
+        for label in dict.fromkeys([*template, *here])
+    ]
+
+
+def template_card(challenge: Challenge) -> MethodCard:
+    """The official template of a challenge as a method card."""
+    preset = PRESETS[challenge.slug].of(challenge)
+    precision: Precision = preset["precision"]
+    return MethodCard(
+        static_dataset=challenge.training_sets[0],
+        strategy=preset["strategy"],
+        clients=preset["clients"],
+        clients_per_round=preset["clients_per_round"],
+        rounds=preset["rounds"],
+        local_steps=preset["local_steps"],
+        batch_size=preset["batch_size"],
+        sequence_length=preset["sequence_length"],
+        learning_rate_max=preset["learning_rate"],
+        learning_rate_min=preset["learning_rate_min"],
+        rank=preset["rank"],
+        alpha=preset["alpha"],
+        target_modules=tuple(preset["target_modules"]),
+        quantization=_QUANTISED[precision],
+    )
+
+
+def _score_row(score: BenchmarkScore, stored: Score, entry: Entry, peers: Sequence[Entry]) -> ScoreRow:
+    benchmark = BENCHMARKS[score.benchmark]
+    return ScoreRow(
+        benchmark=benchmark,
+        score=score,
+        place=_place(score, entry, peers),
+        without_leaked=_without_leaked(benchmark, stored),
+        subjects=_subjects(benchmark, stored),
+        has_items=bool(stored.items),
+    )
+
+
+def _place(score: BenchmarkScore, entry: Entry, peers: Sequence[Entry]) -> Place | None:
+    own = score.value
+    if own is None or entry.id not in {other.id for other in peers}:
+        return None
+    values = [other.by_benchmark[score.benchmark].value or 0.0 for other in peers]
+    return Place(1 + sum(value > own for value in values), len(values))
+
+
+def _without_leaked(benchmark: Benchmark, stored: Score) -> float | None:
+    """None where nothing is known to be leaked, or the single answers were not kept."""
+    bits = bytes(stored.correct_bits)
+    is_official = stored.official and stored.n == benchmark.rows and 8 * len(bits) >= stored.n
+    if not benchmark.leaked or not is_official:
+        return None
+    kept = stored.n - len(benchmark.leaked)
+    return (stored.correct - right_at(bits, benchmark.leaked)) / kept
+
+
+def _subjects(benchmark: Benchmark, stored: Score) -> tuple[GroupScore, ...]:
+    if not benchmark.group_column:
+        return ()
+    try:
+        return tuple(items.index_of(stored).by_group())
+    except ItemsMissingError:
+        return ()
+
+
+def _average(scores: Iterable[Score]) -> float | None:
+    values = [score.value for score in scores]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def _versions(evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
+    """The packages that decide on what a model answers."""
+    packages = evaluation.provenance.get("packages") or {}
+    return tuple(
+        (name, str(packages[name])) for name in ("torch", "transformers", "peft", "vllm") if name in packages
+    )
+
+
+def _resource_row(kind: str, known: Mapping[tuple[str, str], float]) -> ResourceRow:
+    if kind == Resource.Kind.COMMUNICATION:
+        declared, derived, measured = (_both_ways(known, basis) for basis in _BASES)
+    else:
+        declared, derived, measured = (known.get((kind, basis.value)) for basis in _BASES)
+    shown = Resource.Kind(kind)
+    return ResourceRow(
+        title=str(shown.label),
+        unit=Resource.UNITS[shown],
+        declared=declared,
+        derived=derived,
+        measured=measured,
+        disagreement=_disagreement(declared, measured if measured is not None else derived),
+    )
+
+
+def _both_ways(known: Mapping[tuple[str, str], float], basis: str) -> float | None:
+    cost = communication({pair: value for pair, value in known.items() if pair[1] == basis})
+    return cost.value if cost else None
+
+
+def _disagreement(declared: float | None, found: float | None) -> str:
+    """By the tolerance of the finding on communication."""
+    if (
+        declared is None
+        or found is None
+        or abs(declared - found) <= RELATIVE_TOLERANCE * max(declared, found)
+    ):
+        return ""
+    if not declared or not found:
+        return "One of the figures is zero."
+    ratio = max(declared, found) / min(declared, found)
+    return f"The declared figure is {ratio:.3g} times {'higher' if declared > found else 'lower'}."

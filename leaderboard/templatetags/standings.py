@@ -1,0 +1,23 @@
+"""Places and names of the board, for templates."""
+
+from __future__ import annotations
+
+from django import template
+
+from evaluation.benchmarks import BENCHMARKS
+from leaderboard import columns
+from leaderboard.entries import Standing
+
+register = template.Library()
+
+
+@register.filter
+def rank_text(standing: Standing) -> str:
+    """The ranks that an entry may have, like 2–5; empty where it has none."""
+    return columns.rank_text(standing)
+
+
+@register.filter
+def benchmark_title(slug: str) -> str:
+    """The title of a benchmark; the slug itself of one that is no longer known."""
+    return BENCHMARKS[slug].title if slug in BENCHMARKS else slug
