@@ -18,6 +18,7 @@ from leaderboard.items import public_scores
 from leaderboard.pairing import Answered, Answers, refusal
 from leaderboard.queries import read
 from leaderboard.ranking import track_of
+from leaderboard.snapshots import Snapshot
 from portal.runs.models import Score
 from portal.submissions.models import Submission
 
@@ -96,10 +97,11 @@ def compared(entries: Sequence[int]) -> list[Compared]:
     found = {entry.id: entry for entry in read(published).entries}
     cards = dict(published.order_by().values_list("pk", "method_card"))
     answers = _answers(list(found))
+    boards = {slug: snapshots.current(slug) for slug in {entry.challenge for entry in found.values()}}
     return [
         Compared(
             entry=found[pk],
-            standing=_standing(found[pk]),
+            standing=_standing(found[pk], boards[found[pk].challenge]),
             card=MethodCard.from_json(cards[pk]) if cards[pk] else None,
             answers=answers.get(pk, {}),
         )
@@ -148,9 +150,9 @@ def _cell(standing: Standing, column: Column) -> Cell:
     )
 
 
-def _standing(entry: Entry) -> Standing:
+def _standing(entry: Entry, board: Snapshot) -> Standing:
     """The place on the board; an entry of an older protocol has none, and no gain."""
-    known = snapshots.current(entry.challenge).by_id.get(entry.id)
+    known = board.by_id.get(entry.id)
     return known or Standing(
         entry, track_of(entry), None, unranked_because="evaluated under an older protocol"
     )

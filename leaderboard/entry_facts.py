@@ -81,7 +81,7 @@ class Setting:
 
 
 def peers_of(standing: Standing, board: Snapshot) -> list[Entry]:
-    """The entries that one may be compared with: of its track and precision, without the flagged and incomplete ones."""
+    """What an entry may be held against: its track in its precision, without flagged and incomplete ones."""
     return [
         other.entry
         for other in board.standings

@@ -32,9 +32,9 @@ def figure(entry: Entry, peers: Peers, titles: Mapping[str, str]) -> Figure:
         marks=tuple(
             Mark(f"Best on {titles[s.benchmark]}: {named(best)}", reverse("entry", args=[best.id]))
             for s in own
-            if (best := peers.best.get(s.benchmark))
+            if (best := _best(s.benchmark, entry, peers))
         ),
-        spec=_spec(own, peers, titles),
+        spec=_spec(entry, own, peers, titles),
     )
 
 
@@ -73,7 +73,13 @@ def _row(score: BenchmarkScore, peers: Peers, titles: Mapping[str, str]) -> tupl
     )
 
 
-def _spec(own: list[BenchmarkScore], peers: Peers, titles: Mapping[str, str]) -> dict[str, Any]:
+def _best(benchmark: str, entry: Entry, peers: Peers) -> Entry | None:
+    """The best entry, where that is another one."""
+    best = peers.best.get(benchmark)
+    return best if best and best.id != entry.id else None
+
+
+def _spec(entry: Entry, own: list[BenchmarkScore], peers: Peers, titles: Mapping[str, str]) -> dict[str, Any]:
     order = [titles[score.benchmark] for score in own]
     values: list[dict[str, Any]] = []
     marks = 0
@@ -86,7 +92,7 @@ def _spec(own: list[BenchmarkScore], peers: Peers, titles: Mapping[str, str]) ->
         )
         if (base := _value_of(peers.base, score.benchmark)) is not None:
             values.append(row | {"what": _LEGEND[1], "score": 100 * base})
-        if best := peers.best.get(score.benchmark):
+        if best := _best(score.benchmark, entry, peers):
             value = _value_of(best, score.benchmark)
             assert value is not None
             values.append(row | {"what": _LEGEND[2], "score": 100 * value, "mark": description(marks)})
@@ -96,6 +102,8 @@ def _spec(own: list[BenchmarkScore], peers: Peers, titles: Mapping[str, str]) ->
     x = alt.X("score:Q", title="Accuracy (%)", scale=scale, axis=alt.Axis(tickCount=6))
     y = alt.Y("benchmark:N", title=None, sort=order, axis=alt.Axis(domain=False, ticks=False, labelLimit=160))
     legend = alt.Legend(orient="top", title=None, labelFontSize=12, labelColor=INK, labelLimit=260)
+    present = [what for what in _LEGEND if any(value["what"] == what for value in values)]
+    looks = dict(zip(_LEGEND, ((ACCENT, "circle"), (EDGE, "square"), (INK, "triangle-up")), strict=True))
     base_chart = alt.Chart(alt.Data(values=values))
     grid = base_chart.mark_rule(color=LINE).encode(y=y)
     ranges = (
@@ -106,11 +114,15 @@ def _spec(own: list[BenchmarkScore], peers: Peers, titles: Mapping[str, str]) ->
     points = base_chart.mark_point(filled=True, size=90, opacity=1, stroke=SURFACE, strokeWidth=1).encode(
         x=x,
         y=y,
-        color=alt.Color("what:N", legend=legend, scale=alt.Scale(domain=_LEGEND, range=[ACCENT, EDGE, INK])),
+        color=alt.Color(
+            "what:N",
+            legend=legend,
+            scale=alt.Scale(domain=present, range=[looks[what][0] for what in present]),
+        ),
         shape=alt.Shape(
             "what:N",
             legend=legend,
-            scale=alt.Scale(domain=_LEGEND, range=["circle", "square", "triangle-up"]),
+            scale=alt.Scale(domain=present, range=[looks[what][1] for what in present]),
         ),
         description="mark:N",
     )

@@ -52,7 +52,7 @@ def badge(request: HttpRequest, pk: int) -> HttpResponse:
     """Rank and average as they stand, as a picture of 20 pixels' height."""
     submission = public(pk)
     place = Place.of(submission)
-    made = Badge(CHALLENGES[submission.challenge].title, _badge_text(place), _colour(place))
+    made = Badge(f"FlowerTune {CHALLENGES[submission.challenge].title}", _badge_text(place), _colour(place))
     content = render_to_string("leaderboard/badge.svg", {"badge": made})
     etag = f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
     known = parse_etags(request.headers.get("If-None-Match", ""))

@@ -36,7 +36,7 @@ from portal.submissions.models import Submission
 
 @dataclass(frozen=True)
 class Place:
-    """A public entry and its place on the board; a disqualified one has none, nor one of an older protocol."""
+    """A public entry and its place, which a disqualified one and one of an older protocol do not have."""
 
     entry: Entry
     standing: Standing
@@ -156,7 +156,8 @@ def _frame(submission: Submission, place: Place) -> dict[str, Any]:
         "profile": catalogue.entry_picture("profile", place.key, place.profile),
         "card": card_of(submission),
         "resources": entry_facts.resource_rows(submission.resources.all()),
-        "findings": [f for f in submission.findings.all() if f.severity != Severity.ERROR.value],
+        # Warnings are for the reviewer; of an imported entry they are shown as flags.
+        "findings": [f for f in submission.findings.all() if f.severity == Severity.NOTE.value],
         "decisions": submission.decisions.all(),
         "citation": bibtex(place.entry, settings.SITE_URL + reverse("entry", args=[submission.pk])),
         "paper": PAPER,

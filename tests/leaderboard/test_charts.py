@@ -76,7 +76,7 @@ def communication(*entries: Entry) -> Figure:
 
 
 def tree(svg: str) -> ElementTree.Element:
-    return ElementTree.fromstring(svg)  # noqa: S314  # this site's own drawing
+    return ElementTree.fromstring(svg)
 
 
 def links(svg: str) -> list[str]:
@@ -126,7 +126,7 @@ def test_marks_are_links_with_words_and_hostile_names_stay_text() -> None:
         forest.board_figure("intervals", [hostile], TITLES),
         history.board_figure("history", [hostile, entry(60)], TITLES),
         grid.board_figure("strategies", [hostile, entry(60)], TITLES),
-        profile.figure(hostile, Peers(entry(10), {"fpb": hostile}), TITLES),
+        profile.figure(entry(50), Peers(entry(10), {"fpb": hostile}), TITLES),
     ):
         svg = drawing.inline_svg(figure)
         assert f"/entries/{hostile.id}/" in links(svg), figure.name
