@@ -83,7 +83,7 @@ class Filters:
             columns=tuple(key for key in columns if key in COLUMNS) if columns else None,
             pins=tuple(key for key in _texts(query, "pin") if key in COLUMNS and key not in FIXED),
             page=_page(query),
-            as_of=_day(query, "as_of"),
+            as_of=_past_day(query, "as_of"),
         )
 
     def to_query(self, **changes: object) -> str:
@@ -115,6 +115,16 @@ class Filters:
 
     def limit(self, kind: str) -> float | None:
         return dict(self.limits).get(kind)
+
+
+def refused_day(query: QueryDict) -> str:
+    """Why there is no board of the day that an address asks for, in a sentence; "" where there is one."""
+    text = query.get("as_of", "").strip()
+    if not text or _past_day(query, "as_of"):
+        return ""
+    if _day(query, "as_of"):
+        return f"{text} is still to come."
+    return f"“{text[:40]}” is no day like 2026-03-01."
 
 
 def apply(snapshot: Snapshot, filters: Filters) -> list[Standing]:
@@ -242,6 +252,11 @@ def _parsed(text: str, parse: Callable[[str], _T | None]) -> _T | None:
 
 def _day(query: QueryDict, name: str) -> date | None:
     return _parsed(query.get(name, ""), parse_date)
+
+
+def _past_day(query: QueryDict, name: str) -> date | None:
+    found = _day(query, name)
+    return found if found and found <= datetime.now(UTC).date() else None
 
 
 def _page(query: QueryDict) -> int:

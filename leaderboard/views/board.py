@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
@@ -15,11 +16,12 @@ from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
+from django_htmx.http import HttpResponseClientRedirect
 
 from evaluation.challenges import CHALLENGES
 from leaderboard import facets, pages, snapshots
 from leaderboard.entries import Standing, Track
-from leaderboard.filters import Filters, apply, shown_columns, simplified
+from leaderboard.filters import Filters, apply, refused_day, shown_columns, simplified
 from leaderboard.snapshots import Snapshot
 from leaderboard.tables import Page
 
@@ -40,6 +42,9 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
     address = f"{path}?{query}" if query else path
     htmx: Any = request.htmx  # type: ignore[attr-defined]
     in_place = bool(htmx) and not htmx.history_restore_request
+    if problem := refused_day(request.GET):
+        messages.warning(request, f"{problem} This is the board as it stands now.")
+        return HttpResponseClientRedirect(address) if in_place else redirect(address)
     if request.META["QUERY_STRING"] != query and not in_place:
         return redirect(address)
     form = in_place and htmx.trigger != FORM

@@ -6,7 +6,14 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
@@ -15,7 +22,7 @@ from evaluation.challenges import CHALLENGES
 from leaderboard import snapshots
 from leaderboard.columns import columns_of
 from leaderboard.exports import Export, csv_lines, fields_of, json_parts, parquet
-from leaderboard.filters import Filters, apply, shown_columns
+from leaderboard.filters import Filters, apply, refused_day, shown_columns
 from leaderboard.snapshots import Snapshot
 
 # Part of the ETag: raised whenever the same board is written differently.
@@ -42,10 +49,13 @@ FORMATS = {
 def board(request: HttpRequest, slug: str, form: str) -> HttpResponseBase:
     """All entries that the board's page would show for the same query, on all its pages.
 
-    Every column is there, unless the query chooses some.
+    Every column is there, unless the query chooses some. 400 for a day of which there is no board: a file
+    of another day would not tell.
     """
     if slug not in CHALLENGES:
         raise Http404(f"no challenge {slug}")
+    if problem := refused_day(request.GET):
+        return HttpResponseBadRequest(f"as_of: {problem}\n", content_type="text/plain; charset=utf-8")
     filters = Filters.of(request.GET)
     snapshot = snapshots.as_of(slug, filters.moment) if filters.moment else snapshots.current(slug)
     tag = _etag(request, snapshot, filters, form)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from datetime import UTC, date, datetime, time, timedelta
 from io import BytesIO
 
 import pytest
 from django.core.files.base import File
+from django.test import Client
 from django.utils import timezone
 
 from evaluation.challenges import CHALLENGES
@@ -20,6 +22,7 @@ from portal.runs import services as runs
 from portal.runs.models import Evaluation
 from portal.submissions.models import Submission
 from portal.submissions.services import withdraw
+from tests.perf.entries import fill
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db
@@ -138,3 +141,39 @@ def test_a_day_ends_at_midnight_utc() -> None:
     filters = Filters.of(QueryDict("as_of=2026-03-01"))
     assert filters.as_of == date(2026, 3, 1)
     assert filters.moment == datetime.combine(date(2026, 3, 1), time.max, UTC)
+
+
+def test_the_page_of_a_past_day_says_so_and_leads_to_today(client: Client, owner: User) -> None:
+    fill("finance", 3)  # published on the first of January 2026
+    factories.published(owner, method="Young")
+    html = client.get("/leaderboard/finance/?as_of=2026-03-01").content.decode()
+    assert "as it stood at the end of 2026-03-01" in html and "Today" in html and "Young" not in html
+    assert 'href="/leaderboard/finance.csv?as_of=2026-03-01"' in html
+    assert "Young" in client.get("/leaderboard/finance/").content.decode()
+    empty = client.get("/leaderboard/finance/?as_of=2025-03-01").content.decode()
+    assert "as it stood at the end of 2025-03-01" in empty and "Nothing was published by that day" in empty
+
+
+@pytest.mark.parametrize(
+    ("day", "reason"),
+    [("yesterday", "no day like"), ("2026-02-30", "no day like"), ("2999-01-01", "still to come")],
+)
+def test_a_day_without_a_board_is_said_to_be_none(client: Client, day: str, reason: str) -> None:
+    page = client.get(f"/leaderboard/finance/?as_of={day}&q=x", follow=True)
+    assert page.redirect_chain == [("/leaderboard/finance/?q=x", 302)]
+    html = page.content.decode()
+    assert reason in html and "as it stands now" in html
+    assert reason not in client.get("/leaderboard/finance/?q=x").content.decode()
+    refused = client.get(f"/leaderboard/finance.json?as_of={day}")
+    assert refused.status_code == 400 and reason in refused.content.decode()
+
+
+def test_a_refused_day_is_said_in_place_too(client: Client) -> None:
+    answer = client.get("/leaderboard/finance/?as_of=2999-01-01", headers={"HX-Request": "true"})
+    assert answer["HX-Redirect"] == "/leaderboard/finance/"
+
+
+def test_the_files_of_a_past_day_hold_the_board_of_that_day(client: Client, owner: User) -> None:
+    factories.published(owner)
+    told = client.get("/leaderboard/finance.json?as_of=2026-03-01").getvalue()  # type: ignore[attr-defined]
+    assert json.loads(told)["as_of"] == "2026-03-01" and json.loads(told)["entries"] == []
