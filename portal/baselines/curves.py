@@ -56,7 +56,7 @@ _CHARTS = (
     ("Loss", "", (("training rows", "train_loss"), ("held-out rows", "held_out_loss"))),
     ("Bytes a round", "B", (("to the clients", "bytes_down"), ("from the clients", "bytes_up"))),
     (
-        "Seconds a round",
+        "Time a round",
         "s",
         (("on the clock", "seconds"), ("training", "train_seconds"), ("aggregation", "aggregate_seconds")),
     ),

@@ -208,7 +208,8 @@ def _facts(config: FederatedConfig) -> list[tuple[str, str]]:
         ("Seed", f"{config.seed}"),
     ]
     if config.held_out:
-        held_out = f"{config.held_out} rows, every {config.evaluate_every} rounds"
+        every = "round" if config.evaluate_every == 1 else f"{config.evaluate_every} rounds"
+        held_out = f"{config.held_out} rows, every {every}"
         facts.append(("Held-out rows", held_out))
     if privacy:
         noise = f"noise multiplier {privacy.noise_multiplier:g}, δ {privacy.delta:g}"

@@ -45,12 +45,12 @@ def test_rounds_are_written_once_and_only_while_the_run_runs(reviewer: User) -> 
     run = baselines.with_rounds(baselines.run(reviewer), 2)
     metric = run.round_metrics.get(round=1)
     for change in (lambda: RoundMetric.objects.update(seconds=0), metric.delete):
-        with pytest.raises(DatabaseError, match="Cannot|only while"), transaction.atomic():
+        with pytest.raises(DatabaseError, match=r"Cannot|only while"), transaction.atomic():
             change()
     queue.record_round(run, baselines.metric(2, seconds=99.0))
     assert run.round_metrics.get(round=2).seconds == 2.5
     services.cancel(run, by=reviewer)
-    with pytest.raises(DatabaseError, match="Cannot|only while"), transaction.atomic():
+    with pytest.raises(DatabaseError, match=r"Cannot|only while"), transaction.atomic():
         RoundMetric.objects.create(run=run, **baselines.metric(3))
 
 
@@ -58,13 +58,13 @@ def test_rounds_are_written_once_and_only_while_the_run_runs(reviewer: User) -> 
 def test_a_finished_run_never_changes(reviewer: User, changes: dict[str, object]) -> None:
     run = baselines.run(reviewer)
     services.cancel(run, by=reviewer)
-    with pytest.raises(DatabaseError, match="Cannot|only while"), transaction.atomic():
+    with pytest.raises(DatabaseError, match=r"Cannot|only while"), transaction.atomic():
         BaselineRun.objects.filter(pk=run.pk).update(**changes)
 
 
 def test_settings_stay_as_they_were_asked_for(reviewer: User) -> None:
     run = baselines.run(reviewer)
-    with pytest.raises(DatabaseError, match="Cannot|only while"), transaction.atomic():
+    with pytest.raises(DatabaseError, match=r"Cannot|only while"), transaction.atomic():
         BaselineRun.objects.filter(pk=run.pk).update(config={})
 
 

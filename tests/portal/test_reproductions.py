@@ -95,9 +95,9 @@ def test_a_verdict_is_given_once_and_setting_aside_needs_a_reason(owner: User, r
 
 def test_the_figures_of_a_comparison_never_change(owner: User, reviewer: User) -> None:
     found = Reproduction.objects.get(run=retrained_with(reviewer, original_with(owner, 70), 50))
-    with pytest.raises(DatabaseError, match="Cannot|only while"), transaction.atomic():
+    with pytest.raises(DatabaseError, match=r"Cannot|only while"), transaction.atomic():
         Reproduction.objects.filter(pk=found.pk).update(outcome="reproduced")
-    with pytest.raises(DatabaseError, match="Cannot|only while"), transaction.atomic():
+    with pytest.raises(DatabaseError, match=r"Cannot|only while"), transaction.atomic():
         found.delete()
 
 
