@@ -83,8 +83,8 @@ def as_text(event: Event) -> str:
             planned = f", {size_text(event.planned_bytes)} to send" if event.planned_bytes else ""
             return (
                 f"ready after {event.startup_seconds:.1f} s: {event.strategy}, {event.clients} clients, "
-                f"{event.rows} rows of {event.data}, {event.trainable_parameters:,} trainable parameters{planned}, "
-                f"on {event.hardware}{again}"
+                f"{event.rows} rows of {event.data}, {event.trainable_parameters:,} trainable parameters"
+                f"{planned}, on {event.hardware}{again}"
             )
         case RoundEnded():
             return _round_text(event.record, event.rounds)

@@ -15,16 +15,13 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 
-import psutil
-
 from evaluation.errors import EngineCrashError, EvaluationError
 from evaluation.federated import gpus
+from evaluation.federated.farewell import HOME, none_left
 from evaluation.federated.job import Job
 
 # Adapters pass through Ray's shared memory, a few at a time; by default it would reserve a third of the RAM.
 OBJECT_STORE_BYTES = 200 * 1024**2
-_HOME = "FLWR_HOME"
-_FAREWELL_SECONDS = 10.0
 
 
 def run(jobs: Sequence[Job]) -> None:
@@ -36,7 +33,10 @@ def run(jobs: Sequence[Job]) -> None:
     left. Call it from the main thread, as Ray and signals ask for it.
     Raises EvaluationError as `federate` does, EngineCrashError when Flower or Ray fails.
     """
-    with tempfile.TemporaryDirectory(prefix="flwr-", ignore_cleanup_errors=True) as scratch:
+    with (
+        tempfile.TemporaryDirectory(prefix="flwr-", ignore_cleanup_errors=True) as scratch,
+        none_left(scratch),
+    ):
         os.environ |= quiet_environment(scratch)
         # Only now, because Flower and Ray read their settings from the environment when they are imported.
         import ray
@@ -70,13 +70,12 @@ def run(jobs: Sequence[Job]) -> None:
             for job in jobs:
                 job.stop.set()
             ray.shutdown()
-            _end_descendants(scratch)
 
 
 def quiet_environment(scratch: str) -> dict[str, str]:
     """What keeps Flower and Ray offline, quiet and in `scratch`, for the processes that inherit it."""
     return {
-        _HOME: scratch,
+        HOME: scratch,
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -110,23 +109,3 @@ def _start_ray(scratch: str, cores: int, devices: int) -> None:
     )
     for number, handler in handlers.items():  # Ray puts its own in their place, which abort the process
         signal.signal(number, handler)
-
-
-def _end_descendants(scratch: str) -> None:
-    """Wait for the processes of this run to end and kill those that don't.
-
-    They are known by the folder in their environment, which no other run has; being somebody's child would
-    not do, as Ray's processes lose their parent when it ends first.
-    """
-    left = [process for process in psutil.process_iter() if _belongs(process, scratch)]
-    _, alive = psutil.wait_procs(left, timeout=_FAREWELL_SECONDS)
-    for process in alive:
-        process.kill()
-    psutil.wait_procs(alive, timeout=_FAREWELL_SECONDS)
-
-
-def _belongs(process: psutil.Process, scratch: str) -> bool:
-    try:
-        return bool(process.pid != os.getpid() and process.environ().get(_HOME) == scratch)
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return False

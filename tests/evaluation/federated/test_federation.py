@@ -287,7 +287,12 @@ def test_the_app_folder_is_a_flower_app_with_all_keys_of_a_run(config: Federated
     assert warnings == []
     keys = flatten_dict(settings["tool"]["flwr"]["app"]["config"])
     options = {f"strategy.{option.name}" for info in STRATEGIES.values() for option in info.options}
-    assert keys.keys() == config.run_config().keys() | options | {"events", "output", "state", "static.dataset.name"}
+    assert keys.keys() == config.run_config().keys() | options | {
+        "events",
+        "output",
+        "state",
+        "static.dataset.name",
+    }
     reference = FederatedConfig.from_run_config(keys)
     challenge = challenges.get(reference.challenge)
     assert (reference.clients, reference.clients_per_round) == (

@@ -1,0 +1,141 @@
+"""An interrupted run goes on from its last round and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy
+import psutil
+import pytest
+from safetensors.numpy import load_file
+
+from evaluation.errors import DataError, EvaluationError
+from evaluation.federated.config import FederatedConfig, Partition
+from evaluation.federated.events import Event, RoundEnded
+from evaluation.federated.job import prepare
+from evaluation.federated.server_app import federate
+
+from .loopback import LoopbackGrid
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class StopError(Exception):
+    """Ends a run where a test wants it to."""
+
+
+def run(
+    config: FederatedConfig, output: Path, state: Path | None = None, *, stop_after: int = 0, seed: int = 0
+) -> list[int]:
+    """Train; returns the rounds that were told. Stops, as a killed process would, after `stop_after`."""
+    told: list[int] = []
+
+    def report(event: Event) -> None:
+        if isinstance(event, RoundEnded):
+            told.append(event.record.round)
+            if event.record.round == stop_after:
+                raise StopError
+
+    federate(
+        LoopbackGrid(config.clients, seed), prepare(config, output, report, state=state, resume=bool(state))
+    )
+    return told
+
+
+def adapter(folder: Path) -> dict[str, numpy.ndarray]:
+    return load_file(folder / "adapter_model.safetensors")
+
+
+@pytest.mark.parametrize("strategy", ["fedavg", "fedavgm", "fedadam", "rolora", "fedex-lora", "local-only"])
+def test_a_resumed_run_gives_the_same_adapter_bit_for_bit(
+    strategy: str, config: FederatedConfig, tmp_path: Path
+) -> None:
+    config = replace(config, strategy=strategy, rounds=4, evaluate_every=2, held_out=2)
+    assert run(config, tmp_path / "whole") == [1, 2, 3, 4]
+    with pytest.raises(StopError):
+        run(config, tmp_path / "resumed", tmp_path / "state", stop_after=2, seed=1)
+    assert run(config, tmp_path / "resumed", tmp_path / "state", seed=2) == [1, 2, 3, 4]
+    whole, resumed = adapter(tmp_path / "whole"), adapter(tmp_path / "resumed")
+    assert whole.keys() == resumed.keys()
+    assert all((whole[name] == resumed[name]).all() for name in whole)
+    records = [json.loads((tmp_path / name / "training.json").read_text()) for name in ("whole", "resumed")]
+    assert [record["resumed_after_round"] for record in records] == [None, 2]
+    losses = [[one["held_out_loss"] for one in record["rounds"]] for record in records]
+    assert losses[0] == losses[1]
+    assert [loss is None for loss in losses[0]] == [True, False, True, False]
+
+
+def test_another_run_is_not_resumed_and_the_settings_that_differ_are_named(
+    config: FederatedConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(StopError):
+        run(config, tmp_path / "out", tmp_path / "state", stop_after=1)
+    other = replace(config, rank=4, partition=Partition("size", 0.5))
+    with pytest.raises(EvaluationError, match=r"partition\.alpha, partition\.kind, rank differ"):
+        run(other, tmp_path / "out", tmp_path / "state")
+    rows = tmp_path / "finance.jsonl"
+    rows.write_text(config.train_data.read_text().replace("buy", "hold"))
+    with pytest.raises(EvaluationError, match="training rows differ"):
+        run(replace(config, train_data=rows), tmp_path / "out", tmp_path / "state")
+
+
+def test_the_same_run_from_other_places_is_the_same(config: FederatedConfig, tmp_path: Path) -> None:
+    with pytest.raises(StopError):
+        run(config, tmp_path / "out", tmp_path / "state", stop_after=1)
+    rows = tmp_path / "finance.jsonl"
+    rows.write_text(config.train_data.read_text())
+    assert run(replace(config, train_data=rows), tmp_path / "out", tmp_path / "state") == [1, 2]
+
+
+def test_an_unfinished_run_is_not_overwritten_by_accident(config: FederatedConfig, tmp_path: Path) -> None:
+    with pytest.raises(StopError):
+        run(config, tmp_path / "out", tmp_path / "state", stop_after=1)
+    with pytest.raises(EvaluationError, match="holds an unfinished run; --resume goes on with it"):
+        prepare(config, tmp_path / "out", lambda _event: None, state=tmp_path / "state")
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors", b"\x02\0\0\0\0\0\0\0{}"])
+def test_a_damaged_state_is_an_error_that_names_the_file(
+    content: bytes, config: FederatedConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(StopError):
+        run(config, tmp_path / "out", tmp_path / "state", stop_after=1)
+    (tmp_path / "state" / "progress.safetensors").write_bytes(content)
+    with pytest.raises(DataError, match=r"progress\.safetensors is damaged"):
+        run(config, tmp_path / "out", tmp_path / "state")
+
+
+def test_a_killed_process_leaves_no_other_and_its_run_goes_on(
+    config: FederatedConfig, tmp_path: Path
+) -> None:
+    """SIGKILL, which no clean-up survives, in the middle of real rounds."""
+    config = replace(config, rounds=20, local_steps=1)
+    words = tmp_path / "run.json"
+    words.write_text(json.dumps(config.as_dict()))
+    command = [
+        sys.executable, "-m", "evaluation.federated", "--config", str(words), "--events",
+        "--output", str(tmp_path / "out"), "--state", str(tmp_path / "state"), "--resume",
+    ]  # fmt: skip
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout
+        heard = [json.loads(killed.stdout.readline()) for _ in range(4)]
+        family = psutil.Process(killed.pid).children(recursive=True)
+        killed.kill()
+    assert killed.returncode == -signal.SIGKILL
+    assert [event["event"] for event in heard] == ["ready", "round", "round", "round"]
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert alive == []
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    events = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert events[0]["resumed"] >= 3
+    assert [event["round"] for event in events[1:-1]] == list(range(1, 21))
+    assert events[-1]["event"] == "done"
+    run(config, tmp_path / "whole")
+    whole, resumed = adapter(tmp_path / "whole"), adapter(tmp_path / "out")
+    assert all((whole[name] == resumed[name]).all() for name in whole)
