@@ -13,6 +13,7 @@ from django.core.cache import cache
 from django.core.files.base import File
 from django.test import Client
 
+from evaluation.challenges import CHALLENGES
 from leaderboard import items
 from leaderboard.items import Verdict
 from portal.accounts.models import User
@@ -41,13 +42,13 @@ def line(position: int, correct: bool | None, **changes: object) -> dict[str, ob
 def answered(
     owner: User, lines: list[dict[str, object]], *, publish: bool = True, **changes: Any
 ) -> Submission:
-    """A finance entry that answered `lines` of each benchmark."""
+    """An entry that answered `lines` of each of its challenge's benchmarks."""
     made = factories.submission(owner, **changes)
     evaluation = runs.claim(worker="test")
     assert evaluation
     content = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in lines).encode()
     verdicts = [each["correct"] for each in lines]
-    for benchmark in factories.BENCHMARKS:
+    for benchmark in CHALLENGES[made.challenge].benchmarks:
         right, unscored = verdicts.count(True), verdicts.count(None)
         scored = len(verdicts) - unscored
         score = factories.score(
