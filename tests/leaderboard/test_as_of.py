@@ -146,12 +146,12 @@ def test_a_day_ends_at_midnight_utc() -> None:
 def test_the_page_of_a_past_day_says_so_and_leads_to_today(client: Client, owner: User) -> None:
     fill("finance", 3)  # published on the first of January 2026
     factories.published(owner, method="Young")
-    html = client.get("/leaderboard/finance/?as_of=2026-03-01").content.decode()
-    assert "as it stood at the end of 2026-03-01" in html and "Today" in html and "Young" not in html
-    assert 'href="/leaderboard/finance.csv?as_of=2026-03-01"' in html
+    html = client.get("/leaderboard/finance/?as_of=2026-04-01").content.decode()
+    assert "as it stood at the end of 2026-04-01" in html and "Today" in html and "Young" not in html
+    assert 'href="/leaderboard/finance.csv?as_of=2026-04-01"' in html
     assert "Young" in client.get("/leaderboard/finance/").content.decode()
-    empty = client.get("/leaderboard/finance/?as_of=2025-03-01").content.decode()
-    assert "as it stood at the end of 2025-03-01" in empty and "Nothing was published by that day" in empty
+    empty = client.get("/leaderboard/finance/?as_of=2025-04-01").content.decode()
+    assert "as it stood at the end of 2025-04-01" in empty and "Nothing was published by that day" in empty
 
 
 @pytest.mark.parametrize(
