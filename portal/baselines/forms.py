@@ -142,7 +142,7 @@ class RunForm(forms.Form):
     alpha = _count()
     dropout = _number("From 0 to below 1.", initial=0.0)
     target_modules = forms.CharField(
-        max_length=400, help_text="Names of linear modules of the base model, with commas between."
+        max_length=4000, help_text="Names of linear modules of the base model, with commas between."
     )
     precision = forms.ChoiceField(
         choices=[("nf4", "4-bit (NF4), needs a GPU"), ("bf16", "bf16"), ("fp32", "fp32")],

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from evaluation.challenges import CHALLENGES, Challenge
+from evaluation.checkpoints.base_model import BaseModelTensors
+from evaluation.checkpoints.targets import ends_in
 from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig, Privacy, sampled
 from evaluation.federated.strategies import STRATEGIES, StrategyInfo
@@ -32,6 +34,7 @@ class _Reading:
     challenge: Challenge
     adapter: Mapping[str, Any]
     rows: int | None
+    base: BaseModelTensors | None
     settings: dict[str, Any] = field(default_factory=dict)
     assumed: list[str] = field(default_factory=list)
 
@@ -50,11 +53,13 @@ def settings_of(submission: Submission, rows: int | None) -> tuple[dict[str, Any
     """
     if submission.method_card is None or submission.checkpoint is None:
         raise NotRetrainable("Only a submission with an adapter and a method card can be retrained.")
+    tensors = submission.base_model.tensors
     reading = _Reading(
         MethodCard.from_json(submission.method_card),
         CHALLENGES[submission.challenge],
         submission.checkpoint.adapter_config,
         rows,
+        BaseModelTensors.from_json(tensors) if tensors else None,
     )
     reading.settings = presets.get(submission.challenge).of(reading.challenge)
     _strategy(reading)
@@ -144,18 +149,30 @@ def _adapter(reading: _Reading) -> None:
     settings["alpha"] = round(float(config["lora_alpha"]))
     settings["adapter"] = "dora" if config.get("use_dora") else "lora"
     settings["dropout"] = float(config.get("lora_dropout") or card.dropout or 0.0)
-    targets = config.get("target_modules")
-    if isinstance(targets, list):
-        settings["target_modules"] = tuple(targets)
-    else:
-        ours = ", ".join(settings["target_modules"])
-        reading.assumed.append(f"Target modules: {targets} in the adapter's configuration, {ours} here.")
+    _targets(reading)
     precision = None if card.quantization is None else _PRECISIONS.get(card.quantization)
     if precision is None:
         stated = "not on the card" if card.quantization is None else f"{card.quantization}-bit on the card"
         reading.assumed.append(f"Precision: {stated}, {settings['precision']} here.")
     else:
         settings["precision"] = precision
+
+
+def _targets(reading: _Reading) -> None:
+    """The names of the modules; a stored checkpoint lists them one by one, layer after layer."""
+    listed = reading.adapter.get("target_modules")
+    if not isinstance(listed, list):
+        ours = ", ".join(reading.settings["target_modules"])
+        reading.assumed.append(f"Target modules: {listed} in the adapter's configuration, {ours} here.")
+        return
+    names = tuple(dict.fromkeys(str(module).rpartition(".")[2] for module in listed))
+    reading.settings["target_modules"] = names
+    in_all = [m for m in reading.base.matrix_modules if ends_in(m, names)] if reading.base else []
+    if any("." in module for module in listed) and len(in_all) > len(listed):
+        reading.assumed.append(
+            f"Target modules: the adapter has {len(listed)} of the {len(in_all)} modules of these names, "
+            "all are trained here."
+        )
 
 
 def _privacy(reading: _Reading) -> None:

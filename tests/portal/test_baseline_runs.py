@@ -122,6 +122,7 @@ def test_what_a_method_card_leaves_open_is_said(owner: User) -> None:
     assert settings["clients"] == 50 and settings["rank"] == 4
     assert settings["local_steps"] == 2 and "2 local epochs are 2 steps on these rows" in said
     assert "Strategy: not on the card, FedAvg here." in said
+    assert settings["target_modules"] == ("q_proj", "v_proj")
 
 
 def test_an_adapter_without_a_card_cannot_be_retrained(owner: User) -> None:
