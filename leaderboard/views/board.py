@@ -83,6 +83,7 @@ def _context(snapshot: Snapshot, filters: Filters, path: str) -> dict[str, Any]:
     leader = _leader(snapshot.standings)
     return {
         "challenge": CHALLENGES[snapshot.challenge],
+        "snapshot": snapshot,
         "path": path,
         "filters": filters,
         "query": filters.to_query(page=1),

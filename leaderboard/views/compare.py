@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.core.cache import cache
 from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -16,12 +18,13 @@ from leaderboard import comparison, items, snapshots
 from leaderboard.comparison import MOST, Asked, Compared
 from leaderboard.entries import Standing
 from leaderboard.items import Item, ItemsMissingError
-from leaderboard.pairing import PairedTest, Pairing, disagreements, pairings
+from leaderboard.pairing import Answers, PairedTest, Pairing, disagreements, pairings
 from leaderboard.views.items import item_url
 from portal.runs.models import Score
 
 PAGE_SIZE = 10
 SUGGESTED = 40
+KEPT_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -128,13 +131,26 @@ def _paired(request: HttpRequest, members: Sequence[Compared]) -> dict[str, obje
     benchmarks = CHALLENGES[members[0].entry.challenge].benchmarks
     first, others = evaluated[0], evaluated[1:]
     answers = {member.entry.id: member.answers for member in evaluated}
-    found = pairings(first.entry.id, [other.entry.id for other in others], answers, benchmarks)
+    found = _pairings(first.entry.id, [other.entry.id for other in others], answers, benchmarks)
     return {
         "first": first,
         "against": [_against(other, pairing) for other, pairing in zip(others, found, strict=True)],
         "untested": [member for member in members if member.is_declared],
         "precisions": len({member.entry.precision for member in evaluated}) > 1,
     } | _disputes(request, evaluated, benchmarks)
+
+
+def _pairings(
+    first: int, others: Sequence[int], answers: Mapping[int, Answers], benchmarks: Sequence[str]
+) -> list[Pairing]:
+    """The tests, kept by the scores that they are of, which never change: resampling takes its time."""
+    scores = [[(slug, one.score) for slug, one in answers[number].items()] for number in (first, *others)]
+    key = f"pairings:{hashlib.sha256(repr((first, others, scores)).encode()).hexdigest()}"
+    found: list[Pairing] | None = cache.get(key)
+    if found is None:
+        found = pairings(first, others, answers, benchmarks)
+        cache.set(key, found, KEPT_SECONDS)
+    return found
 
 
 def _why_untested(first: Compared) -> str:
