@@ -6,7 +6,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from portal.runs.reproductions import TOLERANCE
+
 
 @require_safe
 def method(request: HttpRequest) -> HttpResponse:
-    return render(request, "leaderboard/method.html")
+    return render(request, "leaderboard/method.html", {"tolerance": TOLERANCE})
