@@ -96,7 +96,7 @@ def _follow(
                 number = started[1] if started else number
                 reason = line.partition("error: ")[2] or reason
                 event = _EVENT.search(line)
-                if line:
+                if any(map(str.isalnum, line)):  # else it is a blank or the frame that Flower draws
                     last = line
                     said(event[0] if event else line)
         except BaseException:

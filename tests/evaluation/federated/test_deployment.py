@@ -1,0 +1,142 @@
+"""The app on several machines: a real SuperLink and two SuperNodes, as processes on the loopback."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from evaluation.federated import deployment
+from evaluation.federated.config import FederatedConfig
+from evaluation.federated.simulation import quiet_environment
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def wait_until_open(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert time.monotonic() < deadline, f"nothing listens on port {port}"
+        time.sleep(0.1)
+
+
+def certificates(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for the loopback address, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    written, secret = folder / "certificate.pem", folder / "key.pem"
+    written.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return written, secret
+
+
+@pytest.fixture
+def federation(tmp_path: Path, base_model: Path, rows_file: Path) -> Iterator[deployment.SuperLink]:
+    """A SuperLink that speaks TLS alone, and two SuperNodes that know where their model and rows are."""
+    certificate, key = certificates(tmp_path)
+    fleet, control, server_io, *node_io = free_ports(5)
+    home = tmp_path / "flower"
+    home.mkdir()
+    programs_folder = Path(sys.executable).parent  # Flower's programs start each other by name
+    environment = os.environ | quiet_environment(str(home)) | {
+        "OMP_NUM_THREADS": "1", "PATH": f"{programs_folder}:{os.environ['PATH']}",
+    }  # fmt: skip
+    superlink = [
+        "flower-superlink", "--disable-runtime-dependency-installation",
+        "--ssl-ca-certfile", certificate, "--ssl-certfile", certificate, "--ssl-keyfile", key,
+        "--fleet-api-address", f"127.0.0.1:{fleet}", "--control-api-address", f"127.0.0.1:{control}",
+        "--serverappio-api-address", f"127.0.0.1:{server_io}",
+    ]  # fmt: skip
+    programs = [superlink]
+    for partition, port in enumerate(node_io):
+        own = f'partition-id={partition} model-path="{base_model}" train-data="{rows_file}"'
+        programs.append([
+            "flower-supernode", "--superlink", f"127.0.0.1:{fleet}", "--root-certificates", certificate,
+            "--clientappio-api-address", f"127.0.0.1:{port}", "--node-config", own,
+        ])  # fmt: skip
+    with ExitStack() as stack:
+        log = stack.enter_context((tmp_path / "flower.log").open("w"))
+        for program, *words in programs:
+            started = subprocess.Popen(
+                [programs_folder / str(program), *words],
+                env=environment, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            stack.enter_context(started)
+            stack.callback(started.terminate)
+        wait_until_open(control)
+        yield deployment.SuperLink(f"127.0.0.1:{control}", certificate)
+
+
+def test_the_app_trains_on_a_superlink_with_two_supernodes(
+    federation: deployment.SuperLink, config: FederatedConfig, tmp_path: Path
+) -> None:
+    config = replace(config, clients=2, clients_per_round=2, rounds=1)
+    asked = tmp_path / "run.json"
+    asked.write_text(json.dumps(config.as_dict()))
+    ran = subprocess.run(
+        [
+            sys.executable, "-m", "evaluation.federated", "--config", asked, "--events",
+            "--superlink", federation.address, "--root-certificates", str(federation.root_certificates),
+            "--output", tmp_path / "out",
+        ],
+        cwd=ROOT, capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr + (tmp_path / "flower.log").read_text()
+    events = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [event["event"] for event in events] == ["ready", "round", "done"]
+    measured = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert [one["clients"] for one in measured["rounds"]] == [[0, 1]]
+    assert measured["communication_up_bytes"] == measured["trainable_parameters"] * 4 * 2
+    refused = subprocess.run(
+        [
+            sys.executable, "-m", "evaluation.federated", "--config", asked, "--output", tmp_path / "out",
+            "--superlink", federation.address, "--root-certificates", str(federation.root_certificates),
+        ],
+        cwd=ROOT, capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    assert refused.returncode == 2
+    assert "ended as finished:failed: the output folder" in refused.stderr

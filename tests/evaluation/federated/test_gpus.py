@@ -1,0 +1,94 @@
+"""Counting GPUs and their energy through NVIDIA's driver, of which there is none where tests run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+
+import pynvml
+import pytest
+
+from evaluation.federated import gpus, hardware
+from evaluation.federated.config import FederatedConfig
+from evaluation.federated.events import Event, RoundEnded
+from evaluation.federated.job import prepare
+from evaluation.federated.server_app import federate
+
+from .loopback import LoopbackGrid
+
+
+@dataclass
+class Driver:
+    """The part of NVML that is used, with a GPU that takes 50 J between any two readings."""
+
+    counter: int = 1_000_000
+
+    def nvmlDeviceGetCount(self) -> int:
+        return 4
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:
+        if uuid != "GPU-1":
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        return uuid
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, _device: str) -> int:
+        self.counter += 50_000
+        return self.counter
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    nvml = ModuleType("nvml")
+    made = Driver()
+    for name in ("nvmlDeviceGetCount", "nvmlDeviceGetHandleByUUID", "nvmlDeviceGetTotalEnergyConsumption"):
+        setattr(nvml, name, getattr(made, name))
+    nvml.NVMLError = pynvml.NVMLError  # type: ignore[attr-defined]
+    monkeypatch.setattr(gpus, "_driver", lambda: nvml)
+
+
+def measured(config: FederatedConfig, output: Path) -> list[float | None]:
+    joules: list[float | None] = []
+
+    def report(event: Event) -> None:
+        if isinstance(event, RoundEnded):
+            joules.append(event.record.energy_joules)
+
+    federate(LoopbackGrid(config.clients), prepare(config, output, report))
+    return joules
+
+
+@pytest.mark.parametrize(
+    ("visible", "count"), [(None, 4), ("0,2", 2), ("", 0), ("-1", 0), ("GPU-1, GPU-2,GPU-3", 3)]
+)
+def test_gpus_are_those_that_the_driver_has_and_the_environment_shows(
+    driver: None, visible: str | None, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpus.count() == count
+
+
+def test_a_rounds_energy_is_what_its_clients_took(
+    driver: None, config: FederatedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "gpu_uuid", lambda: "GPU-1")
+    assert measured(replace(config, rounds=2), tmp_path / "out") == [pytest.approx(100.0)] * 2
+
+
+def test_a_gpu_that_does_not_count_gives_no_energy(
+    driver: None, config: FederatedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "gpu_uuid", lambda: "MIG-7")
+    assert gpus.energy_joules("MIG-7") is None
+    assert measured(replace(config, rounds=1), tmp_path / "out") == [None]
+
+
+def test_without_a_driver_there_is_no_gpu_and_no_energy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", missing)
+    assert gpus.count() == 0
+    assert gpus.energy_joules("GPU-1") is None

@@ -1,0 +1,270 @@
+"""What a run's settings mean: presets, the command line's words, and the configuration that others read."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluation import challenges
+from evaluation.checkpoints import base_model_tensors
+from evaluation.communication import derive, lora_parameters
+from evaluation.errors import EvaluationError, UnknownNameError
+from evaluation.federated import options, presets
+from evaluation.federated.app_file import pyproject
+from evaluation.federated.checks import findings
+from evaluation.federated.config import FederatedConfig, Partition, Privacy
+from evaluation.federated.planned import planned_bytes
+from evaluation.federated.strategies import STRATEGIES
+from evaluation.findings import Finding, has_errors
+from evaluation.flowerconfig import inspect_app_config
+from evaluation.flowerconfig.strategies import canonical
+from evaluation.method_card import MethodCard
+
+NAMES = {"ffa-lora": "ffalora", "fedex-lora": "fedex", "local-only": "localonly"}
+
+
+def card_of(config: FederatedConfig) -> tuple[MethodCard, tuple[Finding, ...]]:
+    text = pyproject(config, "Trained on nothing.")
+    card, found = inspect_app_config(text.encode(), challenges.get(config.challenge))
+    assert card is not None, found
+    return card, found
+
+
+def run_with(**changes: object) -> FederatedConfig:
+    start = FederatedConfig(
+        challenge="medical", strategy="fedavg", model=Path("/m"), base_model_id="org/m",
+        train_data=Path("/d"), clients=20, clients_per_round=2, rounds=7, local_steps=3, batch_size=4, sequence_length=64,
+        learning_rate=3e-4, learning_rate_min=1e-5, rank=4, alpha=8, target_modules=("q_proj", "v_proj"),
+        precision="bf16", seed=3,
+    )  # fmt: skip
+    return replace(start, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_written_app_reads_back_as_the_method_that_it_was(strategy: str) -> None:
+    values = tuple((option.name, option.default) for option in STRATEGIES[strategy].options)
+    config = run_with(strategy=strategy, strategy_options=tuple(sorted(values)), dropout=0.1)
+    card, found = card_of(config)
+    assert [finding.code for finding in found] == []
+    assert card.strategy == NAMES.get(strategy, strategy) == canonical(STRATEGIES[strategy].title)
+    assert dict(card.strategy_options) == {name.replace("-", "_"): value for name, value in values}
+    assert (card.clients, card.clients_per_round, card.rounds) == (20, 2, 7)
+    assert (card.local_steps, card.batch_size, card.sequence_length, card.quantization) == (3, 4, 64, 16)
+    assert (card.learning_rate_max, card.learning_rate_min) == (3e-4, 1e-5)
+    assert (card.rank, card.alpha, card.dropout, card.use_dora) == (4, 8, 0.1, False)
+    assert card.target_modules == ("q_proj", "v_proj")
+    assert card.differential_privacy is None
+    assert card.base_model == "org/m"
+
+
+def test_dora_privacy_partition_and_evaluation_read_back_without_a_complaint() -> None:
+    privacy = Privacy("adaptive", clipping_norm=0.3, noise_multiplier=0.8, delta=1e-4)
+    config = run_with(
+        adapter="dora", privacy=privacy, partition=Partition("dirichlet", 0.5, "output"), evaluate_every=2,
+        held_out=8, schedule="constant", learning_rate_min=3e-4,
+    )  # fmt: skip
+    card, found = card_of(config)
+    assert found == ()
+    assert card.use_dora
+    assert card.differential_privacy is not None
+    assert card.differential_privacy.clipping_norm == 0.3
+    assert card.differential_privacy.noise_multiplier == 0.8
+    assert card.differential_privacy.delta == 1e-4
+
+
+@given(st.integers(1, 60), st.data())
+def test_the_communication_derived_from_the_written_app_is_that_of_the_clients_really_sampled(
+    clients: int, data: st.DataObject
+) -> None:
+    """Flower asks two clients a round at least unless told otherwise: one a round must not become two."""
+    per_round = data.draw(st.integers(1, clients))
+    minimum = data.draw(st.integers(1, per_round))
+    card, _ = card_of(run_with(clients=clients, clients_per_round=per_round, minimum_clients=minimum))
+    derived = derive(card, 1000)
+    assert derived is not None
+    assert derived.total_bytes == 1000 * 4 * per_round * 7 * 2
+
+
+def test_what_does_not_federate_communicates_nothing(base_model: Path) -> None:
+    config = run_with(strategy="centralised")
+    derived = derive(card_of(config)[0], 1000)
+    assert derived is not None
+    assert derived.total_bytes == 0 == planned_bytes(config, base_model_tensors(base_model))
+
+
+def test_planned_bytes_count_what_each_strategy_sends(base_model: Path) -> None:
+    """q is 16x16 and v 8x16 in both layers, so with rank 4 A has 256 numbers and B 192."""
+    base = base_model_tensors(base_model)
+    numbers = {
+        "fedavg": (448 + 448) * 7,
+        "ffa-lora": (192 + 192) * 7,
+        "rolora": 448 * 7 + 192 * 4 + 256 * 3,
+    }
+    for strategy, sent in numbers.items():
+        assert planned_bytes(run_with(strategy=strategy), base) == sent * 4 * 2
+    dora = run_with(adapter="dora")
+    assert planned_bytes(dora, base) == (448 + 48) * 2 * 7 * 4 * 2
+    assert lora_parameters(card_of(dora)[0], base) == 448 + 48
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        run_with(),
+        run_with(privacy=Privacy(), partition=Partition("natural", column="subject"), held_out=3),
+        run_with(strategy="fedprox", strategy_options=(("proximal-mu", 0.01),), adapter="dora"),
+    ],
+)
+def test_settings_survive_json_and_flowers_configuration(config: FederatedConfig) -> None:
+    assert FederatedConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+    assert FederatedConfig.from_run_config(config.run_config()) == config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rank": "8"}, "rank cannot be"),
+        ({"rank": True}, "rank cannot be true"),
+        ({"rounds": None}, "rounds cannot be null"),
+        ({"partition": {"kind": 1}}, r"partition\.kind cannot be 1"),
+        ({"partition": {"sort": "iid"}}, r"partition\.sort is no setting"),
+        ({"strategy_options": {"proximal-mu": "a"}}, r"strategy_options\.proximal-mu cannot be"),
+        ({"target_modules": "q_proj"}, "target_modules cannot be"),
+        ({"colour": 1}, "colour is no setting of a run"),
+    ],
+)
+def test_settings_of_the_wrong_type_are_named(change: dict[str, object], message: str) -> None:
+    with pytest.raises(EvaluationError, match=message):
+        FederatedConfig.from_dict(run_with().as_dict() | change)
+
+
+def test_a_missing_setting_is_named() -> None:
+    values = run_with().as_dict()
+    del values["rank"]
+    with pytest.raises(EvaluationError, match="rank is missing"):
+        FederatedConfig.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "place"),
+    [
+        ({"strategy": "flexlora", "adapter": "dora"}, "run.adapter", "adapter"),
+        ({"strategy": "fedadam", "privacy": Privacy()}, "run.privacy", "privacy"),
+        ({"strategy_options": (("mu", 1.0),)}, "run.strategy_option", "strategy_options.mu"),
+        (
+            {"strategy": "fedprox", "strategy_options": (("proximal-mu", -1.0),)},
+            "run.strategy_option",
+            "strategy_options.proximal-mu",
+        ),
+        (
+            {"strategy": "fedprox", "strategy_options": (("proximal-mu", math.nan),)},
+            "run.strategy_option",
+            "strategy_options.proximal-mu",
+        ),
+        ({"learning_rate": math.nan}, "run.value", "learning_rate"),
+        ({"schedule": "constant"}, "run.value", "learning_rate_min"),
+        ({"minimum_clients": 3}, "run.value", "minimum_clients"),
+        ({"evaluate_every": 1}, "run.value", "held_out"),
+        ({"held_out": 5}, "run.value", "evaluate_every"),
+        ({"dropout": 1.0}, "run.value", "dropout"),
+        ({"partition": Partition("dirichlet", None, "output")}, "run.partition", "partition.alpha"),
+        ({"partition": Partition("dirichlet", 1.0)}, "run.partition", "partition.column"),
+        ({"partition": Partition("iid", 1.0)}, "run.partition", "partition.alpha"),
+        ({"partition": Partition("odd")}, "run.value", "partition.kind"),
+        ({"privacy": Privacy(delta=1.0)}, "run.privacy", "privacy.delta"),
+        ({"target_modules": ("q_proj", "qkv")}, "run.target_modules", "target_modules"),
+        ({"clients": 100}, "run.rows", "clients"),
+        ({"rounds": 10_000, "rank": 4096, "clients_per_round": 20}, "communication.budget", "rounds"),
+    ],
+)
+def test_a_problem_is_found_with_its_place(
+    changes: dict[str, object], code: str, place: str, base_model: Path
+) -> None:
+    errors = [f for f in findings(run_with(**changes), 60, base_model_tensors(base_model)) if f.code == code]
+    assert [finding.location for finding in errors] == [place]
+    assert has_errors(errors)
+
+
+def test_all_problems_are_found_at_once() -> None:
+    wrong = run_with(strategy="fedavrg", challenge="medicine", precision="int8", rank=0, dropout=2.0)
+    places = {finding.location for finding in findings(wrong)}
+    assert places == {"strategy", "challenge", "precision", "rank", "dropout"}
+
+
+def asked(*words: str) -> argparse.Namespace:
+    return options.parser().parse_args(list(words))
+
+
+@pytest.mark.parametrize("challenge", challenges.CHALLENGES.values(), ids=lambda challenge: challenge.slug)
+def test_without_settings_a_run_is_the_challenges_template(challenge: challenges.Challenge) -> None:
+    (config,) = options.runs(asked("--challenge", challenge.slug, "--model", "/models/base"))
+    assert not has_errors(findings(config, 1000))
+    assert (config.clients, config.clients_per_round) == (
+        challenge.clients,
+        challenge.baseline_clients_per_round,
+    )
+    assert (config.strategy, config.rounds, config.precision, config.rank) == ("fedavg", 200, "nf4", 32)
+    assert config.base_model_id == "base"
+
+
+def test_the_papers_protocol_follows_the_challenge() -> None:
+    (config,) = options.runs(asked("--preset", "paper", "--challenge", "code", "--model", "/m"))
+    assert (config.adapter, config.rank, config.alpha, config.dropout) == ("dora", 32, 64, 0.075)
+    assert (config.rounds, config.clients, config.clients_per_round) == (15, 10, 2)
+    assert config.train_data.name == "code.jsonl"
+
+
+def test_the_small_grid_has_every_strategy_and_each_can_run() -> None:
+    configs = options.runs(asked("--preset", "cpu-small"))
+    assert [config.strategy for config in configs] == list(STRATEGIES)
+    assert not any(has_errors(findings(config, 100)) for config in configs)
+    (one,) = options.runs(asked("--preset", "cpu-small", "--strategy", "krum"))
+    assert one.strategy == "krum"
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_every_preset_is_a_run_without_errors(name: str) -> None:
+    for config in options.runs(asked("--preset", name, "--model", "/m")):
+        assert not has_errors(findings(config, 1000))
+
+
+def test_options_change_a_file_of_settings(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(run_with(strategy="fedprox").as_dict()))
+    words = [
+        "--config", str(path), "--rounds", "3", "--strategy-option", "proximal-mu=0.5", "--fraction", "0.5",
+        "--learning-rate", "0.1", "--partition", "size", "--partition-alpha", "0.3",
+        "--noise-multiplier", "2",
+    ]  # fmt: skip
+    (config,) = options.runs(asked(*words))
+    assert config == run_with(
+        strategy="fedprox", rounds=3, strategy_options=(("proximal-mu", 0.5),), clients_per_round=10,
+        learning_rate=0.1, learning_rate_min=0.1, partition=Partition("size", 0.3),
+        privacy=Privacy(noise_multiplier=2.0),
+    )  # fmt: skip
+    (other,) = options.runs(asked(*words[:6], "--strategy", "fedavg", "--clipping", "none"))
+    assert other.strategy_options == (("proximal-mu", 0.5),)
+    assert has_errors(findings(other))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "say what to train"),
+        (["--challenge", "finance"], "--model names no folder"),
+        (["--preset", "cpu-smal"], "did you mean cpu-small"),
+        (["--preset", "cpu-one", "--fraction", "1.5"], "fraction must be above 0"),
+        (["--preset", "cpu-one", "--strategy-option", "mu"], "--strategy-option must be like"),
+        (["--config", "/nowhere.json"], "cannot be read as JSON"),
+    ],
+)
+def test_words_that_cannot_be_followed_are_one_line(words: list[str], message: str) -> None:
+    with pytest.raises((EvaluationError, UnknownNameError), match=message):
+        options.runs(asked(*words))
