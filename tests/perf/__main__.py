@@ -18,6 +18,7 @@ NAMES = (
     "adapters_speed",
     "vllm_speed",
     "flexlora_speed",
+    "federated_speed",
 )
 
 

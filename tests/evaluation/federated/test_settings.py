@@ -40,9 +40,9 @@ def card_of(config: FederatedConfig) -> tuple[MethodCard, tuple[Finding, ...]]:
 def run_with(**changes: object) -> FederatedConfig:
     start = FederatedConfig(
         challenge="medical", strategy="fedavg", model=Path("/m"), base_model_id="org/m",
-        train_data=Path("/d"), clients=20, clients_per_round=2, rounds=7, local_steps=3, batch_size=4, sequence_length=64,
-        learning_rate=3e-4, learning_rate_min=1e-5, rank=4, alpha=8, target_modules=("q_proj", "v_proj"),
-        precision="bf16", seed=3,
+        train_data=Path("/d"), clients=20, clients_per_round=2, rounds=7, local_steps=3, batch_size=4,
+        sequence_length=64, learning_rate=3e-4, learning_rate_min=1e-5, rank=4, alpha=8,
+        target_modules=("q_proj", "v_proj"), precision="bf16", seed=3,
     )  # fmt: skip
     return replace(start, **changes)  # type: ignore[arg-type]
 
