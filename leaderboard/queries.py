@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Case, F, Q, QuerySet, When
+from django.db.models.fields.json import KT
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES
@@ -32,9 +34,10 @@ _SUBMISSION = (
     "pk", "challenge", "method", "team__name", "team_id", "base_model__hub_id", "base_model__parameters",
     "kind", "method_card", "checkpoint_id", "published_at",
 )  # fmt: skip
+_EVALUATION = ("submission_id", "pk", "protocol", KT("provenance__precision"))
 _SCORE = (
     "evaluation_id", "benchmark", "value", "correct", "n", "available", "unscored", "data", "official",
-    "unofficial_reasons", "data_digest",
+    "reasons", "data_digest",
 )  # fmt: skip
 
 
@@ -66,12 +69,13 @@ def read(
     (before `moment`). One that nobody evaluated is no entry, but for the imported with declared scores."""
     rows = list(submissions.order_by("pk").values_list(*_SUBMISSION))
     chosen = submissions.order_by().values("pk")
-    counting = _evaluations(chosen, moment)
-    scores, answers = _scores(counting, with_answers=with_answers)
+    newest = _newest(chosen, moment)
+    counting = {row[0]: row[1:] for row in newest.values_list(*_EVALUATION)}
+    scores, answers = _scores(newest.values("pk"), with_answers=with_answers)
     declared = _declared(chosen)
     flags = _flags(chosen)
     costs = _costs(chosen)
-    marks = marks_of((row[0] for row in rows), as_of=moment)
+    marks = marks_of(chosen, as_of=moment)
     entries = []
     for row in rows:
         pk = row[0]
@@ -97,37 +101,48 @@ def entry_of(submission: int) -> Entry:
     return found[0]
 
 
-def _evaluations(chosen: Any, moment: datetime | None) -> dict[int, tuple[int, int, str]]:
-    """By submission: the number, protocol and precision of the evaluation that counts."""
+def _newest(chosen: Any, moment: datetime | None) -> QuerySet[Evaluation]:
+    """The evaluation of each submission that counts."""
     finished = Evaluation.objects.filter(submission__in=chosen, status=Evaluation.Status.SUCCEEDED)
     if moment is not None:
         finished = finished.filter(finished_at__lte=moment)
-    newest = finished.order_by("submission_id", "-protocol", "-finished_at", "-pk").distinct("submission_id")
-    rows = newest.values_list("submission_id", "pk", "protocol", "provenance__precision")
-    return {submission: (pk, protocol, precision or "") for submission, pk, protocol, precision in rows}
+    return finished.order_by("submission_id", "-protocol", "-finished_at", "-pk").distinct("submission_id")
 
 
 def _scores(
-    counting: Mapping[int, tuple[int, int, str]], *, with_answers: bool
+    evaluations: Any, *, with_answers: bool
 ) -> tuple[dict[int, list[BenchmarkScore]], dict[int, tuple[Answers, ...]]]:
-    numbers = [number for number, _, _ in counting.values()]
-    columns = (*_SCORE, "correct_bits", "scored_bits") if with_answers else _SCORE
+    columns = (*_SCORE, "correct_bits") if with_answers else _SCORE
+    # Most scores have no reasons: nothing to parse.
+    reasoned = Case(When(official=False, then=F("unofficial_reasons")), default=None)
+    found = Score.objects.filter(evaluation__in=evaluations).order_by().annotate(reasons=reasoned)
     scores: dict[int, list[BenchmarkScore]] = defaultdict(list)
     answers: dict[int, dict[str, Answers]] = defaultdict(dict)
-    for row in Score.objects.filter(evaluation__in=numbers).order_by().values_list(*columns):
+    for row in found.values_list(*columns):
         number, benchmark, value, correct, n, available, unscored, data, official, reasons, digest = row[:11]
         scores[number].append(
-            BenchmarkScore(benchmark, value, correct, n, available, unscored, data, official, tuple(reasons))
+            BenchmarkScore(
+                benchmark, value, correct, n, available, unscored, data, official, tuple(reasons or ())
+            )
         )
         if with_answers and row[11] and not unscored:
-            packed = PackedAnswers.from_bytes(n, bytes(row[11]), bytes(row[12]))
-            answers[number][benchmark] = Answers(digest, packed)
+            answers[number][benchmark] = Answers(digest, _all_scored(n, bytes(row[11])))
     complete = {
         number: tuple(answers[number][score.benchmark] for score in _in_order(found))
         for number, found in scores.items()
         if len(answers[number]) == len(found)
     }
     return {number: _in_order(found) for number, found in scores.items()}, complete
+
+
+def _all_scored(n: int, right: bytes) -> PackedAnswers:
+    return PackedAnswers.from_bytes(n, right, _every(n))
+
+
+@cache
+def _every(n: int) -> bytes:
+    """Bits of n items that are all scored."""
+    return ((1 << n) - 1 << (-n % 8)).to_bytes((n + 7) // 8, "big")
 
 
 _ORDER = {slug: place for c in CHALLENGES.values() for place, slug in enumerate(c.benchmarks)}
@@ -195,7 +210,7 @@ def communication(figures: Mapping[tuple[str, str], float]) -> Cost | None:
 
 def _entry(
     row: Sequence[Any],
-    evaluation: tuple[int, int, str] | None,
+    evaluation: tuple[int, int, str | None] | None,
     scores: list[BenchmarkScore],
     costs: Mapping[str, Cost],
 ) -> Entry:
@@ -216,7 +231,7 @@ def _entry(
         trust=_trust(kind),
         flags=(),
         protocol=evaluation[1] if evaluation else 0,
-        precision=evaluation[2] if evaluation else "",
+        precision=(evaluation[2] or "") if evaluation else "",
         scores=tuple(scores),
         resources=costs,
         strategy=strategy_name(card.get("strategy")),

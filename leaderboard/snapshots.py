@@ -47,10 +47,17 @@ _known: dict[str, _Known] = {}
 def current(challenge: str) -> Snapshot:
     """The board as it stands. Raises UnknownNameError where there is no such challenge."""
     get(challenge)
-    known, now = _known.get(challenge), time.monotonic()
-    if known is None or now - known.checked >= CHECK_SECONDS:
-        known = replace(_newest(challenge, known), checked=now)
-        _known[challenge] = known
+    known = _known.get(challenge)
+    if known is None or time.monotonic() - known.checked >= CHECK_SECONDS:
+        return checked(challenge)
+    return known.snapshot
+
+
+def checked(challenge: str) -> Snapshot:
+    """The board as it stands at this very moment, built if it has to be."""
+    now = time.monotonic()
+    known = replace(_newest(challenge, _known.get(challenge)), checked=now)
+    _known[challenge] = known
     return known.snapshot
 
 
@@ -148,4 +155,4 @@ def _build(challenge: str, moment: datetime | None) -> Snapshot:
     return Snapshot(challenge, moment, stored.version_of(placed), timezone.now(), tuple(placed))
 
 
-__all__ = ["Snapshot", "as_of", "current", "renew"]
+__all__ = ["Snapshot", "as_of", "checked", "current", "renew"]

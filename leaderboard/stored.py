@@ -84,6 +84,9 @@ def _read_standing(row: list[Any]) -> Standing:
 # Looked up, not called: an enumeration's call takes a microsecond, and there are many rows.
 _TRACKS = {track.value: track for track in Track}
 _TRUSTS = {trust.value: trust for trust in Trust}
+_SCORE = (
+    "benchmark", "value", "correct", "n", "available", "unscored", "data", "official", "reasons", "decimals",
+)  # fmt: skip
 _PLAIN = (
     "id", "challenge", "method", "team", "team_id", "base_model", "hub_id", "family", "parameters", "kind",
     "protocol", "precision", "strategy", "peft", "rank", "rounds", "clients", "clients_per_round", "adapted",
@@ -99,21 +102,7 @@ def _entry(entry: Entry) -> list[Any]:
         entry.published_at.isoformat(),
         [[flag.benchmark, flag.message] for flag in entry.flags],
         {kind: [cost.value, cost.basis] for kind, cost in entry.resources.items()},
-        [
-            [
-                s.benchmark,
-                s.value,
-                s.correct,
-                s.n,
-                s.available,
-                s.unscored,
-                s.data,
-                s.official,
-                s.reasons,
-                s.decimals,
-            ]
-            for s in entry.scores
-        ],
+        [[getattr(score, name) for name in _SCORE] for score in entry.scores],
     ]
 
 
@@ -130,5 +119,5 @@ def _read_entry(row: list[Any]) -> Entry:
 
 
 def _read_score(row: list[Any]) -> BenchmarkScore:
-    *first, reasons, decimals = row
-    return BenchmarkScore(*first, tuple(reasons), decimals)
+    fields = dict(zip(_SCORE, row, strict=True))
+    return BenchmarkScore(**fields | {"reasons": tuple(fields["reasons"])})

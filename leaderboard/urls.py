@@ -2,7 +2,6 @@
 
 from django.contrib.sitemaps import views as sitemaps
 from django.urls import include, path
-from django.views.generic import RedirectView
 
 from leaderboard.sitemaps import SITEMAPS
 from leaderboard.views import (
@@ -12,6 +11,7 @@ from leaderboard.views import (
     changes,
     charts,
     compare,
+    cross_domain,
     embed,
     entry,
     exports,
@@ -48,7 +48,7 @@ boards = (
 )
 urlpatterns = [
     path("", home.home, name="home"),
-    path("leaderboard/", RedirectView.as_view(pattern_name="home"), name="boards"),
+    path("leaderboard/", cross_domain.boards, name="boards"),
     path("leaderboard/", include(boards)),
     path("entries/<int:pk>/", entry.entry, name="entry"),
     path("entries/<int:pk>/badge.svg", embed.badge, name="entry-badge"),

@@ -23,6 +23,7 @@ RUN_EVALUATIONS = "workers.tasks.run_evaluations"
 RUN_BASELINES = "workers.tasks.run_baselines"
 FETCH_FROM_HUB = "workers.tasks.fetch_from_hub"
 DELIVER_NOTIFICATIONS = "workers.tasks.deliver_notifications"
+BUILD_BOARDS = "leaderboard.tasks.build_boards"
 
 app = Celery("flowertune", broker=settings.CELERY_BROKER_URL)
 app.conf.update(
@@ -56,6 +57,11 @@ def wake_fetchers() -> None:
 def wake_notifiers() -> None:
     """Tell once the current transaction is committed that notifications wait to be delivered."""
     transaction.on_commit(lambda: _send(DELIVER_NOTIFICATIONS, MAINTENANCE))
+
+
+def wake_board_builders() -> None:
+    """Tell once the current transaction is committed that what stands on a board changed."""
+    transaction.on_commit(lambda: _send(BUILD_BOARDS, MAINTENANCE))
 
 
 def _send(task: str, queue: str) -> None:

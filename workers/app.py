@@ -18,7 +18,7 @@ from portal.queues import DELIVER_NOTIFICATIONS, MAINTENANCE, app  # noqa: E402
 DELIVERY_SECONDS = 15
 
 app.conf.update(
-    imports=["workers.tasks"],
+    imports=["workers.tasks", "leaderboard.tasks"],
     worker_cancel_long_running_tasks_on_connection_loss=False,
     worker_hijack_root_logger=False,
     beat_schedule_filename=str(settings.VAR_DIR / "celerybeat-schedule"),
@@ -46,6 +46,11 @@ app.conf.update(
         },
         "forget idempotency keys": {
             "task": "workers.tasks.forget_idempotency_keys",
+            "schedule": 3_600.0,
+            "options": {"expires": 3_600, "queue": MAINTENANCE},
+        },
+        "renew boards": {
+            "task": "leaderboard.tasks.renew_boards",
             "schedule": 3_600.0,
             "options": {"expires": 3_600, "queue": MAINTENANCE},
         },

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from portal.accounts.models import User
 from portal.notifications.services import submission_changed
+from portal.queues import wake_board_builders
 from portal.review.models import Decision
 from portal.runs import services as runs
 from portal.submissions.models import Submission
@@ -49,4 +50,6 @@ def decide(*, submission: Submission, reviewer: User, action: Decision.Action, r
         current.published_at = now
     current.save(update_fields=["status", "status_changed_at", "published_at"])
     submission_changed(current)
+    if status in (Status.PUBLISHED, Status.DISQUALIFIED):
+        wake_board_builders()
     return decision

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from evaluation.challenges import CHALLENGES
@@ -26,6 +27,7 @@ from evaluation.statistics import (
     randomisation_test,
 )
 from portal.accounts.models import User
+from portal.queues import wake_board_builders
 from portal.runs.models import BaselineRun, Evaluation, Reproduction, Score
 from portal.submissions.models import Submission
 
@@ -78,10 +80,11 @@ def mark_of(submission: Submission) -> Mark | None:
     return marks_of([submission.pk]).get(submission.pk)
 
 
-def marks_of(submissions: Iterable[int], *, as_of: datetime | None = None) -> dict[int, Mark]:
+def marks_of(submissions: Iterable[int] | QuerySet[Any], *, as_of: datetime | None = None) -> dict[int, Mark]:
     """The marks of many submissions by their ids, in one query; `as_of` leaves out what came after it."""
     confirmed = Reproduction.objects.filter(
-        original__in=list(submissions), verdict=Reproduction.Verdict.CONFIRMED
+        original__in=submissions if isinstance(submissions, QuerySet) else list(submissions),
+        verdict=Reproduction.Verdict.CONFIRMED,
     )
     if as_of is not None:
         confirmed = confirmed.filter(judged_at__lte=as_of)
@@ -147,6 +150,7 @@ def judge(
     current.verdict, current.reason = verdict, reason
     current.judged_by, current.judged_at = judge, timezone.now()
     current.save(update_fields=["verdict", "reason", "judged_by", "judged_at"])
+    wake_board_builders()
     return current
 
 

@@ -17,6 +17,7 @@ from evaluation.challenges import CHALLENGES
 from evaluation.declared import DeclaredScore, check_declared_scores
 from evaluation.findings import Finding, Severity
 from portal.accounts.models import Team, User
+from portal.queues import wake_board_builders
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.submissions.models import DeclaredScore as StoredScore
 from portal.submissions.models import Finding as StoredFinding
@@ -109,6 +110,7 @@ def import_rows(rows: Sequence[BoardRow], *, dry_run: bool = False) -> Import:
         account = _account()
         for row in added:
             _publish(row, account)
+        wake_board_builders()
     return Import(added, len(rows) - len(added))
 
 

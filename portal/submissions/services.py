@@ -12,6 +12,7 @@ from django.utils import timezone
 from evaluation.findings import Finding, Severity, has_errors
 from portal.accounts.models import Team
 from portal.notifications.services import submission_changed
+from portal.queues import wake_board_builders
 from portal.runs import services as runs
 from portal.submissions import hub_fetches, stored_files
 from portal.submissions.drafts import (
@@ -173,6 +174,8 @@ def withdraw(submission: Submission) -> None:
     )
     runs.cancel_active(current)
     submission_changed(current)
+    if current.status == Submission.Status.PUBLISHED:
+        wake_board_builders()
 
 
 def draft_of(submission: Submission) -> Draft:
