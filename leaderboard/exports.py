@@ -70,9 +70,11 @@ def csv_lines(export: Export) -> Iterator[str]:
 
     A text that a spreadsheet would run as a formula has an apostrophe before it.
     """
-    yield _line(field.heading for field in export.fields)
-    for row in export.rows:
-        yield _line(_cell(field.value(row)) for field in export.fields)
+    yield _lines([[field.heading for field in export.fields]])
+    values = [field.value for field in export.fields]
+    for start in range(0, len(export.rows), _PART):
+        part = export.rows[start : start + _PART]
+        yield _lines([_cell(value(row)) for value in values] for row in part)
 
 
 def json_parts(export: Export) -> Iterator[str]:
@@ -139,21 +141,20 @@ def _limit(column: Column, standing: Standing, end: int) -> float | None:
     return interval[end] if interval else None
 
 
-def _line(cells: Iterable[str]) -> str:
+def _lines(rows: Iterable[Sequence[str | float | None]]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer).writerow(cells)
+    csv.writer(buffer).writerows(rows)
     return buffer.getvalue()
 
 
-def _cell(value: Value | None) -> str:
-    if value is None:
-        return ""
+def _cell(value: Value | None) -> str | float | None:
+    """The value as the writer takes it; it writes numbers in full and nothing for None."""
     if isinstance(value, str):
         return f"'{value}" if value.startswith(_BREAKS) or value.lstrip().startswith(_FORMULA) else value
-    return str(_plain(value))
+    return _plain(value)
 
 
-def _plain(value: Value | None) -> str | float | int | None:
+def _plain(value: Value | None) -> str | float | None:
     return value.isoformat() if isinstance(value, datetime) else value
 
 

@@ -30,7 +30,7 @@ class Pages(Sitemap[str]):
 class Entries(Sitemap[Submission]):
     """Published entries, by their number: pages of the map then stay as they are."""
 
-    limit = 10_000
+    limit = 2_000
 
     def items(self) -> QuerySet[Submission]:
         return (

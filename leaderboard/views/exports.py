@@ -93,7 +93,8 @@ def _export(request: HttpRequest, snapshot: Snapshot, filters: Filters) -> Expor
         ("as_of", filters.as_of.isoformat() if filters.as_of else ""),
         ("source", f"{page}?{query}" if query else page),
     )
-    fields = fields_of(columns, lambda entry: request.build_absolute_uri(reverse("entry", args=[entry])))
+    entries = request.build_absolute_uri(reverse("entry", args=[0])).removesuffix("0/")
+    fields = fields_of(columns, lambda entry: f"{entries}{entry}/")
     return Export(facts, fields, apply(snapshot, filters))
 
 
