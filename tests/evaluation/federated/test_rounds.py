@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -22,7 +22,7 @@ from evaluation.federated.adapter import GlobalAdapter
 from evaluation.federated.config import FederatedConfig, Privacy
 from evaluation.federated.exchange import Exchange
 from evaluation.federated.factors import Arrays, chosen
-from evaluation.federated.local_model import local_model
+from evaluation.federated.local_model import LocalModel, local_model
 from evaluation.federated.rounds import Federation, Progress
 from evaluation.federated.strategies import STRATEGIES
 
@@ -170,12 +170,17 @@ def test_only_the_asked_half_is_trained_and_sent_back(config: FederatedConfig) -
 def test_one_client_for_all_has_all_rows_and_takes_all_steps(
     config: FederatedConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = []
+    taken: list[int] = []
     loss = training.answer_loss
-    monkeypatch.setattr(training, "answer_loss", lambda *args: taken.append(1) or loss(*args))
+
+    def counted(local: LocalModel, batch: Sequence[data.Tokens]) -> torch.Tensor:
+        taken.append(len(batch))
+        return loss(local, batch)
+
+    monkeypatch.setattr(training, "answer_loss", counted)
     (record,) = ran(replace(config, strategy="centralised", rounds=1, held_out=2)).records
     assert (record.clients, record.examples, record.messages_down) == ((0,), 8, 1)
-    assert len(taken) == config.local_steps * config.clients_per_round
+    assert taken == [config.batch_size] * config.local_steps * config.clients_per_round
 
 
 def test_a_local_only_run_exports_what_its_largest_client_would_make_alone(config: FederatedConfig) -> None:
@@ -194,10 +199,6 @@ def test_the_held_out_loss_is_taken_when_asked_and_without_dropout(config: Feder
     assert losses[0] is None and losses[1] is not None
     assert losses[2] == training.held_out_loss(replace(config, dropout=0.0), last.adapter)
     assert sum(record.bytes_down for record in last.records) == 3 * 2 * sum(sizes(config).values())
-
-
-def fails_at_evaluation(message: Message) -> None:
-    raise RuntimeError("no room")
 
 
 def test_a_missing_held_out_loss_costs_the_figure_only(

@@ -29,7 +29,7 @@ def built(config: FederatedConfig, name: str, **options: float) -> object:
 
 
 def mean(name: str) -> numpy.ndarray:
-    return sum(share * arrays[name] for share, (arrays, _) in zip(SHARES, UPDATES, strict=True))
+    return numpy.average([arrays[name] for arrays, _ in UPDATES], axis=0, weights=SHARES)
 
 
 def mean_product() -> numpy.ndarray:
