@@ -21,6 +21,7 @@ from evaluation.federated.factors import (
     Arrays,
     Product,
     arrays_of,
+    by_module,
     chosen,
     compressed,
     products,
@@ -124,7 +125,8 @@ def merged(arrays: Arrays, settings: LoraSettings) -> tuple[Arrays, LoraSettings
         return arrays, settings
     scale = settings.alpha / settings.rank
     adapters = products(arrays)
-    sums = {module: compressed(total([adapters[module], residuals[module]])) for module in adapters}
+    pairs = {module: [adapters[module], residuals[module]] for module in adapters}
+    sums = by_module(lambda pair: compressed(total(pair)), pairs)
     rank = max(settings.rank, *(product.rank for product in sums.values()))
     return arrays_of({module: _filled_up(product, rank, scale) for module, product in sums.items()}), replace(
         settings, rank=rank, alpha=rank

@@ -7,15 +7,17 @@ alpha / rank × (B·A + residual_B·residual_A).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy
 
 Matrix = numpy.ndarray[Any, numpy.dtype[Any]]
 Arrays = dict[str, Matrix]
 Pair = Literal["lora", "residual"]
+T = TypeVar("T")
 
 # Singular values below this share of the largest are what rounding to fp32 leaves.
 _NEGLIGIBLE = float(numpy.finfo(numpy.float32).eps)
@@ -55,6 +57,23 @@ def arrays_of(modules: dict[str, Product], pair: Pair = "lora") -> Arrays:
         for module, product in modules.items()
         for letter, array in (("A", product.a), ("B", product.b))
     }
+
+
+def by_module(function: Callable[[T], Product], modules: Mapping[str, T]) -> dict[str, Product]:
+    """`function` of each module, several modules at a time with one thread each.
+
+    A module's matrices are too small for several threads, which wait for each other at every step, on a busy
+    machine for seconds; and so the last bit does not depend on how many there are.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            return dict(zip(modules, pool.map(function, modules.values()), strict=True))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def is_residual(name: str) -> bool:
@@ -102,11 +121,14 @@ def _decomposed(product: Product, rank: int | None, negligible: float = 0.0) -> 
     b·a = Q_b·(R_b·R_aᵀ)·Q_aᵀ, of which the core in the middle has k × k entries at most: the work grows with
     (outputs + inputs)·k², where that of the dense matrix grows with the third power of its side.
     """
-    q_b, r_b = numpy.linalg.qr(numpy.asarray(product.b, numpy.float64))
-    q_a, r_a = numpy.linalg.qr(numpy.asarray(product.a, numpy.float64).T)
-    u, sigma, v = numpy.linalg.svd(r_b @ r_a.T, full_matrices=False)
-    if negligible and sigma.size:
+    import torch  # seconds that those who only name tensors should not spend
+
+    # Copies, as torch aligns its own memory: what LAPACK computes can depend on it in the last bit.
+    q_b, r_b = torch.linalg.qr(torch.tensor(product.b, dtype=torch.float64))
+    q_a, r_a = torch.linalg.qr(torch.tensor(product.a.T, dtype=torch.float64))
+    u, sigma, v = torch.linalg.svd(r_b @ r_a.T, full_matrices=False)
+    if negligible and sigma.numel():
         # One term stays of a product that is zero, so that no tensor is ever empty.
-        rank = min(rank or sigma.size, max(1, int((sigma > negligible * sigma[0]).sum())))
+        rank = min(rank or sigma.numel(), max(1, int((sigma > negligible * sigma[0]).sum())))
     b, a = q_b @ (u[:, :rank] * sigma[:rank]), v[:rank] @ q_a.T
-    return Product(b.astype(numpy.float32), a.astype(numpy.float32))
+    return Product(b.float().numpy(), a.float().contiguous().numpy())

@@ -16,7 +16,7 @@ from evaluation.checkpoints.base_model import BaseModelTensors
 from evaluation.checkpoints.targets import ends_in
 from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig, Privacy, sampled
-from evaluation.federated.strategies import STRATEGIES, StrategyInfo
+from evaluation.federated.strategies import STRATEGIES, StrategyInfo, on_card
 from evaluation.method_card import MethodCard
 from portal.submissions.models import Submission
 
@@ -83,7 +83,7 @@ def changes(config: FederatedConfig, settings: Mapping[str, Any]) -> tuple[str, 
 
 def _strategy(reading: _Reading) -> None:
     named = reading.card.strategy or ""
-    info = next((info for info in STRATEGIES.values() if info.name.replace("-", "") == named), None)
+    info = on_card(named)
     if info is None:
         words = f"{named} is none of this site's strategies" if named else "not on the card"
         reading.assumed.append(f"Strategy: {words}, FedAvg here.")

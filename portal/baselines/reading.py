@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from django.db.models import Prefetch, Q, QuerySet
 
 from evaluation.challenges import CHALLENGES, Challenge
-from evaluation.federated.strategies import STRATEGIES
+from evaluation.federated.strategies import STRATEGIES, on_card
 from evaluation.statistics import Interval, mean_interval
 from portal.runs.models import BaselineRun, Evaluation, Score
 from portal.submissions.models import BaseModel, Resource, Submission
@@ -141,8 +141,8 @@ def _strategy_of(entry: Submission) -> str | None:
         return str(run.strategy)
     if entry.checkpoint_id is None:
         return UNTUNED
-    named = str((entry.method_card or {}).get("strategy") or "")
-    return next((name for name in STRATEGIES if name.replace("-", "") == named), None)
+    info = on_card(str((entry.method_card or {}).get("strategy") or ""))
+    return info.name if info else None
 
 
 def _cell(place: _Place | None, challenge: Challenge) -> Cell | None:

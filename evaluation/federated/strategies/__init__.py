@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from evaluation.flowerconfig.strategies import canonical
 from evaluation.names import lookup
 
 if TYPE_CHECKING:
@@ -257,6 +258,11 @@ STRATEGIES: Mapping[str, StrategyInfo] = MappingProxyType({info.name: info for i
 def get(name: str) -> StrategyInfo:
     """The strategy of that name. Raises UnknownNameError with near names."""
     return lookup("strategy", name, STRATEGIES)
+
+
+def on_card(spelling: str) -> StrategyInfo | None:
+    """The strategy that a method card names, in whatever spelling; None when it is none of these."""
+    return next((info for info in _ALL if canonical(info.name) == canonical(spelling)), None)
 
 
 def options(config: FederatedConfig) -> dict[str, float]:

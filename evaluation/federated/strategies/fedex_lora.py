@@ -18,10 +18,10 @@ from collections.abc import Sequence
 import numpy
 
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.factors import Arrays, Product, arrays_of, compressed, products, total
+from evaluation.federated.factors import Arrays, Product, arrays_of, by_module, compressed, products, total
 from evaluation.federated.strategies import options
 from evaluation.federated.strategies.fedavg import arguments
-from evaluation.federated.strategies.products import ProductStrategy, Update, by_module, mean
+from evaluation.federated.strategies.products import ProductStrategy, Update, mean, terms_of
 
 
 class FedExLora(ProductStrategy):
@@ -34,13 +34,15 @@ class FedExLora(ProductStrategy):
     def following(self, updates: Sequence[Update]) -> Arrays:
         """A, B and the factors of R of the next round."""
         weights = [update.weight for update in updates]
-        before, means, residuals = products(self.sent, "residual"), {}, {}
-        for module, terms in by_module(updates).items():
+        before = products(self.sent, "residual")
+        means, stacks = {}, {}
+        for module, terms in terms_of(updates).items():
             b, a = mean([term.b for term in terms], weights), mean([term.a for term in terms], weights)
             lacking = total([Product(term.b - b, term.a - a) for term in terms], weights)
             known = [before[module]] if module in before else []
             means[module] = Product(b.astype(numpy.float32), a.astype(numpy.float32))
-            residuals[module] = compressed(total([*known, lacking]), self.limit)
+            stacks[module] = [*known, lacking]
+        residuals = by_module(lambda stack: compressed(total(stack), self.limit), stacks)
         return arrays_of(means) | arrays_of(residuals, "residual")
 
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.factors import Arrays, arrays_of, best, total
+from evaluation.federated.factors import Arrays, arrays_of, best, by_module, total
 from evaluation.federated.strategies.fedavg import arguments
-from evaluation.federated.strategies.products import ProductStrategy, Update, by_module
+from evaluation.federated.strategies.products import ProductStrategy, Update, terms_of
 
 
 class FlexLora(ProductStrategy):
@@ -27,9 +27,7 @@ class FlexLora(ProductStrategy):
     def following(self, updates: Sequence[Update]) -> Arrays:
         """A and B of the next round. The clients' own ranks may differ."""
         weights = [update.weight for update in updates]
-        return arrays_of(
-            {module: best(total(terms, weights), self.rank) for module, terms in by_module(updates).items()}
-        )
+        return arrays_of(by_module(lambda terms: best(total(terms, weights), self.rank), terms_of(updates)))
 
 
 def build(config: FederatedConfig) -> FlexLora:

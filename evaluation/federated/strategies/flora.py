@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.factors import Arrays, arrays_of, compressed, products, total
+from evaluation.federated.factors import Arrays, arrays_of, by_module, compressed, products, total
 from evaluation.federated.strategies import options
 from evaluation.federated.strategies.fedavg import arguments
-from evaluation.federated.strategies.products import ProductStrategy, Update, by_module
+from evaluation.federated.strategies.products import ProductStrategy, Update, terms_of
 
 
 class Flora(ProductStrategy):
@@ -30,12 +30,12 @@ class Flora(ProductStrategy):
     def following(self, updates: Sequence[Update]) -> Arrays:
         """The factors of R of the next round. The clients' own ranks may differ."""
         weights = [update.weight for update in updates]
-        before, residuals = products(self.sent, "residual"), {}
-        for module, terms in by_module(updates).items():
-            stacked = total(terms, weights)
-            residuals[module] = compressed(
-                total([before[module], stacked]) if module in before else stacked, self.limit
-            )
+        before = products(self.sent, "residual")
+        stacks = {
+            module: [*([before[module]] if module in before else []), total(terms, weights)]
+            for module, terms in terms_of(updates).items()
+        }
+        residuals = by_module(lambda stack: compressed(total(stack), self.limit), stacks)
         return arrays_of(residuals, "residual")
 
 

@@ -53,7 +53,7 @@ class ProductStrategy(FedAvg):
         raise NotImplementedError
 
 
-def by_module(updates: Sequence[Update]) -> dict[str, list[Product]]:
+def terms_of(updates: Sequence[Update]) -> dict[str, list[Product]]:
     """Each module's products, in the order of the updates."""
     terms = [products(update.arrays) for update in updates]
     return {module: [term[module] for term in terms] for module in terms[0]}

@@ -15,6 +15,7 @@ from evaluation.federated import strategies
 from evaluation.federated.config import FederatedConfig, Privacy
 from evaluation.federated.factors import Arrays, Product, products
 from evaluation.federated.strategies import STRATEGIES, cohort
+from evaluation.flowerconfig.strategies import canonical
 
 from .rounds_by_hand import MODULE, A, B, adapter, one_round
 
@@ -194,6 +195,12 @@ def test_every_strategy_is_built_and_described(name: str, config: FederatedConfi
 def test_an_unknown_strategy_gets_a_suggestion() -> None:
     with pytest.raises(UnknownNameError, match="did you mean flexlora"):
         strategies.get("flex-lora")
+
+
+def test_every_strategy_is_found_by_how_method_cards_spell_it() -> None:
+    assert all(strategies.on_card(canonical(name)) is info for name, info in STRATEGIES.items())
+    assert strategies.on_card("FedEx-LoRA") is STRATEGIES["fedex-lora"]
+    assert strategies.on_card("scaffold") is None
 
 
 def test_the_table_is_light_to_import() -> None:
