@@ -10,8 +10,8 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,16 @@ from django.core.management.base import CommandError
 
 from evaluation.challenges import CHALLENGES, Challenge
 from portal.accounts.models import ApiToken, Membership, Team, User, personal_team
+from portal.baselines.services import TEAM
 from portal.review.models import Decision
 from portal.review.services import decide
+from portal.runs.models import BaselineRun
 from portal.submissions.base_models import register_base_model
 from portal.submissions.models import BaseModel, Submission
 from portal.submissions.progress import progress_of
 
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 MODEL_FOLDER = "smollm2-135m-instruct"
-TEAM = "Reference baselines"
 UNTUNED = "Untuned base model"
 FEDAVG = "FedAvg baseline"
 # The untuned small model writes hundreds of tokens of a program before it ends: minutes on two cores.
@@ -39,26 +40,25 @@ DEMONSTRATED = tuple(CHALLENGES[slug] for slug in ("general-nlp", "finance", "me
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Training:
-    """The federated baseline of the demonstration: small enough for two CPU cores, else as everywhere."""
-
-    clients: int = 4
-    clients_per_round: int = 2
-    rounds: int = 3
-    local_steps: int = 4
-    batch_size: int = 8
-    sequence_length: int = 192
-    learning_rate: float = 1e-3
-    rank: int = 16
-    alpha: int = 32
-    target_modules: str = "q_proj,k_proj,v_proj,o_proj"
-    precision: str = "fp32"
-
-    def options(self) -> list[str]:
-        return [
-            word for name, value in vars(self).items() for word in (f"--{name.replace('_', '-')}", str(value))
-        ]
+# The federated baseline: small enough for two CPU cores, else as everywhere.
+TRAINING = {
+    "strategy": "fedavg",
+    "clients": 4,
+    "clients_per_round": 2,
+    "rounds": 3,
+    "local_steps": 4,
+    "batch_size": 8,
+    "sequence_length": 192,
+    "schedule": "constant",
+    "learning_rate": 1e-3,
+    "learning_rate_min": 1e-3,
+    "rank": 16,
+    "alpha": 32,
+    "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"],
+    "precision": "fp32",
+    "held_out": 0,
+    "evaluate_every": 0,
+}
 
 
 def prepare_base_model(say: Say) -> BaseModel:
@@ -94,18 +94,19 @@ def prepare_accounts(url: str) -> None:
 
 
 def missing_references() -> list[tuple[Challenge, str]]:
-    """The reference entries that are not there yet, as (challenge, method)."""
+    """The reference entries that are neither there nor being trained, as (challenge, method)."""
     there = set(
         Submission.objects.filter(kind=Submission.Kind.REFERENCE)
         .exclude(status__in=[Submission.Status.FAILED, Submission.Status.WITHDRAWN])
         .values_list("challenge", "method")
     )
+    there |= set(BaselineRun.objects.filter(status__in=BaselineRun.ACTIVE).values_list("challenge", "method"))
     wanted = [(c, method) for method in (UNTUNED, FEDAVG) for c in DEMONSTRATED]
     return [(challenge, method) for challenge, method in wanted if (challenge.slug, method) not in there]
 
 
 def make_references(url: str, say: Say) -> None:
-    """Train what has to be trained and submit it through the API, with a token like anybody's."""
+    """Submit the untuned models and start the baselines through the API, with tokens like anybody's."""
     missing = missing_references()
     if not missing:
         return
@@ -113,45 +114,69 @@ def make_references(url: str, say: Say) -> None:
     user.user_permissions.add(Permission.objects.get(codename="submit_reference"))
     team, _ = Team.objects.get_or_create(name=TEAM)
     Membership.objects.get_or_create(team=team, user=user, defaults={"role": Membership.Role.OWNER})
-    token, secret = ApiToken.issue(user=user, name="reference runs")
-    try:
-        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {secret}"}, timeout=120) as api:
-            for challenge, method in missing:
-                folder = None
-                if method == FEDAVG:
-                    folder = _train(challenge, say)
-                number = _submit(api, challenge, method, folder)
+    with (
+        _api(url, user) as submitter,
+        _api(url, User.objects.get(username="reviewer")) as staff,
+    ):
+        for challenge, method in missing:
+            if method == UNTUNED:
+                number = _post(submitter, "submissions", _untuned(challenge))
                 say(f"{challenge.title}: submitted “{method}” as entry {number}")
-    finally:
-        token.revoke()
+            else:
+                number = _post(staff, "baseline-runs", _baseline(challenge))
+                say(f"{challenge.title}: started “{method}” as baseline run {number}")
 
 
 def publish_references(say: Say, check: Callable[[], None]) -> None:
-    """Wait until the references are evaluated, publish them as the reviewer, and say how it goes."""
+    """Wait until the references are trained and evaluated, publish them as the reviewer, say how it goes."""
     reviewer = User.objects.get(username="reviewer")
-    said: dict[int, str] = {}
+    said: set[str] = set()
     while True:
         check()
-        waiting = Submission.objects.filter(
-            kind=Submission.Kind.REFERENCE, status__in=["received", "queued", "evaluating", "in_review"]
+        # First, as a run that ends meanwhile leaves a submission.
+        training = list(BaselineRun.objects.filter(status__in=BaselineRun.ACTIVE))
+        waiting = list(
+            Submission.objects.filter(
+                kind=Submission.Kind.REFERENCE, status__in=["received", "queued", "evaluating", "in_review"]
+            )
         )
-        if not waiting:
+        if not training and not waiting:
             return
+        words = [_training_words(run) for run in training]
         for submission in waiting:
             if submission.status == Submission.Status.IN_REVIEW:
                 decide(submission=submission, reviewer=reviewer, action=Decision.Action.PUBLISH)
-                say(f"{submission.get_challenge_display()}: published “{submission.method}”")
-            elif (words := _progress_words(submission)) and said.get(submission.pk) != words:
-                said[submission.pk] = words
-                say(words)
+                words.append(f"{submission.get_challenge_display()}: published “{submission.method}”")
+            else:
+                words.append(_progress_words(submission))
+        for line in words:
+            if line and line not in said:
+                said.add(line)
+                say(line)
         time.sleep(1)
 
 
-def failed_references() -> list[Submission]:
-    """References whose evaluation failed for good and that nothing replaced."""
+def failed_references() -> list[str]:
+    """What failed for good and was not replaced, with the reason, in sentences."""
     wanted = {(challenge.slug, method) for challenge, method in missing_references()}
-    failed = Submission.objects.filter(kind=Submission.Kind.REFERENCE, status=Submission.Status.FAILED)
-    return [submission for submission in failed if (submission.challenge, submission.method) in wanted]
+    runs = BaselineRun.objects.filter(status=BaselineRun.Status.FAILED)
+    failed: list[tuple[BaselineRun | Submission, str]] = [
+        (run, run.error_message) for run in runs if (run.challenge, run.method) in wanted
+    ]
+    entries = Submission.objects.filter(kind=Submission.Kind.REFERENCE, status=Submission.Status.FAILED)
+    for entry in entries:
+        evaluation = entry.evaluations.first()
+        if (entry.challenge, entry.method) in wanted:
+            failed.append((entry, evaluation.error_message if evaluation else "it was not evaluated"))
+    return [f"“{it.method}” for {it.get_challenge_display()} failed: {reason}" for it, reason in failed]
+
+
+def _training_words(run: BaselineRun) -> str:
+    last = run.round_metrics.last()
+    if last is None:
+        return ""
+    loss = "" if last.train_loss is None else f", loss {last.train_loss:.3f}"
+    return f"{run.get_challenge_display()}: “{run.method}”, round {last.round} of {run.rounds}{loss}"
 
 
 def _progress_words(submission: Submission) -> str:
@@ -176,103 +201,53 @@ def _account(name: str, known: dict[str, Any]) -> tuple[User, dict[str, str]]:
     return user, {"username": name, "password": password}
 
 
-def _train(challenge: Challenge, say: Say) -> Path:
-    """Train the federated baseline of a challenge in a process of its own; a finished one is used again."""
-    folder = Path(settings.VAR_DIR) / "baselines" / f"demo-{challenge.slug}"
-    if (folder / "training.json").exists():
-        return folder
-    model = Path(settings.VAR_DIR) / "models" / MODEL_FOLDER
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "evaluation.federated",
-        "--challenge",
-        challenge.slug,
-        "--strategy",
-        "fedavg",
-    ]
-    command += [
-        "--model",
-        str(model),
-        "--base-model-id",
-        HUB_ID,
-        "--output",
-        str(folder),
-        *Training().options(),
-    ]
-    _run(command, lambda line: say(f"{challenge.title}: {line}"))
-    return folder
-
-
-def _run(command: list[str], say: Say | None = None) -> None:
-    """Run a program of this project, passing on its lines; its errors go to the log and into the message."""
+def _run(command: list[str]) -> None:
+    """Run a program of this project; what it says goes to the log, and its end into the message."""
     log = Path(settings.VAR_DIR) / "logs" / "demo.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        log.open("a+") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
-    ):
-        assert process.stdout
-        try:
-            for line in process.stdout:
-                if say and line.strip():
-                    say(line.strip())
-        except BaseException:
-            process.terminate()
-            raise
-        if process.wait():
-            last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
-            raise CommandError(
-                f"{' '.join(command[:3])} ended with status {process.returncode}; log {log}:\n{last}"
-            )
+    with log.open("a+") as output:
+        status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
+    if status:
+        last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+        raise CommandError(f"{' '.join(command[:3])} ended with status {status}; log {log}:\n{last}")
 
 
-def _submit(api: httpx.Client, challenge: Challenge, method: str, folder: Path | None) -> int:
-    metadata: dict[str, Any] = {
-        "challenge": challenge.slug,
-        "base_model": HUB_ID,
-        "method": method,
-        "team": TEAM,
-        "kind": "reference",
-    }
-    if folder is None:
-        metadata["description"] = "The base model as it is, without any training: what an entry has to beat."
-        metadata["resources"] = [
-            {"kind": kind, "value": 0, "basis": "measured"} for kind in ("communication", "wall_time")
-        ]
-        response = api.post("/api/v1/submissions/", files={"metadata": (None, json.dumps(metadata))})
-    else:
-        training = json.loads((folder / "training.json").read_text())
-        metadata["description"] = (
-            f"FedAvg over LoRA with {training['config']['clients']} clients "
-            "on the demonstration's training rows."
-        )
-        metadata["resources"] = _measured(training)
-        parts: dict[str, Any] = {
-            "metadata": (None, json.dumps(metadata)),
-            "adapter_model": (folder / "adapter_model.safetensors").open("rb"),
-            "adapter_config": (folder / "adapter_config.json").open("rb"),
-            "pyproject": (folder / "pyproject.toml").open("rb"),
-        }
-        response = api.post("/api/v1/submissions/", files=parts)
+@contextmanager
+def _api(url: str, user: User) -> Iterator[httpx.Client]:
+    """The API as `user`, by a token that is revoked at the end."""
+    token, secret = ApiToken.issue(user=user, name="reference runs")
+    try:
+        headers = {"Authorization": f"Bearer {secret}"}
+        with httpx.Client(base_url=f"{url}/api/v1", headers=headers, timeout=120) as api:
+            yield api
+    finally:
+        token.revoke()
+
+
+def _post(api: httpx.Client, what: str, body: dict[str, Any]) -> int:
+    response = api.post(f"/{what}/", json=body)
     if response.status_code != httpx.codes.CREATED:
-        raise CommandError(f"the API refused “{method}”: {response.status_code} {response.text}")
+        raise CommandError(f"the API refused “{body['method']}”: {response.status_code} {response.text}")
     return int(response.json()["id"])
 
 
-def _measured(training: dict[str, Any]) -> list[dict[str, Any]]:
-    fields = {
-        "communication_up": "communication_up_bytes",
-        "communication_down": "communication_down_bytes",
-        "client_rss": "client_peak_rss_bytes",
-        "server_rss": "server_peak_rss_bytes",
-        "client_vram": "client_peak_vram_bytes",
-        "gpu_time": "gpu_seconds",
-        "wall_time": "wall_seconds",
+def _untuned(challenge: Challenge) -> dict[str, Any]:
+    kinds = ("communication", "wall_time")
+    return {
+        "challenge": challenge.slug,
+        "base_model": HUB_ID,
+        "method": UNTUNED,
+        "team": TEAM,
+        "kind": "reference",
+        "description": "The base model as it is, without any training: what an entry has to beat.",
+        "resources": [{"kind": kind, "value": 0, "basis": "measured"} for kind in kinds],
     }
-    return [
-        {"kind": kind, "value": training[name], "basis": "measured"}
-        for kind, name in fields.items()
-        if training.get(name) is not None
-    ]
+
+
+def _baseline(challenge: Challenge) -> dict[str, Any]:
+    return {
+        "challenge": challenge.slug,
+        "base_model": HUB_ID,
+        "method": FEDAVG,
+        "settings": TRAINING,
+    }

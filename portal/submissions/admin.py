@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html_join
 
 from portal.accounts.models import User
@@ -122,6 +123,7 @@ class SubmissionAdmin(admin.ModelAdmin[Submission]):
         "checkpoint",
         "origin",
         "method_in_words",
+        "retraining",
         "config_text",
         ("created_at", "sent_at", "status_changed_at", "published_at"),
     ]
@@ -135,7 +137,7 @@ class SubmissionAdmin(admin.ModelAdmin[Submission]):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Submission | None = None) -> list[str]:
         # Decisions are the only changes.
-        return [*(field.name for field in Submission._meta.fields), "method_in_words"]
+        return [*(field.name for field in Submission._meta.fields), "method_in_words", "retraining"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Submission | None = None) -> bool:
         return False  # the record stays; reject or disqualify instead
@@ -143,6 +145,14 @@ class SubmissionAdmin(admin.ModelAdmin[Submission]):
     @admin.display(description="method")
     def method_in_words(self, submission: Submission) -> str:
         return format_html_join("", "{}: {}<br>", card_of(submission).method) or "–"
+
+    @admin.display(description="retraining")
+    def retraining(self, submission: Submission) -> str:
+        """What retraining showed, and the way to retrain it."""
+        runs = [(run.get_absolute_url(), run) for run in submission.retrainings.all()]
+        if submission.kind == Submission.Kind.COMMUNITY and submission.method_card is not None:
+            runs.append((f"{reverse('baselines:new')}?reproduce={submission.pk}", "Retrain it here"))
+        return format_html_join("", '<a href="{}">{}</a><br>', runs) or "–"
 
     @admin.display(description="warnings")
     def warnings(self, submission: Submission) -> int:

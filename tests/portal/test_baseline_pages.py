@@ -171,6 +171,8 @@ def test_a_submission_is_retrained_from_its_method_card(as_reviewer: Client, own
     original = factories.evaluated(owner)
     page = as_reviewer.get(f"/submissions/{original.pk}/").content.decode()
     assert f'href="/baselines/runs/new/?reproduce={original.pk}"' in page
+    review = as_reviewer.get(f"/admin/submissions/submission/{original.pk}/change/").content.decode()
+    assert f'href="/baselines/runs/new/?reproduce={original.pk}"' in review
     address = f"/baselines/runs/new/?reproduce={original.pk}"
     form = as_reviewer.get(address).content.decode()
     assert "Retrain “FedAvg”" in form and 'name="rounds" value="8"' in form

@@ -62,12 +62,8 @@ class Command(BaseCommand):
         _wait_until_ready(site)
         demonstration.make_references(site.url, self.say)
         demonstration.publish_references(self.say, site.check)
-        for submission in demonstration.failed_references():
-            evaluation = submission.evaluations.first()
-            reason = evaluation.error_message if evaluation else "it was not evaluated"
-            raise CommandError(
-                f"“{submission.method}” for {submission.get_challenge_display()} failed: {reason}"
-            )
+        if failed := demonstration.failed_references():
+            raise CommandError("; ".join(failed))
 
     def _invite(self, site: Site) -> None:
         self.say("Everything is published")
