@@ -10,6 +10,7 @@ from portal.runs.models import RoundMetric
 WIDTH, HEIGHT = 320.0, 96.0
 # More would touch each other.
 _MARKERS_UP_TO = 30
+_POINTS_UP_TO = 400
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ def curves_of(metrics: Sequence[RoundMetric], rounds: int) -> list[Curve]:
 
 
 def _values(metrics: Sequence[RoundMetric], attribute: str) -> Iterator[tuple[int, float]]:
-    for metric in metrics:
+    """Figures by rounds; of more than can be told apart every so many, the last one kept."""
+    every = 1 + len(metrics) // _POINTS_UP_TO
+    for metric in metrics[::-1][::every][::-1]:
         value = getattr(metric, attribute)
         if value is not None:
             yield metric.round, float(value)

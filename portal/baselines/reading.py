@@ -42,7 +42,6 @@ class Cell:
     mark: str = ""
     bytes: float | None = None
     seconds: float | None = None
-    others: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,10 @@ class Grid:
 
 @dataclass
 class _Place:
-    """What was found for one strategy on one base model, the newest first."""
+    """What was found for one strategy on one base model: entries, the newest first, and the newest run."""
 
     entries: list[Submission] = field(default_factory=list)
-    runs: list[BaselineRun] = field(default_factory=list)
+    run: BaselineRun | None = None
 
 
 def grids(user: object) -> list[Grid]:
@@ -81,10 +80,9 @@ def grids(user: object) -> list[Grid]:
             key = (strategy, entry.base_model_id)
             places[entry.challenge].setdefault(key, _Place()).entries.append(entry)
             base_models[entry.base_model_id] = entry.base_model
-    unfinished = visible_runs(user).filter(original=None).exclude(status=BaselineRun.Status.CANCELLED)
-    for run in unfinished:
+    for run in _newest_runs(user):
         key = (run.strategy, run.base_model_id)
-        places[run.challenge].setdefault(key, _Place()).runs.append(run)
+        places[run.challenge].setdefault(key, _Place()).run = run
         base_models[run.base_model_id] = run.base_model
     return [
         _grid(challenge, places[challenge.slug], base_models)
@@ -113,6 +111,13 @@ def _grid(
         if name in used
     ]
     return Grid(challenge, tuple(columns), tuple(rows))
+
+
+def _newest_runs(user: object) -> QuerySet[BaselineRun]:
+    """The newest run of each cell, cancelled ones aside."""
+    place = ("challenge", "strategy", "base_model_id")
+    runs = visible_runs(user).filter(original=None).exclude(status=BaselineRun.Status.CANCELLED)
+    return runs.defer("config", "setup").order_by(*place, "-pk").distinct(*place)
 
 
 def _reference_entries() -> QuerySet[Submission]:
@@ -148,20 +153,20 @@ def _strategy_of(entry: Submission) -> str | None:
 def _cell(place: _Place | None, challenge: Challenge) -> Cell | None:
     if place is None:
         return None
-    others = len({*(e.pk for e in place.entries), *(r.submission_id or -r.pk for r in place.runs)}) - 1
     if place.entries:
-        return _scored(place.entries[0], challenge, others)
-    run = place.runs[0]
+        return _scored(place.entries[0], challenge)
+    run = place.run
+    assert run
     entry = run.submission
     status, words = (
         (entry.status, entry.get_status_display()) if entry else (run.status, run.get_status_display())
     )
     if run.status == BaselineRun.Status.RUNNING:
         words = f"round {run.rounds_done} of {run.rounds}"
-    return Cell(entry=None, run=run.pk, status=status, status_words=words, others=others)
+    return Cell(entry=None, run=run.pk, status=status, status_words=words)
 
 
-def _scored(entry: Submission, challenge: Challenge, others: int) -> Cell:
+def _scored(entry: Submission, challenge: Challenge) -> Cell:
     evaluation = next(iter(entry.evaluations.all()), None)
     scores = _in_order(evaluation.scores.all() if evaluation else (), challenge)
     values = [score.value for score in scores if score.value is not None]
@@ -180,7 +185,6 @@ def _scored(entry: Submission, challenge: Challenge, others: int) -> Cell:
         mark=next((score.mark for score in scores if score.mark), ""),
         bytes=sum(both) if len(both) == 2 else costs.get(Resource.Kind.COMMUNICATION),
         seconds=costs.get(Resource.Kind.WALL_TIME),
-        others=others,
     )
 
 

@@ -20,6 +20,9 @@ from portal.submissions.progress import Step
 Status = BaselineRun.Status
 
 REFRESH_SECONDS = 2
+# What a table and a picture can hold; the API has all.
+ROUNDS_SHOWN = 200
+BARS_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,9 @@ class Totals:
 
 @dataclass(frozen=True)
 class Share:
-    """A client's part of the training rows, and what it lacks to the largest."""
+    """A bar: the rows of a client, or of the first of several alike, and what it lacks to the largest."""
 
+    place: int
     client: int
     rows: int
     lacks: int
@@ -46,8 +50,9 @@ class Share:
 
 @dataclass(frozen=True)
 class Split:
-    """How the rows are shared among the clients."""
+    """How the rows are shared among the clients; of very many clients, every so many have a bar."""
 
+    clients: int
     shares: tuple[Share, ...]
     smallest: int
     largest: int
@@ -98,7 +103,7 @@ def shown(run: BaselineRun, *, for_staff: bool) -> Shown:
         steps=_steps(run),
         refresh_seconds=REFRESH_SECONDS if run.is_active else None,
         phase=_phase(run),
-        metrics=metrics,
+        metrics=metrics[-ROUNDS_SHOWN:],
         totals=_totals(metrics) if metrics else None,
         curves=curves_of(metrics, run.rounds),
         failures=[
@@ -145,8 +150,9 @@ def _split(partition: Sequence[int]) -> Split | None:
     if not partition:
         return None
     largest = max(partition)
-    shares = tuple(Share(number, rows, largest - rows) for number, rows in enumerate(partition))
-    return Split(shares, min(partition), largest)
+    bars = list(enumerate(partition))[:: 1 + len(partition) // BARS_SHOWN]
+    shares = tuple(Share(place, number, rows, largest - rows) for place, (number, rows) in enumerate(bars))
+    return Split(len(partition), shares, min(partition), largest)
 
 
 def _totals(metrics: Sequence[RoundMetric]) -> Totals:

@@ -31,6 +31,7 @@ from portal.submissions.models import BaseModel, Submission
 RUNS_A_PAGE = 50
 DEFAULT_PRESET = "cpu-one"
 
+Card = tuple[dict[str, Any], tuple[str, ...]]
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
@@ -69,18 +70,18 @@ def runs(request: HttpRequest) -> HttpResponse:
 def new(request: HttpRequest) -> HttpResponse:
     """The form, filled from a preset, an earlier run (`from`) or a submission to retrain (`reproduce`)."""
     original = _original(request)
+    try:
+        card = _card_of(original) if original else None
+    except method_cards.NotRetrainable as refusal:
+        messages.error(request, str(refusal))
+        return redirect("submissions:detail", request.GET["reproduce"])
     if request.method == "GET":
-        try:
-            initial, assumed = _first_values(request, original)
-        except method_cards.NotRetrainable as refusal:
-            messages.error(request, str(refusal))
-            return redirect("submissions:detail", request.GET["reproduce"])
-        form = RunForm(initial=initial)
-        return _form_page(request, form, original, assumed)
+        form = RunForm(initial=_first_values(request, original, card))
+        return _form_page(request, form, original, card[1] if card else ())
     form = RunForm(request.POST, original=original)
     if not form.is_valid() or request.POST.get("action") == "check":
         return _form_page(request, form, original, status=422 if form.errors else 200)
-    assumed = _assumed(original, form.config()) if original else ()
+    assumed = (*card[1], *method_cards.changes(form.config(), card[0])) if card else ()
     wanted = services.Request(form.plan(), _user(request), form.cleaned_data["method"], original, assumed)
     try:
         run = services.start(wanted)
@@ -184,36 +185,33 @@ def _original(request: HttpRequest) -> Submission | None:
     )
 
 
-def _first_values(
-    request: HttpRequest, original: Submission | None
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The form's first values and what was assumed for them. Raises NotRetrainable."""
-    if original:
-        settings, assumed = method_cards.settings_of(original, rows_of(original.challenge).rows)
+def _card_of(original: Submission) -> Card:
+    """The settings that a submission's method card gives, and what was assumed. Raises NotRetrainable."""
+    return method_cards.settings_of(original, rows_of(original.challenge).rows)
+
+
+def _first_values(request: HttpRequest, original: Submission | None, card: Card | None) -> dict[str, Any]:
+    """What the form says at first."""
+    if original and card:
         method = f"{original.method}, retrained"[: services.METHOD_LENGTH]
-        return initial_of(settings) | {"base_model": original.base_model_id, "method": method}, assumed
+        return initial_of(card[0]) | {"base_model": original.base_model_id, "method": method}
     number = request.GET.get("from", "")
     if number.isdecimal():
         earlier = _visible(request, int(number))
         config = FederatedConfig.from_dict(earlier.config)
         values = initial_of({f.name: getattr(config, f.name) for f in fields(config)})
-        return values | {"base_model": earlier.base_model_id, "method": earlier.method}, ()
+        return values | {"base_model": earlier.base_model_id, "method": earlier.method}
     preset = presets.PRESETS.get(request.GET.get("preset", ""), presets.PRESETS[DEFAULT_PRESET])
     slug = request.GET.get("challenge") or str(preset.settings["challenge"])
     challenge = CHALLENGES.get(slug, CHALLENGES["finance"])
     values = initial_of(preset.of(challenge)) | {"preset": preset.name}
-    return values | {"base_model": _only_base_model()}, ()
+    return values | {"base_model": _only_base_model()}
 
 
 def _only_base_model() -> int | None:
     """Where there is no choice, nobody has to make it."""
     there = list(BaseModel.objects.filter(active=True).values_list("pk", flat=True)[:2])
     return there[0] if len(there) == 1 else None
-
-
-def _assumed(original: Submission, config: FederatedConfig) -> tuple[str, ...]:
-    settings, assumed = method_cards.settings_of(original, rows_of(original.challenge).rows)
-    return (*assumed, *method_cards.changes(config, settings))
 
 
 def _form_page(

@@ -143,6 +143,18 @@ def test_a_run_is_shown_round_by_round_until_it_is_over(
     assert "The rows are gone." in as_reviewer.get(f"/baselines/runs/{run.pk}/live/").content.decode()
 
 
+def test_a_long_run_of_many_clients_stays_a_page_that_can_be_read(client: Client, reviewer: User) -> None:
+    run = baselines.run(reviewer, rounds=450)
+    claimed = queue.claim(worker="test")
+    assert claimed
+    queue.record_setup(claimed, {"partition": [2] * 1000})
+    for number in range(1, 451):
+        queue.record_round(claimed, baselines.metric(number))
+    page = client.get(f"/baselines/runs/{run.pk}/").content.decode()
+    assert page.count("<rect ") <= 200 and "1000 clients with 2 rows each" in page
+    assert "The last 200 rounds." in page and page.count("<tr>") == 201
+
+
 def test_staff_cancel_after_a_question_and_run_again(as_reviewer: Client, reviewer: User) -> None:
     run = baselines.run(reviewer, rounds=7)
     assert b"cannot be undone" in as_reviewer.get(f"/baselines/runs/{run.pk}/cancel/").content
