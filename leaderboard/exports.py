@@ -12,10 +12,13 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from leaderboard.columns import Column, Holds, Value
+from leaderboard.cross_domain import Cell, Row
 from leaderboard.entries import Standing
 
+RowT = TypeVar("RowT")
 _UNITS = {"1": "fraction"}
 # What a spreadsheet takes for the beginning of a formula, full-width forms included, or for another cell.
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
@@ -24,12 +27,12 @@ _PART = 500
 
 
 @dataclass(frozen=True)
-class Field:
+class Field(Generic[RowT]):
     """One field of every row: a name that stays the same whatever the board holds, and its unit."""
 
     name: str
     holds: Holds
-    value: Callable[[Standing], Value | None]
+    value: Callable[[RowT], Value | None]
     unit: str = ""
     meaning: str = ""
 
@@ -39,15 +42,15 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Export:
+class Export(Generic[RowT]):
     """Rows with their fields, and the `facts` that say which view of which board they are."""
 
     facts: tuple[tuple[str, str], ...]
-    fields: tuple[Field, ...]
-    rows: Sequence[Standing]
+    fields: tuple[Field[RowT], ...]
+    rows: Sequence[RowT]
 
 
-def fields_of(columns: Iterable[Column], address: Callable[[int], str]) -> tuple[Field, ...]:
+def fields_of(columns: Iterable[Column], address: Callable[[int], str]) -> tuple[Field[Standing], ...]:
     """The fields of a row: which entry, then those of the columns, then why it has no rank.
 
     `address` gives the page of an entry.
@@ -65,7 +68,24 @@ def fields_of(columns: Iterable[Column], address: Callable[[int], str]) -> tuple
     )
 
 
-def csv_lines(export: Export) -> Iterator[str]:
+def cross_domain_fields(challenges: Iterable[str], address: Callable[[int], str]) -> tuple[Field[Row], ...]:
+    """The fields of a row over the challenges: who, the means, and of each challenge score and place."""
+    return (
+        Field("rank", "count", lambda row: row.rank, meaning="Of rows with a figure in every challenge"),
+        Field(
+            "method", "text", lambda row: row.first.entry.method, meaning="Of a base model: its first entry's"
+        ),
+        Field("team", "text", lambda row: row.first.entry.team),
+        Field("base_model_id", "text", lambda row: row.first.entry.hub_id, meaning="On the hub"),
+        Field("size", "count", lambda row: row.first.entry.parameters, "parameters", "Of the base model"),
+        Field("challenges", "count", lambda row: len(row.known), meaning="In which there is a figure"),
+        Field("mean_rank", "number", lambda row: row.place, meaning="Mean of the places"),
+        Field("mean_score", "number", lambda row: row.average, "fraction", "Mean of the averages"),
+        *(field for challenge in challenges for field in _of_challenge(challenge, address)),
+    )
+
+
+def csv_lines(export: Export[RowT]) -> Iterator[str]:
     """Lines of CSV (RFC 4180), the head first, which has the units in brackets.
 
     A text that a spreadsheet would run as a formula has an apostrophe before it.
@@ -77,7 +97,7 @@ def csv_lines(export: Export) -> Iterator[str]:
         yield _lines([_cell(value(row)) for value in values] for row in part)
 
 
-def json_parts(export: Export) -> Iterator[str]:
+def json_parts(export: Export[RowT]) -> Iterator[str]:
     """One JSON object: the facts, the `fields` with unit and meaning, and the `entries`."""
     head = {
         **dict(export.facts),
@@ -96,7 +116,7 @@ def json_parts(export: Export) -> Iterator[str]:
     yield "\n]}\n"
 
 
-def parquet(export: Export) -> bytes:
+def parquet(export: Export[RowT]) -> bytes:
     """A Parquet file. Facts stand in the schema's metadata, unit and meaning in those of each field."""
     import pyarrow
     from pyarrow import parquet as files
@@ -123,7 +143,7 @@ def parquet(export: Export) -> bytes:
     return sink.getvalue()
 
 
-def _of_column(column: Column) -> Iterator[Field]:
+def _of_column(column: Column) -> Iterator[Field[Standing]]:
     unit = _UNITS.get(column.si_unit, column.si_unit)
     yield Field(column.key, column.holds, column.value, unit, column.meaning or column.title)
     if column.key == "rank":
@@ -134,6 +154,22 @@ def _of_column(column: Column) -> Iterator[Field]:
     if unit == "fraction" and column.key != "gain":
         yield Field(f"{column.key}_low", "number", lambda s: _limit(column, s, 0), unit)
         yield Field(f"{column.key}_high", "number", lambda s: _limit(column, s, 1), unit)
+
+
+def _of_challenge(challenge: str, address: Callable[[int], str]) -> Iterator[Field[Row]]:
+    name = challenge.replace("-", "_")
+
+    def of_cell(read: Callable[[Cell], Value | None]) -> Callable[[Row], Value | None]:
+        return lambda row: read(cell) if (cell := row.cells.get(challenge)) else None
+
+    def limit(end: int) -> Callable[[Cell], float | None]:
+        return lambda cell: found[end] if (found := cell.standing.entry.interval) else None
+
+    yield Field(name, "number", of_cell(lambda cell: cell.average), "fraction", "Average in the challenge")
+    yield Field(f"{name}_low", "number", of_cell(limit(0)), "fraction")
+    yield Field(f"{name}_high", "number", of_cell(limit(1)), "fraction")
+    yield Field(f"{name}_place", "count", of_cell(lambda cell: cell.place), meaning="Among these rows")
+    yield Field(f"{name}_url", "text", of_cell(lambda cell: address(cell.standing.entry.id)))
 
 
 def _limit(column: Column, standing: Standing, end: int) -> float | None:
@@ -158,7 +194,7 @@ def _plain(value: Value | None) -> str | float | None:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _number(field: Field, value: Value | None) -> Value | None:
+def _number(field: Field[RowT], value: Value | None) -> Value | None:
     """The value as its field's type has it: costs may be whole numbers, sizes of models fractions."""
     if value is None or isinstance(value, str | datetime):
         return value

@@ -49,6 +49,10 @@ boards = (
 urlpatterns = [
     path("", home.home, name="home"),
     path("leaderboard/", cross_domain.boards, name="boards"),
+    *(
+        path(f"leaderboard.{form}", exports.boards, {"form": form}, name=f"boards-{form}")
+        for form in exports.FORMATS
+    ),
     path("leaderboard/", include(boards)),
     path("entries/<int:pk>/", entry.entry, name="entry"),
     path("entries/<int:pk>/badge.svg", embed.badge, name="entry-badge"),

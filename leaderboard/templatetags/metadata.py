@@ -13,6 +13,7 @@ from leaderboard.cards import HEIGHT, WIDTH
 from leaderboard.entries import Entry
 from leaderboard.markup import json_ld
 from leaderboard.views.exports import FORMATS
+from portal.submissions.models import Submission
 
 register = template.Library()
 _PAPER = "https://arxiv.org/abs/2506.02961"
@@ -49,6 +50,8 @@ def entry_metadata(context: dict[str, Any], entry: Entry) -> dict[str, Any]:
     """Open Graph and schema.org of an entry."""
     site, challenge = context["site_url"], CHALLENGES[entry.challenge]
     title = f"{entry.method} · {challenge.title}"
+    if context["submission"].status == Submission.Status.DISQUALIFIED:
+        return _disqualified(context, entry)
     known = "" if entry.average is None else f"{100 * entry.average:.2f}% on average, "
     how = "as its team declares" if entry.protocol == 0 else "evaluated here"
     description = (
@@ -71,6 +74,16 @@ def entry_metadata(context: dict[str, Any], entry: Entry) -> dict[str, Any]:
         ],
     }
     return _context(title, description, url, site + reverse("entry-card", args=[entry.id]), data)
+
+
+def _disqualified(context: dict[str, Any], entry: Entry) -> dict[str, Any]:
+    """What a link to a disqualified entry may say: that it is, and no figure."""
+    challenge = CHALLENGES[entry.challenge]
+    url = context["site_url"] + reverse("entry", args=[entry.id])
+    description = f"This entry of the {challenge.title} challenge was disqualified."
+    data = {"@context": "https://schema.org", "@type": "WebPage", "name": entry.method, "url": url}
+    picture = context["site_url"] + reverse("entry-card", args=[entry.id])
+    return _context(f"{entry.method}, disqualified", description, url, picture, data)
 
 
 def _dataset(site: str, name: str, description: str, url: str) -> dict[str, Any]:

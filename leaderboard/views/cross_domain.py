@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
@@ -27,14 +27,18 @@ _TITLES = {
 def boards(request: HttpRequest) -> HttpResponse:
     found = [snapshots.current(slug) for slug in CHALLENGES]
     known = tracks(found) or [Track.OFFICIAL]
-    chosen = {
-        "show": _one_of(request.GET.get("show"), known),
-        "by": _one_of(request.GET.get("by"), list(By)),
-        "order": _one_of(request.GET.get("order"), list(Order)),
-        "page": request.GET.get("page", "1")[:8],
-    }
+    chosen = chosen_of(request.GET, known) | {"page": request.GET.get("page", "1")[:8]}
     key = ("boards", *(board.version for board in found), *chosen.values())
     return pages.shared(request, key, lambda: _page(request, found, known, chosen))
+
+
+def chosen_of(query: QueryDict, known: list[Track]) -> dict[str, str]:
+    """What an address states, by parameter: which scores to show, what a row is, and the order."""
+    return {
+        "show": _one_of(query.get("show"), known),
+        "by": _one_of(query.get("by"), list(By)),
+        "order": _one_of(query.get("order"), list(Order)),
+    }
 
 
 def _page(
@@ -45,6 +49,7 @@ def _page(
         "page": Paginator(rows, PAGE_SIZE).get_page(chosen["page"]),
         "complete": sum(row.is_complete for row in rows),
         "domains": list(CHALLENGES.values()),
+        "query": _query(chosen),
         "by": chosen["by"],
         "order": chosen["order"],
         "track": chosen["show"],

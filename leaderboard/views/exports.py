@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
 
 from django.http import (
     Http404,
@@ -21,9 +23,12 @@ from django.views.decorators.http import require_safe
 from evaluation.challenges import CHALLENGES
 from leaderboard import snapshots
 from leaderboard.columns import columns_of
-from leaderboard.exports import Export, csv_lines, fields_of, json_parts, parquet
+from leaderboard.cross_domain import By, Order, Row, compare, tracks
+from leaderboard.entries import Standing, Track
+from leaderboard.exports import Export, cross_domain_fields, csv_lines, fields_of, json_parts, parquet
 from leaderboard.filters import Filters, apply, refused_day, shown_columns
 from leaderboard.snapshots import Snapshot
+from leaderboard.views.cross_domain import chosen_of
 
 # Part of the ETag: raised whenever the same board is written differently.
 LAYOUT = 1
@@ -34,7 +39,7 @@ class Format:
     """How an export is written and sent; as a `download` browsers save it instead of showing it."""
 
     content_type: str
-    write: Callable[[Export], Iterable[str] | bytes]
+    write: Callable[[Export[Any]], Iterable[str] | bytes]
     download: bool
 
 
@@ -58,9 +63,40 @@ def board(request: HttpRequest, slug: str, form: str) -> HttpResponseBase:
         return HttpResponseBadRequest(f"as_of: {problem}\n", content_type="text/plain; charset=utf-8")
     filters = Filters.of(request.GET)
     snapshot = snapshots.as_of(slug, filters.moment) if filters.moment else snapshots.current(slug)
-    tag = _etag(request, snapshot, filters, form)
+    day = filters.as_of or snapshot.built_at
+    return _answer(
+        request,
+        f"{snapshot.version} {filters.to_query(page=1)}",
+        lambda: _export(request, snapshot, filters),
+        f"flowertune-{slug}-{day:%Y-%m-%d}.{form}",
+    )
+
+
+@require_safe
+def boards(request: HttpRequest, form: str) -> HttpResponseBase:
+    """The comparison over all challenges, as its page shows it for the same query."""
+    found = [snapshots.current(slug) for slug in CHALLENGES]
+    chosen = chosen_of(request.GET, tracks(found) or [Track.OFFICIAL])
+    versions = " ".join(snapshot.version for snapshot in found)
+    page = request.build_absolute_uri(reverse("boards"))
+
+    def export() -> Export[Row]:
+        rows = compare(found, Track(chosen["show"]), By(chosen["by"]), Order(chosen["order"]))
+        facts = (*chosen.items(), ("snapshot", versions), ("source", f"{page}?{urlencode(chosen)}"))
+        return Export(facts, cross_domain_fields(CHALLENGES, _address(request)), rows)
+
+    day = max(snapshot.built_at for snapshot in found)
+    return _answer(request, f"{versions} {chosen}", export, f"flowertune-{day:%Y-%m-%d}.{form}")
+
+
+def _answer(
+    request: HttpRequest, content: str, export: Callable[[], Export[Any]], name: str
+) -> HttpResponseBase:
+    """The file of that name, or 304 to a client that has it; `content` changes with what stands in it."""
+    told = f"{LAYOUT} {request.get_host()} {content} {name.rpartition('.')[2]}"
+    tag = f'"{hashlib.sha256(told.encode()).hexdigest()[:32]}"'
     known: HttpResponseBase | None = get_conditional_response(request, etag=tag)
-    response = known or _file(_export(request, snapshot, filters), form, _name(slug, snapshot))
+    response = known or _file(export(), name)
     response["ETag"] = tag
     response["Cache-Control"] = "public, no-cache"
     # Public figures, the same for everybody: pages and notebooks of other sites may read them.
@@ -69,8 +105,8 @@ def board(request: HttpRequest, slug: str, form: str) -> HttpResponseBase:
     return response
 
 
-def _file(export: Export, form: str, name: str) -> HttpResponseBase:
-    kind = FORMATS[form]
+def _file(export: Export[Any], name: str) -> HttpResponseBase:
+    kind = FORMATS[name.rpartition(".")[2]]
     content = kind.write(export)
     response: HttpResponseBase
     if isinstance(content, bytes):
@@ -78,11 +114,11 @@ def _file(export: Export, form: str, name: str) -> HttpResponseBase:
     else:
         response = StreamingHttpResponse(content, content_type=kind.content_type)
     if kind.download:
-        response["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
+        response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
-def _export(request: HttpRequest, snapshot: Snapshot, filters: Filters) -> Export:
+def _export(request: HttpRequest, snapshot: Snapshot, filters: Filters) -> Export[Standing]:
     columns = columns_of(snapshot.challenge) if filters.columns is None else shown_columns(snapshot, filters)
     page = request.build_absolute_uri(reverse("leaderboard:board", args=[snapshot.challenge]))
     query = filters.to_query(page=1)
@@ -93,16 +129,10 @@ def _export(request: HttpRequest, snapshot: Snapshot, filters: Filters) -> Expor
         ("as_of", filters.as_of.isoformat() if filters.as_of else ""),
         ("source", f"{page}?{query}" if query else page),
     )
+    return Export(facts, fields_of(columns, _address(request)), apply(snapshot, filters))
+
+
+def _address(request: HttpRequest) -> Callable[[int], str]:
+    """The page of an entry by its number; made once, as it is asked for in every row."""
     entries = request.build_absolute_uri(reverse("entry", args=[0])).removesuffix("0/")
-    fields = fields_of(columns, lambda entry: f"{entries}{entry}/")
-    return Export(facts, fields, apply(snapshot, filters))
-
-
-def _etag(request: HttpRequest, snapshot: Snapshot, filters: Filters, form: str) -> str:
-    told = f"{LAYOUT} {request.get_host()} {snapshot.version} {filters.to_query(page=1)} {form}"
-    return f'"{hashlib.sha256(told.encode()).hexdigest()[:32]}"'
-
-
-def _name(slug: str, snapshot: Snapshot) -> str:
-    day = snapshot.as_of or snapshot.built_at
-    return f"flowertune-{slug}-{day:%Y-%m-%d}"
+    return lambda entry: f"{entries}{entry}/"

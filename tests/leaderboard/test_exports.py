@@ -136,3 +136,18 @@ def test_a_client_that_has_the_file_is_told_so_until_the_board_changes(client: C
 @pytest.mark.parametrize("path", ["/leaderboard/poetry.csv", "/leaderboard/finance.xlsx"])
 def test_other_boards_and_formats_are_not_found(client: Client, path: str) -> None:
     assert client.get(path).status_code == 404
+
+
+def test_the_comparison_over_the_challenges_is_a_file_too(client: Client, owner: User) -> None:
+    made = factories.published(owner, method="Mine", correct=70)
+    told = json.loads(content(client, "/leaderboard.json?order=average"))
+    assert told["show"] == "official" and told["order"] == "average"
+    [row] = told["entries"]
+    assert row["method"] == "Mine" and row["challenges"] == 1 and row["rank"] is None
+    assert row["finance"] == pytest.approx(0.7) and row["finance_place"] == 1 and row["medical"] is None
+    assert row["finance_url"] == f"http://testserver/entries/{made.pk}/"
+    [line] = rows(client, "/leaderboard.csv")
+    assert line["mean_score [fraction]"] == line["finance [fraction]"] and line["code [fraction]"] == ""
+    table = parquet.read_table(io.BytesIO(content(client, "/leaderboard.parquet?by=base_model")))
+    assert table.column("base_model_id").to_pylist() == [made.base_model.hub_id]
+    assert "/leaderboard.csv?show=official" in client.get("/leaderboard/").content.decode()

@@ -114,6 +114,7 @@ def test_a_disqualified_entry_is_pictured_without_its_figures(
     decide(submission=made, reviewer=reviewer, action=Decision.Action.DISQUALIFY, reason="copied")
     card = entry_card(entry_of(made.pk), None, disqualified=True)
     assert "Disqualified" in card.svg and "70.00" not in card.svg
+    assert data_of(page(client, f"/entries/{made.pk}/"))["@type"] == "WebPage"
     assert client.get(f"/entries/{made.pk}/card.png").status_code == 200
 
 
