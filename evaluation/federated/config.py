@@ -221,7 +221,8 @@ class FederatedConfig:
 
         Raises EvaluationError that names a missing, unknown or ill-typed field.
         """
-        return _typed(cls, values, "")
+        config: FederatedConfig = _typed(cls, values, "")
+        return config
 
 
 def _options(values: Mapping[str, Scalar]) -> tuple[tuple[str, float], ...]:

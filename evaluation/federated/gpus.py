@@ -46,4 +46,5 @@ def _driver() -> ModuleType | None:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
         return None
-    return pynvml
+    nvml: ModuleType = pynvml
+    return nvml

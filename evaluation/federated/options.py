@@ -130,7 +130,7 @@ def runs(options: argparse.Namespace) -> list[FederatedConfig]:
     """
     given = vars(options)
     if "config" in given:
-        return [_changed(_kept(options.config), given)]
+        return [_changed(_kept(options.config, given), given)]
     if "preset" in given:
         preset = presets.get(options.preset)
     elif "challenge" in given:
@@ -156,14 +156,16 @@ def runs(options: argparse.Namespace) -> list[FederatedConfig]:
     return [_changed(variant, given) for variant in variants or [start]]
 
 
-def _kept(path: Path) -> FederatedConfig:
+def _kept(path: Path, given: Mapping[str, Any]) -> FederatedConfig:
+    """The settings in a file, with the paths that the command line gives."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EvaluationError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(values, dict):
         raise EvaluationError(f"{path} holds no settings of a run")
-    return FederatedConfig.from_dict(values)
+    places = {name: str(given[name].resolve()) for name in ("model", "train_data") if name in given}
+    return FederatedConfig.from_dict(values | places)
 
 
 def _changed(config: FederatedConfig, given: Mapping[str, Any]) -> FederatedConfig:
@@ -178,8 +180,6 @@ def _changed(config: FederatedConfig, given: Mapping[str, Any]) -> FederatedConf
         changes["target_modules"] = configuration.modules(given["target_modules"])
     if "base_model_id" in given:
         changes["base_model_id"] = given["base_model_id"]
-    if "config" in given:
-        changes |= {name: given[name].resolve() for name in ("model", "train_data") if name in given}
     clients = changes.get("clients", config.clients)
     if "fraction" in given:
         if not 0 < given["fraction"] <= 1:

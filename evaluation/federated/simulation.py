@@ -40,7 +40,8 @@ def run(jobs: Sequence[Job]) -> None:
         os.environ |= quiet_environment(scratch)
         # Only now, because Flower and Ray read their settings from the environment when they are imported.
         import ray
-        from flwr.serverapp import ServerApp
+        from flwr.app import Context
+        from flwr.serverapp import Grid, ServerApp
         from flwr.simulation import run_simulation
 
         from evaluation.federated import client_app
@@ -51,7 +52,12 @@ def run(jobs: Sequence[Job]) -> None:
         logging.getLogger("flwr").setLevel(logging.ERROR)
         warnings.simplefilter("ignore", DeprecationWarning)
         server, devices = ServerApp(), gpus.count()
-        server.main()(lambda grid, _context: [federate(grid, job) for job in jobs])
+
+        def serve(grid: Grid, _context: Context) -> None:
+            for job in jobs:
+                federate(grid, job)
+
+        server.main()(serve)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         share = {"num_cpus": max(1, cores // max(1, devices)), "num_gpus": min(1, devices)}
         try:

@@ -86,7 +86,7 @@ def _config() -> FederatedConfig:
 def _simulated(config: FederatedConfig, folder: Path) -> list[Round]:
     """The rounds of a run as a user starts it, with Flower's simulation."""
     (folder / "run.json").write_text(json.dumps(config.as_dict()))
-    words = ["--config", folder / "run.json", "--output", folder / "simulated"]
+    words: list[str | Path] = ["--config", folder / "run.json", "--output", folder / "simulated"]
     subprocess.run(
         [sys.executable, "-m", "evaluation.federated", *words],
         cwd=ROOT,

@@ -85,13 +85,13 @@ def federation(tmp_path: Path, base_model: Path, rows_file: Path) -> Iterator[de
     environment = os.environ | quiet_environment(str(home)) | {
         "OMP_NUM_THREADS": "1", "PATH": f"{programs_folder}:{os.environ['PATH']}",
     }  # fmt: skip
-    superlink = [
+    superlink: list[str | Path] = [
         "flower-superlink", "--disable-runtime-dependency-installation",
         "--ssl-ca-certfile", certificate, "--ssl-certfile", certificate, "--ssl-keyfile", key,
         "--fleet-api-address", f"127.0.0.1:{fleet}", "--control-api-address", f"127.0.0.1:{control}",
         "--serverappio-api-address", f"127.0.0.1:{server_io}",
     ]  # fmt: skip
-    programs = [superlink]
+    programs: list[list[str | Path]] = [superlink]
     for partition, port in enumerate(node_io):
         own = f'partition-id={partition} model-path="{base_model}" train-data="{rows_file}"'
         programs.append([

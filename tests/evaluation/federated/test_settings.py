@@ -249,9 +249,26 @@ def test_options_change_a_file_of_settings(tmp_path: Path) -> None:
         learning_rate=0.1, learning_rate_min=0.1, partition=Partition("size", 0.3),
         privacy=Privacy(noise_multiplier=2.0),
     )  # fmt: skip
-    (other,) = options.runs(asked(*words[:6], "--strategy", "fedavg", "--clipping", "none"))
-    assert other.strategy_options == (("proximal-mu", 0.5),)
-    assert has_errors(findings(other))
+    kept = {
+        name: value for name, value in run_with().as_dict().items() if name not in ("model", "train_data")
+    }
+    path.write_text(json.dumps(kept))  # as in training.json
+    (again,) = options.runs(asked("--config", str(path), "--model", "/m", "--train-data", "/d"))
+    assert again == run_with()
+
+
+def test_options_of_another_strategy_are_dropped_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    given = run_with(strategy="fedprox", strategy_options=(("proximal-mu", 0.5),), privacy=Privacy())
+    path.write_text(json.dumps(given.as_dict()))
+    words = ("--config", str(path), "--strategy", "fedavg", "--clipping", "none")
+    assert options.runs(asked(*words)) == [run_with()]
+    (other,) = options.runs(
+        asked(
+            *words[:2],
+        )
+    )
+    assert other == given
 
 
 @pytest.mark.parametrize(
