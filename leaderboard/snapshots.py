@@ -15,7 +15,7 @@ from datetime import datetime
 
 from django.core.cache import cache
 from django.db import connection, transaction
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Sum
 from django.utils import timezone
 
 from evaluation.challenges import get
@@ -62,16 +62,20 @@ def checked(challenge: str) -> Snapshot:
 
 
 def as_of(challenge: str, moment: datetime) -> Snapshot:
-    """The board as it stood at a moment. Raises UnknownNameError where there is no such challenge."""
+    """The board as it stood at a moment. Raises UnknownNameError where there is no such challenge.
+
+    Moments between which nothing happened share one snapshot: whoever walks through the days makes no more
+    work than there were changes.
+    """
+    get(challenge)
     if moment >= timezone.now():
         return replace(current(challenge), as_of=moment)
-    key = f"board:{challenge}:{moment.isoformat()}"
+    key = f"board:{challenge}:{_past_stamp(challenge, moment)}"
     kept = cache.get(key)
-    if kept is not None:
-        return stored.load(kept)
-    snapshot = _build(challenge, moment)
-    cache.set(key, stored.dump(snapshot), PAST_SECONDS)
-    return snapshot
+    if kept is None:
+        kept = stored.dump(_build(challenge, moment))
+        cache.set(key, kept, PAST_SECONDS)
+    return replace(stored.load(kept), as_of=moment)
 
 
 def renew(challenge: str) -> Snapshot:
@@ -142,6 +146,22 @@ def _stamp(challenge: str) -> str:
         status=Evaluation.Status.SUCCEEDED,
     ).aggregate(count=Count("pk"), last=Max("finished_at"))
     verdicts = Reproduction.objects.filter(original__challenge=challenge).aggregate(last=Max("judged_at"))
+    facts = (stored.FORMAT, *entries.values(), *runs.values(), *verdicts.values())
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:20]
+
+
+def _past_stamp(challenge: str, moment: datetime) -> str:
+    """Changes with what was on the board at a moment, as far as is known today."""
+    shown = public_at(challenge, moment)
+    entries = shown.aggregate(count=Count("pk"), last=Max("published_at"), total=Sum("pk"))
+    runs = Evaluation.objects.filter(
+        submission__in=shown.values("pk"), status=Evaluation.Status.SUCCEEDED, finished_at__lte=moment
+    ).aggregate(count=Count("pk"), last=Max("finished_at"))
+    verdicts = Reproduction.objects.filter(
+        original__in=shown.values("pk"),
+        verdict=Reproduction.Verdict.CONFIRMED,
+        judged_at__lte=moment,
+    ).aggregate(count=Count("pk"), last=Max("judged_at"))
     facts = (stored.FORMAT, *entries.values(), *runs.values(), *verdicts.values())
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:20]
 

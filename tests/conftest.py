@@ -48,9 +48,5 @@ def shared() -> Path:
 
 @pytest.fixture(autouse=True)
 def fresh_boards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests publish and look at once; a server looks for changes of a board once a second.
-
-    Nor do they keep boards of the past: the cache is not rolled back with the database.
-    """
+    """Tests publish and look at once; a server looks for changes of a board once a second."""
     monkeypatch.setattr("leaderboard.snapshots.CHECK_SECONDS", 0)
-    monkeypatch.setattr("leaderboard.snapshots.PAST_SECONDS", 0)

@@ -175,5 +175,16 @@ def test_a_refused_day_is_said_in_place_too(client: Client) -> None:
 
 def test_the_files_of_a_past_day_hold_the_board_of_that_day(client: Client, owner: User) -> None:
     factories.published(owner)
-    told = client.get("/leaderboard/finance.json?as_of=2026-03-01").getvalue()  # type: ignore[attr-defined]
+    told = client.get("/leaderboard/finance.json?as_of=2026-03-01").getvalue()
     assert json.loads(told)["as_of"] == "2026-03-01" and json.loads(told)["entries"] == []
+
+
+def test_days_without_a_change_share_a_board(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = factories.published(owner)
+    first = snapshots.as_of("finance", timezone.now())
+    monkeypatch.setattr(snapshots, "_build", None)  # from here on nothing may be built
+    second = snapshots.as_of("finance", timezone.now())
+    assert second.standings == first.standings and second.as_of != first.as_of
+    monkeypatch.undo()
+    withdraw(made)
+    assert methods(snapshots.as_of("finance", timezone.now())) == []
