@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -20,10 +22,15 @@ _COOKIES = (settings.SESSION_COOKIE_NAME, "messages")
 
 @dataclass(frozen=True)
 class Kept:
-    """A page's bytes with the name of their content."""
+    """A page's bytes, the same compressed, and the name of their content."""
 
     body: bytes
-    etag: str
+    compressed: bytes
+    digest: str
+
+    @property
+    def size(self) -> int:
+        return len(self.body) + len(self.compressed)
 
 
 class Shelf:
@@ -43,18 +50,20 @@ class Shelf:
             return found
 
     def put(self, key: Hashable, body: bytes) -> Kept:
-        kept = Kept(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+        # Nothing of its reader's is on the page, so that its compressed length tells nothing (BREACH).
+        kept = Kept(body, gzip.compress(body, 5, mtime=0), hashlib.sha256(body).hexdigest()[:32])
         with self._lock:
             earlier = self._kept.pop(key, None)
-            self._size += len(body) - (len(earlier.body) if earlier else 0)
+            self._size += kept.size - (earlier.size if earlier else 0)
             self._kept[key] = kept
             while self._size > self._most:
                 _, oldest = self._kept.popitem(last=False)
-                self._size -= len(oldest.body)
+                self._size -= oldest.size
         return kept
 
 
 _shelf = Shelf(MOST_BYTES)
+_INDENT = re.compile(r"\n\s+")
 
 
 def shared(request: HttpRequest, key: Hashable, render: Callable[[], HttpResponse]) -> HttpResponse:
@@ -69,15 +78,33 @@ def shared(request: HttpRequest, key: Hashable, render: Callable[[], HttpRespons
     else:
         whole = (request.scheme, request.get_host(), key)
         kept = _shelf.get(whole) or _shelf.put(whole, render().content)
-        answer = get_conditional_response(request, etag=kept.etag)
-        response = HttpResponse(kept.body) if answer is None else HttpResponse(status=answer.status_code)
-        response["ETag"] = kept.etag
-        response["Cache-Control"] = "public, no-cache"
-    patch_vary_headers(response, ("Cookie",))
+        response = _answer(request, kept)
+    patch_vary_headers(response, ("Cookie", "Accept-Encoding"))
     return response
 
 
+def _answer(request: HttpRequest, kept: Kept) -> HttpResponse:
+    compressed = _accepts_gzip(request)
+    etag = f'"{kept.digest}{"-gzip" if compressed else ""}"'
+    response = get_conditional_response(request, etag=etag)
+    if response is None:
+        response = HttpResponse(kept.compressed if compressed else kept.body)
+        if compressed:
+            response["Content-Encoding"] = "gzip"
+    response["ETag"] = etag
+    response["Cache-Control"] = "public, no-cache"
+    return response
+
+
+def _accepts_gzip(request: HttpRequest) -> bool:
+    for offer in request.headers.get("Accept-Encoding", "").split(","):
+        coding, _, weight = offer.strip().partition(";")
+        if coding in ("gzip", "*"):
+            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
+
+
 def fragment(key: Hashable, render: Callable[[], str]) -> str:
-    """The part of a page that `render` makes, which is the same for all readers."""
-    kept = _shelf.get(key) or _shelf.put(key, render().encode())
+    """The part of a page that `render` makes, which is the same for all readers, without indentation."""
+    kept = _shelf.get(key) or _shelf.put(key, _INDENT.sub("\n", render()).encode())
     return kept.body.decode()

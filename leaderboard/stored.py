@@ -37,6 +37,14 @@ class Snapshot:
         """The protocol of the evaluated entries; None where there are none."""
         return max((s.entry.protocol for s in self.standings if s.entry.protocol), default=None)
 
+    @cached_property
+    def leader(self) -> Standing | None:
+        """What stands first: of the ranked; without any of the declared; else of those with an average."""
+        ranked = (s for s in self.standings if s.rank == 1)
+        declared = (s for s in self.standings if s.track is Track.DECLARED and not s.entry.flags)
+        complete = (s for s in self.standings if s.entry.average is not None)
+        return next(ranked, None) or next(declared, None) or next(complete, None)
+
 
 def dump(snapshot: Snapshot) -> bytes:
     head = [snapshot.challenge, _moment(snapshot.as_of), snapshot.version, snapshot.built_at.isoformat()]

@@ -20,7 +20,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from evaluation.challenges import CHALLENGES
 from leaderboard import facets, pages, snapshots
-from leaderboard.entries import Standing, Track
+from leaderboard.entries import Standing
 from leaderboard.filters import Filters, apply, refused_day, shown_columns, simplified
 from leaderboard.snapshots import Snapshot
 from leaderboard.tables import Page
@@ -80,7 +80,7 @@ def _part(snapshot: Snapshot, filters: Filters, path: str, *, form: bool) -> str
 
 
 def _context(snapshot: Snapshot, filters: Filters, path: str) -> dict[str, Any]:
-    leader = _leader(snapshot.standings)
+    leader = snapshot.leader
     return {
         "challenge": CHALLENGES[snapshot.challenge],
         "snapshot": snapshot,
@@ -99,14 +99,6 @@ def _context(snapshot: Snapshot, filters: Filters, path: str) -> dict[str, Any]:
         "column_choices": facets.column_choices(snapshot, filters),
         "chosen": facets.chosen(snapshot, filters),
     }
-
-
-def _leader(standings: Sequence[Standing]) -> Standing | None:
-    """The first of the ranked; without any the first of the declared; else whatever there is."""
-    ranked = (s for s in standings if s.rank == 1)
-    declared = (s for s in standings if s.track is Track.DECLARED and not s.entry.flags)
-    complete = (s for s in standings if s.entry.average is not None)
-    return next(ranked, None) or next(declared, None) or next(complete, None)
 
 
 def _cheapest(standings: Sequence[Standing], leader: Standing | None) -> Standing | None:

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from evaluation.challenges import CHALLENGES, Challenge
-from leaderboard import snapshots
+from leaderboard import pages, snapshots
 from leaderboard.entries import Standing
 from leaderboard.snapshots import Snapshot
 
@@ -18,7 +18,7 @@ RECENT = 6
 
 @dataclass(frozen=True)
 class BoardSummary:
-    """A challenge: the leader of its first track that has one, and the count of entries."""
+    """A challenge: what leads it, and the count of entries."""
 
     challenge: Challenge
     leader: Standing | None
@@ -28,6 +28,11 @@ class BoardSummary:
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     boards = [snapshots.current(slug) for slug in CHALLENGES]
+    key = ("home", *(board.version for board in boards))
+    return pages.shared(request, key, lambda: _page(request, boards))
+
+
+def _page(request: HttpRequest, boards: list[Snapshot]) -> HttpResponse:
     context = {
         "summaries": [_summary(board) for board in boards],
         "recent": _recent(boards),
@@ -37,8 +42,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def _summary(board: Snapshot) -> BoardSummary:
-    leader = next((s for s in board.standings if s.rank == 1), None)
-    return BoardSummary(CHALLENGES[board.challenge], leader, len(board.standings))
+    return BoardSummary(CHALLENGES[board.challenge], board.leader, len(board.standings))
 
 
 def _recent(boards: list[Snapshot]) -> list[Standing]:

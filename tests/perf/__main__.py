@@ -12,7 +12,7 @@ from pathlib import Path
 NAMES = (
     "intake_speed",
     "upload_speed",
-    "page_speed",
+    "board_speed",
     "evaluation_speed",
     "harness_speed",
     "adapters_speed",

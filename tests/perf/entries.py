@@ -32,7 +32,8 @@ RANKS = (8, 16, 32, 64)
 # Public models of several families and sizes.
 MODELS = (
     ("HuggingFaceTB/SmolLM2-135M-Instruct", 0.135), ("HuggingFaceTB/SmolLM2-1.7B-Instruct", 1.7),
-    ("Qwen/Qwen2.5-0.5B-Instruct", 0.5), ("Qwen/Qwen2.5-1.5B-Instruct", 1.5), ("Qwen/Qwen2.5-7B-Instruct", 7.6),
+    ("Qwen/Qwen2.5-0.5B-Instruct", 0.5), ("Qwen/Qwen2.5-1.5B-Instruct", 1.5),
+    ("Qwen/Qwen2.5-7B-Instruct", 7.6),
     ("meta-llama/Llama-3.2-1B-Instruct", 1.2), ("meta-llama/Llama-3.2-3B-Instruct", 3.2),
     ("meta-llama/Llama-3.1-8B-Instruct", 8.0), ("google/gemma-2-2b-it", 2.6), ("google/gemma-2-9b-it", 9.2),
     ("mistralai/Mistral-7B-v0.3", 7.2), ("internlm/internlm3-8b-instruct", 8.8),
