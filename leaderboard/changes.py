@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -91,9 +91,8 @@ class Cursor:
     def of(cls, text: str) -> Cursor:
         """Raises ValueError where the text is no cursor."""
         at, kind, reference = text.split("~")
-        moment = datetime.fromisoformat(at)
-        number = int(reference)
-        if moment.tzinfo is None or not 0 <= number < 2**63:
+        moment, number = datetime.fromisoformat(at), int(reference)
+        if moment.utcoffset() != timedelta(0) or not 0 <= number < 2**63:
             raise ValueError(f"{text!r} is no place in the history")
         return cls(moment, Kind(kind), number)
 

@@ -115,7 +115,14 @@ def test_the_history_is_narrowed_by_challenge_and_kind(client: Client, owner: Us
 
 
 @pytest.mark.parametrize(
-    "query", ["challenge=poetry", "kind=burned", "before=yesterday", "before=2026-01-01~published~1"]
+    "query",
+    [
+        "challenge=poetry",
+        "kind=burned",
+        "before=yesterday",
+        "before=2026-01-01~published~1",
+        "before=0001-01-01T00:00:00%2B23:59~published~1",
+    ],
 )
 def test_parts_that_do_not_exist_are_not_found(client: Client, query: str) -> None:
     assert client.get(f"/changes/?{query}").status_code == 404
