@@ -143,7 +143,7 @@ def test_cancelling_ends_the_process_of_a_running_run(staff: User) -> None:
     hanging = train.state_folder(run) / "state" / "hanging"
     worker = threading.Thread(target=in_thread(train.train, claimed()))
     worker.start()
-    wait_until(lambda: hanging.exists() and bool(hanging.read_text()))
+    wait_until(lambda: hanging.exists() and bool(hanging.read_text()) and rounds_of(run) == [1])
     child = psutil.Process(int(hanging.read_text()))
     cancel(run, by=staff)
     worker.join(timeout=30)
@@ -158,7 +158,7 @@ def test_a_stopped_worker_gives_its_run_back(staff: User) -> None:
     hanging = train.state_folder(run) / "state" / "hanging"
     worker = threading.Thread(target=in_thread(train.train, claimed()))
     worker.start()
-    wait_until(hanging.exists)
+    wait_until(lambda: hanging.exists() and rounds_of(run) == [1])
     evaluate.shutting_down.set()
     worker.join(timeout=30)
     run.refresh_from_db()
