@@ -149,7 +149,7 @@ class SubmissionAdmin(admin.ModelAdmin[Submission]):
     @admin.display(description="retraining")
     def retraining(self, submission: Submission) -> str:
         """What retraining showed, and the way to retrain it."""
-        runs = [(run.get_absolute_url(), run) for run in submission.retrainings.all()]
+        runs = [(run.get_absolute_url(), str(run)) for run in submission.retrainings.all()]
         if submission.kind == Submission.Kind.COMMUNITY and submission.method_card is not None:
             runs.append((f"{reverse('baselines:new')}?reproduce={submission.pk}", "Retrain it here"))
         return format_html_join("", '<a href="{}">{}</a><br>', runs) or "–"

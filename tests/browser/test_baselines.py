@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ def staff() -> User:
 
 
 @pytest.fixture
-def signed_in(page: Page, staff: User, live_server: Any) -> Iterator[Page]:
+def signed_in(page: Page, staff: User, live_server: Any) -> Page:
     sign_in(page, live_server.url)
     return page
 
