@@ -13,6 +13,7 @@ from typing import TextIO
 
 from evaluation.errors import EvaluationError
 from evaluation.federated import comparison, data, deployment, options, partitioning, simulation
+from evaluation.federated.checks import check_settings
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.events import Event, Failed, as_json, as_text
 from evaluation.federated.job import prepare
@@ -103,6 +104,7 @@ def _output(asked: argparse.Namespace) -> Path:
 def _show(config: FederatedConfig) -> None:
     """Print how the rows are shared, by the column that decides if one does."""
     rows = data.read(config.train_data)
+    check_settings(config, len(rows.rows))
     division = partitioning.split(config, rows)
     print("\n".join(partitioning.bars(partitioning.shares(division, rows, config.partition.column))))
 

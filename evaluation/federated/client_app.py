@@ -30,6 +30,7 @@ from evaluation.federated.exchange import (
     PEAK_VRAM,
     PROXIMAL,
     ROUND,
+    ROWS,
     TRAIN_LOSS,
     TRAIN_SECONDS,
     TRAINS,
@@ -51,13 +52,17 @@ def introduce(message: Message, context: Context) -> Message:
     """
     from evaluation.federated import data, hardware, local_model, partitioning
 
-    config, partition = _run_config(message, context), _partition(context)
+    config = _run_config(message, context)
+    partition = _partition(config, context)
     local = local_model.local_model(config)
-    examples = len(partitioning.split(config, data.read(config.train_data)).clients[partition])
+    rows = data.read(config.train_data)
+    examples = len(partitioning.split(config, rows).clients[partition])
     content = RecordDict(
         {
             METRICS: MetricRecord({PARTITION: partition, EXAMPLES: examples}),
-            CONFIG: ConfigRecord({HARDWARE: hardware.describe()}),
+            CONFIG: ConfigRecord(
+                {HARDWARE: hardware.describe(), ROWS: rows.identity(config.partition.column)}
+            ),
         }
     )
     if partition == 0 and local.magnitudes:
@@ -70,7 +75,8 @@ def train(message: Message, context: Context) -> Message:
     from evaluation.federated import hardware, training
 
     settings = message.content[CONFIG]
-    config, partition = _run_config(message, context), _partition(context)
+    config = _run_config(message, context)
+    partition = _partition(config, context)
     work = training.Work(
         server_round=int(settings[ROUND]),
         learning_rate=float(settings[LEARNING_RATE]),
@@ -116,12 +122,15 @@ def _run_config(message: Message, context: Context) -> FederatedConfig:
     return replace(config, **own)  # type: ignore[arg-type]  # both are paths
 
 
-def _partition(context: Context) -> int:
-    if "partition-id" not in context.node_config:
+def _partition(config: FederatedConfig, context: Context) -> int:
+    """The number of this client. Raises EvaluationError when its SuperNode was started without one."""
+    partition = context.node_config.get("partition-id")
+    if not isinstance(partition, int) or not 0 <= partition < config.clients:
         raise EvaluationError(
-            "this SuperNode has no part of the rows: start it with partition-id in --node-config"
+            f"its SuperNode needs a partition-id from 0 to {config.clients - 1} in --node-config, "
+            f"it has {partition}"
         )
-    return int(context.node_config["partition-id"])
+    return partition
 
 
 def _arrays(message: Message) -> Arrays:

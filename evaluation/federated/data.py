@@ -45,6 +45,13 @@ class TrainingData:
     digest: str
     demonstration: bool
 
+    def identity(self, column: str | None) -> str:
+        """What tells these rows from others: `digest`, with the values of a further column that decides."""
+        if column is None or column in COLUMNS:
+            return self.digest
+        values = json.dumps([self.digest, self.column(column)])
+        return hashlib.sha256(values.encode()).hexdigest()
+
     def column(self, name: str) -> tuple[str, ...]:
         """The values of any column, as text. Raises DataError that counts the rows without it."""
         if name in COLUMNS:

@@ -118,9 +118,12 @@ def _status(number: str, environment: Mapping[str, str]) -> str:
 
 
 def _flower(words: tuple[str, ...], environment: Mapping[str, str]) -> str:
-    done = subprocess.run(
-        [*_FLOWER, *words], env=environment, capture_output=True, text=True, timeout=_PATIENCE_SECONDS
-    )
+    try:
+        done = subprocess.run(
+            [*_FLOWER, *words], env=environment, capture_output=True, text=True, timeout=_PATIENCE_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EngineCrashError(f"the SuperLink did not answer in {_PATIENCE_SECONDS} s") from error
     return done.stdout
 
 

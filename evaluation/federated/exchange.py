@@ -33,6 +33,7 @@ PEAK_RSS = "peak-rss-bytes"
 PEAK_VRAM = "peak-vram-bytes"
 ENERGY = "energy-joules"  # only where the GPU counts it
 HARDWARE = "hardware"
+ROWS = "rows-identity"
 
 _POLL_SECONDS = 0.05
 

@@ -43,7 +43,7 @@ def prepare(
     check_output(output)
     rows, base = data.read(config.train_data), base_model_tensors(config.model)
     check_settings(config, len(rows.rows), base)
-    kept = RunState(state, config, rows.digest) if state else None
+    kept = RunState(state, config, rows.identity(config.partition.column)) if state else None
     if kept:
         kept.open(resume=resume)
     return Job(config, rows, base, output, report, kept)

@@ -21,6 +21,7 @@ from evaluation.federated.exchange import (
     HARDWARE,
     METRICS,
     PARTITION,
+    ROWS,
     Exchange,
 )
 from evaluation.federated.factors import Arrays
@@ -45,7 +46,7 @@ def federate(grid: Grid, job: Job) -> None:
 
     strategy, adapter = strategies.build(config), GlobalAdapter(config)
     shares = partitioning.shares(partitioning.split(config, job.rows), job.rows, config.partition.column)
-    clients = _introductions(config, exchange.receive(queries))
+    clients = _introductions(job, exchange.receive(queries))
     progress = job.state.load() if job.state else None
     if progress is None:
         progress = rounds.Progress(dict(sorted((adapter.arrays() | clients.magnitudes).items())))
@@ -100,12 +101,18 @@ class _Clients:
     magnitudes: Arrays
 
 
-def _introductions(config: FederatedConfig, replies: list[Message]) -> _Clients:
-    """What the clients answered. Raises EvaluationError when one fails or does not answer."""
+def _introductions(job: Job, replies: list[Message]) -> _Clients:
+    """What the clients answered. Raises EvaluationError when one fails, is missing or has other rows."""
+    config, rows = job.config, job.rows.identity(job.config.partition.column)
     for reply in replies:
         if reply.has_error():
             raise EvaluationError(f"a client cannot take part: {reply.error.reason}")
     by_client = {int(reply.content[METRICS][PARTITION]): reply for reply in replies}
+    for client, reply in sorted(by_client.items()):
+        if reply.content[CONFIG][ROWS] != rows:
+            raise EvaluationError(f"client {client} would train on other rows than {job.rows.name}")
+    if len(by_client) < len(replies):
+        raise EvaluationError("two SuperNodes have the same partition-id")
     if len(by_client) < config.clients:
         raise EvaluationError(f"only {len(by_client)} of {config.clients} clients answered")
     ordered = dict(sorted(by_client.items()))

@@ -59,14 +59,13 @@ def run(jobs: Sequence[Job]) -> None:
 
         server.main()(serve)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        share = {"num_cpus": max(1, cores // max(1, devices)), "num_gpus": min(1, devices)}
         try:
             _start_ray(scratch, max(cores, devices), devices)  # Flower uses a Ray that runs already
             run_simulation(
                 server_app=server,
                 client_app=client_app.app,
                 num_supernodes=jobs[0].config.clients,
-                backend_config={"client_resources": share},
+                backend_config={"client_resources": client_resources(cores, devices)},
             )
         except EvaluationError:
             raise
@@ -76,6 +75,11 @@ def run(jobs: Sequence[Job]) -> None:
             for job in jobs:
                 job.stop.set()
             ray.shutdown()
+
+
+def client_resources(cores: int, devices: int) -> dict[str, int]:
+    """What one client process gets: a GPU and its share of the cores, without GPUs all cores."""
+    return {"num_cpus": max(1, cores // max(1, devices)), "num_gpus": min(1, devices)}
 
 
 def quiet_environment(scratch: str) -> dict[str, str]:

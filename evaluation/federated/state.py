@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from evaluation.federated.rounds import Progress
 
 _RUN, _PROGRESS, _HEADER = "run.json", "progress.safetensors", "progress"
-# Where a model or its rows lie says nothing about what they are; the rows' digest does.
+# Where a model or its rows lie says nothing about what they are; the rows' identity does.
 _PLACES = ("model", "train_data")
 
 
 @dataclass(frozen=True)
 class RunState:
-    """The folder of one run's state. `digest` is that of the training rows."""
+    """The folder of one run's state. `rows` is the identity of the training rows."""
 
     folder: Path
     config: FederatedConfig
-    digest: str
+    rows: str
 
     def open(self, *, resume: bool) -> None:
         """Make the folder this run's, or see that it is.
@@ -40,11 +40,11 @@ class RunState:
         the names of the settings that differ.
         """
         run = self.folder / _RUN
-        if (self.folder / _PROGRESS).is_file() and not resume:
-            raise EvaluationError(f"{self.folder} holds an unfinished run; --resume goes on with it")
-        if not (resume and run.is_file()):
+        if not (self.folder / _PROGRESS).is_file():
             self._begin()
             return
+        if not resume:
+            raise EvaluationError(f"{self.folder} holds an unfinished run; --resume goes on with it")
         try:
             kept = json.loads(run.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -107,7 +107,7 @@ class RunState:
 
     def _identity(self) -> dict[str, Any]:
         settings = {name: value for name, value in self.config.as_dict().items() if name not in _PLACES}
-        return settings | {"training rows": self.digest}
+        return settings | {"training rows": self.rows}
 
 
 def _sorted_out(tensors: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from flwr.app import Context, Error, Message, RecordDict
 
@@ -17,12 +18,14 @@ Distortion = Callable[[Message], None]
 class LoopbackGrid:
     """Nodes with random ids, as Flower gives them, each with its own partition.
 
-    `distort` changes the training reply of a partition, or raises as a client's own code would.
+    `node_configs` replaces the configuration of a partition's node. `distort` changes the training reply of
+    a partition, or raises as a client's own code would.
     """
 
     clients: int
     seed: int = 0
     distort: dict[int, Distortion] = field(default_factory=dict)
+    node_configs: dict[int, dict[str, Any]] = field(default_factory=dict)
     sent: list[Message] = field(default_factory=list)
     replies: list[Message] = field(default_factory=list)
 
@@ -57,9 +60,8 @@ class LoopbackGrid:
     def _answer(self, message: Message) -> Message:
         node = message.metadata.dst_node_id
         partition = self._partitions[node]
-        context = Context(
-            run_id=1, node_id=node, node_config={"partition-id": partition}, state=RecordDict(), run_config={}
-        )
+        own = self.node_configs.get(partition, {"partition-id": partition})
+        context = Context(run_id=1, node_id=node, node_config=own, state=RecordDict(), run_config={})
         try:
             reply = app(message, context)
             if message.metadata.message_type == "train" and partition in self.distort:

@@ -261,6 +261,36 @@ def test_a_run_that_cannot_work_is_refused_before_anything_starts(
         prepare(replace(config, **change), tmp_path / "out", lambda _line: None)
 
 
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ({}, r"needs a partition-id from 0 to 2 in --node-config, it has None"),
+        ({"partition-id": 3}, r"needs a partition-id from 0 to 2 in --node-config, it has 3"),
+        ({"partition-id": 1}, "two SuperNodes have the same partition-id"),
+        (
+            {"partition-id": 0, "train-data": "other.jsonl"},
+            r"client 0 would train on other rows than finance",
+        ),
+        (
+            {"partition-id": 0, "train-data": "missing.jsonl"},
+            r"cannot take part: .*missing.jsonl cannot be read",
+        ),
+    ],
+)
+def test_a_node_that_does_not_fit_the_federation_is_named_before_round_1(
+    node: dict[str, Any],
+    message: str,
+    config: FederatedConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("other.jsonl").write_text(config.train_data.read_text().replace("buy", "hold"))
+    grid = LoopbackGrid(3, node_configs={0: node})
+    with pytest.raises(EvaluationError, match=message):
+        trained(config, tmp_path / "out", grid)
+
+
 def test_an_unknown_target_module_is_named_with_those_there_are(
     config: FederatedConfig, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from evaluation.federated.config import FederatedConfig
 from evaluation.federated.events import Event, RoundEnded
 from evaluation.federated.job import prepare
 from evaluation.federated.server_app import federate
+from evaluation.federated.simulation import client_resources
 
 from .loopback import LoopbackGrid
 
@@ -68,6 +69,13 @@ def test_gpus_are_those_that_the_driver_has_and_the_environment_shows(
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert gpus.count() == count
+
+
+@pytest.mark.parametrize(
+    ("cores", "devices", "share"), [(16, 0, (16, 0)), (16, 1, (16, 1)), (16, 4, (4, 1)), (2, 4, (1, 1))]
+)
+def test_there_is_one_client_process_a_gpu(cores: int, devices: int, share: tuple[int, int]) -> None:
+    assert client_resources(cores, devices) == {"num_cpus": share[0], "num_gpus": share[1]}
 
 
 def test_a_rounds_energy_is_what_its_clients_took(

@@ -123,6 +123,12 @@ def test_further_columns_of_a_file_can_decide(tmp_path: Path) -> None:
     assert data.read(path).column("year") == ("1999", "2001")
 
 
+def test_rows_are_told_from_others_by_the_column_that_decides() -> None:
+    rows, others = rows_of(12), rows_of(12, ("law", "physics"))
+    assert rows.identity(None) == others.identity(None) == others.identity("output")
+    assert rows.identity("subject") != others.identity("subject")
+
+
 def test_the_picture_counts_rows_by_client_and_value_and_joins_rare_values() -> None:
     rows = rows_of(90, tuple(f"s{number:02}" for number in range(30)))
     division = split(run_with(3, Partition(), held_out=6), rows)
