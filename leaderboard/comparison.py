@@ -102,7 +102,7 @@ def compared(entries: Sequence[int]) -> list[Compared]:
         Compared(
             entry=found[pk],
             standing=_standing(found[pk], boards[found[pk].challenge]),
-            card=MethodCard.from_json(cards[pk]) if cards[pk] else None,
+            card=MethodCard.from_json(card) if (card := cards[pk]) else None,
             answers=answers.get(pk, {}),
         )
         for pk in entries

@@ -93,8 +93,9 @@ def peers_of(standing: Standing, board: Snapshot) -> list[Entry]:
 def profile_peers(entry: Entry, peers: Sequence[Entry]) -> Peers:
     untuned = (other for other in peers if not other.adapted and other.hub_id == entry.hub_id)
     best = {
-        slug: max(peers, key=lambda other: other.by_benchmark[slug].value or 0.0)
-        for slug in (entry.by_benchmark if peers else ())
+        slug: max(scored, key=lambda other: other.by_benchmark[slug].value or 0.0)
+        for slug in entry.by_benchmark
+        if (scored := [other for other in peers if slug in other.by_benchmark])
     }
     return Peers(next(untuned, None), best)
 

@@ -200,6 +200,7 @@ class TestPage:
         html = self.page(client, f"entries={first},{second}")
         assert "data-differs" not in html
         draft = factories.draft(owner)
+        assert draft.files
         config = factories.pyproject("finance", rounds="num-server-rounds = 9")
         other = submit(replace(draft, files=replace(draft.files, config=config)))
         made = factories.publish(factories.evaluate(other))

@@ -171,10 +171,11 @@ def test_answers_that_are_gone_or_damaged_are_named_not_an_error(client: Client,
     made = answered(owner, fifty())
     score = Score.objects.filter(benchmark="fpb").get()
     path = f"/entries/{made.pk}/items/fpb/"
-    with score.items.storage.open(score.items.name, "wb") as file:
+    storage, name = score.items.storage, str(score.items.name)
+    with storage.open(name, "wb") as file:
         file.write(b"[1]\n")
     assert "damaged in storage" in page(client, path)
-    score.items.storage.delete(score.items.name)
+    storage.delete(name)
     assert "no longer in storage" in page(client, path)
     assert client.get(f"/entries/{made.pk}/items/fpb.jsonl").status_code == 404
 
