@@ -139,14 +139,21 @@ def judge(
 ) -> Reproduction:
     """Confirm a comparison, which makes its mark public, or set it aside. Raises VerdictRefused.
 
-    The figures and the outcome stay as the rule gave them: staff decide whether they count.
+    The figures and the outcome stay as the rule gave them: staff decide whether they count. To confirm, the
+    retrained entry has to be published, so that readers find it beside the original.
     """
-    current = Reproduction.objects.select_for_update().get(pk=reproduction.pk)
+    current = (
+        Reproduction.objects.select_for_update(of=("self",))
+        .select_related("retrained")
+        .get(pk=reproduction.pk)
+    )
     reason = reason.strip()
     if verdict == Reproduction.Verdict.OPEN or verdict == current.verdict:
         raise VerdictRefused(f"The comparison is {current.get_verdict_display()} already.")
     if verdict == Reproduction.Verdict.SET_ASIDE and not reason:
         raise VerdictRefused("To set a comparison aside, give a reason: it stays on record.")
+    if verdict == Reproduction.Verdict.CONFIRMED and current.retrained.status not in Submission.PUBLIC:
+        raise VerdictRefused("Publish the retrained entry first, so that readers find it.")
     current.verdict, current.reason = verdict, reason
     current.judged_by, current.judged_at = judge, timezone.now()
     current.save(update_fields=["verdict", "reason", "judged_by", "judged_at"])

@@ -140,7 +140,11 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(
         request,
         "portal/submissions/detail.html",
-        {**_status_context(submission, _user(request)), "section": "mine"},
+        {
+            **_status_context(submission, _user(request)),
+            "retrainings": submission.retrainings.order_by("pk") if _user(request).is_staff else (),
+            "section": "mine",
+        },
     )
 
 

@@ -192,6 +192,10 @@ def test_a_submission_is_retrained_from_its_method_card(as_reviewer: Client, own
     as_reviewer.post(address, form_values(clients=50, clients_per_round=5, rounds=8))
     run = BaselineRun.objects.get()
     assert run.original == original
+    assert (
+        f'href="/baselines/runs/{run.pk}/"'
+        in as_reviewer.get(f"/submissions/{original.pk}/").content.decode()
+    )
     assert "Local steps: changed to 4 from 10." in run.assumed
 
 

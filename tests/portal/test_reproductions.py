@@ -74,6 +74,9 @@ def test_the_mark_is_there_once_staff_confirmed_and_gone_once_they_set_it_aside(
     run = retrained_with(reviewer, original, 50)
     found = Reproduction.objects.get(run=run)
     assert reproductions.mark_of(original) is None
+    with pytest.raises(reproductions.VerdictRefused, match="Publish the retrained entry first"):
+        reproductions.judge(found, judge=reviewer, verdict=Reproduction.Verdict.CONFIRMED)
+    factories.publish(found.retrained)
     reproductions.judge(found, judge=reviewer, verdict=Reproduction.Verdict.CONFIRMED)
     mark = reproductions.mark_of(original)
     assert mark and (mark.outcome, mark.retrained) == ("not reproduced", run.submission_id)
@@ -85,6 +88,7 @@ def test_the_mark_is_there_once_staff_confirmed_and_gone_once_they_set_it_aside(
 
 def test_a_verdict_is_given_once_and_setting_aside_needs_a_reason(owner: User, reviewer: User) -> None:
     found = Reproduction.objects.get(run=retrained_with(reviewer, original_with(owner, 70), 70))
+    factories.publish(found.retrained)
     confirmed = Reproduction.Verdict.CONFIRMED
     with pytest.raises(reproductions.VerdictRefused, match="reason"):
         reproductions.judge(found, judge=reviewer, verdict=Reproduction.Verdict.SET_ASIDE, reason="  ")
