@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from evaluation.checkpoints.base_model import BaseModelTensors, is_embedding, is_output_head
 from evaluation.checkpoints.patterns import PatternError, full_matches
 from evaluation.checkpoints.targets import ends_in
+from evaluation.federated.strategies import on_card
 from evaluation.findings import FindingCollector
 from evaluation.flowerconfig.strategies import NOT_FEDERATED
 from evaluation.method_card import MethodCard
@@ -75,13 +76,17 @@ def derive(
 ) -> Communication | None:
     """The communication of the run on the card with an adapter of so many parameters.
 
-    None when the card does not say how many rounds or clients a round there were.
+    None when the card does not say how many rounds or clients a round there were, or names a strategy that
+    sends something else than the saved adapter: a half of it, or a residual whose rank grows.
     A reference that does not federate communicates with no client.
     """
     if parameters is None or card.clients_per_round is None or card.rounds is None:
         return None
     if card.strategy in NOT_FEDERATED:
         return Communication(parameters, 0, card.rounds, bytes_per_parameter)
+    strategy = on_card(card.strategy or "")
+    if strategy is not None and not strategy.sends_adapter_both_ways:
+        return None
     return Communication(parameters, card.clients_per_round, card.rounds, bytes_per_parameter)
 
 

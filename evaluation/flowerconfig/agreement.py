@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG
 from evaluation.checkpoints import AdapterConfig, AdapterSummary
+from evaluation.federated.strategies import on_card
 from evaluation.findings import Finding, FindingCollector, excerpt
 from evaluation.method_card import MethodCard
 
@@ -17,7 +18,8 @@ def check_agreement(
 ) -> tuple[Finding, ...]:
     """A warning for each value in which the card and a checked adapter differ; what either leaves out agrees.
 
-    Ranks are those of the tensors where `summary` is given, since strategies may give modules their own.
+    Ranks are those of the tensors where `summary` is given, since strategies may give modules their own; one
+    that merges a residual into the adapter makes the rank, and alpha with it, other than the run's.
     """
     findings = FindingCollector()
 
@@ -28,9 +30,11 @@ def check_agreement(
     if config is None:
         return ()
     ranks = summary.ranks if summary else (config.r,)
-    if card.rank is not None and card.rank not in ranks:
+    strategy = on_card(card.strategy or "")
+    own_rank = strategy is None or not strategy.grows
+    if own_rank and card.rank is not None and card.rank not in ranks:
         differ("rank", "r", card.rank, _listed(ranks))
-    if card.alpha is not None and card.alpha != config.alpha:
+    if own_rank and card.alpha is not None and card.alpha != config.alpha:
         differ("alpha", "lora_alpha", f"{card.alpha:g}", f"{config.alpha:g}")
     if card.use_dora is not None and card.use_dora != config.use_dora:
         differ("DoRA", "use_dora", _yes(card.use_dora), _yes(config.use_dora))

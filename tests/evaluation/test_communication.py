@@ -69,6 +69,12 @@ def test_communication_is_parameters_times_clients_rounds_and_directions() -> No
     assert Communication(1, 1, 1, bytes_per_parameter=2).total_bytes == 4
 
 
+@pytest.mark.parametrize("strategy", ["ffalora", "rolora", "fedex", "flora"])
+def test_what_does_not_send_the_saved_adapter_is_not_derived_from_it(strategy: str) -> None:
+    assert derive(MethodCard(strategy=strategy, rounds=3, clients_per_round=2), 10) is None
+    assert derive(MethodCard(strategy="flexlora", rounds=3, clients_per_round=2), 10) is not None
+
+
 def test_a_card_without_rounds_or_clients_derives_nothing() -> None:
     assert derive(MethodCard(rounds=1, clients_per_round=2), 10) == Communication(10, 2, 1)
     assert derive(MethodCard(rounds=1), 10) is None

@@ -84,6 +84,15 @@ def test_a_checkpoint_of_another_round_is_a_warning(app_folder: Path) -> None:
     assert codes(inspect(app_folder, CHALLENGE)) == ["app.round"]
 
 
+def test_a_strategy_that_merges_a_residual_saves_a_larger_rank(app_folder: Path) -> None:
+    save_adapter(app_folder / "results" / "2026-02-11_10-00-00" / "peft_100", rank=24, lora_alpha=24)
+    text = VALID.replace("strategy.fraction-evaluate", 'strategy.name = "fedex"\nstrategy.fraction-evaluate')
+    (app_folder / "pyproject.toml").write_text(text)
+    inspection = inspect(app_folder, CHALLENGE)
+    assert "config.adapter_differs" not in codes(inspection)
+    assert inspection.communication is None
+
+
 def test_an_adapter_of_another_run_is_a_warning_for_each_value(app_folder: Path) -> None:
     folder = app_folder / "results" / "2026-02-11_10-00-00" / "peft_100"
     save_adapter(folder, rank=2, lora_alpha=4, base_model_name_or_path="Other/Model")

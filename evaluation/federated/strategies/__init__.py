@@ -73,6 +73,16 @@ class StrategyInfo:
         return self.trains
 
     @property
+    def sends_adapter_both_ways(self) -> bool:
+        """Whether what travels, down and up, is the adapter as it is saved in the end."""
+        return self.communicates and self.sends == self.trains == "both"
+
+    @property
+    def grows(self) -> bool:
+        """Whether the saved adapter has a residual merged in, which makes its rank larger than the run's."""
+        return "residual" in self.sends
+
+    @property
     def communicates(self) -> bool:
         """Whether adapters travel. A reference trains where its data are, whatever our messages carry."""
         return self.kind != "reference"

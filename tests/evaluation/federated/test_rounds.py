@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
@@ -155,6 +155,46 @@ def test_proximal_clients_stay_nearer_to_where_they_started(config: FederatedCon
     assert moved("fedprox", 0) == free
     assert moved("fedprox", 1000) < moved("fedprox", 10) < free
     assert moved("fedprox", 1000) < 0.5 * free
+
+
+@dataclass
+class Descent:
+    """Plain gradient descent with a rate for each step."""
+
+    weights: list[torch.nn.Parameter]
+    rates: Iterator[float]
+
+    def step(self) -> None:
+        rate = next(self.rates)
+        with torch.no_grad():
+            for weight in self.weights:
+                assert weight.grad is not None
+                weight -= rate * weight.grad
+
+    def zero_grad(self, set_to_none: bool) -> None:
+        assert set_to_none
+        for weight in self.weights:
+            weight.grad = None
+
+
+def test_the_proximal_term_adds_its_gradient_to_the_loss_s(
+    config: FederatedConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """w_2 = w_1 - η (∇F(w_1) + μ (w_1 - w_0)), and w_1 is the same with any μ."""
+    rate, mu = 0.05, 3.0
+    monkeypatch.setattr(training, "MAX_GRADIENT_NORM", 1e9)
+    first = start(config).adapter
+
+    def descended(rates: list[float], weight: float) -> Arrays:
+        monkeypatch.setattr(torch.optim, "AdamW", lambda weights, **_settings: Descent(weights, iter(rates)))
+        return training.train(config, 0, training.Work(1, rate, proximal_mu=weight), first).arrays
+
+    one = descended([rate, 0.0], mu)
+    free, held = descended([rate, rate], 0.0), descended([rate, rate], mu)
+    for name in first:
+        expected = free[name] - rate * mu * (one[name] - first[name])
+        numpy.testing.assert_allclose(held[name], expected, rtol=1e-4, atol=1e-7)
+    assert any((held[name] != free[name]).any() for name in first)
 
 
 def test_only_the_asked_half_is_trained_and_sent_back(config: FederatedConfig) -> None:
