@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import render
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
@@ -13,7 +13,7 @@ from leaderboard.charts import catalogue
 from leaderboard.charts.catalogue import Group
 from leaderboard.charts.drawing import BusyError
 from leaderboard.entries import Track
-from leaderboard.filters import Filters, apply
+from leaderboard.filters import Filters, apply, refused_day
 from leaderboard.snapshots import Snapshot
 
 CONTENT_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
@@ -27,12 +27,17 @@ def charts(request: HttpRequest, slug: str) -> HttpResponse:
     filters = Filters.of(request.GET)
     snapshot = _snapshot(slug, filters)
     groups = catalogue.groups(apply(snapshot, filters))
+    problem = refused_day(request.GET)
     pictures = [
         catalogue.board_picture(snapshot, group, name) for group in groups[:1] for name in catalogue.BOARD
     ]
     context = {
         "challenge": CHALLENGES[slug],
         "filters": filters,
+        "problem": f"{problem} These are the charts of the board as it stands now." if problem else "",
+        "as_of": filters.as_of,
+        "current_query": filters.to_query(as_of=None),
+        "path": request.path,
         "query": filters.to_query(page=1),
         "group": groups[0] if groups else None,
         "others": [(group, filters.to_query(show=_SECTION[group.track])) for group in groups[1:]],
@@ -45,7 +50,9 @@ def charts(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 def chart_file(request: HttpRequest, slug: str, name: str, form: str) -> HttpResponse:
-    """A picture of a view as SVG or PNG. 404 where it has nothing to draw."""
+    """A picture of a view as SVG or PNG. 404 where it has nothing to draw, 400 for a day without a board."""
+    if problem := refused_day(request.GET):
+        return HttpResponseBadRequest(problem, content_type="text/plain; charset=utf-8")
     filters = Filters.of(request.GET)
     snapshot = _snapshot(slug, filters)
     groups = catalogue.groups(apply(snapshot, filters))

@@ -226,3 +226,15 @@ class TestPages:
         assert "No entry to draw yet" in client.get("/leaderboard/finance/charts/").content.decode()
         filtered = client.get("/leaderboard/finance/charts/?q=x").content.decode()
         assert "No entry with a complete score passes these filters" in filtered
+
+    def test_a_day_without_a_board_is_named(self, client: Client, owner: User) -> None:
+        self.fill(owner)
+        page = client.get("/leaderboard/finance/charts/?as_of=tomorrow").content.decode()
+        assert "is no day like" in page and "<svg" in page
+        assert client.get("/leaderboard/finance/charts/communication.svg?as_of=tomorrow").status_code == 400
+
+    def test_past_boards_are_drawn_as_they_stood(self, client: Client, owner: User) -> None:
+        self.fill(owner)
+        page = client.get("/leaderboard/finance/charts/?as_of=2020-01-01").content.decode()
+        assert "No entry with a complete score passes these filters" in page
+        assert "as it stood at the end of 2020-01-01" in page
