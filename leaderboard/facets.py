@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from leaderboard.columns import COLUMNS, columns_of
 from leaderboard.entries import Trust
@@ -71,21 +72,25 @@ class ColumnChoice:
 
 def facets(snapshot: Snapshot, filters: Filters) -> list[Facet]:
     """What can be chosen: only where there is a choice, or where one is made."""
-    entries = [standing.entry for standing in snapshot.standings]
-    named = {
-        "family": ("Base model", Counter(entry.family for entry in entries)),
-        "strategy": ("Strategy", Counter(entry.strategy for entry in entries if entry.strategy)),
-        "peft": ("PEFT", Counter(entry.peft for entry in entries if entry.peft)),
-        "trust": ("Trust", Counter(entry.trust.value for entry in entries)),
-    }
     found = []
-    for name, (title, counts) in named.items():
+    for name, (title, counts) in _counts(snapshot).items():
         chosen = getattr(filters, name)
         values = sorted({*counts, *chosen}, key=lambda value: _order(name, value))
         if len(values) > 1 or chosen:
             choices = tuple(Choice(v, v, counts[v], v in chosen) for v in values)
             found.append(Facet(name, title, choices))
     return found
+
+
+@lru_cache(maxsize=16)
+def _counts(snapshot: Snapshot) -> dict[str, tuple[str, Counter[str]]]:
+    entries = [standing.entry for standing in snapshot.standings]
+    return {
+        "family": ("Base model", Counter(entry.family for entry in entries)),
+        "strategy": ("Strategy", Counter(entry.strategy for entry in entries if entry.strategy)),
+        "peft": ("PEFT", Counter(entry.peft for entry in entries if entry.peft)),
+        "trust": ("Trust", Counter(entry.trust.value for entry in entries)),
+    }
 
 
 def _order(name: str, value: str) -> tuple[int, str]:
@@ -123,8 +128,7 @@ _SMALL, _FRUGAL = 3.0, 2.0
 
 def sections(snapshot: Snapshot, filters: Filters) -> list[Link]:
     """The sections with the number that passes the other filters; none where there is only one."""
-    everything = replace(filters, show="")
-    counts = Counter(section_of(standing) for standing in apply(snapshot, everything))
+    counts = _sizes(snapshot, replace(filters, show="", sort="", columns=None, pins=(), page=1))
     if len(counts) < 2 and not filters.show:
         return []
     found = [Link("All", filters.to_query(show=""), not filters.show, sum(counts.values()))]
@@ -135,6 +139,11 @@ def sections(snapshot: Snapshot, filters: Filters) -> list[Link]:
             )
             found.append(link)
     return found
+
+
+@lru_cache(maxsize=64)
+def _sizes(snapshot: Snapshot, filters: Filters) -> Counter[str]:
+    return Counter(section_of(standing) for standing in apply(snapshot, filters))
 
 
 def column_choices(snapshot: Snapshot, filters: Filters) -> list[ColumnChoice]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -127,17 +128,24 @@ def refused_day(query: QueryDict) -> str:
     return f"“{text[:40]}” is no day like 2026-03-01."
 
 
-def apply(snapshot: Snapshot, filters: Filters) -> list[Standing]:
+def apply(snapshot: Snapshot, filters: Filters) -> Sequence[Standing]:
     """The standings that pass, all pages of them: section by section, each in the order asked for.
 
     What has no value in the column that is sorted by comes last in its section, whichever the direction.
     """
-    kept = [standing for standing in snapshot.standings if _passes(standing, filters)]
+    kept = _passing(snapshot, replace(filters, sort="", columns=None, pins=(), page=1))
     if not filters.sort:
         return kept
     key, falls = filters.sort.lstrip("-"), filters.sort.startswith("-")
     column = next((column for column in columns_of(snapshot.challenge) if column.key == key), None)
     return kept if column is None else _sorted(kept, column, falls=falls)
+
+
+@lru_cache(maxsize=64)
+def _passing(snapshot: Snapshot, filters: Filters) -> Sequence[Standing]:
+    if not filters.narrows and not filters.show:
+        return snapshot.standings
+    return [standing for standing in snapshot.standings if _passes(standing, filters)]
 
 
 def section_of(standing: Standing) -> str:
@@ -153,11 +161,8 @@ def shown_columns(snapshot: Snapshot, filters: Filters) -> tuple[Column, ...]:
     By default a column is there if any entry of the board has a value for it.
     """
     columns = columns_of(snapshot.challenge)
-    if filters.columns is None:
-        chosen = {c.key for c in columns if c.shown and _known(snapshot.standings, c)}
-    else:
-        chosen = set(filters.columns)
-    chosen |= {*FIXED, *filters.pins}
+    usual = _usual(snapshot) if filters.columns is None else filters.columns
+    chosen = {*usual, *FIXED, *filters.pins}
     first = [column for column in columns if column.key in FIXED]
     pinned = [column for key in filters.pins for column in columns if column.key == key]
     rest = [c for c in columns if c.key in chosen and c.key not in {*FIXED, *filters.pins}]
@@ -173,6 +178,13 @@ def simplified(snapshot: Snapshot, filters: Filters) -> Filters:
         c.key for c in shown_columns(snapshot, default)
     }
     return default if same else filters
+
+
+@lru_cache(maxsize=16)
+def _usual(snapshot: Snapshot) -> frozenset[str]:
+    """The columns that are there by default."""
+    columns = columns_of(snapshot.challenge)
+    return frozenset(c.key for c in columns if c.shown and _known(snapshot.standings, c))
 
 
 def _known(standings: Iterable[Standing], column: Column) -> bool:

@@ -62,6 +62,12 @@ class Shelf:
         return kept
 
 
+class Passing(str):
+    """A part of a page that will be another one soon: it is not kept."""
+
+    __slots__ = ()
+
+
 _shelf = Shelf(MOST_BYTES)
 _INDENT = re.compile(r"\n\s+")
 
@@ -70,15 +76,20 @@ def shared(request: HttpRequest, key: Hashable, render: Callable[[], HttpRespons
     """The page that `render` makes, with an ETag, and 304 to a reader who has it.
 
     `key` has to name everything that the page depends on but for its reader and host. It is rendered anew for
-    readers who are signed in.
+    readers who are signed in, and where it was not to be stored.
     """
     if any(name in request.COOKIES for name in _COOKIES):
         response = render()
         response["Cache-Control"] = "private, no-cache"
     else:
         whole = (request.scheme, request.get_host(), key)
-        kept = _shelf.get(whole) or _shelf.put(whole, render().content)
-        response = _answer(request, kept)
+        kept = _shelf.get(whole)
+        if kept is None:
+            response = render()
+            if response.get("Cache-Control") != "no-store":
+                kept = _shelf.put(whole, response.content)
+        if kept is not None:
+            response = _answer(request, kept)
     patch_vary_headers(response, ("Cookie", "Accept-Encoding"))
     return response
 
@@ -106,5 +117,10 @@ def _accepts_gzip(request: HttpRequest) -> bool:
 
 def fragment(key: Hashable, render: Callable[[], str]) -> str:
     """The part of a page that `render` makes, which is the same for all readers, without indentation."""
-    kept = _shelf.get(key) or _shelf.put(key, _INDENT.sub("\n", render()).encode())
+    kept = _shelf.get(key)
+    if kept is None:
+        text = render()
+        if isinstance(text, Passing):
+            return text
+        kept = _shelf.put(key, _INDENT.sub("\n", text).encode())
     return kept.body.decode()

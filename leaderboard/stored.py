@@ -18,7 +18,7 @@ FORMAT = 1
 """Raised with every change of what is stored, so that another version's snapshots are not read."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # by identity: what is found out about one is kept beside it
 class Snapshot:
     """A board as it stands, or stood at the moment `as_of`. `version` changes with the content."""
 

@@ -55,12 +55,11 @@ class Head:
 
 @dataclass(frozen=True)
 class Section:
-    """A table: the rows on this page of one section of the board (one ranking of it), of `count` in all."""
+    """A table: the rows on this page of one section of the board, of one ranking of it."""
 
     name: str
     precision: str
     rows: tuple[Row, ...]
-    count: int
     ranked: bool
     tested: bool
 
@@ -103,8 +102,9 @@ class Page:
 
     @cached_property
     def axis(self) -> tuple[int, int]:
-        """The ends, in per cent, of the axis on which all averages of the view can be drawn."""
-        intervals = [s.entry.interval for s in self.found if s.entry.interval]
+        """The ends, in per cent, of the axis on which all averages of the page can be drawn."""
+        shown = self.found[max(0, self.first - 1) : self.last]
+        intervals = [s.entry.interval for s in shown if s.entry.interval]
         if not intervals:
             return 0, 100
         low = math.floor(10 * min(low for low, _ in intervals)) * 10
@@ -122,22 +122,17 @@ class Page:
     @cached_property
     def sections(self) -> tuple[Section, ...]:
         """The sections on this page."""
-        counts: dict[tuple[str, str], int] = {}
-        for standing in self.found:
-            key = _section_key(standing)
-            counts[key] = counts.get(key, 0) + 1
         shown = self.found[self.first - 1 : self.last] if self.found else ()
         return tuple(
-            self._section(name, precision, list(members), counts[name, precision])
+            self._section(name, precision, list(members))
             for (name, precision), members in groupby(shown, key=_section_key)
         )
 
-    def _section(self, name: str, precision: str, standings: list[Standing], count: int) -> Section:
+    def _section(self, name: str, precision: str, standings: list[Standing]) -> Section:
         return Section(
             name=name,
             precision=precision,
             rows=tuple(self._rows(standings)),
-            count=count,
             ranked=name in ("ranked", "demonstration"),
             tested=any(standing.rank_range for standing in standings),
         )

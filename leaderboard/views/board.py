@@ -5,7 +5,7 @@ What stands on it depends on the snapshot and the address alone, so that it is r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.contrib import messages
@@ -20,12 +20,14 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from evaluation.challenges import CHALLENGES
 from leaderboard import facets, pages, snapshots
+from leaderboard.charts import catalogue
 from leaderboard.entries import Standing
 from leaderboard.filters import Filters, apply, refused_day, shown_columns, simplified
 from leaderboard.snapshots import Snapshot
 from leaderboard.tables import Page
 
 FORM = "board-form"
+CHARTS = ("communication", "intervals")
 _HEADERS = ("HX-Request", "HX-History-Restore-Request", "HX-Trigger")
 
 
@@ -63,12 +65,27 @@ def _page(request: HttpRequest, snapshot: Snapshot, filters: Filters, path: str)
     view = pages.fragment(
         key, lambda: render_to_string("leaderboard/_view.html", _context(snapshot, filters, path))
     )
+    charts = pages.fragment((snapshot.challenge, snapshot.version, "charts"), lambda: _charts(snapshot))
     context = {
         "challenge": CHALLENGES[snapshot.challenge],
-        "view": mark_safe(view),  # noqa: S308  # a template made it
+        "view": mark_safe(view),  # noqa: S308  # templates made these
+        "charts": mark_safe(charts),  # noqa: S308
         "section": "boards",
     }
-    return render(request, "leaderboard/board.html", context)
+    response = render(request, "leaderboard/board.html", context)
+    if isinstance(charts, pages.Passing):
+        response["Cache-Control"] = "no-store"
+    return response
+
+
+def _charts(snapshot: Snapshot) -> str:
+    """The pictures of the whole board; not to be kept while one waits for its drawing."""
+    groups = catalogue.groups(snapshot.standings)
+    pictures = [catalogue.board_picture(snapshot, groups[0], name) for name in CHARTS] if groups else []
+    text = render_to_string(
+        "leaderboard/_charts.html", {"pictures": pictures, "slug": snapshot.challenge, "query": ""}
+    )
+    return pages.Passing(text) if any(picture.is_late for picture in pictures) else text
 
 
 def _part(snapshot: Snapshot, filters: Filters, path: str, *, form: bool) -> str:
@@ -83,14 +100,13 @@ def _context(snapshot: Snapshot, filters: Filters, path: str) -> dict[str, Any]:
     leader = snapshot.leader
     return {
         "challenge": CHALLENGES[snapshot.challenge],
-        "snapshot": snapshot,
         "path": path,
         "filters": filters,
         "query": filters.to_query(page=1),
         "as_of": filters.as_of,
         "current_query": filters.to_query(as_of=None),
         "leader": leader,
-        "cheapest": _cheapest(snapshot.standings, leader),
+        "cheapest": _cheapest(snapshot),
         "page": Page(apply(snapshot, filters), shown_columns(snapshot, filters), filters),
         "facets": facets.facets(snapshot, filters),
         "limits": facets.limits(filters),
@@ -101,13 +117,15 @@ def _context(snapshot: Snapshot, filters: Filters, path: str) -> dict[str, Any]:
     }
 
 
-def _cheapest(standings: Sequence[Standing], leader: Standing | None) -> Standing | None:
+@lru_cache(maxsize=16)
+def _cheapest(snapshot: Snapshot) -> Standing | None:
     """Of the leader's kind the entry that communicated least, trained ones only."""
+    leader = snapshot.leader
     if leader is None:
         return None
     alike = [
         (cost.value, standing)
-        for standing in standings
+        for standing in snapshot.standings
         if standing.track is leader.track
         and (standing.rank is None) == (leader.rank is None)
         and not standing.entry.flags
