@@ -57,6 +57,11 @@ class Split:
     smallest: int
     largest: int
 
+    @property
+    def width(self) -> int:
+        """Of the picture, in pixels; a page that is narrower presses it together."""
+        return 32 * len(self.shares)
+
 
 @dataclass(frozen=True)
 class BenchmarkLine:
