@@ -31,8 +31,9 @@ def bibtex(entry: Entry, url: str) -> str:
     """The entry as @misc: its state at this moment is named by protocol and date."""
     challenge = CHALLENGES[entry.challenge]
     protocol = f", protocol {entry.protocol}" if entry.protocol else ", declared scores"
+    names = dict.fromkeys((entry.method, entry.base_model))  # imported entries are named after their model
     fields = {
-        "title": f"{{{escaped(entry.method)}}} on {{{escaped(entry.base_model)}}}",
+        "title": " on ".join(f"{{{escaped(name)}}}" for name in names),
         "author": f"{{{escaped(entry.team)}}}",
         "year": f"{entry.published_at:%Y}",
         "howpublished": f"FlowerTune Leaderboard, {challenge.title} challenge, entry {entry.id}{protocol}",

@@ -174,7 +174,6 @@ def _answers(entries: Sequence[int]) -> Mapping[int, Answers]:
 
 
 def _answered(score: Score) -> Answered:
-    bits, scored = bytes(score.correct_bits), bytes(score.scored_bits)
     return Answered(
         score=score.pk,
         protocol=score.evaluation.protocol,
@@ -182,8 +181,16 @@ def _answered(score: Score) -> Answered:
         digest=score.data_digest,
         available=score.available,
         items=score.n,
-        packed=PackedAnswers.from_bytes(score.n, bits, scored) if bits and scored else None,
+        packed=_packed(score),
     )
+
+
+def _packed(score: Score) -> PackedAnswers | None:
+    """None where the bits are not those of all items, as of scores whose answers were not kept."""
+    try:
+        return PackedAnswers.from_bytes(score.n, bytes(score.correct_bits), bytes(score.scored_bits))
+    except ValueError:
+        return None
 
 
 def _is_number(word: str) -> bool:

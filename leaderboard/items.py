@@ -10,7 +10,7 @@ import json
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, BinaryIO
@@ -181,8 +181,12 @@ def json_lines(score: Score) -> Any:
 def parquet(score: Score) -> Iterator[bytes]:
     """The items as a Parquet file, piece by piece; a thousand are in memory at a time.
 
-    Raises ItemsMissingError before the first piece.
+    Raises ItemsMissingError at once where the file is gone.
     """
+    return _parquet(score, _open(score))
+
+
+def _parquet(score: Score, file: Any) -> Iterator[bytes]:
     # Here, because pyarrow takes a tenth of a second and 60 MB that pages do without.
     import pyarrow
     from pyarrow import parquet as format
@@ -193,7 +197,7 @@ def parquet(score: Score) -> Iterator[bytes]:
         metadata={"benchmark": score.benchmark, "data_digest": score.data_digest},
     )
     sink = _Pieces()
-    with _opened(score) as file:
+    with closing(file):
         writer = format.ParquetWriter(sink, schema, compression="zstd")
         for rows in _batches(file):
             columns = {name: [getattr(item, name) for item in rows] for name in schema.names}
@@ -295,11 +299,8 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 @contextmanager
 def _opened(score: Score) -> Iterator[BinaryIO]:
-    file = _open(score)
-    try:
+    with closing(_open(score)) as file:
         yield file
-    finally:
-        file.close()
 
 
 def _open(score: Score) -> Any:

@@ -73,6 +73,7 @@ def download(_request: HttpRequest, pk: int, benchmark: str, form: str) -> HttpR
     """All items as a file, streamed."""
     score = _score(pk, benchmark)
     try:
+        items.index_of(score)  # has read every line, so that nothing breaks in the middle of a file
         content = items.json_lines(score) if form == "jsonl" else items.parquet(score)
     except ItemsMissingError as error:
         raise Http404(str(error)) from error

@@ -175,9 +175,11 @@ def test_answers_that_are_gone_or_damaged_are_named_not_an_error(client: Client,
     with storage.open(name, "wb") as file:
         file.write(b"[1]\n")
     assert "damaged in storage" in page(client, path)
+    assert client.get(f"/entries/{made.pk}/items/fpb.parquet").status_code == 404
     storage.delete(name)
     assert "no longer in storage" in page(client, path)
-    assert client.get(f"/entries/{made.pk}/items/fpb.jsonl").status_code == 404
+    for form in ("jsonl", "parquet"):
+        assert client.get(f"/entries/{made.pk}/items/fpb.{form}").status_code == 404
 
 
 def test_the_page_costs_two_queries(client: Client, owner: User, django_assert_max_num_queries: Any) -> None:
