@@ -101,14 +101,18 @@ class Child:
         event: dict[str, Any] = json.loads(line)
         return event
 
+    def wait(self, seconds: float) -> None:
+        """Let the child come to its end by itself for so long."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            logger.warning("the %s process did not end in %g seconds", self._name, seconds)
+
     def stop(self, *, grace: float = 0) -> None:
-        """End the child and everything that came from it; it has `grace` seconds to do so by itself."""
+        """End the child and everything that came from it; asked to stop it has `grace` seconds for that."""
         if grace and self.is_running:
             self._process.terminate()
-            try:
-                self._process.wait(grace)
-            except subprocess.TimeoutExpired:
-                logger.warning("the %s process did not stop in %g seconds", self._name, grace)
+            self.wait(grace)
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:

@@ -20,6 +20,7 @@ from django.conf import settings
 from evaluation.errors import EngineCrashError, EvaluationError
 from evaluation.federated.config import FederatedConfig
 from portal.baselines import queue, results
+from portal.baselines.services import RunRefused
 from portal.baselines.training_rows import path_of
 from portal.runs import claims
 from portal.runs.models import BaselineRun
@@ -64,7 +65,7 @@ def train(run: BaselineRun) -> None:
     except EvaluationError as error:
         logger.exception("%s broke", run)
         _fail(run, code=error.code, message=str(error), retryable=error.retryable)
-    except InvalidSubmission as error:
+    except (InvalidSubmission, RunRefused) as error:
         logger.exception("the result of %s was refused", run)
         _fail(run, code="invalid_submission", message=f"The result was refused: {error}", retryable=False)
     except Exception:
@@ -112,21 +113,24 @@ def _train_in(folder: Path, run: BaselineRun) -> None:
 
 def _follow(arguments: list[str], run: BaselineRun, lease: Lease) -> bool:
     """Let the child train and record what it says. Returns whether it came to its end with a result."""
+    failure: dict[str, Any] | None = None
     # closing(): a lost claim must end the child at once, not when the exception is forgotten.
     with closing(_events(arguments)) as events:
         for event in events:
-            if shutting_down.is_set():
-                break
             if event and event["event"] == "error":
-                _fail(run, code=event["code"], message=event["message"], retryable=event["retryable"])
-                return False
+                failure = event
+            if failure or shutting_down.is_set():
+                break
             if event:
                 _record(run, event)
             lease.renew(_progress(run, event) if event else None)
         else:
             return True
-    # Only now that no process works on its state any more.
-    queue.give_back(run)
+    # Only now that no process works on its state any more: the next attempt may begin at once.
+    if failure:
+        _fail(run, code=failure["code"], message=failure["message"], retryable=failure["retryable"])
+    else:
+        queue.give_back(run)
     return False
 
 
@@ -150,9 +154,9 @@ def _events(arguments: list[str]) -> Generator[dict[str, Any] | None]:
     no process of the run stays.
     """
     child = Child("training", MODULE, arguments)
+    heard, finished = time.monotonic(), False
     try:
         child.lower_priority(NICENESS)
-        heard, finished = time.monotonic(), False
         while not finished:
             event = child.next_event()
             if event is not None:
@@ -165,6 +169,8 @@ def _events(arguments: list[str]) -> Generator[dict[str, Any] | None]:
             if event is None or event["event"] != "done":
                 yield event
     finally:
+        if finished:
+            child.wait(STOP_SECONDS)
         child.stop(grace=STOP_SECONDS)
 
 

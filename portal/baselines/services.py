@@ -116,7 +116,7 @@ def cancel(run: BaselineRun, *, by: User) -> None:
     words = f"Cancelled by {by.get_username()}."
     if not claims.cancel(BaselineRun.objects.filter(pk=run.pk), error_message=words):
         run.refresh_from_db(fields=["status"])
-        raise RunRefused(f"The run has {run.get_status_display()} already.")
+        raise RunRefused(f"The run is over already: {run.get_status_display()}.")
 
 
 def default_method(config: FederatedConfig) -> str:
@@ -131,12 +131,13 @@ def reference_team(member: User) -> Team:
     Raises RunRefused when the team has a member who may not submit reference entries: somebody made a team
     of that name first, and would own what is trained here.
     """
-    team, _ = Team.objects.get_or_create(name=TEAM)
+    team, is_new = Team.objects.get_or_create(name=TEAM)
     strangers = [user for user in team.members.all() if not _may_submit_references(user)]
     if strangers:
         names = ", ".join(user.get_username() for user in strangers)
         raise RunRefused(f"The team “{TEAM}” has members who may not submit reference entries: {names}.")
-    Membership.objects.get_or_create(team=team, user=member, defaults={"role": Membership.Role.MEMBER})
+    role = Membership.Role.OWNER if is_new else Membership.Role.MEMBER
+    Membership.objects.get_or_create(team=team, user=member, defaults={"role": role})
     return team
 
 

@@ -162,7 +162,7 @@ def test_staff_cancel_after_a_question_and_run_again(as_reviewer: Client, review
     run.refresh_from_db()
     assert (run.status, run.error_message) == ("cancelled", "Cancelled by reviewer.")
     again = as_reviewer.post(f"/baselines/runs/{run.pk}/cancel/", follow=True).content.decode()
-    assert "cancelled already" in again
+    assert "The run is over already: cancelled." in again
     form = as_reviewer.get(f"/baselines/runs/new/?from={run.pk}").content.decode()
     assert 'name="rounds" value="7"' in form
 
