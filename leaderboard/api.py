@@ -14,7 +14,9 @@ from rest_framework.utils.urls import replace_query_param
 
 from evaluation.challenges import CHALLENGES
 from leaderboard import snapshots
-from leaderboard.entries import BenchmarkScore, Cost, Entry, Standing, Track
+from leaderboard.columns import COLUMNS
+from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
+from leaderboard.filters import SECTIONS, Filters, apply, refused_day
 from portal.api.conditional import ConditionalMixin
 from portal.api.schema import problem
 from portal.api.serializers import QuerySerializer
@@ -50,8 +52,19 @@ class BoardResourcesSerializer(serializers.Serializer[Entry]):
     time_seconds = CostSerializer(allow_null=True, source="resources.wall_time", default=None)
 
 
+class FlagSerializer(serializers.Serializer[Flag]):
+    benchmark = serializers.CharField()
+    message = serializers.CharField()
+
+
 class StandingSerializer(serializers.Serializer[Standing]):
-    rank = serializers.IntegerField(allow_null=True)
+    rank = serializers.IntegerField(allow_null=True, help_text="By the average; equal ones share it")
+    rank_range = serializers.SerializerMethodField(
+        help_text="The best and the worst rank that the entry may have; null where no test was possible"
+    )
+    tie_group = serializers.IntegerField(
+        allow_null=True, help_text="Entries with as many significantly better ones share it"
+    )
     track = serializers.ChoiceField([track.value for track in Track])
     unranked_because = serializers.CharField()
     entry = serializers.SerializerMethodField()
@@ -64,6 +77,12 @@ class StandingSerializer(serializers.Serializer[Standing]):
     scores = BoardScoreSerializer(many=True, source="entry.scores")
     average = serializers.SerializerMethodField()
     average_interval = serializers.SerializerMethodField()
+    gain = serializers.FloatField(
+        source="entry.gain", allow_null=True, help_text="Average less that of the untuned base model"
+    )
+    strategy = serializers.CharField(source="entry.strategy", allow_blank=True)
+    peft = serializers.CharField(source="entry.peft", allow_blank=True)
+    flags = FlagSerializer(many=True, source="entry.flags")
     resources = BoardResourcesSerializer(source="entry")
     published_at = serializers.DateTimeField(source="entry.published_at")
 
@@ -73,6 +92,10 @@ class StandingSerializer(serializers.Serializer[Standing]):
     def get_url(self, standing: Standing) -> str:
         return str(self.context["request"].build_absolute_uri(reverse("entry", args=[standing.entry.id])))
 
+    def get_rank_range(self, standing: Standing) -> list[int] | None:
+        found = standing.rank_range
+        return [found.best, found.worst] if found else None
+
     def get_average(self, standing: Standing) -> float | None:
         return standing.entry.average
 
@@ -80,8 +103,41 @@ class StandingSerializer(serializers.Serializer[Standing]):
         return list(standing.entry.interval) if standing.entry.interval else None
 
 
+def _names() -> serializers.ListField:
+    return serializers.ListField(child=serializers.CharField(max_length=100), required=False)
+
+
+def _number() -> serializers.FloatField:
+    return serializers.FloatField(required=False, min_value=0, max_value=1e12)
+
+
 class PageSerializer(QuerySerializer):
-    """The query parameters: without them the whole board is one page."""
+    """The query parameters: without them the whole board is one page. Those of the board's page narrow and
+    sort as there; one that may be repeated lets any of its values pass."""
+
+    q = serializers.CharField(required=False, max_length=100, help_text="Words in the names")
+    family = _names()
+    strategy = _names()
+    peft = _names()
+    trust = serializers.ListField(
+        child=serializers.ChoiceField([trust.value for trust in Trust]), required=False
+    )
+    team = serializers.ListField(child=serializers.IntegerField(min_value=1), required=False)
+    min_size = _number()
+    max_size = _number()
+    max_communication = _number()
+    max_client_vram = _number()
+    max_server_vram = _number()
+    max_gpu_time = _number()
+    since = serializers.DateField(required=False)
+    until = serializers.DateField(required=False)
+    show = serializers.ChoiceField(SECTIONS, required=False)
+    sort = serializers.ChoiceField(
+        [way + key for key in COLUMNS for way in ("", "-")],
+        required=False,
+        help_text="A column; with a minus from the highest",
+    )
+    as_of = serializers.DateField(required=False, help_text="The board at the end of that day (UTC)")
 
     page_size = serializers.IntegerField(required=False, min_value=1, max_value=200)
     cursor = serializers.IntegerField(
@@ -98,7 +154,11 @@ class LeaderboardSerializer(serializers.Serializer[Any]):
 
 @extend_schema(tags=["leaderboards"])
 class Leaderboard(ConditionalMixin):
-    """Published entries of a challenge: official ones, then demonstration ones, then the unranked."""
+    """Published entries of a challenge: official ones, then demonstration ones, then the unranked.
+
+    Declared entries are there with `show=declared` or `trust=declared`. Sizes are in billions of parameters,
+    limits in GB = 1024³ bytes and hours.
+    """
 
     @extend_schema(
         parameters=[PageSerializer],
@@ -111,8 +171,15 @@ class Leaderboard(ConditionalMixin):
             raise NotFound(f"There is no challenge “{challenge}”. There are: {', '.join(CHALLENGES)}.")
         page = PageSerializer(data=request.query_params)
         page.is_valid(raise_exception=True)
-        snapshot = snapshots.current(found.slug)
-        standings = [s for s in snapshot.standings if s.track is not Track.DECLARED]
+        if refused := refused_day(request.query_params):
+            raise serializers.ValidationError({"as_of": refused})
+        filters = Filters.of(request.query_params)
+        snapshot = (
+            snapshots.as_of(challenge, filters.moment) if filters.moment else snapshots.current(challenge)
+        )
+        standings = list(apply(snapshot, filters))
+        if filters.show != "declared" and Trust.DECLARED not in filters.trust:
+            standings = [s for s in standings if s.track is not Track.DECLARED]
         rest = _after(standings, page.validated_data.get("cursor"))
         size = page.validated_data.get("page_size") or len(rest)
         body = {

@@ -90,7 +90,7 @@ def _charts(snapshot: Snapshot) -> str:
 
 def _part(snapshot: Snapshot, filters: Filters, path: str, *, form: bool) -> str:
     context = _context(snapshot, filters, path)
-    results = render_to_string("leaderboard/_results.html", context)
+    results = render_to_string("leaderboard/_results.html", context).lstrip()
     return (
         results + render_to_string("leaderboard/_form.html", context | {"apart": True}) if form else results
     )

@@ -1,0 +1,135 @@
+"""What of a board is shown, as its address says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+from django.http import QueryDict
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.columns import COLUMNS
+from leaderboard.entries import Cost, Entry, Trust
+from leaderboard.filters import Filters, apply, shown_columns, simplified
+from leaderboard.ranking import standings
+from leaderboard.stored import Snapshot, dump, load
+from tests.leaderboard.test_ranking import BENCHMARKS, declared, entry
+
+GIBIBYTE = 1024**3
+
+
+def board(*entries: Entry) -> Snapshot:
+    placed = tuple(standings(entries, BENCHMARKS))
+    return Snapshot("finance", None, "v", datetime(2026, 1, 1, tzinfo=UTC), placed)
+
+
+def shown(snapshot: Snapshot, query: str) -> list[int]:
+    return [s.entry.id for s in apply(snapshot, Filters.of(QueryDict(query)))]
+
+
+def priced(one: Entry, gigabytes: float) -> Entry:
+    return replace(one, resources={"communication": Cost(gigabytes * GIBIBYTE, "derived")})
+
+
+small = replace(
+    entry(60, 60, 60), parameters=10**9, family="Qwen", method="FlexLoRA run", hub_id="Qwen/small"
+)
+large = replace(entry(80, 80, 80), parameters=7 * 10**9, family="Llama", strategy="FedProx", team_id=7)
+stated = declared(replace(entry(70, 70, 70), parameters=None, peft="DoRA"))
+BOARD = board(priced(small, 1), priced(large, 5), stated)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", [large, small, stated]),
+        ("q=flex+QWEN", [small]),
+        ("q=nobody", []),
+        ("family=Qwen", [small]),
+        ("family=Qwen&family=Llama", [large, small]),
+        ("strategy=FedProx", [large]),
+        ("peft=DoRA", [stated]),
+        ("trust=declared", [stated]),
+        ("trust=evaluated", [large, small]),
+        ("team=7", [large]),
+        ("max_size=3", [small]),
+        ("min_size=3", [large]),
+        ("max_communication=2", [small]),
+        ("show=declared", [stated]),
+        ("since=2026-01-02", []),
+        ("until=2025-12-31", []),
+        ("until=2026-01-01", [large, small, stated]),
+        ("sort=average", [small, large, stated]),
+        ("sort=-communication", [large, small, stated]),
+        ("sort=communication", [small, large, stated]),
+    ],
+)
+def test_a_view_holds_what_its_address_says(query: str, found: list[Entry]) -> None:
+    assert shown(BOARD, query) == [one.id for one in found]
+
+
+def test_what_is_not_known_comes_last_in_either_direction() -> None:
+    silent = entry(90, 90, 90)
+    snapshot = board(priced(small, 1), silent, priced(large, 5))
+    assert shown(snapshot, "sort=communication") == [small.id, large.id, silent.id]
+    assert shown(snapshot, "sort=-communication") == [large.id, small.id, silent.id]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["page=0", "page=x", "sort=nothing", "max_size=-1", "max_size=nan", "since=2026-13-01", "trust=me",
+     "columns=nothing", "pin=rank", "show=all", "team=x", "max_communication=1e400"],
+)  # fmt: skip
+def test_what_cannot_be_read_is_left_out(query: str) -> None:
+    assert Filters.of(QueryDict(query)).to_query() == ""
+
+
+texts = st.text(min_size=1, max_size=8).filter(lambda text: text.strip() == text)
+views = st.builds(
+    Filters,
+    q=texts,
+    family=st.lists(texts, unique=True, max_size=3).map(lambda v: tuple(sorted(v))),
+    trust=st.lists(st.sampled_from([t.value for t in Trust]), unique=True).map(lambda v: tuple(sorted(v))),
+    max_size=st.none() | st.integers(0, 999).map(float),
+    since=st.none() | st.dates(date(2020, 1, 1), date(2030, 1, 1)),
+    sort=st.sampled_from(["", "average", "-average", "date"]),
+    columns=st.none() | st.lists(st.sampled_from(list(COLUMNS)), unique=True, min_size=1).map(tuple),
+    pins=st.lists(st.sampled_from(["average", "communication"]), unique=True).map(tuple),
+    page=st.integers(1, 9999),
+)
+
+
+@given(views)
+def test_an_address_leads_back_to_its_view(view: Filters) -> None:
+    query = view.to_query()
+    assert Filters.of(QueryDict(query)) == view
+    assert Filters.of(QueryDict(query)).to_query() == query
+
+
+@given(st.text(max_size=200))
+def test_any_address_gives_some_view(query: str) -> None:
+    apply(BOARD, Filters.of(QueryDict(query)))
+
+
+def test_columns_are_there_where_somebody_has_a_value() -> None:
+    keys = [column.key for column in shown_columns(BOARD, Filters())]
+    assert keys[:2] == ["rank", "method"] and "communication" in keys and "gpu_time" not in keys
+
+
+def test_pinned_columns_stand_first_and_chosen_ones_alone() -> None:
+    view = Filters(columns=("average", "gpu_time"), pins=("communication",))
+    keys = [column.key for column in shown_columns(BOARD, view)]
+    assert keys == ["rank", "method", "communication", "average", "gpu_time"]
+
+
+def test_choosing_what_is_there_anyway_says_nothing() -> None:
+    usual = tuple(column.key for column in shown_columns(BOARD, Filters()))
+    assert simplified(BOARD, Filters(columns=usual)).to_query() == ""
+
+
+def test_a_snapshot_is_the_same_when_read_back() -> None:
+    back = load(dump(BOARD))
+    assert back.standings == BOARD.standings
+    assert (back.challenge, back.as_of, back.version, back.built_at) == ("finance", None, "v", BOARD.built_at)
