@@ -62,21 +62,25 @@ def _run(asked: argparse.Namespace, events: TextIO | None) -> None:
     def report(event: Event) -> None:
         print(as_json(event) if events else as_text(event), file=events, flush=True)
 
-    output, state, several = _output(asked), asked.state, len(configs) > 1
+    output, state = _output(asked), asked.state
+    if len(configs) == 1:
+        simulation.run([prepare(configs[0], output, report, state=state, resume=asked.resume)])
+        return
+    folders = {config.strategy: output / config.strategy for config in configs}
     jobs = [
         prepare(
             config,
-            output / config.strategy if several else output,
+            folders[config.strategy],
             report,
-            state=state / config.strategy if state and several else state,
+            state=state / config.strategy if state else None,
             resume=asked.resume,
         )
         for config in configs
+        if not (asked.resume and comparison.is_finished(folders[config.strategy]))
     ]
-    simulation.run(jobs)
-    if several:
-        table = comparison.table([comparison.read(job.output) for job in jobs])
-        print("\n".join(table), flush=True)
+    if jobs:
+        simulation.run(jobs)
+    print("\n".join(comparison.table([comparison.read(folder) for folder in folders.values()])), flush=True)
 
 
 def _send(configs: list[FederatedConfig], asked: argparse.Namespace, events: TextIO | None) -> None:

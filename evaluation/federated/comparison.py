@@ -12,6 +12,11 @@ from evaluation.errors import DataError
 _MB = 1024**2
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether a run's result lies in a folder, which is written in one step."""
+    return (folder / "training.json").is_file()
+
+
 def read(folder: Path) -> dict[str, Any]:
     """The `training.json` of a run's output folder. Raises DataError when there is none."""
     try:

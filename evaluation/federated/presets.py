@@ -65,7 +65,7 @@ _CPU_SMALL = _TEMPLATE | {
     "clients": 4,
     "clients_per_round": 4,
     "rounds": 2,
-    "local_steps": 4,
+    "local_steps": 3,
     "batch_size": 4,
     "sequence_length": 96,
     "learning_rate": 1e-3,

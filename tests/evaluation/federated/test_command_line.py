@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from evaluation.federated.strategies import STRATEGIES
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -68,6 +70,32 @@ def test_a_terminated_run_ends_all_its_processes_and_leaves_no_files(
     _, alive = psutil.wait_procs(family, timeout=0)
     assert alive == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_strategy_runs_in_one_go_on_one_loaded_model_and_learns(
+    base_model: Path, rows_file: Path, tmp_path: Path
+) -> None:
+    words = {
+        "preset": "cpu-small", "model": base_model, "train-data": rows_file, "output": tmp_path / "grid",
+        "batch-size": 2, "held-out": 2, "learning-rate": 0.01,
+    }  # fmt: skip
+    flags = [text for name, value in words.items() for text in (f"--{name}", str(value))]
+    grid = [sys.executable, "-m", "evaluation.federated", *flags]
+    ran = subprocess.run(grid, cwd=ROOT, capture_output=True, text=True, timeout=180)
+    assert ran.returncode == 0, ran.stderr
+    folders = {path.name for path in (tmp_path / "grid").iterdir()}
+    assert folders == STRATEGIES.keys()
+    startups: list[float] = []
+    for name in STRATEGIES:
+        measured = json.loads((tmp_path / "grid" / name / "training.json").read_text())
+        for loss in ("train_loss", "held_out_loss"):
+            first, second = (one[loss] for one in measured["rounds"])
+            assert second < first, name
+        startups.append(measured["startup_seconds"])
+    assert max(startups[1:]) < startups[0] / 2  # only the first run's clients load the model
+    table = ran.stdout.splitlines()[-len(STRATEGIES) - 3 :]
+    assert table[0].split()[:5] == ["strategy", "loss", "1", "loss", "2"]
+    assert [line.split()[0] for line in table[1:-2]] == list(STRATEGIES)
 
 
 def test_a_bad_configuration_is_one_line_and_exit_code_2(
