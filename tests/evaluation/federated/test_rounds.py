@@ -169,7 +169,7 @@ class Descent:
         with torch.no_grad():
             for weight in self.weights:
                 assert weight.grad is not None
-                weight -= rate * weight.grad
+                weight.sub_(weight.grad, alpha=rate)
 
     def zero_grad(self, set_to_none: bool) -> None:
         assert set_to_none
