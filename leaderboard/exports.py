@@ -144,11 +144,15 @@ def parquet(export: Export[RowT]) -> bytes:
 
 
 def _of_column(column: Column) -> Iterator[Field[Standing]]:
+    if column.key == "rank":
+        may = "By the paired tests: the {} rank that it may have"
+        best, worst = may.format("best"), may.format("worst")
+        yield Field("rank", "count", column.value, meaning="By the mean; equal means share one")
+        yield Field("rank_best", "count", lambda s: s.rank_range.best if s.rank_range else None, "", best)
+        yield Field("rank_worst", "count", lambda s: s.rank_range.worst if s.rank_range else None, "", worst)
+        return
     unit = _UNITS.get(column.si_unit, column.si_unit)
     yield Field(column.key, column.holds, column.value, unit, column.meaning or column.title)
-    if column.key == "rank":
-        yield Field("rank_best", "count", lambda s: s.rank_range.best if s.rank_range else None)
-        yield Field("rank_worst", "count", lambda s: s.rank_range.worst if s.rank_range else None)
     if column.group == "Cost of the training":
         yield Field(f"{column.key}_basis", "text", lambda s: column.basis(s) or None)
     if unit == "fraction" and column.key != "gain":
