@@ -18,11 +18,11 @@ from leaderboard.items import public_scores
 from leaderboard.pairing import Answered, Answers, refusal
 from leaderboard.queries import read
 from leaderboard.ranking import track_of
-from leaderboard.snapshots import Snapshot
 from portal.runs.models import Score
 from portal.submissions.models import Submission
 
 MOST = 4
+_SUBMISSION = ("pk", "challenge", "method_card")
 _COSTS = (
     "communication", "client_vram", "server_vram", "client_rss", "server_rss", "gpu_time", "wall_time",
     "energy", "trainable_parameters",
@@ -94,19 +94,18 @@ class Row:
 def compared(entries: Sequence[int]) -> list[Compared]:
     """Those of the entries that are published, in the order asked for; in a constant number of queries."""
     published = Submission.objects.filter(pk__in=entries, status=Submission.Status.PUBLISHED)
-    found = {entry.id: entry for entry in read(published).entries}
-    cards = dict(published.order_by().values_list("pk", "method_card"))
-    answers = _answers(list(found))
-    boards = {slug: snapshots.current(slug) for slug in {entry.challenge for entry in found.values()}}
+    rows = {pk: (challenge, card) for pk, challenge, card in published.order_by().values_list(*_SUBMISSION)}
+    standings = _standings({pk: challenge for pk, (challenge, _) in rows.items()})
+    answers = _answers(list(standings))
     return [
         Compared(
-            entry=found[pk],
-            standing=_standing(found[pk], boards[found[pk].challenge]),
-            card=MethodCard.from_json(card) if (card := cards[pk]) else None,
+            entry=standings[pk].entry,
+            standing=standings[pk],
+            card=MethodCard.from_json(card) if (card := rows[pk][1]) else None,
             answers=answers.get(pk, {}),
         )
         for pk in entries
-        if pk in found
+        if pk in standings
     ]
 
 
@@ -150,12 +149,15 @@ def _cell(standing: Standing, column: Column) -> Cell:
     )
 
 
-def _standing(entry: Entry, board: Snapshot) -> Standing:
-    """The place on the board; an entry of an older protocol has none, and no gain."""
-    known = board.by_id.get(entry.id)
-    return known or Standing(
-        entry, track_of(entry), None, unranked_because="evaluated under an older protocol"
-    )
+def _standings(challenges: Mapping[int, str]) -> dict[int, Standing]:
+    """By entry its place on the board; an entry of an older protocol has none, and no gain."""
+    boards = {slug: snapshots.current(slug) for slug in set(challenges.values())}
+    found = {pk: known for pk, challenge in challenges.items() if (known := boards[challenge].by_id.get(pk))}
+    if others := challenges.keys() - found.keys():
+        reason = "evaluated under an older protocol"
+        for entry in read(Submission.objects.filter(pk__in=others)).entries:
+            found[entry.id] = Standing(entry, track_of(entry), None, unranked_because=reason)
+    return found
 
 
 def _answers(entries: Sequence[int]) -> Mapping[int, Answers]:

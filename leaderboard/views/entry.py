@@ -134,7 +134,6 @@ def public(pk: int) -> Submission:
             "resources",
             "declared_scores",
             "findings",
-            "decisions",
             Prefetch("evaluations", finished, to_attr="finished"),
         )
     )
