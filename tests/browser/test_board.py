@@ -1,0 +1,131 @@
+"""A board in a real browser: filtering, sorting, pinning and going back, with scripts and without."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.perf.entries import fill
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+ENTRIES = 60
+BOARD = "/leaderboard/finance/"
+
+
+@pytest.fixture
+def board(live_server: Any) -> str:
+    fill("finance", ENTRIES)
+    return f"{live_server.url}{BOARD}"
+
+
+def found(page: Page, number: int) -> None:
+    expect(page.locator("#board [role=status]")).to_contain_text(re.compile(rf" of {number} "))
+
+
+def heads(page: Page) -> list[str]:
+    return page.locator("table.board thead th").first.locator("xpath=..").locator("th a").all_inner_texts()
+
+
+def test_a_reader_narrows_sorts_and_pins_in_place_and_goes_back(page: Page, board: str) -> None:
+    page.goto(board)
+    found(page, ENTRIES)
+    page.evaluate("window.stayed = true")
+
+    page.get_by_text("Filters", exact=True).click()
+    page.get_by_role("checkbox", name=re.compile("^Qwen")).check()
+    expect(page).to_have_url(f"{board}?family=Qwen")
+    models = page.locator("table.board td[data-label='Base model']").all_inner_texts()
+    assert models and all("Qwen" in name for name in models)
+    expect(page.get_by_role("checkbox", name=re.compile("^Qwen"))).to_be_visible()  # the panel stays open
+
+    page.get_by_role("link", name="FPB", exact=True).click()
+    expect(page).to_have_url(f"{board}?family=Qwen&sort=-fpb")
+    scores = [float(t.split()[0]) for t in page.locator("td[data-label='FPB, %']").all_inner_texts()]
+    assert scores == sorted(scores, reverse=True)
+    expect(page.locator("th[aria-sort=descending]")).to_contain_text("FPB")
+    expect(page.get_by_label("Sort by")).to_have_value("-fpb")  # the form follows the link
+
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_role("checkbox", name="pin Communication").check()
+    expect(page).to_have_url(f"{board}?family=Qwen&sort=-fpb&pin=communication")
+    assert heads(page)[:3] == ["#", "Method", "Communication"]
+    page.get_by_role("checkbox", name="show Strategy").uncheck()
+    expect(page.locator("table.board thead")).not_to_contain_text("Strategy")
+
+    page.go_back()
+    expect(page.locator("table.board thead")).to_contain_text("Strategy")
+    page.go_back()
+    expect(page).to_have_url(f"{board}?family=Qwen&sort=-fpb")
+    expect(page.locator("table.board thead th").nth(2)).to_contain_text("Base model")
+    page.go_back()
+    expect(page).to_have_url(f"{board}?family=Qwen")
+    page.go_back()
+    found(page, ENTRIES)
+    page.go_forward()
+    expect(page).to_have_url(f"{board}?family=Qwen")
+    expect(page.get_by_role("checkbox", name=re.compile("^Qwen"), include_hidden=True)).to_be_checked()
+    assert page.evaluate("window.stayed")
+
+
+def test_search_finds_while_one_types_and_chips_take_back(page: Page, board: str) -> None:
+    page.goto(board)
+    page.get_by_label("Search").press_sequentially("llama")
+    expect(page).to_have_url(f"{board}?q=llama")
+    expect(page.get_by_label("Search")).to_be_focused()
+    page.get_by_role("link", name="Under 3B").click()
+    expect(page).to_have_url(f"{board}?q=llama&max_size=3")
+    expect(page.get_by_role("link", name="Under 3B")).to_have_attribute("aria-current", "true")
+    page.get_by_role("link", name="“llama”").click()
+    expect(page).to_have_url(f"{board}?max_size=3")
+    expect(page.get_by_label("Search")).to_have_value("")
+
+
+def test_pages_follow_each_other_and_entries_are_compared(page: Page, board: str) -> None:
+    page.goto(board)
+    page.get_by_role("link", name="Next").click()
+    expect(page).to_have_url(f"{board}?page=2")
+    expect(page.locator("#board [role=status]")).to_contain_text(f"51–{ENTRIES} of {ENTRIES}")
+    boxes = page.get_by_role("checkbox", name=re.compile("^Choose "))
+    chosen = [boxes.nth(number).get_attribute("value") for number in (0, 1)]
+    boxes.nth(0).check()
+    boxes.nth(1).check()
+    page.get_by_role("button", name="Compare the chosen").click()
+    expect(page).to_have_url(re.compile(r"/compare/\?"))
+    assert all(number in page.url for number in chosen if number)
+
+
+def test_everything_works_without_scripts(browser: Browser, board: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(board)
+    page.get_by_text("Filters", exact=True).click()
+    page.get_by_role("checkbox", name=re.compile("^Qwen")).check()
+    page.get_by_label("Sort by").select_option("-average")
+    page.get_by_role("button", name="Apply").click()
+    expect(page).to_have_url(f"{board}?family=Qwen&sort=-average")
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_role("checkbox", name="pin Communication").check()
+    page.get_by_role("button", name="Apply").click()
+    expect(page).to_have_url(f"{board}?family=Qwen&sort=-average&pin=communication")
+    assert heads(page)[:3] == ["#", "Method", "Communication"]
+    page.get_by_role("link", name="Gain", exact=True).click()
+    expect(page.locator("th[aria-sort=descending]")).to_contain_text("Gain")
+    page.go_back()
+    page.go_back()
+    expect(page).to_have_url(f"{board}?family=Qwen&sort=-average")
+    page.get_by_role("link", name="Clear all").click()
+    found(page, ENTRIES)
+    context.close()
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440])
+def test_no_page_is_wider_than_its_window(browser: Browser, board: str, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 800})
+    page = context.new_page()
+    for address in (board, f"{board}?columns=team&columns=energy&columns=rounds", board.split("finance")[0]):
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
