@@ -58,7 +58,7 @@ def run(jobs: Sequence[Job]) -> None:
                 federate(grid, job)
 
         server.main()(serve)
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = _cores()
         try:
             _start_ray(scratch, max(cores, devices), devices)  # Flower uses a Ray that runs already
             run_simulation(
@@ -75,6 +75,11 @@ def run(jobs: Sequence[Job]) -> None:
             for job in jobs:
                 job.stop.set()
             ray.shutdown()
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def client_resources(cores: int, devices: int) -> dict[str, int]:

@@ -123,7 +123,7 @@ def test_the_app_trains_on_a_superlink_with_two_supernodes(
             "--superlink", federation.address, "--root-certificates", str(federation.root_certificates),
             "--output", tmp_path / "out",
         ],
-        cwd=ROOT, capture_output=True, text=True, timeout=180,
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr + (tmp_path / "flower.log").read_text()
     events = [json.loads(line) for line in ran.stdout.splitlines()]
@@ -136,7 +136,7 @@ def test_the_app_trains_on_a_superlink_with_two_supernodes(
             sys.executable, "-m", "evaluation.federated", "--config", asked, "--output", tmp_path / "out",
             "--superlink", federation.address, "--root-certificates", str(federation.root_certificates),
         ],
-        cwd=ROOT, capture_output=True, text=True, timeout=180,
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert refused.returncode == 2
     assert "ended as finished:failed: the output folder" in refused.stderr
