@@ -100,9 +100,20 @@ def profile_peers(entry: Entry, peers: Sequence[Entry]) -> Peers:
     return Peers(next(untuned, None), best)
 
 
-def score_rows(entry: Entry, evaluation: Evaluation, peers: Sequence[Entry]) -> list[ScoreRow]:
+def places(entry: Entry, peers: Sequence[Entry]) -> dict[str, Place]:
+    """By benchmark the place among all; none where the entry is not among them."""
+    if entry.id not in {other.id for other in peers}:
+        return {}
+    found = {}
+    for slug, score in entry.by_benchmark.items():
+        values = [other.by_benchmark[slug].value or 0.0 for other in peers]
+        found[slug] = Place(1 + sum(value > (score.value or 0.0) for value in values), len(values))
+    return found
+
+
+def score_rows(entry: Entry, evaluation: Evaluation, found: Mapping[str, Place]) -> list[ScoreRow]:
     stored = {score.benchmark: score for score in evaluation.scores.all()}
-    return [_score_row(score, stored[score.benchmark], entry, peers) for score in entry.scores]
+    return [_score_row(score, stored[score.benchmark], found) for score in entry.scores]
 
 
 def evaluation_rows(evaluations: Sequence[Evaluation], counting: Evaluation) -> list[EvaluationRow]:
@@ -155,24 +166,16 @@ def template_card(challenge: Challenge) -> MethodCard:
     )
 
 
-def _score_row(score: BenchmarkScore, stored: Score, entry: Entry, peers: Sequence[Entry]) -> ScoreRow:
+def _score_row(score: BenchmarkScore, stored: Score, found: Mapping[str, Place]) -> ScoreRow:
     benchmark = BENCHMARKS[score.benchmark]
     return ScoreRow(
         benchmark=benchmark,
         score=score,
-        place=_place(score, entry, peers),
+        place=found.get(score.benchmark),
         without_leaked=_without_leaked(benchmark, stored),
         subjects=_subjects(benchmark, stored),
         has_items=bool(stored.items),
     )
-
-
-def _place(score: BenchmarkScore, entry: Entry, peers: Sequence[Entry]) -> Place | None:
-    own = score.value
-    if own is None or entry.id not in {other.id for other in peers}:
-        return None
-    values = [other.by_benchmark[score.benchmark].value or 0.0 for other in peers]
-    return Place(1 + sum(value > own for value in values), len(values))
 
 
 def _without_leaked(benchmark: Benchmark, stored: Score) -> float | None:

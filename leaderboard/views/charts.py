@@ -8,7 +8,7 @@ from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
 from evaluation.challenges import CHALLENGES
-from leaderboard import snapshots
+from leaderboard import pages, snapshots
 from leaderboard.charts import catalogue
 from leaderboard.charts.catalogue import Group
 from leaderboard.charts.drawing import BusyError
@@ -26,13 +26,18 @@ def charts(request: HttpRequest, slug: str) -> HttpResponse:
     """All pictures of a view, which is stated as on the board."""
     filters = Filters.of(request.GET)
     snapshot = _snapshot(slug, filters)
-    groups = catalogue.groups(apply(snapshot, filters))
     problem = refused_day(request.GET)
+    key = ("charts", slug, snapshot.version, filters.to_query(page=1), problem)
+    return pages.shared(request, key, lambda: _page(request, snapshot, filters, problem))
+
+
+def _page(request: HttpRequest, snapshot: Snapshot, filters: Filters, problem: str) -> HttpResponse:
+    groups = catalogue.groups(apply(snapshot, filters))
     pictures = [
         catalogue.board_picture(snapshot, group, name) for group in groups[:1] for name in catalogue.BOARD
     ]
     context = {
-        "challenge": CHALLENGES[slug],
+        "challenge": CHALLENGES[snapshot.challenge],
         "filters": filters,
         "problem": f"{problem} These are the charts of the board as it stands now." if problem else "",
         "as_of": filters.as_of,
@@ -45,7 +50,10 @@ def charts(request: HttpRequest, slug: str) -> HttpResponse:
         "missing": [picture.figure for picture in pictures if not picture.figure.spec],
         "section": "boards",
     }
-    return render(request, "leaderboard/charts.html", context)
+    response = render(request, "leaderboard/charts.html", context)
+    if any(picture.is_late for picture in pictures):
+        response["Cache-Control"] = "no-store"
+    return response
 
 
 @require_safe

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -32,6 +33,8 @@ from leaderboard.views.charts import busy, picture_response
 from portal.runs.models import BaselineRun, Evaluation, Reproduction
 from portal.submissions.cards import card_of
 from portal.submissions.models import Submission
+
+KEPT_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,15 @@ class Place:
     def key(self) -> str:
         return f"{self.entry.challenge}:{self.board.version}:{self.entry.id}"
 
+    def places(self) -> dict[str, entry_facts.Place]:
+        """By benchmark, kept until the board changes: it goes over all entries."""
+        key = f"places:{self.key}"
+        found: dict[str, entry_facts.Place] | None = cache.get(key)
+        if found is None:
+            found = entry_facts.places(self.entry, entry_facts.peers_of(self.standing, self.board))
+            cache.set(key, found, KEPT_SECONDS)
+        return found
+
     def profile(self) -> tuple[Entry, Peers, dict[str, str]]:
         """What its profile is drawn from."""
         peers = entry_facts.peers_of(self.standing, self.board)
@@ -81,11 +93,10 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
     if not evaluations:
         raise Http404("published without an evaluation")
     counting = evaluations[0]
-    peers = entry_facts.peers_of(place.standing, place.board)
     run = _run_of(submission)
     context |= {
         "evaluation": counting,
-        "scores": entry_facts.score_rows(place.entry, counting, peers),
+        "scores": entry_facts.score_rows(place.entry, counting, place.places()),
         "evaluations": entry_facts.evaluation_rows(evaluations, counting),
         "target_names": _target_names(submission),
         "provenance": _provenance(counting.provenance),
