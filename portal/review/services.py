@@ -22,7 +22,7 @@ _STEPS: dict[Decision.Action, tuple[tuple[Submission.Status, ...], Submission.St
     Action.REJECT: ((Status.IN_REVIEW,), Status.REJECTED),
     Action.REOPEN: ((Status.REJECTED,), Status.IN_REVIEW),
     Action.DISQUALIFY: ((Status.PUBLISHED,), Status.DISQUALIFIED),
-    Action.RERUN: ((Status.IN_REVIEW, Status.FAILED), None),
+    Action.RERUN: ((Status.IN_REVIEW, Status.FAILED, Status.PUBLISHED), None),
 }
 NEEDS_REASON = (Action.REJECT, Action.DISQUALIFY)
 
@@ -37,9 +37,14 @@ def decide(*, submission: Submission, reviewer: User, action: Decision.Action, r
     reason = reason.strip()
     if action in NEEDS_REASON and not reason:
         raise TransitionRefused(f"To {action} a submission, give a reason: its team reads it.")
+    runs.lock_active(submission)  # first, as workers do: evaluation, then submission
     current = Submission.objects.select_for_update().get(pk=submission.pk)
     if current.status not in allowed:
         raise TransitionRefused(f"{current} is {current.get_status_display()}, so you cannot {action} it.")
+    if action == Action.RERUN and current.kind == Submission.Kind.IMPORTED:
+        raise TransitionRefused(f"{current} came from another board without files: there is nothing to run.")
+    if action == Action.RERUN and runs.is_active(current):
+        raise TransitionRefused(f"{current} is being evaluated already.")
     decision = Decision.objects.create(submission=current, reviewer=reviewer, action=action, reason=reason)
     if status is None:
         runs.enqueue(current, priority=1)
@@ -49,6 +54,8 @@ def decide(*, submission: Submission, reviewer: User, action: Decision.Action, r
     if status == Status.PUBLISHED:
         current.published_at = now
     current.save(update_fields=["status", "status_changed_at", "published_at"])
+    if status == Status.DISQUALIFIED:
+        runs.cancel_active(current)
     submission_changed(current)
     if status in (Status.PUBLISHED, Status.DISQUALIFIED):
         wake_board_builders()

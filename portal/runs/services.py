@@ -15,7 +15,7 @@ from django.utils import timezone
 from evaluation.challenges import CHALLENGES
 from evaluation.protocol import CURRENT
 from portal.notifications.services import submission_changed
-from portal.queues import wake_evaluators
+from portal.queues import wake_board_builders, wake_evaluators
 from portal.runs import claims, reproductions
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
@@ -47,7 +47,10 @@ class BenchmarkScore:
 
 @transaction.atomic
 def enqueue(submission: Submission, *, priority: int = 0) -> Evaluation:
-    """Queue an evaluation of `submission` under the current protocol and wake the workers."""
+    """Queue an evaluation of `submission` under the current protocol and wake the workers.
+
+    A published one stays published, with the scores that it has until the new ones are complete.
+    """
     evaluation = Evaluation.objects.create(
         submission=submission,
         base_model=submission.base_model,
@@ -124,6 +127,8 @@ def record_score(evaluation: Evaluation, score: BenchmarkScore, *, items: File) 
 def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
     """Finish an evaluation whose scores are all recorded; the submission goes to review.
 
+    If it is published, the new scores take the place of the old on its board.
+
     The reason of an earlier failed attempt moves into the provenance.
     """
     current = claims.lock(evaluation)
@@ -137,6 +142,8 @@ def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
     )
     _set_submission_status(evaluation.submission, Submission.Status.IN_REVIEW)
     reproductions.compare_evaluated(evaluation.submission)
+    if evaluation.submission.published_at:
+        wake_board_builders()
 
 
 @transaction.atomic
@@ -181,8 +188,15 @@ def _queue_again(submission: Submission) -> None:
     wake_evaluators()
 
 
+def is_active(submission: Submission) -> bool:
+    """Whether an evaluation of `submission` is queued or running."""
+    return Evaluation.objects.filter(submission=submission, status__in=Evaluation.ACTIVE).exists()
+
+
 def _set_submission_status(submission: Submission, status: Submission.Status) -> None:
-    changed = Submission.objects.filter(Q(pk=submission.pk), ~Q(status=status)).update(
+    """Follow the evaluation with the submission's status, unless the submission is public already."""
+    public = Q(status__in=Submission.PUBLIC)
+    changed = Submission.objects.filter(Q(pk=submission.pk), ~Q(status=status), ~public).update(
         status=status, status_changed_at=timezone.now()
     )
     if changed:

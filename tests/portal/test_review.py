@@ -10,6 +10,7 @@ from django.test import Client
 
 from portal.accounts.models import User
 from portal.review.models import Decision
+from portal.runs.services import claim, fail_attempt
 from portal.submissions.models import Submission
 from tests.portal import factories
 
@@ -68,6 +69,40 @@ def test_a_rerun_is_a_new_evaluation(as_reviewer: Client, owner: User) -> None:
     made.refresh_from_db()
     assert made.status == "queued"
     assert list(made.evaluations.values_list("status", flat=True)) == ["queued", "succeeded"]
+
+
+def test_a_published_entry_stays_on_the_board_while_it_is_evaluated_again(
+    as_reviewer: Client, client: Client, owner: User
+) -> None:
+    made = factories.published(owner, correct=70)
+    act(as_reviewer, "rerun", made)
+    assert "is being evaluated already" in act(as_reviewer, "rerun", made).content.decode()
+    assert "70.00" in client.get("/leaderboard/finance/").content.decode()
+    factories.evaluate(made, correct=80)
+    assert made.status == "published"
+    page = client.get("/leaderboard/finance/").content.decode()
+    assert "80.00" in page and "70.00" not in page
+    assert "Evaluated again" in client.get("/changes/").content.decode()
+
+
+def test_a_failed_second_evaluation_changes_nothing_of_a_published_entry(
+    as_reviewer: Client, client: Client, owner: User
+) -> None:
+    made = factories.published(owner, correct=70)
+    act(as_reviewer, "rerun", made)
+    evaluation = claim(worker="test")
+    assert evaluation
+    fail_attempt(evaluation, code="model", message="It does not load.", retryable=False)
+    made.refresh_from_db()
+    assert made.status == "published"
+    assert "70.00" in client.get("/leaderboard/finance/").content.decode()
+
+
+def test_disqualifying_ends_a_second_evaluation(as_reviewer: Client, owner: User) -> None:
+    made = factories.published(owner)
+    act(as_reviewer, "rerun", made)
+    act(as_reviewer, "disqualify", made, reason="Copied.")
+    assert list(made.evaluations.values_list("status", flat=True)) == ["cancelled", "succeeded"]
 
 
 def test_what_is_not_evaluated_cannot_be_published(as_reviewer: Client, owner: User) -> None:
