@@ -73,7 +73,7 @@ def as_of(challenge: str, moment: datetime) -> Snapshot:
     key = f"board:{challenge}:{_past_stamp(challenge, moment)}"
     kept = cache.get(key)
     if kept is None:
-        kept = stored.dump(_build(challenge, moment))
+        _, kept = _build(challenge, moment)
         cache.set(key, kept, PAST_SECONDS)
     return replace(stored.load(kept), as_of=moment)
 
@@ -81,9 +81,9 @@ def as_of(challenge: str, moment: datetime) -> Snapshot:
 def renew(challenge: str) -> Snapshot:
     """Build the board anew though its stamp stays: names of teams and models are no part of that."""
     stamp = _stamp(challenge)
-    built = _Known(_build(challenge, None), stamp)
-    _store(challenge, built)
-    return built.snapshot
+    snapshot, body = _build(challenge, None)
+    _store(challenge, _Known(snapshot, stamp), body)
+    return snapshot
 
 
 def _newest(challenge: str, known: _Known | None) -> _Known:
@@ -105,8 +105,9 @@ def _built(challenge: str, stamp: str, known: _Known | None) -> _Known:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [lock])
         found = _stored(challenge, stamp)
         if found is None:
-            found = _Known(_build(challenge, None), stamp)
-            _store(challenge, found)
+            snapshot, body = _build(challenge, None)
+            found = _Known(snapshot, stamp)
+            _store(challenge, found, body)
     return found
 
 
@@ -118,8 +119,8 @@ def _stored(challenge: str, stamp: str) -> _Known | None:
     return None if kept is None else _Known(stored.load(kept), stamp)
 
 
-def _store(challenge: str, built: _Known) -> None:
-    cache.set(_body_key(challenge), stored.dump(built.snapshot), None)
+def _store(challenge: str, built: _Known, body: bytes) -> None:
+    cache.set(_body_key(challenge), body, None)
     cache.set(_name_key(challenge), _name(built), None)
 
 
@@ -166,13 +167,14 @@ def _past_stamp(challenge: str, moment: datetime) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:20]
 
 
-def _build(challenge: str, moment: datetime | None) -> Snapshot:
+def _build(challenge: str, moment: datetime | None) -> tuple[Snapshot, bytes]:
+    """The snapshot and what is stored of it."""
     benchmarks = get(challenge).benchmarks
     reading = read(public_at(challenge, moment), moment, with_answers=True)
     newest = max((entry.protocol for entry in reading.entries), default=0)
     entries = [entry for entry in reading.entries if entry.protocol in (0, newest)]
     placed = standings(entries, benchmarks, reading.answers)
-    return Snapshot(challenge, moment, stored.version_of(placed), timezone.now(), tuple(placed))
+    return stored.make(challenge, moment, timezone.now(), placed)
 
 
 __all__ = ["Snapshot", "as_of", "checked", "current", "renew"]

@@ -14,7 +14,7 @@ from typing import Any
 from evaluation.statistics import RankRange
 from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
 
-FORMAT = 1
+FORMAT = 2
 """Raised with every change of what is stored, so that another version's snapshots are not read."""
 
 
@@ -46,34 +46,46 @@ class Snapshot:
         return next(ranked, None) or next(declared, None) or next(complete, None)
 
 
+def make(
+    challenge: str, as_of: datetime | None, built_at: datetime, standings: Iterable[Standing]
+) -> tuple[Snapshot, bytes]:
+    """The snapshot of these standings, and what is stored of it."""
+    placed = tuple(standings)
+    rows = _rows(placed)
+    version = hashlib.sha256(rows).hexdigest()[:16]
+    snapshot = Snapshot(challenge, as_of, version, built_at, placed)
+    return snapshot, _compressed(snapshot, rows)
+
+
 def dump(snapshot: Snapshot) -> bytes:
-    head = [snapshot.challenge, _moment(snapshot.as_of), snapshot.version, snapshot.built_at.isoformat()]
-    return zlib.compress(_text([*head, [_standing(s) for s in snapshot.standings]]), 1)
+    return _compressed(snapshot, _rows(snapshot.standings))
 
 
 def load(kept: bytes) -> Snapshot:
     """What `dump` made of this FORMAT."""
-    challenge, moment, version, built_at, rows = json.loads(zlib.decompress(kept))
+    head, _, rows = zlib.decompress(kept).partition(b"\n")
+    challenge, moment, version, built_at = json.loads(head)
     return Snapshot(
         challenge,
         datetime.fromisoformat(moment) if moment else None,
         version,
         datetime.fromisoformat(built_at),
-        tuple(_read_standing(row) for row in rows),
+        tuple(_read_standing(row) for row in json.loads(rows)),
     )
 
 
-def version_of(standings: Iterable[Standing]) -> str:
-    """A short name of the content."""
-    return hashlib.sha256(_text([_standing(s) for s in standings])).hexdigest()[:16]
+def _compressed(snapshot: Snapshot, rows: bytes) -> bytes:
+    moment = snapshot.as_of.isoformat() if snapshot.as_of else None
+    head = [snapshot.challenge, moment, snapshot.version, snapshot.built_at.isoformat()]
+    return zlib.compress(_text(head) + b"\n" + rows, 1)
+
+
+def _rows(standings: Iterable[Standing]) -> bytes:
+    return _text([_standing(standing) for standing in standings])
 
 
 def _text(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
 
 
 def _standing(s: Standing) -> list[Any]:
