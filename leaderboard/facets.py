@@ -82,7 +82,7 @@ def facets(snapshot: Snapshot, filters: Filters) -> list[Facet]:
     return found
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def _counts(snapshot: Snapshot) -> dict[str, tuple[str, Counter[str]]]:
     entries = [standing.entry for standing in snapshot.standings]
     return {
@@ -141,7 +141,7 @@ def sections(snapshot: Snapshot, filters: Filters) -> list[Link]:
     return found
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=12)  # each holds on to a snapshot
 def _sizes(snapshot: Snapshot, filters: Filters) -> Counter[str]:
     return Counter(section_of(standing) for standing in apply(snapshot, filters))
 

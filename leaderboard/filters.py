@@ -141,7 +141,7 @@ def apply(snapshot: Snapshot, filters: Filters) -> Sequence[Standing]:
     return kept if column is None else _sorted(kept, column, falls=falls)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=12)  # each holds on to a snapshot
 def _passing(snapshot: Snapshot, filters: Filters) -> Sequence[Standing]:
     if not filters.narrows and not filters.show:
         return snapshot.standings
@@ -180,7 +180,7 @@ def simplified(snapshot: Snapshot, filters: Filters) -> Filters:
     return default if same else filters
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def _usual(snapshot: Snapshot) -> frozenset[str]:
     """The columns that are there by default."""
     columns = columns_of(snapshot.challenge)

@@ -117,7 +117,7 @@ def _context(snapshot: Snapshot, filters: Filters, path: str) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def _cheapest(snapshot: Snapshot) -> Standing | None:
     """Of the leader's kind the entry that communicated least, trained ones only."""
     leader = snapshot.leader
