@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Max, Sum
 from django.utils import timezone
 
-from evaluation.challenges import get
+from evaluation.challenges import CHALLENGES, get
 from leaderboard import stored
 from leaderboard.queries import public_at, read
 from leaderboard.ranking import standings
@@ -54,11 +54,21 @@ def current(challenge: str) -> Snapshot:
 
 
 def checked(challenge: str) -> Snapshot:
-    """The board as it stands at this very moment, built if it has to be."""
-    now = time.monotonic()
-    known = replace(_newest(challenge, _known.get(challenge)), checked=now)
-    _known[challenge] = known
-    return known.snapshot
+    """The board as it stands at this very moment, built if it has to be.
+
+    All boards that this process knows are looked after at once, in as many queries as one.
+    """
+    now, stamps = time.monotonic(), _stamps()
+    names = cache.get_many([_name_key(slug) for slug in _known])
+    for slug, known in list(_known.items()):
+        if known.stamp == stamps[slug] and names.get(_name_key(slug)) in (None, _name(known)):
+            _known[slug] = replace(known, checked=now)
+    before = _known.get(challenge)
+    if before is None or before.checked < now:
+        stamp = stamps[challenge]
+        found = _stored(challenge, stamp) or _built(challenge, stamp, before)
+        _known[challenge] = replace(found, checked=now)
+    return _known[challenge].snapshot
 
 
 def as_of(challenge: str, moment: datetime) -> Snapshot:
@@ -80,18 +90,10 @@ def as_of(challenge: str, moment: datetime) -> Snapshot:
 
 def renew(challenge: str) -> Snapshot:
     """Build the board anew though its stamp stays: names of teams and models are no part of that."""
-    stamp = _stamp(challenge)
+    stamp = _stamps()[challenge]
     snapshot, body = _build(challenge, None)
     _store(challenge, _Known(snapshot, stamp), body)
     return snapshot
-
-
-def _newest(challenge: str, known: _Known | None) -> _Known:
-    stamp = _stamp(challenge)
-    name = cache.get(_name_key(challenge))
-    if known and known.stamp == stamp and name in (None, _name(known)):
-        return known
-    return _stored(challenge, stamp) or _built(challenge, stamp, known)
 
 
 def _built(challenge: str, stamp: str, known: _Known | None) -> _Known:
@@ -136,19 +138,29 @@ def _body_key(challenge: str) -> str:
     return f"board:{challenge}:body"
 
 
-def _stamp(challenge: str) -> str:
-    """Changes with what is on the board: published entries, those that left, re-runs and reproductions."""
-    entries = Submission.objects.filter(
-        challenge=challenge, status__in=(*Submission.PUBLIC, Submission.Status.WITHDRAWN)
-    ).aggregate(count=Count("pk"), last=Max("status_changed_at"))
-    runs = Evaluation.objects.filter(
-        submission__challenge=challenge,
-        submission__status=Submission.Status.PUBLISHED,
-        status=Evaluation.Status.SUCCEEDED,
-    ).aggregate(count=Count("pk"), last=Max("finished_at"))
-    verdicts = Reproduction.objects.filter(original__challenge=challenge).aggregate(last=Max("judged_at"))
-    facts = (stored.FORMAT, *entries.values(), *runs.values(), *verdicts.values())
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:20]
+def _stamps() -> dict[str, str]:
+    """By challenge: changes with its published entries, those that left, re-runs and reproductions."""
+    entries = (
+        Submission.objects.filter(status__in=(*Submission.PUBLIC, Submission.Status.WITHDRAWN))
+        .order_by()
+        .values_list("challenge")
+        .annotate(Count("pk"), Max("status_changed_at"))
+    )
+    runs = (
+        Evaluation.objects.filter(
+            submission__status=Submission.Status.PUBLISHED, status=Evaluation.Status.SUCCEEDED
+        )
+        .order_by()
+        .values_list("submission__challenge")
+        .annotate(Count("pk"), Max("finished_at"))
+    )
+    verdicts = Reproduction.objects.order_by().values_list("original__challenge").annotate(Max("judged_at"))
+    facts: dict[str, list[object]] = {slug: [stored.FORMAT] for slug in CHALLENGES}
+    for rows in (entries, runs, verdicts):
+        found = {row[0]: row[1:] for row in rows}
+        for slug, known in facts.items():
+            known.append(found.get(slug))
+    return {slug: hashlib.sha256(repr(known).encode()).hexdigest()[:20] for slug, known in facts.items()}
 
 
 def _past_stamp(challenge: str, moment: datetime) -> str:
