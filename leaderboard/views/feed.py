@@ -14,6 +14,7 @@ from django.views.decorators.http import conditional_page, require_safe
 
 from evaluation.challenges import CHALLENGES, Challenge
 from leaderboard import snapshots
+from leaderboard.columns import rank_text
 from leaderboard.entries import Standing
 from leaderboard.markup import xml_text
 
@@ -55,7 +56,7 @@ class Publications(Feed):
         else:
             low, high = (f"{100 * limit:.1f}" for limit in entry.interval)
             score = f"average {100 * entry.average:.2f}% (95% interval {low}–{high})"
-        place = f"rank {item.rank}" if item.rank else f"not ranked: {item.unranked_because}"
+        place = f"rank {rank_text(item)}" if item.rank else f"not ranked: {item.unranked_because}"
         track = "" if item.track == "official" else f" of the {item.track} entries" if item.rank else ""
         told = f"{entry.method} by {entry.team} on {entry.base_model}: {score}, {place}{track}."
         return escape(xml_text(told))  # readers take a summary for HTML

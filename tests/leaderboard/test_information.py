@@ -10,6 +10,7 @@ from django.test import Client
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES
+from evaluation.statistics import RankRange
 from leaderboard import snapshots
 from leaderboard.benchmark_facts import field
 from portal.accounts.models import User
@@ -114,3 +115,29 @@ def test_queries_do_not_grow_with_the_entries(
         factories.published(owner, method=f"number {number}", correct=50 + number)
     with django_assert_max_num_queries(counted):
         client.get(path)
+
+
+def test_no_page_tells_a_rank_more_surely_than_the_board(client: Client, owner: User) -> None:
+    made = [
+        factories.published(
+            owner, correct=right, scores={"correct_bits": packed(right), "scored_bits": packed(100)}
+        )
+        for right in (71, 70)
+    ]
+    first = made[0]
+    assert [s.rank_range for s in snapshots.current("finance").standings] == [RankRange(1, 2)] * 2
+    for path in (
+        f"/entries/{first.pk}/embed/",
+        "/benchmarks/fpb/",
+        f"/base-models/{first.base_model_id}/",
+        f"/teams/{first.team_id}/",
+        "/leaderboard/finance/feed.atom",
+        "/",
+    ):
+        html = page(client, path)
+        assert "1–2" in html, path
+
+
+def packed(right: int) -> bytes:
+    """Answers to a hundred items of which the first ones are right."""
+    return numpy.packbits([True] * right + [False] * (100 - right)).tobytes()
