@@ -84,7 +84,12 @@ class StandingSerializer(serializers.Serializer[Standing]):
     peft = serializers.CharField(source="entry.peft", allow_blank=True)
     flags = FlagSerializer(many=True, source="entry.flags")
     resources = BoardResourcesSerializer(source="entry")
-    published_at = serializers.DateTimeField(source="entry.published_at")
+    published_at = serializers.DateTimeField(source="entry.published_at", help_text="On this site")
+    source_date = serializers.DateField(
+        source="entry.source_date",
+        allow_null=True,
+        help_text="Of a declared entry, where its source gives one",
+    )
 
     def get_entry(self, standing: Standing) -> int:
         return standing.entry.id

@@ -35,7 +35,7 @@ def bibtex(entry: Entry, url: str) -> str:
     fields = {
         "title": " on ".join(f"{{{escaped(name)}}}" for name in names),
         "author": f"{{{escaped(entry.team)}}}",
-        "year": f"{entry.published_at:%Y}",
+        "year": f"{entry.day:%Y}" if entry.day else "n.d.",
         "howpublished": f"FlowerTune Leaderboard, {challenge.title} challenge, entry {entry.id}{protocol}",
         "url": url,
     }

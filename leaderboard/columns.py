@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time
 from types import MappingProxyType
 from typing import Literal
 
@@ -63,6 +63,13 @@ def rank_text(standing: Standing) -> str:
     if found is None:
         return "" if standing.rank is None else str(standing.rank)
     return f"{found.best}–{found.worst}" if found.tied else str(found.best)
+
+
+def _published(standing: Standing) -> datetime | None:
+    entry = standing.entry
+    if entry.kind != "imported":
+        return entry.published_at
+    return datetime.combine(entry.day, time(), UTC) if entry.day else None
 
 
 def _percent(fraction: float | None) -> str:
@@ -290,10 +297,11 @@ _LAST = (
     Column(
         "date",
         "Published",
-        lambda s: s.entry.published_at,
-        lambda s: f"{s.entry.published_at:%Y-%m-%d}",
+        _published,
+        lambda s: s.entry.day.isoformat() if s.entry.day else "",
         falls=True,
         holds="moment",
+        meaning="Of a declared entry the day that its source gives, if any",
     ),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
@@ -92,6 +92,7 @@ class Entry:
     nothing was evaluated. `parameters` are the base model's: known from its files, else from its name.
     `peft` is "LoRA", "DoRA" …, or "" where the configuration does not say. `gain` is the average less that of
     the untuned base model, as a fraction, None where that was not evaluated under the same conditions.
+    `published_at` is when this site published it, `source_date` the day that an imported one's source gives.
     """
 
     id: int
@@ -118,6 +119,7 @@ class Entry:
     clients_per_round: int | None
     adapted: bool
     published_at: datetime
+    source_date: date | None = None
     gain: float | None = None
 
     @cached_property
@@ -136,6 +138,11 @@ class Entry:
     @cached_property
     def by_benchmark(self) -> Mapping[str, BenchmarkScore]:
         return {score.benchmark: score for score in self.scores}
+
+    @property
+    def day(self) -> date | None:
+        """The day that readers are told: of an imported entry the one its source gives, if any."""
+        return self.source_date if self.kind == "imported" else self.published_at.date()
 
     @property
     def communication(self) -> Cost | None:

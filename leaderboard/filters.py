@@ -226,10 +226,15 @@ def _passes(standing: Standing, filters: Filters) -> bool:
             _within(cost.value if (cost := entry.resources.get(kind)) else None, None, limit, LIMITS[kind])
             for kind, limit in filters.limits
         )
-        and (filters.since is None or entry.published_at.date() >= filters.since)
-        and (filters.until is None or entry.published_at.date() <= filters.until)
+        and _between(entry.day, filters.since, filters.until)
         and (not filters.q or _mentions(entry, filters.q))
     )
+
+
+def _between(day: date | None, since: date | None, until: date | None) -> bool:
+    if since is None and until is None:
+        return True
+    return day is not None and (since is None or day >= since) and (until is None or day <= until)
 
 
 def _within(value: float | None, low: float | None, high: float | None, unit: float) -> bool:

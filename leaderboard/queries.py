@@ -32,7 +32,7 @@ _DIRECTIONS = (Kind.COMMUNICATION_UP.value, Kind.COMMUNICATION_DOWN.value)
 
 _SUBMISSION = (
     "pk", "challenge", "method", "team__name", "team_id", "base_model__hub_id", "base_model__parameters",
-    "kind", "method_card", "checkpoint_id", "published_at",
+    "kind", "method_card", "checkpoint_id", "published_at", "source_date",
 )  # fmt: skip
 _EVALUATION = ("submission_id", "pk", "protocol", KT("provenance__precision"))
 _SCORE = (
@@ -214,7 +214,7 @@ def _entry(
     scores: list[BenchmarkScore],
     costs: Mapping[str, Cost],
 ) -> Entry:
-    pk, challenge, method, team, team_id, hub_id, parameters, kind, card, checkpoint, published_at = row
+    pk, challenge, method, team, team_id, hub_id, parameters, kind, card, checkpoint, *dates = row
     card = card or {}
     name = hub_id.rpartition("/")[2]
     return Entry(
@@ -241,7 +241,8 @@ def _entry(
         clients=card.get("clients"),
         clients_per_round=card.get("clients_per_round"),
         adapted=checkpoint is not None or kind == Submission.Kind.IMPORTED,
-        published_at=published_at,
+        published_at=dates[0],
+        source_date=dates[1],
     )
 
 

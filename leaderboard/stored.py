@@ -7,14 +7,14 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
 from evaluation.statistics import RankRange
 from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
 
-FORMAT = 2
+FORMAT = 3
 """Raised with every change of what is stored, so that another version's snapshots are not read."""
 
 
@@ -120,6 +120,7 @@ def _entry(entry: Entry) -> list[Any]:
         [fields[name] for name in _PLAIN],
         entry.trust.value,
         entry.published_at.isoformat(),
+        entry.source_date.isoformat() if entry.source_date else None,
         [[flag.benchmark, flag.message] for flag in entry.flags],
         {kind: [cost.value, cost.basis] for kind, cost in entry.resources.items()},
         [[getattr(score, name) for name in _SCORE] for score in entry.scores],
@@ -127,11 +128,12 @@ def _entry(entry: Entry) -> list[Any]:
 
 
 def _read_entry(row: list[Any]) -> Entry:
-    plain, trust, published, flags, resources, scores = row
+    plain, trust, published, day, flags, resources, scores = row
     return Entry(
         **dict(zip(_PLAIN, plain, strict=True)),
         trust=_TRUSTS[trust],
         published_at=datetime.fromisoformat(published),
+        source_date=date.fromisoformat(day) if day else None,
         flags=tuple(Flag(*flag) for flag in flags),
         resources={kind: Cost(*cost) for kind, cost in resources.items()},
         scores=tuple(_read_score(score) for score in scores),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import altair as alt
@@ -27,18 +27,19 @@ MOST_POINTS = 200
 
 
 def records(entries: Sequence[Entry]) -> list[Entry]:
-    """The entries whose average was above all that were published before, the oldest first."""
+    """The entries whose average was above all that were published before, the oldest first; none undated."""
     found: list[Entry] = []
-    for entry in sorted(entries, key=lambda e: (e.published_at, e.id)):
+    for entry in sorted((e for e in entries if e.day), key=_age):
         if entry.average is not None and (not found or entry.average > (found[-1].average or 0.0)):
             found.append(entry)
     return found
 
 
 def board_figure(_name: str, entries: Sequence[Entry], _titles: Mapping[str, str]) -> Figure:
-    scored = [entry for entry in entries if entry.average is not None]
+    complete = [entry for entry in entries if entry.average is not None]
+    scored = [entry for entry in complete if entry.day]
     best = records(scored)
-    if len({entry.published_at.date() for entry in scored}) < 2:
+    if len({entry.day for entry in scored}) < 2:
         return Figure(NAME, TITLE, "There is no history yet: all entries are of one day.")
     raised = {entry.id for entry in best}
     others = sorted((e for e in scored if e.id not in raised), key=lambda e: -(e.average or 0.0))
@@ -49,32 +50,42 @@ def board_figure(_name: str, entries: Sequence[Entry], _titles: Mapping[str, str
         name=NAME,
         title=TITLE,
         sentence=(
-            f"The best average rose from {percent(first.average)} on {first.published_at:%Y-%m-%d} to "
-            f"{percent(last.average)} on {last.published_at:%Y-%m-%d}, in {len(best)} steps."
+            f"The best average rose from {percent(first.average)} on {first.day} to "
+            f"{percent(last.average)} on {last.day}, in {len(best)} steps."
         ),
         head=("Published", "Method", "Base model", "Average (%)"),
         rows=tuple(_row(entry) for entry in best),
         marks=tuple(_mark(entry, entry.id in raised) for entry in drawn),
         spec=_spec(best, drawn),
-        note=f"The best {len(drawn):,} of {len(scored):,} entries are drawn."
-        if len(drawn) < len(scored)
-        else "",
+        note=_note(complete, scored, drawn),
     )
+
+
+def _note(complete: Sequence[Entry], dated: Sequence[Entry], drawn: Sequence[Entry]) -> str:
+    undated = len(complete) - len(dated)
+    notes = (
+        "Dates are those of the source." if any(e.kind == "imported" for e in drawn) else "",
+        f"The best {len(drawn):,} of {len(dated):,} entries are drawn." if len(drawn) < len(dated) else "",
+        f"{undated:,} without a date {'is' if undated == 1 else 'are'} left out." if undated else "",
+    )
+    return " ".join(filter(None, notes))
+
+
+def _age(entry: Entry) -> tuple[date, float, int]:
+    assert entry.day is not None
+    return entry.day, entry.published_at.timestamp(), entry.id
 
 
 def _mark(entry: Entry, raised: bool) -> Mark:
     assert entry.average is not None
-    words = (
-        f"{named(entry)}, {entry.published_at:%Y-%m-%d}: {percent(entry.average)}"
-        f"{', a new best' if raised else ''}"
-    )
+    words = f"{named(entry)}, {entry.day}: {percent(entry.average)}{', a new best' if raised else ''}"
     return Mark(words, reverse("entry", args=[entry.id]), tabbed=raised)
 
 
 def _row(entry: Entry) -> tuple[Cell, ...]:
     assert entry.average is not None
     return (
-        Cell(f"{entry.published_at:%Y-%m-%d}"),
+        Cell(str(entry.day)),
         Cell(entry.method, reverse("entry", args=[entry.id])),
         Cell(entry.base_model),
         Cell(f"{100 * entry.average:.2f}"),
@@ -112,8 +123,11 @@ def _spec(best: Sequence[Entry], drawn: Sequence[Entry]) -> dict[str, Any]:
 
 
 def _value(entry: Entry) -> dict[str, Any]:
-    return {"time": _milliseconds(entry.published_at), "score": 100 * (entry.average or 0.0)}
+    return {"time": _milliseconds(entry), "score": 100 * (entry.average or 0.0)}
 
 
-def _milliseconds(moment: datetime) -> float:
-    return moment.astimezone(UTC).timestamp() * 1000
+def _milliseconds(entry: Entry) -> float:
+    if entry.kind != "imported":
+        return entry.published_at.timestamp() * 1000
+    assert entry.day is not None
+    return datetime.combine(entry.day, time(), UTC).timestamp() * 1000

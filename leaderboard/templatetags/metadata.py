@@ -61,7 +61,6 @@ def entry_metadata(context: dict[str, Any], entry: Entry) -> dict[str, Any]:
     url = site + reverse("entry", args=[entry.id])
     data = _dataset(site, title, description, url) | {
         "creator": {"@type": "Organization", "name": entry.team},
-        "datePublished": entry.published_at.date().isoformat(),
         "isPartOf": {
             "@type": "Dataset",
             "name": f"{challenge.title} leaderboard",
@@ -73,6 +72,8 @@ def entry_metadata(context: dict[str, Any], entry: Entry) -> dict[str, Any]:
             for score in entry.scores
         ],
     }
+    if entry.day:
+        data["datePublished"] = entry.day.isoformat()
     return _context(title, description, url, site + reverse("entry-card", args=[entry.id]), data)
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 
 from django.db import transaction
@@ -48,7 +48,7 @@ class BoardRow:
     base_model: str
     communication: float | None
     scores: tuple[DeclaredScore, ...]
-    published: datetime | None
+    day: date | None
 
     @property
     def digest(self) -> str:
@@ -59,7 +59,7 @@ class BoardRow:
             self.base_model,
             self.communication,
             [str(score.percent) for score in self.scores],
-            self.published.isoformat() if self.published else None,
+            f"{self.day}T00:00:00+00:00" if self.day else None,
         ]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
@@ -132,7 +132,7 @@ def _row(line: int, fields: dict[str, str | None]) -> BoardRow:
         base_model=values["base_model"],
         communication=_communication(values["communication_gb"]),
         scores=_scores(challenge.benchmarks, [values[name] for name in SCORES]),
-        published=_date(values["date"]),
+        day=_day(values["date"]),
     )
 
 
@@ -162,11 +162,11 @@ def _communication(text: str) -> float | None:
     return gigabytes * GIBIBYTE
 
 
-def _date(text: str) -> datetime | None:
+def _day(text: str) -> date | None:
     if not text:
         return None
     try:
-        return datetime.strptime(text, "%d.%m.%y").replace(tzinfo=UTC)
+        return datetime.strptime(text, "%d.%m.%y").date()
     except ValueError as error:
         raise ValueError(f"date “{text}” is not of the form day.month.year, like 14.01.26") from error
 
@@ -202,7 +202,6 @@ def _base_model(name: str) -> BaseModel:
 
 
 def _publish(row: BoardRow, account: User) -> None:
-    published = row.published or timezone.now()
     submission = Submission.objects.create(
         team=_team(row.team),
         submitter=account,
@@ -211,7 +210,8 @@ def _publish(row: BoardRow, account: User) -> None:
         method=row.base_model,
         base_model=_base_model(row.base_model),
         status=Submission.Status.PUBLISHED,
-        published_at=published,
+        published_at=timezone.now(),
+        source_date=row.day,
         import_digest=row.digest,
     )
     StoredScore.objects.bulk_create(StoredScore.of(submission, score) for score in row.scores)
@@ -235,7 +235,6 @@ def _publish(row: BoardRow, account: User) -> None:
 
 
 def _undated(row: BoardRow) -> list[Finding]:
-    if row.published:
+    if row.day:
         return []
-    message = "The board gives no date; the day of the import stands in its place."
-    return [Finding("import.no_date", Severity.NOTE, message, "date")]
+    return [Finding("import.no_date", Severity.NOTE, "The board gives no date.", "date")]

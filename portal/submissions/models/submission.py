@@ -29,7 +29,7 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
         return self.filter(team__memberships__user=user).distinct()
 
 
-_PUBLISHED_TEXT = ("method", "description", "paper_url", "code_url", "published_at")
+_PUBLISHED_TEXT = ("method", "description", "paper_url", "code_url", "published_at", "source_date")
 # What is evaluated: a draft may change it, nothing else.
 _CONTENT = (
     "challenge",
@@ -137,6 +137,9 @@ class Submission(models.Model):
     edited_at = models.DateTimeField(default=timezone.now, editable=False)
     sent_at = models.DateTimeField(null=True, editable=False)
     published_at = models.DateTimeField(null=True, editable=False)
+    source_date = models.DateField(
+        null=True, editable=False, help_text="The day that an imported entry's board gives for it"
+    )
 
     objects = SubmissionQuerySet.as_manager()
 
@@ -175,6 +178,9 @@ class Submission(models.Model):
             models.CheckConstraint(
                 condition=~Q(status="published") | Q(published_at__isnull=False),
                 name="submission_published_has_date",
+            ),
+            models.CheckConstraint(
+                condition=Q(source_date=None) | Q(kind="imported"), name="submission_source_date_imported"
             ),
             models.CheckConstraint(condition=~Q(method=""), name="submission_method_named"),
         ]
