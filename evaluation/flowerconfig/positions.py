@@ -56,19 +56,23 @@ def _key_path(text: str, position: int) -> tuple[KeyPath, int]:
     while True:
         position = _end(_SPACE, text, position)
         match = _KEY.match(text, position)
-        if match is None:
+        part = _plain(match.group()) if match else None
+        if match is None or part is None:
             return (), position
-        parts.append(_plain(match.group()))
+        parts.append(part)
         position = _end(_SPACE, text, match.end())
         if text[position : position + 1] != ".":
             return tuple(parts), position
         position += 1
 
 
-def _plain(key: str) -> str:
-    """A key without its quotes."""
+def _plain(key: str) -> str | None:
+    """A key without its quotes; None where it escapes what TOML does not."""
     if key[0] == '"' and "\\" in key:
-        return next(iter(tomllib.loads(f"{key}=0")))
+        try:
+            return next(iter(tomllib.loads(f"{key}=0")))
+        except tomllib.TOMLDecodeError:
+            return None
     return key[1:-1] if key[0] in "\"'" else key
 
 
