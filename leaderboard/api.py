@@ -70,7 +70,7 @@ class StandingSerializer(serializers.Serializer[Standing]):
     entry = serializers.SerializerMethodField()
     url = serializers.SerializerMethodField()
     method = serializers.CharField(source="entry.method")
-    team = serializers.CharField(source="entry.team")
+    team = serializers.CharField(source="entry.team", help_text="Empty where the entry was withdrawn since")
     base_model = serializers.CharField(source="entry.base_model")
     trust = serializers.CharField(source="entry.trust")
     precision = serializers.CharField(source="entry.precision")
@@ -90,11 +90,16 @@ class StandingSerializer(serializers.Serializer[Standing]):
         allow_null=True,
         help_text="Of a declared entry, where its source gives one",
     )
+    left = serializers.CharField(
+        source="entry.left", help_text="Of a past board: withdrawn or disqualified since, else empty"
+    )
 
     def get_entry(self, standing: Standing) -> int:
         return standing.entry.id
 
-    def get_url(self, standing: Standing) -> str:
+    def get_url(self, standing: Standing) -> str | None:
+        if not standing.entry.has_page:
+            return None
         return str(self.context["request"].build_absolute_uri(reverse("entry", args=[standing.entry.id])))
 
     def get_rank_range(self, standing: Standing) -> list[int] | None:

@@ -180,7 +180,7 @@ _FIRST = (
     Column(
         "team",
         "Team",
-        lambda s: s.entry.team,
+        lambda s: s.entry.team or None,
         lambda s: s.entry.team,
         style="model",
         shown=False,

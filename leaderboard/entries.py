@@ -93,6 +93,8 @@ class Entry:
     `peft` is "LoRA", "DoRA" …, or "" where the configuration does not say. `gain` is the average less that of
     the untuned base model, as a fraction, None where that was not evaluated under the same conditions.
     `published_at` is when this site published it, `source_date` the day that an imported one's source gives.
+    `left` says of an entry of a past board what became of it since: "withdrawn", when it stands without its
+    team ("", 0) and has no page any more, or "disqualified".
     """
 
     id: int
@@ -121,6 +123,7 @@ class Entry:
     published_at: datetime
     source_date: date | None = None
     gain: float | None = None
+    left: str = ""
 
     @cached_property
     def average(self) -> float | None:
@@ -143,6 +146,10 @@ class Entry:
     def day(self) -> date | None:
         """The day that readers are told: of an imported entry the one its source gives, if any."""
         return self.source_date if self.kind == "imported" else self.published_at.date()
+
+    @property
+    def has_page(self) -> bool:
+        return self.left != "withdrawn"
 
     @property
     def communication(self) -> Cost | None:

@@ -57,13 +57,14 @@ def fields_of(columns: Iterable[Column], address: Callable[[int], str]) -> tuple
     """
     return (
         Field("entry", "count", lambda s: s.entry.id, meaning="Number of the entry"),
-        Field("url", "text", lambda s: address(s.entry.id), meaning="Its page"),
+        Field("url", "text", lambda s: address(s.entry.id) if s.entry.has_page else None, meaning="Its page"),
         Field("track", "text", lambda s: s.track.value, meaning="Entries of one track are ranked together"),
         *(field for column in columns for field in _of_column(column)),
         Field("base_model_id", "text", lambda s: s.entry.hub_id, meaning="On the hub"),
         Field("protocol", "count", lambda s: s.entry.protocol or None, meaning="Of the evaluation"),
         Field("precision", "text", lambda s: s.entry.precision or None, meaning="Of the evaluation"),
         Field("flags", "count", lambda s: len(s.entry.flags), meaning="Scores that are impossible"),
+        Field("left", "text", lambda s: s.entry.left or None, meaning="Withdrawn or disqualified since"),
         Field("unranked_because", "text", lambda s: s.unranked_because or None, meaning="Why it has no rank"),
     )
 

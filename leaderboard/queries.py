@@ -25,6 +25,7 @@ from portal.runs.reproductions import marks_of
 from portal.submissions.models import DeclaredScore, Finding, Resource, Submission, SubmissionQuerySet
 
 Kind = Resource.Kind
+_LEFT = (Submission.Status.WITHDRAWN, Submission.Status.DISQUALIFIED)
 # A measured figure beats a derived one, which beats what was declared.
 _BASES = {Resource.Basis.DECLARED.value: 0, Resource.Basis.DERIVED.value: 1, Resource.Basis.MEASURED.value: 2}
 _BOTH = Kind.COMMUNICATION.value
@@ -32,7 +33,7 @@ _DIRECTIONS = (Kind.COMMUNICATION_UP.value, Kind.COMMUNICATION_DOWN.value)
 
 _SUBMISSION = (
     "pk", "challenge", "method", "team__name", "team_id", "base_model__hub_id", "base_model__parameters",
-    "kind", "method_card", "checkpoint_id", "published_at", "source_date",
+    "kind", "method_card", "checkpoint_id", "published_at", "source_date", "status",
 )  # fmt: skip
 _EVALUATION = ("submission_id", "pk", "protocol", KT("provenance__precision"))
 _SCORE = (
@@ -57,8 +58,7 @@ def public_at(challenge: str, moment: datetime | None = None) -> SubmissionQuery
     rows = Submission.objects.filter(challenge=challenge)
     if moment is None:
         return rows.filter(status=Submission.Status.PUBLISHED)
-    left = (Submission.Status.WITHDRAWN, Submission.Status.DISQUALIFIED)
-    stood = Q(status=Submission.Status.PUBLISHED) | Q(status__in=left, status_changed_at__gt=moment)
+    stood = Q(status=Submission.Status.PUBLISHED) | Q(status__in=_LEFT, status_changed_at__gt=moment)
     return rows.filter(stood, published_at__lte=moment)
 
 
@@ -86,7 +86,8 @@ def read(
         entry = _entry(row, evaluation, found, costs.get(pk, {}))
         mark = marks.get(pk)
         trust = Trust(mark.outcome) if mark else entry.trust
-        entries.append(replace(entry, flags=tuple(flags.get(pk, ())), trust=trust))
+        entry = replace(entry, flags=tuple(flags.get(pk, ())), trust=trust)
+        entries.append(_left_since(entry, row[-1]) if moment else entry)
     by_submission = {
         pk: kept for pk, (number, *_) in counting.items() if (kept := answers.get(number)) is not None
     }
@@ -214,7 +215,7 @@ def _entry(
     scores: list[BenchmarkScore],
     costs: Mapping[str, Cost],
 ) -> Entry:
-    pk, challenge, method, team, team_id, hub_id, parameters, kind, card, checkpoint, *dates = row
+    pk, challenge, method, team, team_id, hub_id, parameters, kind, card, checkpoint, *dates, _ = row
     card = card or {}
     name = hub_id.rpartition("/")[2]
     return Entry(
@@ -244,6 +245,14 @@ def _entry(
         published_at=dates[0],
         source_date=dates[1],
     )
+
+
+def _left_since(entry: Entry, status: str) -> Entry:
+    """An entry of a past board as it may be told today: who withdrew one is nobody's business any more."""
+    if status not in _LEFT:
+        return entry
+    left = replace(entry, left=status)
+    return left if left.has_page else replace(left, team="", team_id=0)
 
 
 def _trust(kind: str) -> Trust:

@@ -166,7 +166,9 @@ def _stamps() -> dict[str, str]:
 def _past_stamp(challenge: str, moment: datetime) -> str:
     """Changes with what was on the board at a moment, as far as is known today."""
     shown = public_at(challenge, moment)
-    entries = shown.aggregate(count=Count("pk"), last=Max("published_at"), total=Sum("pk"))
+    entries = shown.aggregate(
+        count=Count("pk"), last=Max("published_at"), total=Sum("pk"), left=Max("status_changed_at")
+    )
     runs = Evaluation.objects.filter(
         submission__in=shown.values("pk"), status=Evaluation.Status.SUCCEEDED, finished_at__lte=moment
     ).aggregate(count=Count("pk"), last=Max("finished_at"))

@@ -14,7 +14,7 @@ from typing import Any
 from evaluation.statistics import RankRange
 from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
 
-FORMAT = 3
+FORMAT = 4
 """Raised with every change of what is stored, so that another version's snapshots are not read."""
 
 
@@ -110,7 +110,7 @@ _SCORE = (
 _PLAIN = (
     "id", "challenge", "method", "team", "team_id", "base_model", "hub_id", "family", "parameters", "kind",
     "protocol", "precision", "strategy", "peft", "rank", "rounds", "clients", "clients_per_round", "adapted",
-    "gain",
+    "gain", "left",
 )  # fmt: skip
 
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
-from django.urls import reverse
 
-from leaderboard.charts.figure import Cell, Figure, Mark, description, named
+from leaderboard.charts.figure import Cell, Figure, Mark, address, description, named
 from leaderboard.charts.front import pareto_front
 from leaderboard.charts.look import (
     ACCENT,
@@ -115,7 +114,7 @@ def figure(kind: CostKind, entries: Sequence[Entry]) -> Figure:
         head=("Method", "Base model", f"Cost ({kind.unit})", "Average (%)", "On the front"),
         rows=tuple(_row(point, place < len(front)) for place, point in enumerate(drawn)),
         marks=tuple(
-            Mark(_words(kind, point), reverse("entry", args=[point.entry.id]), tabbed=place < len(front))
+            Mark(_words(kind, point), address(point.entry), tabbed=place < len(front))
             for place, point in enumerate(drawn)
         ),
         spec=_spec(kind, front, drawn, max(untrained, default=None)),
@@ -153,7 +152,7 @@ def _words(kind: CostKind, point: _Point) -> str:
 def _row(point: _Point, on_front: bool) -> tuple[Cell, ...]:
     entry = point.entry
     return (
-        Cell(entry.method, reverse("entry", args=[entry.id])),
+        Cell(entry.method, address(entry)),
         Cell(entry.base_model),
         Cell(f"{point.cost:,.4g} {point.basis}"),
         Cell(f"{100 * point.score:.2f}"),

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.urls import reverse
+
 from leaderboard.entries import Entry
 
 MARK = "mark-"
@@ -53,9 +55,14 @@ class Figure:
 
 def named(entry: Entry) -> str:
     """An entry in a sentence: entries taken over from elsewhere are named after their base model."""
-    if entry.method == entry.base_model:
+    if entry.method == entry.base_model and entry.team:
         return f"{entry.base_model} by {entry.team}"
     return f"{entry.method} on {entry.base_model}"
+
+
+def address(entry: Entry) -> str:
+    """Where a mark or a cell of an entry leads; "" where it has no page any more."""
+    return reverse("entry", args=[entry.id]) if entry.has_page else ""
 
 
 def description(position: int) -> str:

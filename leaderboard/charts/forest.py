@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
-from django.urls import reverse
 
 from evaluation.statistics import Interval
-from leaderboard.charts.figure import Cell, Figure, Mark, description, named
+from leaderboard.charts.figure import Cell, Figure, Mark, address, description, named
 from leaderboard.charts.look import ACCENT, INK, MUTED, padded, shortened, specification
 from leaderboard.entries import Entry, Trust
 
@@ -65,13 +64,13 @@ def _percent(value: float | None, interval: Interval | None) -> str:
 
 def _mark(entry: Entry) -> Mark:
     words = f"{named(entry)}: {_percent(entry.average, entry.interval)}%"
-    return Mark(words, reverse("entry", args=[entry.id]))
+    return Mark(words, address(entry))
 
 
 def _row(entry: Entry, titles: Mapping[str, str]) -> tuple[Cell, ...]:
     scores = {score.benchmark: score for score in entry.scores}
     return (
-        Cell(entry.method, reverse("entry", args=[entry.id])),
+        Cell(entry.method, address(entry)),
         Cell(entry.base_model),
         Cell(_percent(entry.average, entry.interval)),
         *(

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
-from django.urls import reverse
 
-from leaderboard.charts.figure import Cell, Figure, Mark, description
+from leaderboard.charts.figure import Cell, Figure, Mark, address, description
 from leaderboard.charts.look import ACCENT, INK, LINE, percent, shortened, specification
 from leaderboard.entries import Entry
 
@@ -64,8 +63,10 @@ def _pair(entry: Entry) -> str:
 
 def _mark(entry: Entry) -> Mark:
     assert entry.average is not None
-    words = f"{_pair(entry)}: {percent(entry.average)}, {entry.method} by {entry.team}"
-    return Mark(words, reverse("entry", args=[entry.id]))
+    words = (
+        f"{_pair(entry)}: {percent(entry.average)}, {entry.method}{f' by {entry.team}' if entry.team else ''}"
+    )
+    return Mark(words, address(entry))
 
 
 def _row(entry: Entry) -> tuple[Cell, ...]:
@@ -73,7 +74,7 @@ def _row(entry: Entry) -> tuple[Cell, ...]:
         Cell(entry.base_model),
         Cell(entry.strategy or UNKNOWN),
         Cell(f"{100 * (entry.average or 0):.2f}"),
-        Cell(entry.method, reverse("entry", args=[entry.id])),
+        Cell(entry.method, address(entry)),
     )
 
 

@@ -7,9 +7,8 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 import altair as alt
-from django.urls import reverse
 
-from leaderboard.charts.figure import Cell, Figure, Mark, description, named
+from leaderboard.charts.figure import Cell, Figure, Mark, address, description, named
 from leaderboard.charts.look import (
     ACCENT,
     HEIGHT,
@@ -79,14 +78,14 @@ def _age(entry: Entry) -> tuple[date, float, int]:
 def _mark(entry: Entry, raised: bool) -> Mark:
     assert entry.average is not None
     words = f"{named(entry)}, {entry.day}: {percent(entry.average)}{', a new best' if raised else ''}"
-    return Mark(words, reverse("entry", args=[entry.id]), tabbed=raised)
+    return Mark(words, address(entry), tabbed=raised)
 
 
 def _row(entry: Entry) -> tuple[Cell, ...]:
     assert entry.average is not None
     return (
         Cell(str(entry.day)),
-        Cell(entry.method, reverse("entry", args=[entry.id])),
+        Cell(entry.method, address(entry)),
         Cell(entry.base_model),
         Cell(f"{100 * entry.average:.2f}"),
     )

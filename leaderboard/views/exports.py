@@ -31,7 +31,7 @@ from leaderboard.snapshots import Snapshot
 from leaderboard.views.cross_domain import chosen_of
 
 # Part of the ETag: raised whenever the same board is written differently.
-LAYOUT = 1
+LAYOUT = 2
 
 
 @dataclass(frozen=True)

@@ -188,3 +188,34 @@ def test_days_without_a_change_share_a_board(owner: User, monkeypatch: pytest.Mo
     monkeypatch.undo()
     withdraw(made)
     assert methods(snapshots.as_of("finance", timezone.now())) == []
+
+
+def test_what_left_since_is_marked_and_a_withdrawn_entry_loses_its_team(
+    client: Client, reviewer: User
+) -> None:
+    fill("finance", 3)  # published on the first of January 2026
+    before = {s.entry.id: s.entry for s in past("2026-04-01").standings}
+    gone, cheat, stays = Submission.objects.order_by("pk")
+    withdraw(gone)
+    decide(submission=cheat, reviewer=reviewer, action=Decision.Action.DISQUALIFY, reason="copied")
+    board = past("2026-04-01")
+    assert {s.entry.id: s.entry.left for s in board.standings} == {
+        gone.pk: "withdrawn",
+        cheat.pk: "disqualified",
+        stays.pk: "",
+    }
+    assert board.by_id[gone.pk].entry.average == before[gone.pk].average
+    html = client.get("/leaderboard/finance/?as_of=2026-04-01").content.decode()
+    charts = client.get("/leaderboard/finance/charts/?as_of=2026-04-01").content.decode()
+    file = json.loads(client.get("/leaderboard/finance.json?as_of=2026-04-01").getvalue())
+    api = client.get("/api/leaderboards/finance/?as_of=2026-04-01").json()
+    assert "withdrawn since" in html and "disqualified since" in html
+    for told in (html, charts):
+        assert f"/entries/{gone.pk}/" not in told and f"/entries/{stays.pk}/" in told
+    for rows in (file["entries"], api["results"]):
+        row = {row["entry"]: row for row in rows}[gone.pk]
+        assert row["left"] == "withdrawn" and not row["team"] and row["url"] is None
+
+
+def past(day: str) -> Snapshot:
+    return snapshots.as_of("finance", datetime.combine(date.fromisoformat(day), time.max, UTC))

@@ -116,6 +116,8 @@ def test_a_disqualified_entry_is_pictured_without_its_figures(
     assert "Disqualified" in card.svg and "70.00" not in card.svg
     assert data_of(page(client, f"/entries/{made.pk}/"))["@type"] == "WebPage"
     assert client.get(f"/entries/{made.pk}/card.png").status_code == 200
+    embedded = page(client, f"/entries/{made.pk}/embed/")
+    assert "was disqualified" in embedded and "70.00" not in embedded
 
 
 def test_what_has_no_page_has_no_picture(client: Client, owner: User) -> None:
