@@ -208,7 +208,7 @@ def test_what_left_since_is_marked_and_a_withdrawn_entry_loses_its_team(
     html = client.get("/leaderboard/finance/?as_of=2026-04-01").content.decode()
     charts = client.get("/leaderboard/finance/charts/?as_of=2026-04-01").content.decode()
     file = json.loads(client.get("/leaderboard/finance.json?as_of=2026-04-01").getvalue())
-    api = client.get("/api/leaderboards/finance/?as_of=2026-04-01").json()
+    api = client.get("/api/v1/leaderboards/finance/?as_of=2026-04-01").json()
     assert "withdrawn since" in html and "disqualified since" in html
     for told in (html, charts):
         assert f"/entries/{gone.pk}/" not in told and f"/entries/{stays.pk}/" in told
