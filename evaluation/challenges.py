@@ -1,6 +1,6 @@
 """The four challenges: what a submission to each trains on, its rules and how it is evaluated.
 
-Facts: FlowerTune LLM Leaderboard, arXiv 2506.02961. Light to import: the web process reads it.
+Facts: FlowerTune LLM Leaderboard, described in PAPER. Light to import: the web process reads it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from types import MappingProxyType
 
 from evaluation.names import lookup
 
+PAPER = "2506.02961"
+"""The benchmark's paper on arXiv."""
 # The rules say 200,000 MB a run with MB = 1024² bytes, both directions together, adapter tensors only.
 COMMUNICATION_BUDGET_BYTES = 200_000 * 1024**2
 

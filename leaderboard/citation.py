@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 
-from evaluation.challenges import CHALLENGES
+from evaluation.challenges import CHALLENGES, PAPER
 from leaderboard.entries import Entry
 
-PAPER = """@article{gao2025flowertune,
+PAPER_BIBTEX = """@article{gao2025flowertune,
   title   = {{FlowerTune}: A Cross-Domain Benchmark for Federated Fine-Tuning of Large Language Models},
   author  = {Gao, Yan and Scamarcia, Massimo Roberto and Fernandez-Marques, Javier and Naseri, Mohammad and
              Ng, Chong Shen and Stripelis, Dimitris and Li, Zexi and Shen, Tao and Bai, Jiamu and
              Chen, Daoyuan and Zhang, Zikai and Hu, Rui and Song, InSeo and KangYoon, Lee and Jia, Hong and
              Dang, Ting and Wang, Junyan and Liu, Zheyuan and Beutel, Daniel Janes and Lyu, Lingjuan and
              Lane, Nicholas D.},
-  journal = {arXiv preprint arXiv:2506.02961},
+  journal = {arXiv preprint arXiv:PAPER},
   year    = {2025}
-}"""
+}""".replace("PAPER", PAPER)
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

@@ -13,16 +13,16 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 from django.utils.dateparse import parse_date
 
+from evaluation.communication import GB
 from leaderboard.columns import COLUMNS, Column, Value, columns_of
 from leaderboard.entries import Entry, Standing, Track, Trust
 from leaderboard.snapshots import Snapshot
 
-GIBIBYTE = 1024**3
 # The costs that can be limited: kind of resource, and SI units in the unit that people give.
 LIMITS = {
-    "communication": GIBIBYTE,
-    "client_vram": GIBIBYTE,
-    "server_vram": GIBIBYTE,
+    "communication": GB,
+    "client_vram": GB,
+    "server_vram": GB,
     "gpu_time": 3600,
 }
 SECTIONS = ("ranked", "demonstration", "declared", "apart")

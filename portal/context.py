@@ -4,16 +4,18 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.encoding import escape_uri_path
 
-from evaluation.challenges import CHALLENGES
+from evaluation.challenges import CHALLENGES, PAPER
 
 
 def site(request: HttpRequest) -> dict[str, object]:
-    """The challenges of the navigation in board order, and what a page's metadata are made of.
+    """The challenges of the navigation in board order, the benchmark's paper on arXiv, and what a page's
+    metadata are made of.
 
     `canonical` is the page's own address: filters and sorting show the same page in another way.
     """
     return {
         "challenges": list(CHALLENGES.values()),
+        "benchmark_paper": PAPER,
         "site_url": settings.SITE_URL,
         "canonical": settings.SITE_URL + escape_uri_path(request.path),
     }

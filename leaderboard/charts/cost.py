@@ -9,6 +9,7 @@ from typing import Any
 
 import altair as alt
 
+from evaluation.communication import GB
 from leaderboard.charts.figure import Cell, Figure, Mark, address, description, named
 from leaderboard.charts.front import pareto_front
 from leaderboard.charts.look import (
@@ -23,7 +24,6 @@ from leaderboard.charts.look import (
     specification,
 )
 from leaderboard.entries import Entry
-from leaderboard.templatetags.figures import GIBIBYTE
 
 MOST_POINTS = 200
 """More than this can't be told apart in a picture; the front is always drawn whole."""
@@ -52,7 +52,7 @@ KINDS = (
         "Score against communication",
         "Communication, both directions (GB)",
         "GB",
-        GIBIBYTE,
+        GB,
         ("communication",),
     ),
     CostKind(
@@ -60,7 +60,7 @@ KINDS = (
         "Score against client memory",
         "Peak memory of a client (GB)",
         "GB",
-        GIBIBYTE,
+        GB,
         ("client_vram", "client_rss"),
     ),
     CostKind(

@@ -6,11 +6,11 @@ from typing import Literal
 
 from django import template
 
+from evaluation.communication import GB, MB
+
 register = template.Library()
 # What a figure is where nothing is known; templates turn an attribute of None into "".
 Unknown = None | Literal[""]
-GIBIBYTE = 1024**3
-MEBIBYTE = 1024**2
 
 
 @register.filter
@@ -47,7 +47,7 @@ def gigabytes(value: float | Unknown) -> str | None:
     """Bytes as GB = 1024³ bytes, as the public board counts, with enough digits for small ones."""
     if value is None or value == "":
         return None
-    size = value / GIBIBYTE
+    size = value / GB
     return f"{size:.1f}" if size >= 10 or size == 0 else f"{size:.2f}" if size >= 0.1 else f"{size:.4f}"
 
 
@@ -56,7 +56,7 @@ def size(value: float | Unknown) -> str:
     """Bytes in the unit that reads best; units are powers of 1024."""
     if value is None or value == "":
         return "–"
-    for unit, factor in (("GB", GIBIBYTE), ("MB", MEBIBYTE), ("KB", 1024)):
+    for unit, factor in (("GB", GB), ("MB", MB), ("KB", 1024)):
         if value >= factor:
             return f"{value / factor:.1f} {unit}"
     return f"{value:.0f} B"

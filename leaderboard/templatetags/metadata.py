@@ -8,7 +8,7 @@ from django import template
 from django.urls import reverse
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES, Challenge
+from evaluation.challenges import CHALLENGES, PAPER, Challenge
 from leaderboard.cards import HEIGHT, WIDTH
 from leaderboard.entries import Entry
 from leaderboard.markup import json_ld
@@ -16,7 +16,6 @@ from leaderboard.views.exports import FORMATS
 from portal.submissions.models import Submission
 
 register = template.Library()
-_PAPER = "https://arxiv.org/abs/2506.02961"
 _PUBLISHER = {"@type": "Organization", "name": "FlowerTune Leaderboard"}
 
 
@@ -97,7 +96,7 @@ def _dataset(site: str, name: str, description: str, url: str) -> dict[str, Any]
         "creator": _PUBLISHER,
         "publisher": _PUBLISHER,
         "measurementTechnique": site + reverse("method"),
-        "citation": _PAPER,
+        "citation": f"https://arxiv.org/abs/{PAPER}",
     }
 
 

@@ -23,7 +23,7 @@ from leaderboard.charts import catalogue
 from leaderboard.charts.catalogue import Picture
 from leaderboard.charts.drawing import BusyError
 from leaderboard.charts.inputs import Peers, RoundPoint
-from leaderboard.citation import PAPER, bibtex
+from leaderboard.citation import PAPER_BIBTEX, bibtex
 from leaderboard.entries import Entry, Standing
 from leaderboard.queries import entry_of
 from leaderboard.ranking import track_of
@@ -170,7 +170,7 @@ def _frame(submission: Submission, place: Place) -> dict[str, Any]:
         "findings": [f for f in submission.findings.all() if f.severity == Severity.NOTE.value],
         "decisions": submission.decisions.all(),
         "citation": bibtex(place.entry, settings.SITE_URL + reverse("entry", args=[submission.pk])),
-        "paper": PAPER,
+        "paper": PAPER_BIBTEX,
         "section": "boards",
     }
 

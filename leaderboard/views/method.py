@@ -6,9 +6,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from evaluation.statistics import RESAMPLES
 from portal.runs.reproductions import TOLERANCE
 
 
 @require_safe
 def method(request: HttpRequest) -> HttpResponse:
-    return render(request, "leaderboard/method.html", {"tolerance": TOLERANCE})
+    return render(request, "leaderboard/method.html", {"tolerance": TOLERANCE, "resamples": RESAMPLES})

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from evaluation.challenges import CHALLENGES
+from evaluation.communication import GB
 from evaluation.declared import DeclaredScore, check_declared_scores
 from evaluation.findings import Finding, Severity
 from portal.accounts.models import Team, User
@@ -27,7 +28,6 @@ COLUMNS = (
 )  # fmt: skip
 SCORES = ("score_1", "score_2", "score_3", "score_4")
 ACCOUNT = "board-import"
-GIBIBYTE = 1024**3
 
 
 class BoardError(Exception):
@@ -159,7 +159,7 @@ def _communication(text: str) -> float | None:
         raise ValueError(f"communication_gb “{text}” is no number") from error
     if not 0 <= gigabytes < 1e9:
         raise ValueError(f"communication_gb “{text}” is no amount of data")
-    return gigabytes * GIBIBYTE
+    return gigabytes * GB
 
 
 def _day(text: str) -> date | None:

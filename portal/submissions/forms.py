@@ -14,6 +14,7 @@ from django.template.defaultfilters import filesizeformat
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES, Challenge
+from evaluation.communication import GB
 from evaluation.declared import MAX_DECIMALS, DeclaredScore
 from evaluation.hub_names import is_path, is_repository
 from portal.accounts.models import Team, User
@@ -22,10 +23,9 @@ from portal.submissions.models import BaseModel, Resource, Submission
 from portal.uploads import SMALL_FILE_BYTES
 from portal.uploads.services import take
 
-GIBIBYTE = 1024**3
 COSTS = {
-    "communication_gb": (Resource.Kind.COMMUNICATION, GIBIBYTE),
-    "client_vram_gb": (Resource.Kind.CLIENT_VRAM, GIBIBYTE),
+    "communication_gb": (Resource.Kind.COMMUNICATION, GB),
+    "client_vram_gb": (Resource.Kind.CLIENT_VRAM, GB),
     "training_hours": (Resource.Kind.WALL_TIME, 3600),
 }
 FILES = ("adapter_model", "adapter_config", "pyproject")

@@ -146,6 +146,7 @@ class TestPage:
         first, second = self.pair(owner)
         html = self.page(client, f"entries={first},{second}")
         assert "Good against Bad" in html and "better" in html and "+75.00" in html
+        assert "Ranks on the board: 1 and 2." in html and "every pair of its entries" in html
         turned = self.page(client, f"entries={second},{first}")
         assert "Bad against Good" in turned and "worse" in turned and "\N{MINUS SIGN}75.00" in turned
 
