@@ -6,7 +6,7 @@ Light to import: the modules that make pictures are loaded by the first one, as 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES
 from leaderboard.charts import drawing
+from leaderboard.charts.drawing import Allowance
 from leaderboard.charts.figure import Figure
 from leaderboard.entries import Entry, Standing, Track
 from leaderboard.snapshots import Snapshot
@@ -86,15 +87,27 @@ def groups(standings: Sequence[Standing]) -> list[Group]:
     ]
 
 
-def board_picture(snapshot: Snapshot, group: Group, name: str) -> Picture:
+def board_pictures(
+    snapshot: Snapshot, group: Group, names: Iterable[str], allowance: Allowance | None = None
+) -> list[Picture]:
+    """Pictures of a view of a board, under one allowance. Raises KeyError for a name that BOARD has not."""
+    allowance = allowance or Allowance()
+    return [board_picture(snapshot, group, name, allowance) for name in names]
+
+
+def board_picture(snapshot: Snapshot, group: Group, name: str, allowance: Allowance | None = None) -> Picture:
     """A picture of a view of a board. Raises KeyError for a name that BOARD has not."""
-    return _picture(_board_key(snapshot, group, name), lambda: _board_figure(snapshot, group, name))
+    return _picture(
+        _board_key(snapshot, group, name), lambda: _board_figure(snapshot, group, name), allowance
+    )
 
 
-def board_file(snapshot: Snapshot, group: Group, name: str, form: str) -> bytes | None:
+def board_file(
+    snapshot: Snapshot, group: Group, name: str, form: str, allowance: Allowance | None = None
+) -> bytes | None:
     """The same as a file; None where there is nothing to draw. Raises BusyError, KeyError."""
     figure = _kept(_board_key(snapshot, group, name), lambda: _board_figure(snapshot, group, name))
-    return _file(_board_key(snapshot, group, name), figure, snapshot.challenge, form)
+    return _file(_board_key(snapshot, group, name), figure, snapshot.challenge, form, allowance)
 
 
 def entry_picture(name: str, key: str, inputs: Inputs) -> Picture:
@@ -128,24 +141,27 @@ def _board_figure(snapshot: Snapshot, group: Group, name: str) -> Figure:
     return figure
 
 
-def _picture(key: str, make: Callable[[], Figure]) -> Picture:
+def _picture(key: str, make: Callable[[], Figure], allowance: Allowance | None = None) -> Picture:
     figure = _kept(key, make)
     if figure.spec is None:
         return Picture(figure, SafeString())
     try:
-        svg = _kept(f"{key}:inline", lambda: drawing.inline_svg(figure))
+        svg = _kept(f"{key}:inline", lambda: drawing.inline_svg(figure, allowance or Allowance()))
     except drawing.BusyError:
         return Picture(figure, SafeString())
     # An XML serialiser wrote it: every text in it is escaped, and no element of it runs anything.
     return Picture(figure, mark_safe(svg))  # noqa: S308
 
 
-def _file(key: str, figure: Figure, challenge: str, form: str) -> bytes | None:
+def _file(
+    key: str, figure: Figure, challenge: str, form: str, allowance: Allowance | None = None
+) -> bytes | None:
     if figure.spec is None:
         return None
+    allowed = allowance or Allowance()
     if form == "png":
-        return _kept(f"{key}:png", lambda: drawing.png_file(figure, challenge))
-    return _kept(f"{key}:svg", lambda: drawing.svg_file(figure, challenge).encode())
+        return _kept(f"{key}:png", lambda: drawing.png_file(figure, challenge, allowed))
+    return _kept(f"{key}:svg", lambda: drawing.svg_file(figure, challenge, allowed).encode())
 
 
 def _kept(key: str, make: Callable[[], Kept]) -> Kept:

@@ -6,12 +6,12 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadReque
 from django.shortcuts import render
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
+from rest_framework.throttling import BaseThrottle
 
 from evaluation.challenges import CHALLENGES
 from leaderboard import pages, snapshots
 from leaderboard.charts import catalogue
-from leaderboard.charts.catalogue import Group
-from leaderboard.charts.drawing import BusyError
+from leaderboard.charts.drawing import Allowance, BusyError, TooManyError
 from leaderboard.entries import Track
 from leaderboard.filters import Filters, apply, refused_day
 from leaderboard.snapshots import Snapshot
@@ -33,8 +33,11 @@ def charts(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _page(request: HttpRequest, snapshot: Snapshot, filters: Filters, problem: str) -> HttpResponse:
     groups = catalogue.groups(apply(snapshot, filters))
+    allowance = _allowance(request)
     pictures = [
-        catalogue.board_picture(snapshot, group, name) for group in groups[:1] for name in catalogue.BOARD
+        picture
+        for group in groups[:1]
+        for picture in catalogue.board_pictures(snapshot, group, catalogue.BOARD, allowance)
     ]
     context = {
         "challenge": CHALLENGES[snapshot.challenge],
@@ -58,7 +61,8 @@ def _page(request: HttpRequest, snapshot: Snapshot, filters: Filters, problem: s
 
 @require_safe
 def chart_file(request: HttpRequest, slug: str, name: str, form: str) -> HttpResponse:
-    """A picture of a view as SVG or PNG. 404 where it has nothing to draw, 400 for a day without a board."""
+    """A picture of a view as SVG or PNG. 404 where it has nothing to draw, 400 for a day without a board,
+    429 or 503 where it has to be asked for again later."""
     if problem := refused_day(request.GET):
         return HttpResponseBadRequest(problem, content_type="text/plain; charset=utf-8")
     filters = Filters.of(request.GET)
@@ -67,17 +71,19 @@ def chart_file(request: HttpRequest, slug: str, name: str, form: str) -> HttpRes
     if name not in catalogue.BOARD or not groups:
         raise Http404("no such picture")
     try:
-        content = _content(snapshot, groups[0], name, form)
+        content = catalogue.board_file(snapshot, groups[0], name, form, _allowance(request))
+    except TooManyError:
+        return too_many()
     except BusyError:
         return busy()
+    if content is None:
+        raise Http404("this view has nothing to draw")
     return picture_response(content, form, f"{slug}-{name}")
 
 
-def _content(snapshot: Snapshot, group: Group, name: str, form: str) -> bytes:
-    content = catalogue.board_file(snapshot, group, name, form)
-    if content is None:
-        raise Http404("this view has nothing to draw")
-    return content
+def _allowance(request: HttpRequest) -> Allowance:
+    """The reader is told by the address, as the API's rates are."""
+    return Allowance(reader=BaseThrottle().get_ident(request) or "nowhere")  # type: ignore[arg-type]
 
 
 def picture_response(content: bytes, form: str, name: str) -> HttpResponse:
@@ -94,6 +100,15 @@ def busy() -> HttpResponse:
         "Other pictures are being drawn. Try again in a moment.",
         status=503,
         headers={"Retry-After": "5"},
+        content_type="text/plain",
+    )
+
+
+def too_many() -> HttpResponse:
+    return HttpResponse(
+        "Too many pictures of new views. Try again in a minute.",
+        status=429,
+        headers={"Retry-After": "60"},
         content_type="text/plain",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -128,7 +129,7 @@ def test_marks_are_links_with_words_and_hostile_names_stay_text() -> None:
         grid.board_figure("strategies", [hostile, entry(60)], TITLES),
         profile.figure(entry(50), Peers(entry(10), {"fpb": hostile}), TITLES),
     ):
-        svg = drawing.inline_svg(figure)
+        svg = drawing.inline_svg(figure, drawing.Allowance())
         assert f"/entries/{hostile.id}/" in links(svg), figure.name
         drawn = tree(svg)
         assert {element.tag.rpartition("}")[2] for element in drawn.iter()} <= DRAWN, figure.name
@@ -136,7 +137,7 @@ def test_marks_are_links_with_words_and_hostile_names_stay_text() -> None:
 
 
 def test_a_picture_needs_no_styles_scripts_or_addresses() -> None:
-    svg = drawing.inline_svg(communication(entry(40, 0.01), entry(80, 2)))
+    svg = drawing.inline_svg(communication(entry(40, 0.01), entry(80, 2)), drawing.Allowance())
     assert not re.search(r"\sstyle=|<style|<script|xlink|https?://(?!www\.w3\.org)", svg)
     assert "var(--accent)" in svg
 
@@ -144,16 +145,16 @@ def test_a_picture_needs_no_styles_scripts_or_addresses() -> None:
 def test_a_file_has_fixed_colours_and_links_that_work_elsewhere(settings) -> None:  # type: ignore[no-untyped-def]
     settings.SITE_URL = "https://board.example.org"
     made = entry(40)
-    svg = drawing.svg_file(communication(made, entry(80, 2)), "finance")
+    svg = drawing.svg_file(communication(made, entry(80, 2)), "finance", drawing.Allowance())
     assert "var(" not in svg and "#0d6966" in svg
     assert f"https://board.example.org/entries/{made.id}/" in links(svg)
-    assert drawing.png_file(communication(made), "finance").startswith(b"\x89PNG")
+    assert drawing.png_file(communication(made), "finance", drawing.Allowance()).startswith(b"\x89PNG")
 
 
 def test_rounds_are_drawn_with_what_they_sent() -> None:
     figure = rounds.figure([RoundPoint(i, 2 / i, None, 1024**2, 1.0) for i in range(1, 6)])
     assert "from 2.0000 to 0.4000" in figure.sentence and "5.0 MB" in figure.sentence
-    assert drawing.inline_svg(figure).startswith("<svg")
+    assert drawing.inline_svg(figure, drawing.Allowance()).startswith("<svg")
 
 
 def test_one_round_makes_no_curve() -> None:
@@ -188,8 +189,30 @@ def test_while_the_engine_is_busy_the_words_and_the_table_are_there(monkeypatch:
     assert picture.is_late and not picture.is_drawn and picture.figure.rows
 
 
+def test_an_answer_waits_for_the_engine_once_for_all_its_pictures() -> None:
+    allowance = drawing.Allowance(seconds=0.2)
+    began = time.monotonic()
+    with drawing._engine:
+        for _ in range(6):
+            with pytest.raises(drawing.BusyError), allowance.turn():
+                pass
+    assert time.monotonic() - began < 0.5
+
+
 @pytest.mark.django_db
 class TestPages:
+    def test_a_reader_who_makes_up_views_gets_words_only_and_is_told_when_files_come_again(
+        self, client: Client, owner: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(drawing, "DRAWINGS_A_MINUTE", 0)
+        self.fill(owner)
+        page = client.get("/leaderboard/finance/charts/?max_size=71")
+        html = page.content.decode()
+        assert "As a table" in html and "Load this page again" in html and page["Cache-Control"] == "no-store"
+        refused = client.get("/leaderboard/finance/charts/communication.svg?max_size=71")
+        assert (refused.status_code, refused["Retry-After"]) == (429, "60")
+        assert b"<svg" in client.get("/leaderboard/finance/").content
+
     def fill(self, owner: User) -> None:
         for number in range(3):
             costs = [
@@ -219,7 +242,7 @@ class TestPages:
     ) -> None:
         self.fill(owner)
         first = client.get("/leaderboard/finance/charts/").content
-        monkeypatch.setattr(drawing, "inline_svg", lambda _: pytest.fail("drawn again"))
+        monkeypatch.setattr(drawing, "inline_svg", lambda *_: pytest.fail("drawn again"))
         assert client.get("/leaderboard/finance/charts/").content == first
 
     def test_a_board_without_entries_says_so(self, client: Client) -> None:
