@@ -11,8 +11,9 @@ from evaluation import data, protocol
 from evaluation.benchmarks import Benchmark
 from evaluation.samples import Decoding, Sample
 from leaderboard.entries import BenchmarkScore, Standing, Track
+from leaderboard.queries import counting
 from leaderboard.snapshots import Snapshot
-from portal.runs.models import Evaluation, Score
+from portal.runs.models import Score
 
 BINS = 20
 SHOWN = 10
@@ -94,20 +95,12 @@ def _without_leaked(benchmark: Benchmark, submissions: Sequence[int]) -> Mapping
     """By submission: the share right of the official items that do not stand in the training set too."""
     if not benchmark.leaked:
         return {}
-    rows = (
-        Score.objects.filter(
-            evaluation__submission__in=submissions,
-            evaluation__status=Evaluation.Status.SUCCEEDED,
-            benchmark=benchmark.slug,
-            official=True,
-            n=benchmark.rows,
-        )
-        .order_by(
-            "evaluation__submission", "-evaluation__protocol", "-evaluation__finished_at", "-evaluation_id"
-        )
-        .distinct("evaluation__submission")
-        .values_list("evaluation__submission", "correct", "correct_bits")
-    )
+    rows = Score.objects.filter(
+        evaluation__in=counting(submissions).values("pk"),
+        benchmark=benchmark.slug,
+        official=True,
+        n=benchmark.rows,
+    ).values_list("evaluation__submission", "correct", "correct_bits")
     # Without bits of all items it is not known which answers were right.
     return {
         submission: (correct - right_at(bytes(bits), benchmark.leaked))

@@ -161,16 +161,8 @@ def _standings(challenges: Mapping[int, str]) -> dict[int, Standing]:
 
 
 def _answers(entries: Sequence[int]) -> Mapping[int, Answers]:
-    order = ("evaluation__submission_id", "benchmark")
-    scores = (
-        public_scores()
-        .filter(evaluation__submission__in=entries)
-        .select_related("evaluation")
-        .order_by(*order, "-evaluation__protocol", "-evaluation__finished_at")
-        .distinct(*order)
-    )
     found: dict[int, dict[str, Answered]] = {}
-    for score in scores:
+    for score in public_scores(entries).select_related("evaluation"):
         found.setdefault(score.evaluation.submission_id, {})[score.benchmark] = _answered(score)
     return found
 

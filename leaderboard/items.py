@@ -19,7 +19,8 @@ from django.core.cache import cache
 from django.db.models import QuerySet
 
 from evaluation.statistics import Interval, wilson_interval
-from portal.runs.models import Evaluation, Score
+from leaderboard.queries import counting
+from portal.runs.models import Score
 from portal.submissions.models import Submission
 
 KEEP_SECONDS = 7 * 86_400
@@ -124,12 +125,10 @@ class Index:
         ]
 
 
-def public_scores() -> QuerySet[Score]:
-    """Scores whose single answers anybody may read: those of published entries, the one that counts first."""
-    return Score.objects.filter(
-        evaluation__status=Evaluation.Status.SUCCEEDED,
-        evaluation__submission__status=Submission.Status.PUBLISHED,
-    ).order_by("-evaluation__protocol", "-evaluation__finished_at")
+def public_scores(entries: Iterable[int]) -> QuerySet[Score]:
+    """The scores that count of those of the entries whose single answers anybody may read."""
+    published = Submission.objects.filter(pk__in=entries, status=Submission.Status.PUBLISHED)
+    return Score.objects.filter(evaluation__in=counting(published.values("pk")).values("pk"))
 
 
 def index_of(score: Score) -> Index:

@@ -41,6 +41,9 @@ _SCORE = (
     "reasons", "data_digest",
 )  # fmt: skip
 
+COUNTS_FIRST = ("-protocol", "-finished_at", "-pk")
+"""The order in which the finished evaluations of a submission count: only the first does."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -69,9 +72,9 @@ def read(
     (before `moment`). One that nobody evaluated is no entry, but for the imported with declared scores."""
     rows = list(submissions.order_by("pk").values_list(*_SUBMISSION))
     chosen = submissions.order_by().values("pk")
-    newest = _newest(chosen, moment)
-    counting = {row[0]: row[1:] for row in newest.values_list(*_EVALUATION)}
-    scores, answers = _scores(newest.values("pk"), with_answers=with_answers)
+    evaluations = counting(chosen, moment)
+    counted = {row[0]: row[1:] for row in evaluations.values_list(*_EVALUATION)}
+    scores, answers = _scores(evaluations.values("pk"), with_answers=with_answers)
     declared = _declared(chosen)
     flags = _flags(chosen)
     costs = _costs(chosen)
@@ -79,7 +82,7 @@ def read(
     entries = []
     for row in rows:
         pk = row[0]
-        evaluation = counting.get(pk)
+        evaluation = counted.get(pk)
         if evaluation is None and pk not in declared:
             continue
         found = scores[evaluation[0]] if evaluation else declared[pk]
@@ -89,7 +92,7 @@ def read(
         entry = replace(entry, flags=tuple(flags.get(pk, ())), trust=trust)
         entries.append(_left_since(entry, row[-1]) if moment else entry)
     by_submission = {
-        pk: kept for pk, (number, *_) in counting.items() if (kept := answers.get(number)) is not None
+        pk: kept for pk, (number, *_) in counted.items() if (kept := answers.get(number)) is not None
     }
     return Reading(entries, by_submission)
 
@@ -102,12 +105,12 @@ def entry_of(submission: int) -> Entry:
     return found[0]
 
 
-def _newest(chosen: Any, moment: datetime | None) -> QuerySet[Evaluation]:
-    """The evaluation of each submission that counts."""
+def counting(chosen: Any, moment: datetime | None = None) -> QuerySet[Evaluation]:
+    """The evaluation of each of the submissions that counts, of those that finished before `moment`."""
     finished = Evaluation.objects.filter(submission__in=chosen, status=Evaluation.Status.SUCCEEDED)
     if moment is not None:
         finished = finished.filter(finished_at__lte=moment)
-    return finished.order_by("submission_id", "-protocol", "-finished_at", "-pk").distinct("submission_id")
+    return finished.order_by("submission_id", *COUNTS_FIRST).distinct("submission_id")
 
 
 def _scores(

@@ -25,7 +25,7 @@ from leaderboard.charts.drawing import BusyError
 from leaderboard.charts.inputs import Peers, RoundPoint
 from leaderboard.citation import PAPER_BIBTEX, bibtex
 from leaderboard.entries import Entry, Standing
-from leaderboard.queries import entry_of
+from leaderboard.queries import COUNTS_FIRST, entry_of
 from leaderboard.ranking import track_of
 from leaderboard.snapshots import Snapshot
 from leaderboard.templatetags.figures import duration, size
@@ -135,7 +135,7 @@ def public(pk: int) -> Submission:
     finished = (
         Evaluation.objects.filter(status=Evaluation.Status.SUCCEEDED)
         .prefetch_related("scores")
-        .order_by("-protocol", "-finished_at", "-pk")
+        .order_by(*COUNTS_FIRST)
     )
     rows = (
         Submission.objects.filter(status__in=Submission.PUBLIC)

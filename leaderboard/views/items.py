@@ -98,8 +98,8 @@ def _score(pk: int, benchmark: str) -> Score:
     if benchmark not in BENCHMARKS:
         raise Http404(f"no benchmark {benchmark}")
     score = (
-        items.public_scores()
-        .filter(evaluation__submission=pk, benchmark=benchmark)
+        items.public_scores([pk])
+        .filter(benchmark=benchmark)
         .select_related("evaluation__submission__team", "evaluation__submission__base_model")
         .defer("correct_bits", "scored_bits", "evaluation__submission__base_model__tensors")
         .first()

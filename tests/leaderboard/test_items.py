@@ -16,11 +16,13 @@ from django.test import Client
 from evaluation.challenges import CHALLENGES
 from leaderboard import items
 from leaderboard.items import Verdict
+from leaderboard.queries import counting
 from portal.accounts.models import User
 from portal.runs import services as runs
 from portal.runs.models import Score
 from portal.submissions.models import Submission
 from portal.submissions.services import withdraw
+from tests.leaderboard.test_as_of import evaluate_again
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db
@@ -187,3 +189,14 @@ def test_the_page_costs_two_queries(client: Client, owner: User, django_assert_m
     client.get(f"/entries/{made.pk}/items/fpb/")
     with django_assert_max_num_queries(2):
         client.get(f"/entries/{made.pk}/items/fpb/?show=wrong&q=question")
+
+
+def test_answers_are_those_of_the_evaluation_that_counts(client: Client, owner: User) -> None:
+    made = answered(owner, fifty())
+    evaluate_again(made, correct=60)
+    [counts] = counting([made.pk])
+    assert counts.pk == max(made.evaluations.values_list("pk", flat=True))
+    assert set(items.public_scores([made.pk])) == set(counts.scores.all())
+    assert "60 of 100 right" in client.get(f"/entries/{made.pk}/items/fpb/").content.decode()
+    withdraw(made)
+    assert not items.public_scores([made.pk])
