@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from leaderboard.columns import COLUMNS, columns_of
-from leaderboard.entries import Trust
+from leaderboard.entries import Entry, Trust
 from leaderboard.filters import EVALUATED, FIXED, LIMITS, SECTIONS, Filters, apply, section_of, shown_columns
+from leaderboard.headline import FRUGAL
 from leaderboard.snapshots import Snapshot
 
 _UNITS = {"gpu_time": "h"}
@@ -22,11 +23,20 @@ _SECTION_TITLES = {
 
 @dataclass(frozen=True)
 class Choice:
-    """A value that may be chosen, with the number of entries of the whole board that have it."""
+    """A value that may be chosen, with the number of entries that pass the other filters and have it."""
 
     value: str
     title: str
     count: int
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class TeamChoice:
+    """A team whose entries may be shown alone."""
+
+    id: int
+    name: str
     chosen: bool
 
 
@@ -73,24 +83,49 @@ class ColumnChoice:
 def facets(snapshot: Snapshot, filters: Filters) -> list[Facet]:
     """What can be chosen: only where there is a choice, or where one is made."""
     found = []
-    for name, (title, counts) in _counts(snapshot).items():
+    for name, (title, _) in _FACETS.items():
         chosen = getattr(filters, name)
-        values = sorted({*counts, *chosen}, key=lambda value: _order(name, value))
+        values = sorted({*_counts(snapshot, Filters(), name), *chosen}, key=lambda value: _order(name, value))
         if len(values) > 1 or chosen:
+            counts = _counts(snapshot, replace(filters, **{name: ()}), name)  # type: ignore[arg-type]
             choices = tuple(Choice(v, v, counts[v], v in chosen) for v in values)
             found.append(Facet(name, title, choices))
     return found
 
 
-@lru_cache(maxsize=8)
-def _counts(snapshot: Snapshot) -> dict[str, tuple[str, Counter[str]]]:
-    entries = [standing.entry for standing in snapshot.standings]
-    return {
-        "family": ("Base model", Counter(entry.family for entry in entries)),
-        "strategy": ("Strategy", Counter(entry.strategy for entry in entries if entry.strategy)),
-        "peft": ("PEFT", Counter(entry.peft for entry in entries if entry.peft)),
-        "trust": ("Trust", Counter(entry.trust.value for entry in entries)),
-    }
+_FACETS: dict[str, tuple[str, Callable[[Entry], str]]] = {
+    "family": ("Base model", lambda entry: entry.family),
+    "strategy": ("Strategy", lambda entry: entry.strategy),
+    "peft": ("PEFT", lambda entry: entry.peft),
+    "trust": ("Trust", lambda entry: entry.trust.value),
+}
+
+
+def _counts(snapshot: Snapshot, filters: Filters, name: str) -> Counter[str]:
+    """How many entries that pass the filters have each value of a facet."""
+    view = _unordered(filters)
+    of = _FACETS[name][1]
+    return snapshot.derived.get(
+        (name, view), lambda: Counter(value for s in apply(snapshot, view) if (value := of(s.entry)))
+    )
+
+
+def _unordered(filters: Filters) -> Filters:
+    """A view that holds the same entries, and is the same for all orders and pages."""
+    return replace(filters, sort="", columns=None, pins=(), page=1, as_of=None)
+
+
+def teams(snapshot: Snapshot, filters: Filters) -> list[TeamChoice]:
+    """The teams of the board by their names; none where there is one only."""
+    names = snapshot.derived.get(
+        "teams", lambda: {s.entry.team_id: s.entry.team for s in snapshot.standings if s.entry.team}
+    )
+    if len(names) < 2 and not filters.team:
+        return []
+    return [
+        TeamChoice(team, name, team in filters.team)
+        for team, name in sorted(names.items(), key=lambda pair: (pair[1].casefold(), pair[0]))
+    ]
 
 
 def _order(name: str, value: str) -> tuple[int, str]:
@@ -108,13 +143,13 @@ def presets(filters: Filters) -> list[Link]:
     """Ready narrowings, each on or off by itself."""
     evaluated = tuple(trust.value for trust in EVALUATED)
     is_small = filters.max_size == _SMALL and filters.min_size is None
-    is_frugal = filters.limit("communication") == _FRUGAL
+    is_frugal = filters.limit("communication") == FRUGAL
     is_evaluated = set(filters.trust) == set(evaluated)
     other_limits = tuple(pair for pair in filters.limits if pair[0] != "communication")
-    frugal = other_limits if is_frugal else (("communication", _FRUGAL), *other_limits)
+    frugal = other_limits if is_frugal else (("communication", FRUGAL), *other_limits)
     return [
         Link("Under 3B", filters.to_query(max_size=None if is_small else _SMALL, min_size=None), is_small),
-        Link("Under 2 GB communication", filters.to_query(limits=frugal), is_frugal),
+        Link(f"Under {FRUGAL:g} GB communication", filters.to_query(limits=frugal), is_frugal),
         Link(
             "Evaluated here only",
             filters.to_query(trust=() if is_evaluated else evaluated),
@@ -123,12 +158,13 @@ def presets(filters: Filters) -> list[Link]:
     ]
 
 
-_SMALL, _FRUGAL = 3.0, 2.0
+_SMALL = 3.0
 
 
 def sections(snapshot: Snapshot, filters: Filters) -> list[Link]:
     """The sections with the number that passes the other filters; none where there is only one."""
-    counts = _sizes(snapshot, replace(filters, show="", sort="", columns=None, pins=(), page=1))
+    every = _unordered(replace(filters, show=""))
+    counts = snapshot.derived.get(("sections", every), lambda: _sizes(snapshot, every))
     if len(counts) < 2 and not filters.show:
         return []
     found = [Link("All", filters.to_query(show=""), not filters.show, sum(counts.values()))]
@@ -141,7 +177,6 @@ def sections(snapshot: Snapshot, filters: Filters) -> list[Link]:
     return found
 
 
-@lru_cache(maxsize=12)  # each holds on to a snapshot
 def _sizes(snapshot: Snapshot, filters: Filters) -> Counter[str]:
     return Counter(section_of(standing) for standing in apply(snapshot, filters))
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
-from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -28,6 +26,8 @@ LIMITS = {
 SECTIONS = ("ranked", "demonstration", "declared", "apart")
 # Always there: a row is nothing without them.
 FIXED = ("rank", "method")
+# Says that columns are chosen, even where those chosen are none.
+NO_COLUMNS = "none"
 EVALUATED = (Trust.EVALUATED, Trust.NOT_REPRODUCED, Trust.REPRODUCED, Trust.REFERENCE)
 _LONGEST = 100
 _T = TypeVar("_T")
@@ -65,6 +65,7 @@ class Filters:
     def of(cls, query: QueryDict) -> Filters:
         """The state that an address states. What cannot be read is left out: old links keep working."""
         columns = _texts(query, "columns")
+        chosen = tuple(key for key in columns if key in COLUMNS)
         return cls(
             q=query.get("q", "").strip()[:_LONGEST],
             family=_texts(query, "family"),
@@ -81,7 +82,7 @@ class Filters:
             until=_day(query, "until"),
             show=_one_of(query, "show", SECTIONS),
             sort=_sort(query.get("sort", "")),
-            columns=tuple(key for key in columns if key in COLUMNS) if columns else None,
+            columns=chosen if chosen or NO_COLUMNS in columns else None,
             pins=tuple(key for key in _texts(query, "pin") if key in COLUMNS and key not in FIXED),
             page=_page(query),
             as_of=_past_day(query, "as_of"),
@@ -99,7 +100,7 @@ class Filters:
         pairs += [("min_size", _plain(view.min_size)), ("max_size", _plain(view.max_size))]
         pairs += [(f"max_{kind}", _plain(limit)) for kind, limit in view.limits]
         pairs += [("since", view.since), ("until", view.until), ("show", view.show), ("sort", view.sort)]
-        pairs += [("columns", key) for key in view.columns or ()]
+        pairs += [("columns", key) for key in (() if view.columns is None else view.columns or (NO_COLUMNS,))]
         pairs += [("pin", key) for key in view.pins]
         pairs += [("page", view.page if view.page > 1 else ""), ("as_of", view.as_of)]
         return urlencode([(name, value) for name, value in pairs if value not in ("", None)])
@@ -113,6 +114,11 @@ class Filters:
     def narrows(self) -> bool:
         """Whether some entries may not be shown."""
         return replace(self, sort="", columns=None, pins=(), page=1, as_of=None, show="") != Filters()
+
+    @property
+    def is_rare(self) -> bool:
+        """Whether the view is one of too many to be kept with those that everybody reads."""
+        return replace(self, sort="", page=1, show="") != Filters()
 
     def limit(self, kind: str) -> float | None:
         return dict(self.limits).get(kind)
@@ -133,7 +139,7 @@ def apply(snapshot: Snapshot, filters: Filters) -> Sequence[Standing]:
 
     What has no value in the column that is sorted by comes last in its section, whichever the direction.
     """
-    kept = _passing(snapshot, replace(filters, sort="", columns=None, pins=(), page=1))
+    kept = _passing(snapshot, replace(filters, sort="", columns=None, pins=(), page=1, as_of=None))
     if not filters.sort:
         return kept
     key, falls = filters.sort.lstrip("-"), filters.sort.startswith("-")
@@ -141,11 +147,12 @@ def apply(snapshot: Snapshot, filters: Filters) -> Sequence[Standing]:
     return kept if column is None else _sorted(kept, column, falls=falls)
 
 
-@lru_cache(maxsize=12)  # each holds on to a snapshot
 def _passing(snapshot: Snapshot, filters: Filters) -> Sequence[Standing]:
     if not filters.narrows and not filters.show:
         return snapshot.standings
-    return [standing for standing in snapshot.standings if _passes(standing, filters)]
+    return snapshot.derived.get(
+        ("passing", filters), lambda: [s for s in snapshot.standings if _passes(s, filters)]
+    )
 
 
 def section_of(standing: Standing) -> str:
@@ -180,11 +187,13 @@ def simplified(snapshot: Snapshot, filters: Filters) -> Filters:
     return default if same else filters
 
 
-@lru_cache(maxsize=8)
 def _usual(snapshot: Snapshot) -> frozenset[str]:
     """The columns that are there by default."""
     columns = columns_of(snapshot.challenge)
-    return frozenset(c.key for c in columns if c.shown and _known(snapshot.standings, c))
+    return snapshot.derived.get(
+        "usual columns",
+        lambda: frozenset(c.key for c in columns if c.shown and _known(snapshot.standings, c)),
+    )
 
 
 def _known(standings: Iterable[Standing], column: Column) -> bool:
@@ -291,4 +300,8 @@ def _sort(text: str) -> str:
 
 
 def _plain(value: float | None) -> str:
-    return "" if value is None or not math.isfinite(value) else f"{value:g}"
+    """The shortest text that is read as this number: what is written is what is filtered by."""
+    if value is None:
+        return ""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)

@@ -14,8 +14,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response, patch_vary_headers
 
-MOST_BYTES = 48 * 1024**2
-"""What a process keeps in all."""
+MOST_BYTES = 32 * 1024**2
+"""What a process keeps of what most readers ask for."""
+MOST_RARE_BYTES = 16 * 1024**2
+"""What it keeps besides of views that readers make themselves: of these there is no end."""
 # Whoever has none of these is nobody that a page could know.
 _COOKIES = (settings.SESSION_COOKIE_NAME, "messages")
 
@@ -68,26 +70,29 @@ class Passing(str):
     __slots__ = ()
 
 
-_shelf = Shelf(MOST_BYTES)
+_common, _rare = Shelf(MOST_BYTES), Shelf(MOST_RARE_BYTES)
 _INDENT = re.compile(r"\n\s+")
 
 
-def shared(request: HttpRequest, key: Hashable, render: Callable[[], HttpResponse]) -> HttpResponse:
+def shared(
+    request: HttpRequest, key: Hashable, render: Callable[[], HttpResponse], *, rare: bool = False
+) -> HttpResponse:
     """The page that `render` makes, with an ETag, and 304 to a reader who has it.
 
     `key` has to name everything that the page depends on but for its reader and host. It is rendered anew for
-    readers who are signed in, and where it was not to be stored.
+    readers who are signed in, and where it was not to be stored. What is `rare` displaces only its like.
     """
     if any(name in request.COOKIES for name in _COOKIES):
         response = render()
         response["Cache-Control"] = "private, no-cache"
     else:
         whole = (request.scheme, request.get_host(), key)
-        kept = _shelf.get(whole)
+        shelf = _rare if rare else _common
+        kept = shelf.get(whole)
         if kept is None:
             response = render()
             if response.get("Cache-Control") != "no-store":
-                kept = _shelf.put(whole, response.content)
+                kept = shelf.put(whole, response.content)
         if kept is not None:
             response = _answer(request, kept)
     patch_vary_headers(response, ("Cookie", "Accept-Encoding"))
@@ -115,12 +120,13 @@ def _accepts_gzip(request: HttpRequest) -> bool:
     return False
 
 
-def fragment(key: Hashable, render: Callable[[], str]) -> str:
+def fragment(key: Hashable, render: Callable[[], str], *, rare: bool = False) -> str:
     """The part of a page that `render` makes, which is the same for all readers, without indentation."""
-    kept = _shelf.get(key)
+    shelf = _rare if rare else _common
+    kept = shelf.get(key)
     if kept is None:
         text = render()
         if isinstance(text, Passing):
             return text
-        kept = _shelf.put(key, _INDENT.sub("\n", text).encode())
+        kept = shelf.put(key, _INDENT.sub("\n", text).encode())
     return kept.body.decode()

@@ -9,6 +9,7 @@ kept in the cache for the other processes. While one is being built, those who h
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -29,7 +30,9 @@ from portal.submissions.models import Submission
 CHECK_SECONDS = 1.0
 """How old a board may look at most to a process that knows it."""
 PAST_SECONDS = 3600
-"""How long a board of the past is kept."""
+"""How long a board of the past is kept for all processes."""
+PAST_KEPT = 3
+"""How many boards of the past a process holds: one of ten thousand entries has some 40 MB."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class _Known:
 
 
 _known: dict[str, _Known] = {}
+_past: dict[str, Snapshot] = {}
+_past_lock = threading.Lock()
 
 
 def current(challenge: str) -> Snapshot:
@@ -79,13 +84,39 @@ def as_of(challenge: str, moment: datetime) -> Snapshot:
     """
     get(challenge)
     if moment >= timezone.now():
-        return replace(current(challenge), as_of=moment)
+        return current(challenge)
     key = f"board:{challenge}:{_past_stamp(challenge, moment)}"
-    kept = cache.get(key)
-    if kept is None:
-        _, kept = _build(challenge, moment)
-        cache.set(key, kept, PAST_SECONDS)
-    return replace(stored.load(kept), as_of=moment)
+    found = _past.get(key)
+    return found if found and _is_fresh(found) else _loaded(key, challenge, moment)
+
+
+def _is_fresh(past: Snapshot) -> bool:
+    """Whether names of teams and models, which no stamp tells of, are still as one may keep them."""
+    return (timezone.now() - past.built_at).total_seconds() < PAST_SECONDS
+
+
+def _loaded(key: str, challenge: str, moment: datetime) -> Snapshot:
+    """The board of the past kept under that key or built: once, however many threads ask for it."""
+    with _past_lock:
+        found = _past.pop(key, None)
+        if found is None or not _is_fresh(found):
+            kept = cache.get(key)
+            found = _built_past(key, challenge, moment) if kept is None else stored.load(kept)
+        _past[key] = found
+        while len(_past) > PAST_KEPT:
+            del _past[next(iter(_past))]
+    return found
+
+
+def _built_past(key: str, challenge: str, moment: datetime) -> Snapshot:
+    """Built by one process at a time, by a lock of its own: today's board does not wait for it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('board of the past'))")
+        if (kept := cache.get(key)) is not None:  # another process built it meanwhile
+            return stored.load(kept)
+        snapshot, body = _build(challenge, moment)
+        cache.set(key, body, PAST_SECONDS)
+        return snapshot
 
 
 def renew(challenge: str) -> Snapshot:
@@ -188,7 +219,7 @@ def _build(challenge: str, moment: datetime | None) -> tuple[Snapshot, bytes]:
     newest = max((entry.protocol for entry in reading.entries), default=0)
     entries = [entry for entry in reading.entries if entry.protocol in (0, newest)]
     placed = standings(entries, benchmarks, reading.answers)
-    return stored.make(challenge, moment, timezone.now(), placed)
+    return stored.make(challenge, timezone.now(), placed)
 
 
 __all__ = ["Snapshot", "as_of", "checked", "current", "renew"]

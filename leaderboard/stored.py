@@ -4,29 +4,60 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import zlib
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from evaluation.statistics import RankRange
 from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
 
-FORMAT = 4
+FORMAT = 5
 """Raised with every change of what is stored, so that another version's snapshots are not read."""
 
 
-@dataclass(frozen=True, eq=False)  # by identity: what is found out about one is kept beside it
+_MOST_DERIVED = 48
+_T = TypeVar("_T")
+
+
+class Derived:
+    """What was found out about a snapshot, the most recently used: it goes when the snapshot goes."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], _T]) -> _T:
+        """What `make` gives, which depends on the snapshot and the key alone."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                known: _T = self._kept[key]
+                return known
+        made = make()
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > _MOST_DERIVED:
+                self._kept.popitem(last=False)
+        return made
+
+
+@dataclass(frozen=True, eq=False)  # by identity: comparing would look at every score
 class Snapshot:
-    """A board as it stands, or stood at the moment `as_of`. `version` changes with the content."""
+    """A board as it stands, or stood at some moment. `version` changes with the content."""
 
     challenge: str
-    as_of: datetime | None
     version: str
     built_at: datetime
     standings: tuple[Standing, ...]
+
+    @cached_property
+    def derived(self) -> Derived:
+        return Derived()
 
     @cached_property
     def by_id(self) -> Mapping[int, Standing]:
@@ -46,14 +77,12 @@ class Snapshot:
         return next(ranked, None) or next(declared, None) or next(complete, None)
 
 
-def make(
-    challenge: str, as_of: datetime | None, built_at: datetime, standings: Iterable[Standing]
-) -> tuple[Snapshot, bytes]:
+def make(challenge: str, built_at: datetime, standings: Iterable[Standing]) -> tuple[Snapshot, bytes]:
     """The snapshot of these standings, and what is stored of it."""
     placed = tuple(standings)
     rows = _rows(placed)
     version = hashlib.sha256(rows).hexdigest()[:16]
-    snapshot = Snapshot(challenge, as_of, version, built_at, placed)
+    snapshot = Snapshot(challenge, version, built_at, placed)
     return snapshot, _compressed(snapshot, rows)
 
 
@@ -64,10 +93,9 @@ def dump(snapshot: Snapshot) -> bytes:
 def load(kept: bytes) -> Snapshot:
     """What `dump` made of this FORMAT."""
     head, _, rows = zlib.decompress(kept).partition(b"\n")
-    challenge, moment, version, built_at = json.loads(head)
+    challenge, version, built_at = json.loads(head)
     return Snapshot(
         challenge,
-        datetime.fromisoformat(moment) if moment else None,
         version,
         datetime.fromisoformat(built_at),
         tuple(_read_standing(row) for row in json.loads(rows)),
@@ -75,8 +103,7 @@ def load(kept: bytes) -> Snapshot:
 
 
 def _compressed(snapshot: Snapshot, rows: bytes) -> bytes:
-    moment = snapshot.as_of.isoformat() if snapshot.as_of else None
-    head = [snapshot.challenge, moment, snapshot.version, snapshot.built_at.isoformat()]
+    head = [snapshot.challenge, snapshot.version, snapshot.built_at.isoformat()]
     return zlib.compress(_text(head) + b"\n" + rows, 1)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import accumulate, groupby
 
 from leaderboard.columns import Column
 from leaderboard.entries import Entry, Standing
@@ -30,8 +30,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A standing with its cells after rank and method. `begins_group`: those above are all surely better
-    than some of its tie group are."""
+    """A standing with its cells after rank and method. `begins_group`: every entry above is surely better
+    than this one and every entry below."""
 
     standing: Standing
     rank: str
@@ -62,6 +62,11 @@ class Section:
     rows: tuple[Row, ...]
     ranked: bool
     tested: bool
+
+    @property
+    def divided(self) -> bool:
+        """Whether a line stands in it."""
+        return any(row.begins_group for row in self.rows)
 
     @property
     def id(self) -> str:
@@ -140,12 +145,17 @@ class Page:
     def _rows(self, standings: list[Standing]) -> Iterator[Row]:
         rank = self.columns[0]
         columns = [column for column in self.columns if column.key not in FIXED]
-        group = standings[0].tie_group
         for standing in standings:
-            # Groups follow each other only in the board's own order.
-            begins = not self.filters.sort and standing.tie_group not in (None, group)
-            group = standing.tie_group
-            yield Row(standing, rank.text(standing), tuple(_cell(c, standing) for c in columns), begins)
+            cells = tuple(_cell(column, standing) for column in columns)
+            yield Row(standing, rank.text(standing), cells, standing.entry.id in self._begin_groups)
+
+    @cached_property
+    def _begin_groups(self) -> frozenset[int]:
+        """The entries that a line stands above: only in whole rankings in the board's own order."""
+        if self.filters.sort or self.filters.narrows:
+            return frozenset()
+        rankings = groupby(self.found, key=_section_key)
+        return frozenset(begin for _, members in rankings for begin in _separated(list(members)))
 
     def _head(self, column: Column) -> Head:
         key = column.key
@@ -158,6 +168,24 @@ class Page:
             following = "" if sort else falls
         state = {key: "ascending", falls: "descending"}.get(sort, "")
         return Head(column, self.filters.to_query(sort=following), state, key in self.filters.pins)
+
+
+def _separated(ranking: Sequence[Standing]) -> Iterator[int]:
+    """The entries of a ranking above which all ranges of ranks end before any of the others begins.
+
+    All ranges hold at once, so that there every entry above is better than every one below. None where an
+    entry has no range: it may belong anywhere.
+    """
+    places = [standing.rank_range for standing in ranking]
+    ranges = [place for place in places if place is not None]
+    if len(ranges) < len(places):
+        return
+    # From the end: the best rank that any entry from here on may have.
+    best = list(accumulate((place.best for place in reversed(ranges)), min))[::-1]
+    worst = accumulate((place.worst for place in ranges), max)
+    for standing, above, below in zip(ranking[1:], worst, best[1:], strict=False):
+        if above < below:
+            yield standing.entry.id
 
 
 def _section_key(standing: Standing) -> tuple[str, str]:

@@ -5,7 +5,7 @@ What stands on it depends on the snapshot and the address alone, so that it is r
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
@@ -21,8 +21,8 @@ from django_htmx.http import HttpResponseClientRedirect
 from evaluation.challenges import CHALLENGES
 from leaderboard import facets, pages, snapshots
 from leaderboard.charts import catalogue
-from leaderboard.entries import Standing
 from leaderboard.filters import Filters, apply, refused_day, shown_columns, simplified
+from leaderboard.headline import FRUGAL, headline
 from leaderboard.snapshots import Snapshot
 from leaderboard.tables import Page
 
@@ -39,7 +39,7 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
         raise Http404(f"no challenge {slug}")
     filters = Filters.of(request.GET)
     snapshot = snapshots.as_of(slug, filters.moment) if filters.moment else snapshots.current(slug)
-    filters = simplified(snapshot, filters)
+    filters = _on_a_page(snapshot, simplified(snapshot, filters))
     query, path = filters.to_query(), reverse("leaderboard:board", args=[slug])
     address = f"{path}?{query}" if query else path
     htmx: Any = request.htmx  # type: ignore[attr-defined]
@@ -52,18 +52,32 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
     form = in_place and htmx.trigger != FORM
     key = (slug, snapshot.version, query)
     if in_place:
-        body = pages.fragment((*key, form), lambda: _part(snapshot, filters, path, form=form))
+        body = pages.fragment(
+            (*key, form), lambda: _part(snapshot, filters, path, form=form), rare=filters.is_rare
+        )
         response = HttpResponse(body, headers={"HX-Push-Url": address, "Cache-Control": "no-store"})
     else:
-        response = pages.shared(request, key, lambda: _page(request, snapshot, filters, path))
+        response = pages.shared(
+            request, key, lambda: _page(request, snapshot, filters, path), rare=filters.is_rare
+        )
     patch_vary_headers(response, _HEADERS)
     return response
+
+
+def _on_a_page(snapshot: Snapshot, filters: Filters) -> Filters:
+    """The same view, on its last page where the address asks for one after that."""
+    if filters.page == 1:
+        return filters
+    found = apply(snapshot, replace(filters, sort=""))
+    return replace(filters, page=Page(found, (), filters).number)
 
 
 def _page(request: HttpRequest, snapshot: Snapshot, filters: Filters, path: str) -> HttpResponse:
     key = (snapshot.challenge, snapshot.version, filters.to_query(), "view")
     view = pages.fragment(
-        key, lambda: render_to_string("leaderboard/_view.html", _context(snapshot, filters, path))
+        key,
+        lambda: render_to_string("leaderboard/_view.html", _context(snapshot, filters, path)),
+        rare=filters.is_rare,
     )
     charts = pages.fragment((snapshot.challenge, snapshot.version, "charts"), lambda: _charts(snapshot))
     context = {
@@ -90,14 +104,14 @@ def _charts(snapshot: Snapshot) -> str:
 
 def _part(snapshot: Snapshot, filters: Filters, path: str, *, form: bool) -> str:
     context = _context(snapshot, filters, path)
+    apart = context | {"apart": True}
     results = render_to_string("leaderboard/_results.html", context).lstrip()
-    return (
-        results + render_to_string("leaderboard/_form.html", context | {"apart": True}) if form else results
-    )
+    results += render_to_string("leaderboard/_headline.html", apart)
+    return results + render_to_string("leaderboard/_form.html", apart) if form else results
 
 
 def _context(snapshot: Snapshot, filters: Filters, path: str) -> dict[str, Any]:
-    leader = snapshot.leader
+    in_order = apply(snapshot, replace(filters, sort=""))
     return {
         "challenge": CHALLENGES[snapshot.challenge],
         "path": path,
@@ -105,31 +119,16 @@ def _context(snapshot: Snapshot, filters: Filters, path: str) -> dict[str, Any]:
         "query": filters.to_query(page=1),
         "as_of": filters.as_of,
         "current_query": filters.to_query(as_of=None),
-        "leader": leader,
-        "cheapest": _cheapest(snapshot),
+        "any": bool(snapshot.standings),
+        "headline": headline(in_order),
+        "narrowed": filters.narrows or bool(filters.show),
+        "frugal_gb": FRUGAL,
         "page": Page(apply(snapshot, filters), shown_columns(snapshot, filters), filters),
         "facets": facets.facets(snapshot, filters),
+        "teams": facets.teams(snapshot, filters),
         "limits": facets.limits(filters),
         "presets": facets.presets(filters),
         "section_links": facets.sections(snapshot, filters),
         "column_choices": facets.column_choices(snapshot, filters),
         "chosen": facets.chosen(snapshot, filters),
     }
-
-
-@lru_cache(maxsize=8)
-def _cheapest(snapshot: Snapshot) -> Standing | None:
-    """Of the leader's kind the entry that communicated least, trained ones only."""
-    leader = snapshot.leader
-    if leader is None:
-        return None
-    alike = [
-        (cost.value, standing)
-        for standing in snapshot.standings
-        if standing.track is leader.track
-        and (standing.rank is None) == (leader.rank is None)
-        and not standing.entry.flags
-        and (cost := standing.entry.communication)
-        and cost.value > 0
-    ]
-    return min(alike, key=lambda pair: pair[0])[1] if alike else None

@@ -28,7 +28,12 @@ def charts(request: HttpRequest, slug: str) -> HttpResponse:
     snapshot = _snapshot(slug, filters)
     problem = refused_day(request.GET)
     key = ("charts", slug, snapshot.version, filters.to_query(page=1), problem)
-    return pages.shared(request, key, lambda: _page(request, snapshot, filters, problem))
+    return pages.shared(
+        request,
+        key,
+        lambda: _page(request, snapshot, filters, problem),
+        rare=filters.is_rare or bool(problem),
+    )
 
 
 def _page(request: HttpRequest, snapshot: Snapshot, filters: Filters, problem: str) -> HttpResponse:

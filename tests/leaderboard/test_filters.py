@@ -10,6 +10,7 @@ from django.http import QueryDict
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leaderboard import facets
 from leaderboard.columns import COLUMNS
 from leaderboard.entries import Cost, Entry, Trust
 from leaderboard.filters import Filters, apply, shown_columns, simplified
@@ -22,7 +23,7 @@ GIBIBYTE = 1024**3
 
 def board(*entries: Entry) -> Snapshot:
     placed = tuple(standings(entries, BENCHMARKS))
-    return Snapshot("finance", None, "v", datetime(2026, 1, 1, tzinfo=UTC), placed)
+    return Snapshot("finance", "v", datetime(2026, 1, 1, tzinfo=UTC), placed)
 
 
 def shown(snapshot: Snapshot, query: str) -> list[int]:
@@ -132,4 +133,38 @@ def test_choosing_what_is_there_anyway_says_nothing() -> None:
 def test_a_snapshot_is_the_same_when_read_back() -> None:
     back = load(dump(BOARD))
     assert back.standings == BOARD.standings
-    assert (back.challenge, back.as_of, back.version, back.built_at) == ("finance", None, "v", BOARD.built_at)
+    assert (back.challenge, back.version, back.built_at) == ("finance", "v", BOARD.built_at)
+
+
+@pytest.mark.parametrize("limit", ["0.752887", "0.75288670", "1e-7", "123456789.5"])
+def test_an_address_states_a_limit_in_full(limit: str) -> None:
+    view = Filters.of(QueryDict(f"max_communication={limit}"))
+    assert view.limits == (("communication", float(limit)),)
+    assert Filters.of(QueryDict(view.to_query())) == view
+
+
+def test_choosing_no_column_is_a_view_of_its_own() -> None:
+    view = Filters.of(QueryDict("columns=none"))
+    assert view.columns == () and view.to_query() == "columns=none"
+    assert [column.key for column in shown_columns(BOARD, view)] == ["rank", "method"]
+    # The form says "none" beside the columns that are chosen.
+    assert Filters.of(QueryDict("columns=none&columns=gain")).to_query() == "columns=gain"
+
+
+def test_a_facet_counts_what_the_other_filters_let_pass() -> None:
+    found = {f.name: f for f in facets.facets(BOARD, Filters.of(QueryDict("family=Qwen&max_size=9")))}
+    counts = {choice.value: choice.count for choice in found["family"].choices}
+    assert counts["Qwen"] == 1 and counts["Llama"] == 1  # as if no family were chosen
+    assert sum(choice.count for choice in found["trust"].choices) == 1
+
+
+def test_what_was_found_out_about_a_snapshot_is_bounded_and_found_out_once() -> None:
+    snapshot = board(small)
+    made: list[int] = []
+    for number in (1, 2, 1):
+        snapshot.derived.get(number, lambda number=number: made.append(number))  # type: ignore[misc]
+    assert made == [1, 2]
+    for number in range(3, 200):
+        snapshot.derived.get(number, lambda: None)
+    snapshot.derived.get(1, lambda: made.append(1))
+    assert made == [1, 2, 1]

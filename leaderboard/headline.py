@@ -1,0 +1,63 @@
+"""What a board's page says first: the best entry of the view, how sure that is, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evaluation.communication import GB
+from leaderboard.entries import Standing, Track
+
+FRUGAL = 2.0
+"""How many GB of communication are little."""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The `leader` of a view. `alike` entries of the view were ranked with it, itself among them; of these
+    `rivals` others have ranges of ranks that overlap its own. `frugal` is the best of them, other than the
+    leader, that trained and sent at most FRUGAL GB."""
+
+    leader: Standing
+    alike: int
+    rivals: int
+    frugal: Standing | None
+
+
+def headline(found: Sequence[Standing]) -> Headline | None:
+    """Of standings in the board's own order; None where none has an average."""
+    leader = _leader(found)
+    if leader is None:
+        return None
+    alike = [s for s in found if _kind(s) == _kind(leader)]
+    return Headline(
+        leader=leader,
+        alike=len(alike),
+        rivals=sum(_overlap(leader, other) for other in alike if other is not leader),
+        frugal=next((s for s in alike if s is not leader and _is_frugal(s)), None),
+    )
+
+
+def _leader(found: Sequence[Standing]) -> Standing | None:
+    """The first of the ranked; without any of the declared; else of those with an average."""
+    ranked = (s for s in found if s.rank is not None)
+    declared = (s for s in found if s.track is Track.DECLARED and not s.entry.flags)
+    complete = (s for s in found if s.entry.average is not None)
+    return next(ranked, None) or next(declared, None) or next(complete, None)
+
+
+def _kind(standing: Standing) -> tuple[object, ...]:
+    """Equal for entries that stand in one table."""
+    return standing.track, standing.rank is None, standing.entry.precision, bool(standing.entry.flags)
+
+
+def _overlap(one: Standing, other: Standing) -> bool:
+    """Whether the tests leave open which is better."""
+    if one.rank_range is None or other.rank_range is None:
+        return True
+    return one.rank_range.best <= other.rank_range.worst and other.rank_range.best <= one.rank_range.worst
+
+
+def _is_frugal(standing: Standing) -> bool:
+    cost = standing.entry.communication
+    return standing.entry.adapted and cost is not None and 0 < cost.value <= FRUGAL * GB
