@@ -25,7 +25,7 @@ from leaderboard.snapshots import Snapshot
 Kept = TypeVar("Kept")
 
 KEEP_SECONDS = 86_400
-LOOK = 3
+LOOK = 5
 """Part of the keys under which pictures are kept: raise it with any change of what is drawn."""
 
 BOARD = {

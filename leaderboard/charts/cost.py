@@ -91,7 +91,7 @@ def figure(kind: CostKind, entries: Sequence[Entry]) -> Figure:
     """The picture of one cost. Entries that don't say what they cost are counted in the note."""
     known = [point for entry in entries if (point := _point(kind, entry))]
     trained = [point for point in known if point.entry.adapted and point.cost > 0]
-    untrained = [entry.average for entry in entries if not entry.adapted and entry.average is not None]
+    untuned = [entry for entry in entries if not entry.adapted and entry.average is not None]
     silent = sum(entry.adapted for entry in entries) - len(trained)
     if not trained:
         return Figure(kind.name, kind.title, "No entry of this view states this cost.")
@@ -117,7 +117,7 @@ def figure(kind: CostKind, entries: Sequence[Entry]) -> Figure:
             Mark(_words(kind, point), address(point.entry), tabbed=place < len(front))
             for place, point in enumerate(drawn)
         ),
-        spec=_spec(kind, front, drawn, max(untrained, default=None)),
+        spec=_spec(kind, front, drawn, max(untuned, key=lambda e: e.average or 0.0, default=None)),
         note=" ".join(filter(None, notes)),
     )
 
@@ -193,11 +193,11 @@ class _Axis:
         return alt.X("cost:Q", title=title, scale=alt.Scale(**scale), axis=axis)
 
 
-def _spec(
-    kind: CostKind, front: list[_Point], drawn: list[_Point], untrained: float | None
-) -> dict[str, Any]:
+def _spec(kind: CostKind, front: list[_Point], drawn: list[_Point], untuned: Entry | None) -> dict[str, Any]:
     axis = _Axis.over([point.cost for point in drawn])
-    scores = [100 * point.score for point in drawn] + ([100 * untrained] if untrained is not None else [])
+    scores = [100 * point.score for point in drawn]
+    if untuned is not None:
+        scores.append(100 * (untuned.average or 0.0))
     low, high = padded(scores, lowest=0)
     x = axis.encoding(kind.axis)
     y = alt.Y("score:Q", title="Average (%)", scale=alt.Scale(domain=[low, high], nice=False))
@@ -224,47 +224,116 @@ def _spec(
     best = points.transform_filter("datum.front").mark_point(
         filled=True, size=95, color=ACCENT, opacity=1, stroke=SURFACE, strokeWidth=1
     )
-    layers = [line, plain, best, *_labels(front, axis, (low, high))]
-    if untrained is not None:
-        layers[:0] = _untrained(untrained, y)
+    layers = [line, plain, best]
+    ground = _Ground(axis, low, high)
+    taken: list[_Box] = []
+    if untuned is not None:
+        box = _free_box(untuned, ground, drawn)
+        taken.append(box)
+        layers = [_rule(untuned, y), *layers, *_haloed(box)]
+    layers += _labels(front, ground, taken)
     return specification(alt.layer(*layers).properties(width=WIDTH, height=HEIGHT))
 
 
-def _untrained(score: float, y: alt.Y) -> list[Any]:
-    base = alt.Chart(alt.Data(values=[{"score": 100 * score}]))
-    return [
-        base.mark_rule(color=MUTED, strokeDash=[3, 3]).encode(y=y),
-        base.mark_text(align="right", baseline="bottom", dx=-4, dy=-3, color=MUTED, fontSize=11).encode(
-            x=alt.value(WIDTH), y=y, text=alt.value("untuned base model, no training")
-        ),
+@dataclass(frozen=True)
+class _Ground:
+    """Where costs and scores lie in the drawing."""
+
+    axis: _Axis
+    low: float
+    high: float
+
+    def across(self, cost: float) -> float:
+        return self.axis.place(cost)
+
+    def down(self, score: float) -> float:
+        return HEIGHT * (self.high - 100 * score) / (self.high - self.low)
+
+
+@dataclass(frozen=True)
+class _Box:
+    """A line of text: its left end and the middle of its height."""
+
+    text: str
+    left: float
+    middle: float
+
+    @property
+    def right(self) -> float:
+        return self.left + len(self.text) * _CHARACTER
+
+    def covers(self, across: float, down: float) -> bool:
+        return self.left - 6 < across < self.right + 6 and abs(down - self.middle) < _LINE_HEIGHT
+
+    def overlaps(self, other: _Box) -> bool:
+        return (
+            abs(self.middle - other.middle) < _LINE_HEIGHT
+            and self.left < other.right
+            and other.left < self.right
+        )
+
+
+def _rule(untuned: Entry, y: alt.Y) -> Any:
+    """A line at the score of the best untuned base model: what is below gained nothing over taking that."""
+    base = alt.Chart(alt.Data(values=[{"score": 100 * (untuned.average or 0.0)}]))
+    return base.mark_rule(color=MUTED, strokeDash=[3, 3]).encode(y=y)
+
+
+def _free_box(untuned: Entry, ground: _Ground, points: Sequence[_Point]) -> _Box:
+    """The rule's label at that end and side of it where it covers the fewest points."""
+    text = f"best untuned: {shortened(untuned.base_model, 34)}"
+    down = ground.down(untuned.average or 0.0)
+    ends = (4.0, WIDTH - 4.0 - len(text) * _CHARACTER)
+    boxes = [
+        _Box(text, left, middle)
+        for middle in (down - 9, down + 10)
+        for left in ends
+        if _LINE_HEIGHT < middle < HEIGHT - 6
     ]
+    return min(
+        boxes, key=lambda box: sum(box.covers(ground.across(p.cost), ground.down(p.score)) for p in points)
+    )
 
 
-def _labels(front: list[_Point], axis: _Axis, domain: tuple[float, float]) -> list[Any]:
+def _haloed(box: _Box) -> list[Any]:
+    """The label twice, first as a rim in the ground's colour: it stays readable over points."""
+    base = alt.Chart(alt.Data(values=[{"text": box.text}])).encode(
+        x=alt.value(box.left), y=alt.value(box.middle), text="text:N"
+    )
+    look: dict[str, Any] = {"align": "left", "baseline": "middle", "fontSize": 11}
+    rim = base.mark_text(**look, color=SURFACE, stroke=SURFACE, strokeWidth=4, strokeJoin="round")
+    return [rim, base.mark_text(**look, color=MUTED)]
+
+
+def _labels(front: list[_Point], ground: _Ground, taken: list[_Box]) -> list[Any]:
     """Names of front points, the best first, where they cover no other name.
 
     They stand to the upper left, where there can be no point, since it would beat the front; at the left
     border, where there is no room for that, to the lower right.
     """
-    low, high = domain
-    taken: list[tuple[float, float, float]] = []
-    layers = []
+    taken = list(taken)
+    layers: list[Any] = []
     for point in sorted(front, key=lambda p: -p.score):
         text = shortened(point.entry.method)
-        across, down = axis.place(point.cost), HEIGHT * (high - 100 * point.score) / (high - low)
+        across, down = ground.across(point.cost), ground.down(point.score)
         width = len(text) * _CHARACTER
         align = "right" if across > width + 12 else "left"
-        left = across - width if align == "right" else across + 10
-        middle = down - 12 if align == "right" else down + 12
-        if any(
-            abs(middle - y) < _LINE_HEIGHT and left < end and left + width > start for start, end, y in taken
-        ):
+        box = _Box(
+            text,
+            across - width if align == "right" else across + 10,
+            down - 12 if align == "right" else down + 12,
+        )
+        if any(box.overlaps(other) for other in taken):
             continue
-        taken.append((left, left + width, middle))
+        taken.append(box)
         layers.append(
             alt.Chart(alt.Data(values=[{"text": text}]))
             .mark_text(align=align, baseline="middle", fontSize=11)
-            .encode(x=alt.value(across - 7 if align == "right" else left), y=alt.value(middle), text="text:N")
+            .encode(
+                x=alt.value(across - 7 if align == "right" else box.left),
+                y=alt.value(box.middle),
+                text="text:N",
+            )
         )
         if len(layers) == _LABELLED:
             break

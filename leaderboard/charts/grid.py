@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -14,79 +16,124 @@ from leaderboard.entries import Entry
 
 NAME, TITLE = "strategies", "Strategy by base model"
 MOST_STRATEGIES, MOST_MODELS = 10, 16
-UNKNOWN = "not stated"
+UNTUNED, UNKNOWN = "untuned", "not stated"
 _COLUMN, _ROW = 82, 30
 # Words in the ink's colour must stay readable on the darkest cell, in both schemes.
 _FAINTEST, _STRONGEST = 0.06, 0.42
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A strategy with a base model: the best entry of `tried`."""
+
+    strategy: str
+    model: str
+    best: Entry
+    tried: int
+
+    @property
+    def score(self) -> float:
+        assert self.best.average is not None
+        return self.best.average
+
+    @property
+    def words(self) -> str:
+        if self.strategy == UNTUNED:
+            return f"{self.model} untuned"
+        return f"{'a strategy not stated' if self.strategy == UNKNOWN else self.strategy} on {self.model}"
 
 
 def board_figure(_name: str, entries: Sequence[Entry], _titles: Mapping[str, str]) -> Figure:
     scored = [entry for entry in entries if entry.average is not None]
     if not scored:
         return Figure(NAME, TITLE, "No entry of this view has a complete score.")
-    if not any(entry.strategy for entry in scored):
+    if not any(entry.strategy for entry in scored if entry.adapted):
         return Figure(NAME, TITLE, "No entry of this view states its strategy.")
-    strategies = _most_used([e.strategy or UNKNOWN for e in scored], MOST_STRATEGIES)
-    models = _most_used([e.base_model for e in scored], MOST_MODELS)
-    best: dict[tuple[str, str], Entry] = {}
-    for entry in scored:
-        pair = (entry.strategy or UNKNOWN, entry.base_model)
-        if pair not in best or (entry.average or 0) > (best[pair].average or 0):
-            best[pair] = entry
-    shown = [best[pair] for m in models for s in strategies if (pair := (s, m)) in best]
-    winner = max(shown, key=lambda e: e.average or 0)
-    assert winner.average is not None
-    left_out = len(best) - len(shown)
+    names = _names(scored)
+    tried = _cells(scored, names)
+    strategies, models = _strategies(scored), _models(scored, names)
+    cells = [found for m in models for s in strategies if (found := tried.get((s, m)))]
+    left_out = len(tried) - len(cells)
     return Figure(
         name=NAME,
         title=TITLE,
-        sentence=(
-            f"{len(best)} pairs of strategy and base model were tried; the best is {_pair(winner)} "
-            f"with {percent(winner.average)}. "
-            "A cell leads to the best entry of its pair."
-        ),
-        head=("Base model", "Strategy", "Best average (%)", "Method"),
-        rows=tuple(_row(entry) for entry in shown),
-        marks=tuple(_mark(entry) for entry in shown),
-        spec=_spec(shown, strategies, models),
+        sentence=_sentence([cell for cell in tried.values() if cell.strategy != UNTUNED]),
+        head=("Base model", "Strategy", "Best average (%)", "Of entries", "Method"),
+        rows=tuple(_row(cell) for cell in cells),
+        marks=tuple(_mark(cell) for cell in cells),
+        spec=_spec(cells, strategies, models),
         note=f"{left_out} pairs of rarer strategies and base models are left out." if left_out else "",
     )
 
 
-def _most_used(names: Sequence[str], most: int) -> list[str]:
-    return [name for name, _ in Counter(names).most_common(most)]
+def _cells(entries: Sequence[Entry], names: Mapping[str, str]) -> dict[tuple[str, str], _Cell]:
+    pairs: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        pairs.setdefault((_strategy(entry), names[entry.hub_id]), []).append(entry)
+    return {
+        pair: _Cell(*pair, max(own, key=lambda e: e.average or 0.0), len(own)) for pair, own in pairs.items()
+    }
 
 
-def _pair(entry: Entry) -> str:
-    return f"{entry.strategy or 'a strategy not stated'} on {entry.base_model}"
+def _strategy(entry: Entry) -> str:
+    return (entry.strategy or UNKNOWN) if entry.adapted else UNTUNED
 
 
-def _mark(entry: Entry) -> Mark:
-    assert entry.average is not None
-    words = (
-        f"{_pair(entry)}: {percent(entry.average)}, {entry.method}{f' by {entry.team}' if entry.team else ''}"
-    )
-    return Mark(words, address(entry))
+def _names(entries: Sequence[Entry]) -> dict[str, str]:
+    """By hub id: the model's own name, the whole id where two share that."""
+    own = {entry.hub_id: entry.base_model for entry in entries}
+    shared = Counter(own.values())
+    return {hub_id: hub_id if shared[name] > 1 else name for hub_id, name in own.items()}
 
 
-def _row(entry: Entry) -> tuple[Cell, ...]:
+def _strategies(entries: Sequence[Entry]) -> list[str]:
+    """The most used; what is untuned before all, what is not stated after them."""
+    used = Counter(_strategy(entry) for entry in entries)
+    stated = [name for name, _ in used.most_common() if name not in (UNTUNED, UNKNOWN)][:MOST_STRATEGIES]
+    return [*([UNTUNED] if used[UNTUNED] else []), *stated, *([UNKNOWN] if used[UNKNOWN] else [])]
+
+
+def _models(entries: Sequence[Entry], names: Mapping[str, str]) -> list[str]:
+    """The most used, the smallest first; those of unknown size last."""
+    used = Counter(names[entry.hub_id] for entry in entries)
+    sizes = {names[entry.hub_id]: entry.parameters or math.inf for entry in entries}
+    return sorted((name for name, _ in used.most_common(MOST_MODELS)), key=lambda name: (sizes[name], name))
+
+
+def _sentence(tried: Sequence[_Cell]) -> str:
+    best = max(tried, key=lambda cell: cell.score)
+    pairs = "1 pair of strategy and base model was" if len(tried) == 1 else f"{len(tried)} pairs were"
     return (
-        Cell(entry.base_model),
-        Cell(entry.strategy or UNKNOWN),
-        Cell(f"{100 * (entry.average or 0):.2f}"),
-        Cell(entry.method, address(entry)),
+        f"{pairs} tried; the best is {best.words} with {percent(best.score)}. A cell leads to the best of "
+        "its pair's entries: the more there were, the more it owes to luck."
     )
 
 
-def _spec(shown: Sequence[Entry], strategies: Sequence[str], models: Sequence[str]) -> dict[str, Any]:
+def _mark(cell: _Cell) -> Mark:
+    by = f" by {cell.best.team}" if cell.best.team else ""
+    of = f", the best of {cell.tried} entries" if cell.tried > 1 else ""
+    return Mark(f"{cell.words}: {percent(cell.score)}, {cell.best.method}{by}{of}", address(cell.best))
+
+
+def _row(cell: _Cell) -> tuple[Cell, ...]:
+    return (
+        Cell(cell.model),
+        Cell(cell.strategy),
+        Cell(f"{100 * cell.score:.2f}"),
+        Cell(str(cell.tried)),
+        Cell(cell.best.method, address(cell.best)),
+    )
+
+
+def _spec(cells: Sequence[_Cell], strategies: Sequence[str], models: Sequence[str]) -> dict[str, Any]:
     values = [
         {
-            "strategy": shortened(entry.strategy or UNKNOWN, 14),
-            "model": shortened(entry.base_model, 30),
-            "score": 100 * (entry.average or 0),
+            "strategy": shortened(cell.strategy, 14),
+            "model": shortened(cell.model, 30),
+            "score": 100 * cell.score,
             "mark": description(place),
         }
-        for place, entry in enumerate(shown)
+        for place, cell in enumerate(cells)
     ]
     x = alt.X(
         "strategy:N",
@@ -101,7 +148,7 @@ def _spec(shown: Sequence[Entry], strategies: Sequence[str], models: Sequence[st
         axis=alt.Axis(domain=False, ticks=False, labelLimit=240),
     )
     base = alt.Chart(alt.Data(values=values)).encode(x=x, y=y)
-    cells = base.mark_rect(color=ACCENT, stroke=LINE, strokeWidth=1).encode(
+    squares = base.mark_rect(color=ACCENT, stroke=LINE, strokeWidth=1).encode(
         description="mark:N",
         fillOpacity=alt.FillOpacity(
             "score:Q", legend=None, scale=alt.Scale(range=[_FAINTEST, _STRONGEST], zero=False)
@@ -109,4 +156,4 @@ def _spec(shown: Sequence[Entry], strategies: Sequence[str], models: Sequence[st
     )
     words = base.mark_text(color=INK).encode(text=alt.Text("score:Q", format=".1f"))
     width, height = max(380, _COLUMN * len(strategies)), max(60, _ROW * len(models))
-    return specification(alt.layer(cells, words).properties(width=width, height=height))
+    return specification(alt.layer(squares, words).properties(width=width, height=height))

@@ -7,10 +7,10 @@ from typing import Any
 
 import altair as alt
 
+from evaluation.communication import MB
 from leaderboard.charts.figure import Cell, Figure
 from leaderboard.charts.inputs import RoundPoint
 from leaderboard.charts.look import ACCENT, INK, MUTED, WIDTH, padded, specification
-from leaderboard.templatetags.figures import MEBIBYTE
 
 NAME, TITLE = "rounds", "Round by round"
 _MOST_ROWS = 400
@@ -23,7 +23,7 @@ def figure(rounds: Sequence[RoundPoint]) -> Figure:
         return Figure(NAME, TITLE, "There are not enough rounds to draw a curve.")
     first, last = losses[0].train_loss, losses[-1].train_loss
     assert first is not None and last is not None
-    total = sum(point.bytes_sent for point in ordered) / MEBIBYTE
+    total = sum(point.bytes_sent for point in ordered) / MB
     held_out = [p.held_out_loss for p in ordered if p.held_out_loss is not None]
     held = f"; on held-out rows it ended at {held_out[-1]:.4f}" if held_out else ""
     return Figure(
@@ -45,7 +45,7 @@ def _row(point: RoundPoint) -> tuple[Cell, ...]:
         Cell(str(point.round)),
         Cell("–" if point.train_loss is None else f"{point.train_loss:.4f}"),
         Cell("–" if point.held_out_loss is None else f"{point.held_out_loss:.4f}"),
-        Cell(f"{point.bytes_sent / MEBIBYTE:,.1f}"),
+        Cell(f"{point.bytes_sent / MB:,.1f}"),
         Cell(f"{point.seconds:,.1f}"),
     )
 
@@ -58,7 +58,7 @@ def _spec(rounds: Sequence[RoundPoint]) -> dict[str, Any]:
                 losses.append({"round": point.round, "what": what, "loss": value})
     sent, so_far = [], 0.0
     for point in rounds:
-        so_far += point.bytes_sent / MEBIBYTE
+        so_far += point.bytes_sent / MB
         sent.append({"round": point.round, "sent": so_far})
     x = alt.X(
         "round:Q",

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from xml.etree import ElementTree
 
@@ -180,6 +180,46 @@ def test_tracks_are_drawn_apart_and_flagged_entries_not_at_all() -> None:
         (Track.OFFICIAL, (official,)),
         (Track.DECLARED, (declared,)),
     ]
+
+
+def test_the_grid_holds_untuned_models_apart_and_says_of_how_many_a_cell_is_the_best() -> None:
+    large = {"hub_id": "Example/Large-30B", "base_model": "Large-30B", "parameters": 30_000_000_000}
+    twin = {"hub_id": "Other/Model-7B", "parameters": 6_000_000_000}
+    found = grid.board_figure(
+        "strategies",
+        [
+            entry(70, **large),
+            entry(50),
+            entry(60),
+            entry(40, adapted=False, strategy=""),
+            entry(45, strategy=""),
+            entry(30, **twin),
+        ],
+        TITLES,
+    )
+    assert [tuple(cell.text for cell in row[:4]) for row in found.rows] == [
+        ("Other/Model-7B", "FedAvg", "30.00", "1"),
+        ("Example/Model-7B", "untuned", "40.00", "1"),
+        ("Example/Model-7B", "FedAvg", "60.00", "2"),
+        ("Example/Model-7B", "not stated", "45.00", "1"),
+        ("Large-30B", "FedAvg", "70.00", "1"),
+    ]
+    assert found.sentence.startswith("4 pairs were tried") and "of 2 entries" in found.marks[2].text
+    assert grid.board_figure("strategies", [entry(adapted=False)], TITLES).spec is None
+
+
+def test_the_line_of_the_untuned_names_the_best_of_them() -> None:
+    untuned = [entry(score, adapted=False, base_model=f"Base-{score}") for score in (30, 45)]
+    svg = drawing.inline_svg(communication(entry(60, 1), entry(80, 2), *untuned), drawing.Allowance())
+    assert "best untuned: Base-45" in svg and "Base-30" not in svg
+
+
+def test_an_entry_of_unknown_date_is_no_point_of_the_history() -> None:
+    days = [date(2025, 1, 1), date(2025, 2, 1), None]
+    imported = [entry(50 + n, kind="imported", source_date=day) for n, day in enumerate(days)]
+    found = history.board_figure("history", imported, TITLES)
+    assert "50.00% on 2025-01-01 to 51.00% on 2025-02-01" in found.sentence
+    assert "1 without a date is left out" in found.note and len(found.marks) == 2
 
 
 def test_while_the_engine_is_busy_the_words_and_the_table_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
