@@ -26,8 +26,9 @@ class Column:
     says of which kind it is.
 
     `text` is how a person reads it, in `unit`, "" where nothing is known; `basis` says how a cost is known,
-    `interval` is the 95% interval of a score in the unit of `value`. `style` is the class of its cells,
-    `group` the head that it stands under. `falls`: the highest value comes first when one sorts by it.
+    `interval` is the 95% interval of a score in the unit of `value`, None of an impossible one. `style` is
+    the class of its cells, `group` the head that it stands under. `falls`: the highest value comes first when
+    one sorts by it.
     `shown`: it is there unless the reader hides it, or no entry has a value.
     """
 
@@ -124,7 +125,7 @@ def _score(slug: str) -> Column:
 
     def interval(standing: Standing) -> Interval | None:
         score = standing.entry.by_benchmark.get(slug)
-        return score.interval if score else None
+        return score.interval if score and slug not in standing.entry.flagged else None
 
     return Column(
         slug, benchmark.title, value, text, "%", "1", "score-cell", "Accuracy", interval=interval, falls=True,
@@ -223,7 +224,7 @@ _SCORES = (
         "%",
         "1",
         "mean",
-        interval=lambda s: s.entry.interval,
+        interval=lambda s: None if s.entry.flags else s.entry.interval,
         falls=True,
         meaning="The plain mean over the benchmarks, with its 95% interval",
     ),

@@ -109,13 +109,10 @@ def compared(entries: Sequence[int]) -> list[Compared]:
     ]
 
 
-def score_rows(members: Sequence[Compared]) -> list[Row]:
-    """Averages and benchmarks; none for entries of several challenges, whose benchmarks differ."""
-    challenges = {member.entry.challenge for member in members}
-    if len(challenges) != 1:
-        return []
-    keys = ["average", *CHALLENGES[challenges.pop()].benchmarks, "gain"]
-    return _rows(members, [COLUMNS[key] for key in keys])
+def score_rows(members: Sequence[Compared], challenge: str) -> list[Row]:
+    """Averages and benchmarks of a challenge; entries of another have no figure there."""
+    columns = [COLUMNS[key] for key in ("average", *CHALLENGES[challenge].benchmarks, "gain")]
+    return _rows([m if m.entry.challenge == challenge else None for m in members], columns)
 
 
 def cost_rows(members: Sequence[Compared]) -> list[Row]:
@@ -138,8 +135,11 @@ def packed_answers(members: Sequence[Compared], benchmark: str) -> list[PackedAn
     return [answered.packed for answered in kept if answered and answered.packed]
 
 
-def _rows(members: Sequence[Compared], columns: Sequence[Column]) -> list[Row]:
-    rows = [Row(c.title, c.unit, tuple(_cell(m.standing, c) for m in members)) for c in columns]
+def _rows(members: Sequence[Compared | None], columns: Sequence[Column]) -> list[Row]:
+    """The rows in which some have a figure; None stands for an entry that has none in any."""
+    rows = [
+        Row(c.title, c.unit, tuple(_cell(m.standing, c) if m else Cell("") for m in members)) for c in columns
+    ]
     return [row for row in rows if any(cell.text for cell in row.cells)]
 
 

@@ -123,6 +123,7 @@ def _context(snapshot: Snapshot, filters: Filters, path: str) -> dict[str, Any]:
         "headline": headline(in_order),
         "narrowed": filters.narrows or bool(filters.show),
         "frugal_gb": FRUGAL,
+        "evaluated": snapshot.protocol is not None,
         "page": Page(apply(snapshot, filters), shown_columns(snapshot, filters), filters),
         "facets": facets.facets(snapshot, filters),
         "teams": facets.teams(snapshot, filters),

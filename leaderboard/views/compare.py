@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from evaluation.benchmarks import BENCHMARKS, Benchmark
-from evaluation.challenges import CHALLENGES
+from evaluation.challenges import CHALLENGES, Challenge
 from leaderboard import comparison, items, snapshots
 from leaderboard.comparison import MOST, Asked, Compared
 from leaderboard.entries import Standing
@@ -34,6 +34,10 @@ class Column:
     member: Compared
     without: str
     first: str
+
+    @property
+    def challenge(self) -> Challenge:
+        return CHALLENGES[self.member.entry.challenge]
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,12 @@ class Disputed:
 
 @dataclass(frozen=True)
 class DisputedItem:
-    """An item with each entry's answer and where it stands."""
+    """An item with each entry, its answer and where that stands."""
 
     number: int
     prompt: str
     target: str
-    answers: list[tuple[Item, str]]
+    answers: list[tuple[Compared, Item, str]]
 
 
 @require_safe
@@ -87,10 +91,19 @@ def compare(request: HttpRequest) -> HttpResponse:
         "tables": _tables(members),
         "section": "boards",
     }
-    if len(members) > 1 and len(challenges) == 1:
-        context |= _paired(request, members)
+    if alike := _alike(members):
+        context |= _paired(request, alike, numbers)
     status = 404 if asked.entries and not members else 200
     return render(request, "leaderboard/compare.html", context, status=status)
+
+
+def _alike(members: Sequence[Compared]) -> list[Compared]:
+    """Those of the first challenge of which there are several."""
+    for first in members:
+        found = [member for member in members if member.entry.challenge == first.entry.challenge]
+        if len(found) > 1:
+            return found
+    return []
 
 
 def _columns(members: Sequence[Compared]) -> list[Column]:
@@ -115,19 +128,31 @@ def _tables(members: Sequence[Compared]) -> list[tuple[str, list[comparison.Row]
     """Title, rows, and whether rows that differ are marked: scores always differ."""
     if not members:
         return []
+    challenges = list(dict.fromkeys(member.entry.challenge for member in members))
+    several = len(challenges) > 1
     tables = [
-        ("Scores", comparison.score_rows(members), False),
+        *(
+            (
+                f"Scores in {CHALLENGES[slug].title}" if several else "Scores",
+                comparison.score_rows(members, slug),
+                False,
+            )
+            for slug in challenges
+        ),
         ("Cost of the training", comparison.cost_rows(members), False),
         ("Method", comparison.method_rows(members), True),
     ]
     return [table for table in tables if table[1]]
 
 
-def _paired(request: HttpRequest, members: Sequence[Compared]) -> dict[str, object]:
-    """The paired tests and disputed items of the entries that were evaluated here."""
+def _paired(request: HttpRequest, members: Sequence[Compared], numbers: Sequence[int]) -> dict[str, object]:
+    """The paired tests and disputed items of the entries of one challenge that were evaluated here.
+
+    `numbers` are all entries that the page compares.
+    """
     evaluated = [member for member in members if not member.is_declared]
     if members[0].is_declared or len(evaluated) < 2:
-        return {"no_tests": _why_untested(members[0])}
+        return {"no_tests": _why_untested(members[0], len(evaluated))}
     benchmarks = CHALLENGES[members[0].entry.challenge].benchmarks
     first, others = evaluated[0], evaluated[1:]
     answers = {member.entry.id: member.answers for member in evaluated}
@@ -137,7 +162,7 @@ def _paired(request: HttpRequest, members: Sequence[Compared]) -> dict[str, obje
         "against": [_against(other, pairing) for other, pairing in zip(others, found, strict=True)],
         "untested": [member for member in members if member.is_declared],
         "precisions": len({member.entry.precision for member in evaluated}) > 1,
-    } | _disputes(request, evaluated, benchmarks)
+    } | _disputes(request, evaluated, numbers)
 
 
 def _pairings(
@@ -153,7 +178,9 @@ def _pairings(
     return found
 
 
-def _why_untested(first: Compared) -> str:
+def _why_untested(first: Compared, evaluated: int) -> str:
+    if not evaluated:
+        return "All scores were declared elsewhere: no single answers are known, so nothing can be tested."
     if first.is_declared:
         return (
             f"The scores of {first.entry.method} were declared elsewhere: no single answers are known, so "
@@ -167,9 +194,8 @@ def _against(other: Compared, pairing: Pairing) -> Against:
     return Against(other, tests, pairing.average)
 
 
-def _disputes(
-    request: HttpRequest, members: Sequence[Compared], benchmarks: Sequence[str]
-) -> dict[str, object]:
+def _disputes(request: HttpRequest, members: Sequence[Compared], numbers: Sequence[int]) -> dict[str, object]:
+    benchmarks = CHALLENGES[members[0].entry.challenge].benchmarks
     chosen = request.GET.get("benchmark", "")
     disputed, positions_of = [], {}
     for slug in benchmarks:
@@ -177,7 +203,7 @@ def _disputes(
         if not packed:
             continue
         positions_of[slug] = disagreements(packed)
-        address = Asked.query([member.entry.id for member in members], benchmark=slug)
+        address = Asked.query(numbers, benchmark=slug)
         disputed.append(
             Disputed(BENCHMARKS[slug], len(positions_of[slug]), packed[0].items, address, slug == chosen)
         )
@@ -200,6 +226,6 @@ def _disputed_items(members: Sequence[Compared], slug: str, page: Page[int]) -> 
     rows = []
     for position, answers in zip(page.object_list, zip(*columns, strict=True), strict=True):
         addresses = [item_url(member.entry.id, slug, position) for member in members]
-        pairs = list(zip(answers, addresses, strict=True))
-        rows.append(DisputedItem(position + 1, answers[0].prompt, answers[0].target, pairs))
+        told = list(zip(members, answers, addresses, strict=True))
+        rows.append(DisputedItem(position + 1, answers[0].prompt, answers[0].target, told))
     return {"disputed_items": rows}

@@ -112,12 +112,14 @@ def _score(pk: int, benchmark: str) -> Score:
 def _frame(score: Score) -> dict[str, object]:
     submission = score.evaluation.submission
     challenge = CHALLENGES[submission.challenge]
+    others = items.public_scores([submission.pk]).exclude(items="")
+    kept = {score.benchmark, *others.values_list("benchmark", flat=True)}
     return {
         "score": score,
         "submission": submission,
         "challenge": challenge,
         "benchmark": BENCHMARKS[score.benchmark],
-        "tabs": [BENCHMARKS[slug] for slug in challenge.benchmarks],
+        "tabs": [BENCHMARKS[slug] for slug in challenge.benchmarks if slug in kept],
         "section": "boards",
     }
 

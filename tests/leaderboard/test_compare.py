@@ -183,6 +183,17 @@ class TestPage:
         assert "At most 4 entries can be compared" in html
         assert "Number 3</a>" in html and "Number 4</a>" not in html
 
+    def test_entries_of_one_challenge_are_tested_beside_those_of_another(
+        self, client: Client, owner: User, tmp_path: Path
+    ) -> None:
+        first, second = self.pair(owner)
+        other = imported(tmp_path, "general-nlp")[0]
+        html = self.page(client, f"entries={other},{first},{second}")
+        assert "Good against Bad" in html and "Scores in Finance" in html and "Scores in General NLP" in html
+        assert f"entries={other},{first},{second}&amp;benchmark=fpb" in html
+        items = self.page(client, f"entries={other},{first},{second}&benchmark=fpb")
+        assert f'/entries/{first}/items/fpb/?item=1#item-1">Good, entry {first}</a>' in items
+
     def test_of_several_challenges_costs_are_compared_and_scores_not(
         self, client: Client, owner: User, tmp_path: Path
     ) -> None:
@@ -194,7 +205,7 @@ class TestPage:
     def test_nothing_is_tested_against_declared_scores(self, client: Client, tmp_path: Path) -> None:
         first, second = imported(tmp_path, "finance")
         html = self.page(client, f"entries={first},{second}")
-        assert "nothing can be tested against it" in html and ">Scores<" in html
+        assert "All scores were declared elsewhere" in html and ">Scores<" in html
 
     def test_rows_that_differ_are_marked(self, client: Client, owner: User) -> None:
         first, second = self.pair(owner)
