@@ -120,7 +120,9 @@ def test_of_a_large_board_the_whole_front_and_the_best_others_are_drawn() -> Non
 
 def test_marks_are_links_with_words_and_hostile_names_stay_text() -> None:
     hostile = entry(
-        method='<script>alert(1)</script>" onload="x\x0b\x1b\uffff', base_model="</svg><img src=x>"
+        hub_id="Example/hostile",
+        method='<script>alert(1)</script>" onload="x\x0b\x1b\uffff',
+        base_model="</svg><img src=x>",
     )
     for figure in (
         communication(hostile, entry(60, 2)),
