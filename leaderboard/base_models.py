@@ -12,7 +12,11 @@ _FAMILIES = (
     "StableLM", "Granite", "Yi", "Baichuan", "ChatGLM", "GLM", "BLOOM", "MPT", "RWKV", "Mamba", "Nemotron",
     "Command", "Aya", "EXAONE", "SOLAR", "Zephyr", "Vicuna", "Alpaca",
 )  # fmt: skip
-_KNOWN = [(name, re.compile(rf"(?<![a-z]){re.escape(name)}", re.IGNORECASE)) for name in _FAMILIES]
+# At the beginning of a word in any letters, or with a capital inside one, like MedLlama.
+_KNOWN = [
+    (name, re.compile(rf"(?<![A-Za-z])(?i:{re.escape(name)})|(?<=[a-z]){re.escape(name)}"))
+    for name in _FAMILIES
+]
 _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*([bm])(?![a-z])", re.IGNORECASE)
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES
 from evaluation.statistics import Interval
-from leaderboard.entries import Cost, Standing
+from leaderboard.entries import Cost, Entry, Standing
 from leaderboard.templatetags.figures import billions, gigabytes, hours
 
 MINUS = "\N{MINUS SIGN}"
@@ -71,6 +71,12 @@ def _published(standing: Standing) -> datetime | None:
     if entry.kind != "imported":
         return entry.published_at
     return datetime.combine(entry.day, time(), UTC) if entry.day else None
+
+
+def size_text(entry: Entry) -> str:
+    """The size of the base model; a sign before it where only its name states it."""
+    size = billions(entry.parameters)
+    return f"≈{size}" if size and entry.size_by_name else size
 
 
 def _percent(fraction: float | None) -> str:
@@ -208,11 +214,11 @@ _FIRST = (
         "size",
         "Size",
         lambda s: s.entry.parameters,
-        lambda s: billions(s.entry.parameters),
+        lambda s: size_text(s.entry),
         si_unit="parameters",
         shown=False,
         holds="count",
-        meaning="Parameters of the base model, from its files or else its name",
+        meaning="Parameters of the base model; ≈ where only its name states them",
     ),
 )
 _SCORES = (

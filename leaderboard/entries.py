@@ -123,6 +123,8 @@ class Entry:
     published_at: datetime
     source_date: date | None = None
     gain: float | None = None
+    base_model_id: int | None = None
+    size_by_name: bool = False
     left: str = ""
 
     @cached_property

@@ -148,8 +148,8 @@ def presets(filters: Filters) -> list[Link]:
     other_limits = tuple(pair for pair in filters.limits if pair[0] != "communication")
     frugal = other_limits if is_frugal else (("communication", FRUGAL), *other_limits)
     return [
-        Link("Under 3B", filters.to_query(max_size=None if is_small else _SMALL, min_size=None), is_small),
-        Link(f"Under {FRUGAL:g} GB communication", filters.to_query(limits=frugal), is_frugal),
+        Link("At most 3B", filters.to_query(max_size=None if is_small else _SMALL, min_size=None), is_small),
+        Link(f"At most {FRUGAL:g} GB communication", filters.to_query(limits=frugal), is_frugal),
         Link(
             "Evaluated here only",
             filters.to_query(trust=() if is_evaluated else evaluated),

@@ -22,9 +22,17 @@ from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Trust
 from leaderboard.ranking import Answers
 from portal.runs.models import Evaluation, Score
 from portal.runs.reproductions import marks_of
-from portal.submissions.models import DeclaredScore, Finding, Resource, Submission, SubmissionQuerySet
+from portal.submissions.models import (
+    BaseModel,
+    DeclaredScore,
+    Finding,
+    Resource,
+    Submission,
+    SubmissionQuerySet,
+)
 
 Kind = Resource.Kind
+_Model = tuple[int, str, int | None]  # number, hub id, parameters
 _LEFT = (Submission.Status.WITHDRAWN, Submission.Status.DISQUALIFIED)
 # A measured figure beats a derived one, which beats what was declared.
 _BASES = {Resource.Basis.DECLARED.value: 0, Resource.Basis.DERIVED.value: 1, Resource.Basis.MEASURED.value: 2}
@@ -32,7 +40,8 @@ _BOTH = Kind.COMMUNICATION.value
 _DIRECTIONS = (Kind.COMMUNICATION_UP.value, Kind.COMMUNICATION_DOWN.value)
 
 _SUBMISSION = (
-    "pk", "challenge", "method", "team__name", "team_id", "base_model__hub_id", "base_model__parameters",
+    "pk", "challenge", "method", "team__name", "team_id",
+    "base_model_id", "base_model__hub_id", "base_model__parameters",
     "kind", "method_card", "checkpoint_id", "published_at", "source_date", "status",
 )  # fmt: skip
 _EVALUATION = ("submission_id", "pk", "protocol", KT("provenance__precision"))
@@ -79,6 +88,7 @@ def read(
     flags = _flags(chosen)
     costs = _costs(chosen)
     marks = marks_of(chosen, as_of=moment)
+    models = _models()
     entries = []
     for row in rows:
         pk = row[0]
@@ -86,7 +96,7 @@ def read(
         if evaluation is None and pk not in declared:
             continue
         found = scores[evaluation[0]] if evaluation else declared[pk]
-        entry = _entry(row, evaluation, found, costs.get(pk, {}))
+        entry = _entry(row, evaluation, found, costs.get(pk, {}), models)
         mark = marks.get(pk)
         trust = Trust(mark.outcome) if mark else entry.trust
         entry = replace(entry, flags=tuple(flags.get(pk, ())), trust=trust)
@@ -217,8 +227,10 @@ def _entry(
     evaluation: tuple[int, int, str | None] | None,
     scores: list[BenchmarkScore],
     costs: Mapping[str, Cost],
+    models: Mapping[str, _Model],
 ) -> Entry:
-    pk, challenge, method, team, team_id, hub_id, parameters, kind, card, checkpoint, *dates, _ = row
+    pk, challenge, method, team, team_id, *base, kind, card, checkpoint, published_at, source_date, _ = row
+    base_model, hub_id, parameters = _known_by_name(base[1], models) or base
     card = card or {}
     name = hub_id.rpartition("/")[2]
     return Entry(
@@ -229,8 +241,10 @@ def _entry(
         team_id=team_id,
         base_model=name,
         hub_id=hub_id,
+        base_model_id=base_model,
         family=family_of(hub_id),
         parameters=parameters or parameters_of(name),
+        size_by_name=not parameters,
         kind=kind,
         trust=_trust(kind),
         flags=(),
@@ -245,8 +259,8 @@ def _entry(
         clients=card.get("clients"),
         clients_per_round=card.get("clients_per_round"),
         adapted=checkpoint is not None or kind == Submission.Kind.IMPORTED,
-        published_at=dates[0],
-        source_date=dates[1],
+        published_at=published_at,
+        source_date=source_date,
     )
 
 
@@ -256,6 +270,19 @@ def _left_since(entry: Entry, status: str) -> Entry:
         return entry
     left = replace(entry, left=status)
     return left if left.has_page else replace(left, team="", team_id=0)
+
+
+def _models() -> dict[str, _Model]:
+    """The models of the hub by their own name in small letters, where only one has it."""
+    found: dict[str, list[_Model]] = defaultdict(list)
+    for model in BaseModel.objects.filter(hub_id__contains="/").values_list("pk", "hub_id", "parameters"):
+        found[model[1].rpartition("/")[2].casefold()].append(model)
+    return {name: same[0] for name, same in found.items() if len(same) == 1}
+
+
+def _known_by_name(hub_id: str, models: Mapping[str, _Model]) -> _Model | None:
+    """The model of the hub that an imported entry means, which gives no more than a name."""
+    return None if "/" in hub_id else models.get(hub_id.casefold())
 
 
 def _trust(kind: str) -> Trust:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from evaluation.statistics import RankRange
 from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
 
-FORMAT = 5
+FORMAT = 6
 """Raised with every change of what is stored, so that another version's snapshots are not read."""
 
 
@@ -137,7 +137,7 @@ _SCORE = (
 _PLAIN = (
     "id", "challenge", "method", "team", "team_id", "base_model", "hub_id", "family", "parameters", "kind",
     "protocol", "precision", "strategy", "peft", "rank", "rounds", "clients", "clients_per_round", "adapted",
-    "gain", "left",
+    "gain", "base_model_id", "size_by_name", "left",
 )  # fmt: skip
 
 

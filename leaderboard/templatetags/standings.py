@@ -6,7 +6,7 @@ from django import template
 
 from evaluation.benchmarks import BENCHMARKS
 from leaderboard import columns
-from leaderboard.entries import Standing
+from leaderboard.entries import Entry, Standing
 
 register = template.Library()
 
@@ -15,6 +15,12 @@ register = template.Library()
 def rank_text(standing: Standing) -> str:
     """The ranks that an entry may have, like 2–5; empty where it has none."""
     return columns.rank_text(standing)
+
+
+@register.filter
+def model_size(entry: Entry) -> str:
+    """The size of the base model, like 7.6B, or ≈7.0B where only its name states it."""
+    return columns.size_text(entry)
 
 
 @register.filter

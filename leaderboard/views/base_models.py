@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -20,13 +22,46 @@ SHOWN = 25
 
 
 @dataclass(frozen=True)
+class Domain:
+    """What a base model did in a challenge: `count` entries in all, and of those that are ranked together
+    the best of `trained` averages, that of the model untuned, and the median gain, each None where not known.
+    """
+
+    count: int
+    trained: int
+    best: float | None
+    untuned: float | None
+    gain: float | None
+
+    @classmethod
+    def of(cls, standings: Sequence[Standing]) -> Domain:
+        """Of the standings of one base model in the board's order, the most trustworthy track first."""
+        ranked = [s for s in standings if s.rank is not None]
+        alike = [s.entry for s in ranked if _conditions(s) == _conditions(ranked[0])]
+        trained = [entry.average for entry in alike if entry.adapted and entry.average is not None]
+        untuned = [entry.average for entry in alike if not entry.adapted and entry.average is not None]
+        gains = [entry.gain for entry in alike if entry.gain is not None]
+        return cls(
+            count=len(standings),
+            trained=len(trained),
+            best=max(trained, default=None),
+            untuned=max(untuned, default=None),
+            gain=median(gains) if gains else None,
+        )
+
+
+@dataclass(frozen=True)
 class Summary:
-    """A base model in the list; `counts` are its entries by challenge, in board order."""
+    """A base model in the list, with what it did in each challenge."""
 
     model: BaseModel
     family: str
     parameters: int | None
-    counts: tuple[int, ...]
+    domains: tuple[Domain, ...]
+
+    @property
+    def entries(self) -> int:
+        return sum(domain.count for domain in self.domains)
 
 
 @dataclass(frozen=True)
@@ -52,11 +87,11 @@ def base_models(request: HttpRequest) -> HttpResponse:
             model,
             family_of(model.hub_id),
             model.parameters or parameters_of(model.name),
-            tuple(len(standings[model.hub_id][slug]) for slug in CHALLENGES),
+            tuple(Domain.of(standings[model.hub_id][slug]) for slug in CHALLENGES),
         )
         for model in models
     ]
-    summaries.sort(key=lambda row: (-sum(row.counts), row.model.hub_id.casefold()))
+    summaries.sort(key=lambda row: (-row.entries, row.model.hub_id.casefold()))
     return render(request, "leaderboard/base_models.html", {"summaries": summaries})
 
 
@@ -82,6 +117,10 @@ def base_model(request: HttpRequest, pk: int) -> HttpResponse:
         ],
     }
     return render(request, "leaderboard/base_model.html", context)
+
+
+def _conditions(standing: Standing) -> tuple[str, str]:
+    return standing.track, standing.entry.precision
 
 
 def _standings() -> defaultdict[str, defaultdict[str, list[Standing]]]:

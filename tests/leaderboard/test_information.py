@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy
@@ -12,7 +13,10 @@ from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES
 from evaluation.statistics import RankRange
 from leaderboard import snapshots
+from leaderboard.base_models import family_of
 from leaderboard.benchmark_facts import field
+from leaderboard.entries import Standing, Track
+from leaderboard.views.base_models import Domain
 from portal.accounts.models import User
 from tests.portal import factories
 
@@ -95,6 +99,27 @@ def test_a_base_model_lists_its_entries_over_all_boards(client: Client, owner: U
     html = page(client, f"/base-models/{made.base_model_id}/")
     assert "Tuned" in html and "Finance" in html and "70.00" in html
     assert made.base_model.hub_id in page(client, "/base-models/")
+
+
+def test_the_list_of_base_models_says_best_untuned_and_median_gain(client: Client, owner: User) -> None:
+    made = [factories.published(owner, correct=correct) for correct in (40, 60)]
+    entries = [s.entry for s in snapshots.current("finance").standings]
+    assert len({entry.hub_id for entry in entries}) == 1
+    found = Domain.of(
+        [
+            Standing(replace(entry, gain=gain), Track.OFFICIAL, rank)
+            for rank, (entry, gain) in enumerate(zip(entries, (0.2, 0.1), strict=True), start=1)
+        ]
+    )
+    assert (found.count, found.trained, found.best) == (2, 2, entries[0].average)
+    assert (found.untuned, found.gain) == (None, pytest.approx(0.15))
+    assert "best of 2" in page(client, "/base-models/")
+    assert f"/base-models/{made[0].base_model_id}/" in page(client, "/leaderboard/finance/")
+
+
+def test_families_are_found_inside_words_that_begin_them_with_a_capital() -> None:
+    names = ("JSL-MedLlama-3-8B-v2.0", "Bio-Medical-Llama-3-8B", "bigoption-7b", "some-qwen-1b")
+    assert [family_of(name) for name in names] == ["Llama", "Llama", "Bigoption", "Qwen"]
 
 
 def test_a_closed_base_model_without_entries_has_no_page(client: Client) -> None:

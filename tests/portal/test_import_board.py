@@ -11,6 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from leaderboard import snapshots
 from portal.accounts.models import Membership, Team, User
 from portal.submissions.models import BaseModel, DeclaredScore, Finding, Resource, Submission
 from tests.portal import factories
@@ -117,6 +118,15 @@ def test_a_listed_base_model_is_recognised_by_its_name(board: Any) -> None:
     listed = factories.base_model("Example/Tiny-7b")
     import_board(board(SOUND))
     assert Submission.objects.get().base_model == listed
+
+
+def test_a_base_model_that_was_listed_after_the_import_is_recognised_too(client: Client, board: Any) -> None:
+    import_board(board(SOUND))
+    listed = factories.base_model("Example/Tiny-7b")
+    found = snapshots.renew("finance").standings[0].entry
+    assert (found.base_model_id, found.hub_id) == (listed.pk, listed.hub_id)
+    assert f"/base-models/{listed.pk}/" in client.get(f"/entries/{found.id}/").content.decode()
+    assert ">Tiny-7B<" not in client.get("/base-models/").content.decode()
 
 
 def test_nobody_gets_hold_of_what_others_declared(board: Any, owner: User) -> None:
