@@ -103,16 +103,11 @@ _FACETS: dict[str, tuple[str, Callable[[Entry], str]]] = {
 
 def _counts(snapshot: Snapshot, filters: Filters, name: str) -> Counter[str]:
     """How many entries that pass the filters have each value of a facet."""
-    view = _unordered(filters)
+    view = filters.same_entries
     of = _FACETS[name][1]
     return snapshot.derived.get(
         (name, view), lambda: Counter(value for s in apply(snapshot, view) if (value := of(s.entry)))
     )
-
-
-def _unordered(filters: Filters) -> Filters:
-    """A view that holds the same entries, and is the same for all orders and pages."""
-    return replace(filters, sort="", columns=None, pins=(), page=1, as_of=None)
 
 
 def teams(snapshot: Snapshot, filters: Filters) -> list[TeamChoice]:
@@ -163,7 +158,7 @@ _SMALL = 3.0
 
 def sections(snapshot: Snapshot, filters: Filters) -> list[Link]:
     """The sections with the number that passes the other filters; none where there is only one."""
-    every = _unordered(replace(filters, show=""))
+    every = replace(filters.same_entries, show="")
     counts = snapshot.derived.get(("sections", every), lambda: _sizes(snapshot, every))
     if len(counts) < 2 and not filters.show:
         return []

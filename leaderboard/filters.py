@@ -28,6 +28,9 @@ SECTIONS = ("ranked", "demonstration", "declared", "apart")
 FIXED = ("rank", "method")
 # Says that columns are chosen, even where those chosen are none.
 NO_COLUMNS = "none"
+# How many entries can be compared, and what stands before those that are ticked on the page.
+MOST_ENTRIES = 4
+ENTRIES_NOW = "now"
 EVALUATED = (Trust.EVALUATED, Trust.NOT_REPRODUCED, Trust.REPRODUCED, Trust.REFERENCE)
 _LONGEST = 100
 _T = TypeVar("_T")
@@ -41,6 +44,7 @@ class Filters:
     does not pass. `show` is one of SECTIONS, "" all. `sort` is a column's key, with "-" before it from the
     highest; "" is the board's own order. `columns` are the keys shown (None: those that are by default),
     `pins` those that stand first. `as_of` is a day, at the end of which the board is looked at.
+    `entries` are chosen to be compared: they stay chosen whatever is shown.
     """
 
     q: str = ""
@@ -60,6 +64,7 @@ class Filters:
     pins: tuple[str, ...] = ()
     page: int = 1
     as_of: date | None = None
+    entries: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, query: QueryDict) -> Filters:
@@ -86,6 +91,7 @@ class Filters:
             pins=tuple(key for key in _texts(query, "pin") if key in COLUMNS and key not in FIXED),
             page=_page(query),
             as_of=_past_day(query, "as_of"),
+            entries=_chosen(query),
         )
 
     def to_query(self, **changes: object) -> str:
@@ -103,6 +109,7 @@ class Filters:
         pairs += [("columns", key) for key in (() if view.columns is None else view.columns or (NO_COLUMNS,))]
         pairs += [("pin", key) for key in view.pins]
         pairs += [("page", view.page if view.page > 1 else ""), ("as_of", view.as_of)]
+        pairs += [("entries", number) for number in view.entries]
         return urlencode([(name, value) for name, value in pairs if value not in ("", None)])
 
     @property
@@ -111,9 +118,14 @@ class Filters:
         return datetime.combine(self.as_of, time.max, UTC) if self.as_of else None
 
     @property
+    def same_entries(self) -> Filters:
+        """The view that holds the same entries, and is the same for all orders, pages and columns."""
+        return replace(self, sort="", columns=None, pins=(), page=1, as_of=None, entries=())
+
+    @property
     def narrows(self) -> bool:
         """Whether some entries may not be shown."""
-        return replace(self, sort="", columns=None, pins=(), page=1, as_of=None, show="") != Filters()
+        return replace(self.same_entries, as_of=None, show="") != Filters()
 
     @property
     def is_rare(self) -> bool:
@@ -139,7 +151,7 @@ def apply(snapshot: Snapshot, filters: Filters) -> Sequence[Standing]:
 
     What has no value in the column that is sorted by comes last in its section, whichever the direction.
     """
-    kept = _passing(snapshot, replace(filters, sort="", columns=None, pins=(), page=1, as_of=None))
+    kept = _passing(snapshot, filters.same_entries)
     if not filters.sort:
         return kept
     key, falls = filters.sort.lstrip("-"), filters.sort.startswith("-")
@@ -263,6 +275,16 @@ def _mentions(entry: Entry, text: str) -> bool:
 def _texts(query: QueryDict, name: str) -> tuple[str, ...]:
     """The values of a repeated parameter, each once."""
     return tuple(dict.fromkeys(value[:_LONGEST] for value in query.getlist(name)[:_LONGEST] if value))
+
+
+def _chosen(query: QueryDict) -> tuple[int, ...]:
+    """The first of the entries chosen. A script says ENTRIES_NOW before those that are ticked at the moment,
+    which then stand for the ones that the address had."""
+    values = query.getlist("entries")[-_LONGEST:]
+    if ENTRIES_NOW in values:
+        values = values[len(values) - values[::-1].index(ENTRIES_NOW) :]
+    numbers = (int(text) for text in values if text.isdecimal() and len(text) < 19)
+    return tuple(dict.fromkeys(numbers))[:MOST_ENTRIES]
 
 
 def _number(query: QueryDict, name: str) -> float | None:

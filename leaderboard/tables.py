@@ -11,6 +11,7 @@ from itertools import accumulate, groupby
 from leaderboard.columns import Column
 from leaderboard.entries import Entry, Standing
 from leaderboard.filters import FIXED, Filters, section_of
+from leaderboard.stored import Snapshot
 
 PAGE_SIZE = 50
 
@@ -108,8 +109,7 @@ class Page:
     @cached_property
     def axis(self) -> tuple[int, int]:
         """The ends, in per cent, of the axis on which all averages of the page can be drawn."""
-        shown = self.found[max(0, self.first - 1) : self.last]
-        intervals = [s.entry.interval for s in shown if s.entry.interval]
+        intervals = [s.entry.interval for s in self._shown if s.entry.interval]
         if not intervals:
             return 0, 100
         low = math.floor(10 * min(low for low, _ in intervals)) * 10
@@ -127,11 +127,19 @@ class Page:
     @cached_property
     def sections(self) -> tuple[Section, ...]:
         """The sections on this page."""
-        shown = self.found[self.first - 1 : self.last] if self.found else ()
         return tuple(
             self._section(name, precision, list(members))
-            for (name, precision), members in groupby(shown, key=_section_key)
+            for (name, precision), members in groupby(self._shown, key=_section_key)
         )
+
+    def elsewhere(self, board: Snapshot) -> list[Standing]:
+        """The entries of the board chosen to be compared that are not on this page."""
+        here = {standing.entry.id for standing in self._shown}
+        return [board.by_id[e] for e in self.filters.entries if e in board.by_id and e not in here]
+
+    @property
+    def _shown(self) -> Sequence[Standing]:
+        return self.found[self.first - 1 : self.last] if self.found else ()
 
     def _section(self, name: str, precision: str, standings: list[Standing]) -> Section:
         return Section(

@@ -111,12 +111,14 @@ def _part(snapshot: Snapshot, filters: Filters, path: str, *, form: bool) -> str
 
 
 def _context(snapshot: Snapshot, filters: Filters, path: str) -> dict[str, Any]:
+    page = Page(apply(snapshot, filters), shown_columns(snapshot, filters), filters)
     in_order = apply(snapshot, replace(filters, sort=""))
     return {
         "challenge": CHALLENGES[snapshot.challenge],
         "path": path,
         "filters": filters,
-        "query": filters.to_query(page=1),
+        "query": filters.to_query(entries=()),
+        "elsewhere": page.elsewhere(snapshot),
         "as_of": filters.as_of,
         "current_query": filters.to_query(as_of=None),
         "any": bool(snapshot.standings),
@@ -124,7 +126,7 @@ def _context(snapshot: Snapshot, filters: Filters, path: str) -> dict[str, Any]:
         "narrowed": filters.narrows or bool(filters.show),
         "frugal_gb": FRUGAL,
         "evaluated": snapshot.protocol is not None,
-        "page": Page(apply(snapshot, filters), shown_columns(snapshot, filters), filters),
+        "page": page,
         "facets": facets.facets(snapshot, filters),
         "teams": facets.teams(snapshot, filters),
         "limits": facets.limits(filters),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import render
 from django.utils.cache import patch_cache_control
@@ -24,7 +26,7 @@ _SECTION = {Track.OFFICIAL: "ranked", Track.DEMONSTRATION: "demonstration", Trac
 @require_safe
 def charts(request: HttpRequest, slug: str) -> HttpResponse:
     """All pictures of a view, which is stated as on the board."""
-    filters = Filters.of(request.GET)
+    filters = replace(Filters.of(request.GET), entries=())
     snapshot = _snapshot(slug, filters)
     problem = refused_day(request.GET)
     key = ("charts", slug, snapshot.version, filters.to_query(page=1), problem)

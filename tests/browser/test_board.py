@@ -129,3 +129,22 @@ def test_no_page_is_wider_than_its_window(browser: Browser, board: str, width: i
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     context.close()
+
+
+def test_ticks_stay_while_one_filters_and_turns_pages(page: Page, board: str) -> None:
+    page.goto(board)
+    boxes = page.get_by_role("checkbox", name=re.compile("^Choose "))
+    first, second = (str(boxes.nth(number).get_attribute("value")) for number in (0, 1))
+    boxes.nth(0).check()
+    boxes.nth(1).check()
+    page.get_by_role("link", name="Next").click()
+    expect(page).to_have_url(f"{board}?page=2&entries={first}&entries={second}")
+    bar = page.locator(".compare-bar")
+    expect(bar.get_by_role("checkbox")).to_have_count(2)
+    bar.get_by_role("checkbox").first.uncheck()
+    page.get_by_label("Search").fill("nothing like it")
+    expect(page).to_have_url(f"{board}?q=nothing+like+it&entries={second}")
+    page.get_by_label("Search").fill("")
+    expect(page).to_have_url(f"{board}?entries={second}")
+    expect(page.locator(f".method input[value='{second}']")).to_be_checked()
+    expect(page.locator(f".method input[value='{first}']")).not_to_be_checked()

@@ -168,3 +168,19 @@ def test_what_was_found_out_about_a_snapshot_is_bounded_and_found_out_once() -> 
         snapshot.derived.get(number, lambda: None)
     snapshot.derived.get(1, lambda: made.append(1))
     assert made == [1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("query", "chosen"),
+    [
+        ("entries=3&entries=4&entries=3", (3, 4)),
+        ("entries=3&entries=now&entries=4&entries=x", (4,)),
+        ("entries=3&entries=now", ()),
+        ("entries=1&entries=2&entries=3&entries=4&entries=5", (1, 2, 3, 4)),
+    ],
+)
+def test_entries_chosen_to_compare_are_part_of_a_view(query: str, chosen: tuple[int, ...]) -> None:
+    view = Filters.of(QueryDict(query))
+    assert view.entries == chosen and not view.narrows
+    assert Filters.of(QueryDict(view.to_query(sort="-average"))).entries == chosen
+    assert apply(BOARD, view) == BOARD.standings

@@ -114,3 +114,15 @@ def test_views_that_readers_make_do_not_displace_the_common_ones(client: Client,
         client.get(f"{path}?q=word{number}")
         client.get(f"{path}?max_communication={number + 0.5}")
     assert before and pages._common._size == before
+
+
+@pytest.mark.django_db
+def test_what_is_chosen_to_compare_stays_chosen_when_it_is_not_shown(client: Client, owner: User) -> None:
+    kept = factories.published(owner, method="First", correct=80)
+    factories.published(owner, method="Second", correct=60)
+    path = "/leaderboard/finance/"
+    here = client.get(f"{path}?entries={kept.pk}").content.decode()
+    assert here.count("checked") >= 1 and f'?sort=-average&amp;entries={kept.pk}"' in here
+    for word in ("second", "nobody"):
+        html = client.get(f"{path}?q={word}&entries={kept.pk}").content.decode()
+        assert f'name="entries" value="{kept.pk}" checked> First' in html, word
