@@ -29,7 +29,8 @@ def headline(found: Sequence[Standing]) -> Headline | None:
     leader = _leader(found)
     if leader is None:
         return None
-    alike = [s for s in found if _kind(s) == _kind(leader)]
+    kind = _kind(leader)
+    alike = [s for s in found if _kind(s) == kind]
     return Headline(
         leader=leader,
         alike=len(alike),

@@ -227,3 +227,14 @@ class TestPage:
             self.page(client, f"entries={made[0]},{made[1]}")
         with django_assert_max_num_queries(len(two)):
             self.page(client, f"entries={','.join(made)}")
+
+
+@pytest.mark.django_db
+def test_one_entry_alone_is_told_to_need_another(client: Client, owner: User) -> None:
+    one, two = (factories.published(owner, method=name) for name in ("one", "two"))
+    alone = client.get(f"/compare/?entries={one.pk}").content.decode()
+    assert "nothing to be compared with" in alone
+    assert (
+        "nothing to be compared with"
+        not in client.get(f"/compare/?entries={one.pk},{two.pk}").content.decode()
+    )
