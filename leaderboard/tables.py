@@ -135,7 +135,8 @@ class Page:
     def elsewhere(self, board: Snapshot) -> list[Standing]:
         """The entries of the board chosen to be compared that are not on this page."""
         here = {standing.entry.id for standing in self._shown}
-        return [board.by_id[e] for e in self.filters.entries if e in board.by_id and e not in here]
+        chosen = [board.by_id[e] for e in self.filters.entries if e in board.by_id and e not in here]
+        return [standing for standing in chosen if not standing.entry.left]
 
     @property
     def _shown(self) -> Sequence[Standing]:
