@@ -3,7 +3,8 @@
 A method is the same where its name, team and base model are; a base model stands with its best entry in each
 challenge. Places are those within this comparison: 1 plus the number of its rows that have a higher average
 in the challenge. Only rows with a figure in every challenge are ordered by the mean of places or of averages;
-what is missing is shown as missing, and such rows come after, those with more challenges first.
+what is missing is shown as missing, and such rows come after: those with more challenges first, then by which
+challenges these are, so that only rows that share them stand in an order.
 """
 
 from __future__ import annotations
@@ -57,6 +58,11 @@ class Row:
         return [cell for cell in self.cells.values() if cell]
 
     @property
+    def missing(self) -> tuple[bool, ...]:
+        """By challenge, in their order: whether nothing is known."""
+        return tuple(cell is None for cell in self.cells.values())
+
+    @property
     def first(self) -> Standing:
         return self.known[0].standing
 
@@ -101,7 +107,7 @@ def compare(
         for own in best.values()
     ]
     value = _VALUE[order]
-    rows.sort(key=lambda row: (-len(row.known), value(row), row.first.entry.id))
+    rows.sort(key=lambda row: (-len(row.known), row.missing, value(row), row.first.entry.id))
     complete = [value(row) for row in rows if row.is_complete]
     return [
         Row(row.cells, 1 + sum(other < value(row) for other in complete)) if row.is_complete else row

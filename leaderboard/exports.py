@@ -15,8 +15,8 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from leaderboard.columns import Column, Holds, Value
-from leaderboard.cross_domain import Cell, Row
-from leaderboard.entries import Standing
+from leaderboard.cross_domain import By, Cell, Row
+from leaderboard.entries import Entry, Standing
 
 RowT = TypeVar("RowT")
 _UNITS = {"1": "fraction"}
@@ -69,14 +69,21 @@ def fields_of(columns: Iterable[Column], address: Callable[[int], str]) -> tuple
     )
 
 
-def cross_domain_fields(challenges: Iterable[str], address: Callable[[int], str]) -> tuple[Field[Row], ...]:
-    """The fields of a row over the challenges: who, the means, and of each challenge score and place."""
+def cross_domain_fields(
+    challenges: Iterable[str], address: Callable[[int], str], by: By
+) -> tuple[Field[Row], ...]:
+    """The fields of a row over the challenges: who, the means, and of each challenge score and place.
+
+    A base model's row has no method and no team: its entries are of several.
+    """
+
+    def of_method(read: Callable[[Entry], str]) -> Callable[[Row], str | None]:
+        return lambda row: read(row.first.entry) if by is By.METHOD else None
+
     return (
         Field("rank", "count", lambda row: row.rank, meaning="Of rows with a figure in every challenge"),
-        Field(
-            "method", "text", lambda row: row.first.entry.method, meaning="Of a base model: its first entry's"
-        ),
-        Field("team", "text", lambda row: row.first.entry.team),
+        Field("method", "text", of_method(lambda entry: entry.method), meaning="None in rows of base models"),
+        Field("team", "text", of_method(lambda entry: entry.team), meaning="None in rows of base models"),
         Field("base_model_id", "text", lambda row: row.first.entry.hub_id, meaning="On the hub"),
         Field("size", "count", lambda row: row.first.entry.parameters, "parameters", "Of the base model"),
         Field("challenges", "count", lambda row: len(row.known), meaning="In which there is a figure"),

@@ -31,7 +31,7 @@ from leaderboard.snapshots import Snapshot
 from leaderboard.views.cross_domain import chosen_of
 
 # Part of the ETag: raised whenever the same board is written differently.
-LAYOUT = 2
+LAYOUT = 3
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def boards(request: HttpRequest, form: str) -> HttpResponseBase:
     def export() -> Export[Row]:
         rows = compare(found, Track(chosen["show"]), By(chosen["by"]), Order(chosen["order"]))
         facts = (*chosen.items(), ("snapshot", versions), ("source", f"{page}?{urlencode(chosen)}"))
-        return Export(facts, cross_domain_fields(CHALLENGES, _address(request)), rows)
+        return Export(facts, cross_domain_fields(CHALLENGES, _address(request), By(chosen["by"])), rows)
 
     day = max(snapshot.built_at for snapshot in found)
     return _answer(request, f"{versions} {chosen}", export, f"flowertune-{day:%Y-%m-%d}.{form}")

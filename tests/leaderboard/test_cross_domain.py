@@ -40,6 +40,12 @@ def test_who_is_missing_somewhere_has_no_rank_and_comes_after() -> None:
     assert rows[1].cells["medical"] is None
 
 
+def test_incomplete_rows_stand_in_order_among_those_of_the_same_challenges() -> None:
+    boards = [board("finance", run("f1", 90), run("f2", 80)), board("medical", run("m1", 70), run("m2", 60))]
+    rows = compare(boards, Track.OFFICIAL)
+    assert [row.first.entry.method for row in rows] == ["f1", "f2", "m1", "m2"]
+
+
 def test_a_base_model_stands_with_its_best_entry_in_each_domain() -> None:
     boards = [
         board("finance", run("a", 60), run("b", 70), run("c", 65, "Example/other")),

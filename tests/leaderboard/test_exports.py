@@ -150,4 +150,5 @@ def test_the_comparison_over_the_challenges_is_a_file_too(client: Client, owner:
     assert line["mean_score [fraction]"] == line["finance [fraction]"] and line["code [fraction]"] == ""
     table = parquet.read_table(io.BytesIO(content(client, "/leaderboard.parquet?by=base_model")))
     assert table.column("base_model_id").to_pylist() == [made.base_model.hub_id]
+    assert table.column("method").to_pylist() == table.column("team").to_pylist() == [None]
     assert "/leaderboard.csv?show=official" in client.get("/leaderboard/").content.decode()
