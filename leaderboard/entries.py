@@ -93,8 +93,9 @@ class Entry:
     `peft` is "LoRA", "DoRA" …, or "" where the configuration does not say. `gain` is the average less that of
     the untuned base model, as a fraction, None where that was not evaluated under the same conditions.
     `published_at` is when this site published it, `source_date` the day that an imported one's source gives.
-    `left` says of an entry of a past board what became of it since: "withdrawn", when it stands without its
-    team ("", 0) and has no page any more, or "disqualified".
+    `gain_interval` is the gain's 95% interval, from the items that both answered. `left` says of an entry of
+    a past board what became of it since: "withdrawn", when it stands without its team ("", 0) and has no page
+    any more, or "disqualified".
     """
 
     id: int
@@ -123,6 +124,7 @@ class Entry:
     published_at: datetime
     source_date: date | None = None
     gain: float | None = None
+    gain_interval: Interval | None = None
     base_model_id: int | None = None
     size_by_name: bool = False
     left: str = ""
@@ -148,6 +150,11 @@ class Entry:
     def day(self) -> date | None:
         """The day that readers are told: of an imported entry the one its source gives, if any."""
         return self.source_date if self.kind == "imported" else self.published_at.date()
+
+    @property
+    def gain_is_chance(self) -> bool:
+        """Whether the items leave open that training changed nothing."""
+        return self.gain_interval is not None and self.gain_interval[0] <= 0 <= self.gain_interval[1]
 
     @property
     def has_page(self) -> bool:

@@ -163,7 +163,10 @@ def _of_column(column: Column) -> Iterator[Field[Standing]]:
     yield Field(column.key, column.holds, column.value, unit, column.meaning or column.title)
     if column.group == "Cost of the training":
         yield Field(f"{column.key}_basis", "text", lambda s: column.basis(s) or None)
-    if unit == "fraction" and column.key != "gain":
+    if column.key == "gain":
+        yield Field("gain_low", "number", lambda s: _gain_limit(s, 0), unit)
+        yield Field("gain_high", "number", lambda s: _gain_limit(s, 1), unit)
+    elif unit == "fraction":
         yield Field(f"{column.key}_low", "number", lambda s: _limit(column, s, 0), unit)
         yield Field(f"{column.key}_high", "number", lambda s: _limit(column, s, 1), unit)
 
@@ -186,6 +189,11 @@ def _of_challenge(challenge: str, address: Callable[[int], str]) -> Iterator[Fie
 
 def _limit(column: Column, standing: Standing, end: int) -> float | None:
     interval = column.interval(standing)
+    return interval[end] if interval else None
+
+
+def _gain_limit(standing: Standing, end: int) -> float | None:
+    interval = standing.entry.gain_interval
     return interval[end] if interval else None
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evaluation.statistics import PackedAnswers, RankRange, rank_ranges
+from evaluation.statistics import Interval, PackedAnswers, RankRange, paired_interval, rank_ranges
 from leaderboard.entries import Entry, Standing, Track
 
 _ORDER = list(Track)
@@ -40,7 +40,7 @@ def standings(
     # Official scores all have the protocol's precision; demonstration ones may have any.
     alike: dict[tuple[Track, str], list[Entry]] = {}
     apart: list[Standing] = []
-    for entry in _with_gains(entries):
+    for entry in _with_gains(entries, answers or {}):
         track = track_of(entry)
         reason = _why_unranked(entry, track, benchmarks)
         if reason and (track is not Track.DECLARED or entry.flags):
@@ -102,19 +102,30 @@ def _shape(kept: Iterable[Answers]) -> tuple[tuple[str, int], ...]:
     return tuple((answers.digest, answers.packed.items) for answers in kept)
 
 
-def _with_gains(entries: Iterable[Entry]) -> list[Entry]:
+def _with_gains(entries: Iterable[Entry], answers: Mapping[int, tuple[Answers, ...]]) -> list[Entry]:
     """The entries with what each gained over its untuned base model under the same conditions."""
     entries = list(entries)
-    untuned: dict[object, float] = {}
+    untuned: dict[object, tuple[int, float]] = {}
     for entry in sorted(entries, key=_place):
         if not entry.adapted and entry.average is not None:
-            untuned.setdefault(_conditions(entry), entry.average)
+            untuned.setdefault(_conditions(entry), (entry.id, entry.average))
     return [
         entry
         if not entry.adapted or entry.average is None or (base := untuned.get(_conditions(entry))) is None
-        else replace(entry, gain=entry.average - base)
+        else replace(
+            entry,
+            gain=entry.average - base[1],
+            gain_interval=_gain_interval(answers.get(entry.id), answers.get(base[0])),
+        )
         for entry in entries
     ]
+
+
+def _gain_interval(own: tuple[Answers, ...] | None, base: tuple[Answers, ...] | None) -> Interval | None:
+    """None where the answers of one are not known or are to other data."""
+    if not own or not base or _shape(own) != _shape(base):
+        return None
+    return paired_interval([(a.packed, b.packed) for a, b in zip(own, base, strict=True)])
 
 
 def _conditions(entry: Entry) -> object:

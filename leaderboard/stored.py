@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from evaluation.statistics import RankRange
 from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
 
-FORMAT = 6
+FORMAT = 7
 """Raised with every change of what is stored, so that another version's snapshots are not read."""
 
 
@@ -145,6 +145,7 @@ def _entry(entry: Entry) -> list[Any]:
     fields = vars(entry)
     return [
         [fields[name] for name in _PLAIN],
+        entry.gain_interval,
         entry.trust.value,
         entry.published_at.isoformat(),
         entry.source_date.isoformat() if entry.source_date else None,
@@ -155,9 +156,10 @@ def _entry(entry: Entry) -> list[Any]:
 
 
 def _read_entry(row: list[Any]) -> Entry:
-    plain, trust, published, day, flags, resources, scores = row
+    plain, gain_interval, trust, published, day, flags, resources, scores = row
     return Entry(
         **dict(zip(_PLAIN, plain, strict=True)),
+        gain_interval=tuple(gain_interval) if gain_interval else None,
         trust=_TRUSTS[trust],
         published_at=datetime.fromisoformat(published),
         source_date=date.fromisoformat(day) if day else None,

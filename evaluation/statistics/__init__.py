@@ -17,6 +17,7 @@ from evaluation.statistics.paired import (
     differences,
     mcnemar_exact,
     paired_bootstrap,
+    paired_interval,
     randomisation_test,
 )
 from evaluation.statistics.proportions import (
@@ -50,6 +51,7 @@ __all__ = [
     "mean_and_stderr",
     "mean_interval",
     "paired_bootstrap",
+    "paired_interval",
     "pass_at_k",
     "possible_score",
     "randomisation_test",

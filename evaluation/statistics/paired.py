@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from evaluation.statistics.packed import Discordance
+from evaluation.statistics.packed import Discordance, PackedAnswers
 from evaluation.statistics.proportions import Interval
 
 if TYPE_CHECKING:
@@ -84,6 +85,31 @@ def paired_bootstrap(
     outside = max(0, math.floor((1 - confidence) / 2 * (resamples + 1)) - 1)
     interval = float(draws[outside]), float(draws[-1 - outside])
     return BootstrapDifference(_difference(strata), interval, confidence, resamples, seed)
+
+
+def paired_interval(
+    pairs: Sequence[tuple[PackedAnswers, PackedAnswers]], *, confidence: float = 0.95
+) -> Interval | None:
+    """Interval of the difference of two runs' plain means over benchmarks, a's less b's; a pair a benchmark.
+
+    The difference plus and minus its paired standard error times the normal quantile: with d items of n on
+    which the two differ, and the difference δ of the proportions, a benchmark's variance is (d/n - δ²)/n. It
+    takes a microsecond, where `paired_bootstrap` takes milliseconds. None where no item differs: answers that
+    are the same say nothing of how far others would be apart.
+
+    Raises ValueError for incomplete or unlike answers.
+    """
+    total = variance = 0.0
+    for a, b in pairs:
+        if a.items != b.items or not (a.complete and b.complete):
+            raise ValueError("paired answers are complete and to the same items")
+        difference = (a.right_count - b.right_count) / a.items
+        total += difference
+        variance += ((a.right ^ b.right).bit_count() / a.items - difference**2) / a.items
+    if not variance:
+        return None
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(variance)
+    return (total - half) / len(pairs), (total + half) / len(pairs)
 
 
 def randomisation_test(strata: Sequence[Differences], *, resamples: int = RESAMPLES, seed: int = 0) -> float:

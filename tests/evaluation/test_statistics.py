@@ -32,6 +32,7 @@ from evaluation.statistics import (
     mean_and_stderr,
     mean_interval,
     paired_bootstrap,
+    paired_interval,
     pass_at_k,
     randomisation_test,
     rank_ranges,
@@ -256,6 +257,29 @@ def test_the_bootstrap_agrees_with_scipys() -> None:
     )
     assert ours.difference == pytest.approx(numpy.mean([pairs.difference for pairs in STRATA]))
     assert ours.interval == pytest.approx(tuple(theirs.confidence_interval), abs=0.005)
+
+
+def test_the_paired_interval_is_the_normal_one_of_the_differences() -> None:
+    rng = numpy.random.default_rng(3)
+    runs = [(rng.random(n) < 0.7, rng.random(n) < 0.6) for n in (900, 4_000, 250)]
+    interval = paired_interval([(answers_of(a), answers_of(b)) for a, b in runs])
+    apart = [a.astype(float) - b for a, b in runs]
+    middle = sum(d.mean() for d in apart) / 3
+    error = math.sqrt(sum(d.var() / d.size for d in apart)) / 3
+    assert interval == pytest.approx((middle - 1.959964 * error, middle + 1.959964 * error))
+    booted = paired_bootstrap([{v: int((d == v).sum()) for v in (1.0, 0.0, -1.0)} for d in apart]).interval
+    assert interval == pytest.approx(booted, abs=0.002)
+    same = answers_of(runs[0][0])
+    assert paired_interval([(same, same)]) is None
+    with pytest.raises(ValueError, match="same items"):
+        paired_interval([(same, answers_of(runs[1][0]))])
+
+
+def answers_of(right: numpy.ndarray) -> PackedAnswers:
+    every = numpy.ones(right.size, bool)
+    return PackedAnswers.from_bytes(
+        right.size, numpy.packbits(right).tobytes(), numpy.packbits(every).tobytes()
+    )
 
 
 pairings = st.lists(

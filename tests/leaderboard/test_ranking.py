@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from evaluation.statistics import PackedAnswers, RankRange
 from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
 from leaderboard.ranking import Answers, standings, track_of
+from leaderboard.stored import load, make
 
 BENCHMARKS = ("fpb", "fiqa", "tfns")
 _ids = count(1)
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def entry(
@@ -244,6 +246,27 @@ def test_the_gain_is_over_the_untuned_base_of_the_same_model_and_conditions() ->
     gains = {s.entry.id: s.entry.gain for s in found}
     assert gains[tuned.id] == pytest.approx(0.15)
     assert gains[orphan.id] is None and gains[base.id] is None
+
+
+def test_a_gain_has_the_interval_of_the_items_that_both_answered() -> None:
+    base = replace(entry(40, 40, 40), adapted=False)
+    sure, unsure, other = entry(60, 60, 60), entry(41, 41, 41), entry(60, 60, 60)
+    bits = {made.id: first(made.scores[0].correct) for made in (base, sure, unsure, other)}
+    bits[other.id] = tuple(replace(answers, digest="other") for answers in bits[other.id])
+    found = {s.entry.id: s.entry for s in standings([base, sure, unsure, other], BENCHMARKS, bits)}
+    low, high = found[sure.id].gain_interval or (0.0, 0.0)
+    error = (0.2 * 0.8 / 100 / 3) ** 0.5
+    assert (low, high) == pytest.approx((0.2 - 1.96 * error, 0.2 + 1.96 * error), abs=1e-4)
+    assert not found[sure.id].gain_is_chance and found[unsure.id].gain_is_chance
+    assert found[other.id].gain is not None and found[other.id].gain_interval is None
+    snapshot, kept = make("finance", MOMENT, standings([base, sure], BENCHMARKS, bits))
+    assert load(kept).standings == snapshot.standings
+
+
+def first(right: int) -> tuple[Answers, ...]:
+    """Complete answers to a hundred items of each benchmark, of which the first ones are right."""
+    every = (1 << 100) - 1
+    return (Answers("data", PackedAnswers(100, every ^ ((1 << 100 - right) - 1), every)),) * 3
 
 
 @given(st.lists(complete, min_size=2, max_size=9), st.randoms())
