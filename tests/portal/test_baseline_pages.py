@@ -196,7 +196,7 @@ def test_a_submission_is_retrained_from_its_method_card(as_reviewer: Client, own
         f'href="/baselines/runs/{run.pk}/"'
         in as_reviewer.get(f"/submissions/{original.pk}/").content.decode()
     )
-    assert "Local steps: changed to 4 from 10." in run.assumed
+    assert "Local steps: changed to 3 from 10." in run.assumed
 
 
 def test_a_retraining_keeps_challenge_and_base_model(as_reviewer: Client, owner: User) -> None:
