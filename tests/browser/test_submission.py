@@ -82,7 +82,7 @@ def test_a_real_checkpoint_gets_from_the_form_to_the_board(
     expect(row).to_contain_text("unofficial")
     expect(row).to_contain_text("0.22")
     expect(row).to_contain_text("derived")
-    row.get_by_role("link").click()
+    row.get_by_role("link", name="FedAvg on four clients").click()
     expect(page.get_by_role("heading", name="FedAvg on four clients")).to_be_visible()
     expect(page.get_by_role("complementary").get_by_text("LoRA, rank 16, α 32")).to_be_visible()
 
