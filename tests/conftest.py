@@ -9,6 +9,7 @@ from pathlib import Path
 
 import django
 import pytest
+from hypothesis import settings
 
 from portal import embedded
 
@@ -26,6 +27,10 @@ os.environ["EMBEDDED_STATE_DIR"] = str(STATE)
 if not os.environ.get("DATABASE_URL"):
     embedded.ensure_postgres(STATE, durable=False)
 django.setup()
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
 
 
 def pytest_unconfigure() -> None:

@@ -8,11 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
-
-# How long an example takes depends on what else the machine does.
-settings.register_profile("without deadline", deadline=None)
-settings.load_profile("without deadline")
 
 WriteRows = Callable[[str, Iterable[Mapping[str, Any]]], Path]
 

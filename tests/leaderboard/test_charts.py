@@ -185,8 +185,8 @@ def test_tracks_are_drawn_apart_and_flagged_entries_not_at_all() -> None:
 
 
 def test_the_grid_holds_untuned_models_apart_and_says_of_how_many_a_cell_is_the_best() -> None:
-    large = {"hub_id": "Example/Large-30B", "base_model": "Large-30B", "parameters": 30_000_000_000}
-    twin = {"hub_id": "Other/Model-7B", "parameters": 6_000_000_000}
+    large: Any = {"hub_id": "Example/Large-30B", "base_model": "Large-30B", "parameters": 30_000_000_000}
+    twin: Any = {"hub_id": "Other/Model-7B", "parameters": 6_000_000_000}
     found = grid.board_figure(
         "strategies",
         [
