@@ -121,6 +121,6 @@ IGNORED = (
     r"(?:strategy\.)?fraction_evaluate|strategy\.min_(?:evaluate|available)_(?:nodes|clients)",
     r"train\.learning_rate_schedule|privacy\.(?:clipping_mode|target_quantile|quantile_rate)",
     r"partition\.(?:kind|alpha|column)|evaluate\.(?:every_rounds|held_out_rows)",
-    r"challenge|task|task\.name|seed|run_name|run_id|output|output_dir|save_path|log_level",
+    r"challenge|task|task\.name|seed|run_name|run_id|output|output_dir|save_path|state|events|log_level",
     r"(?:use_)?wandb(?:\.[\w.]+)?|wandb_[\w.]+|hf_[\w.]+",
 )
