@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -27,6 +28,9 @@ os.environ["EMBEDDED_STATE_DIR"] = str(STATE)
 if not os.environ.get("DATABASE_URL"):
     embedded.ensure_postgres(STATE, durable=False)
 django.setup()
+
+# A shell's background job ignores Ctrl-C, and so would the programs that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("without deadline", deadline=None)
