@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from evaluation.client.__main__ import main
-from evaluation.client.status import Status
 from evaluation.demonstration.base_model import build
+from flowertune.__main__ import main
+from flowertune.exit_status import Status
 from portal.accounts.models import ApiToken, User
 from portal.submissions.base_models import register_base_model
 from portal.submissions.models import Submission

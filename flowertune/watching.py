@@ -7,9 +7,9 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from evaluation.client.answers import DECIDED, DRAFT, EVALUATED, GIVEN_UP, Submission
-from evaluation.client.errors import ClientError, EvaluationFailed, TemporaryError
-from evaluation.client.site import Site
+from flowertune.answers import DECIDED, DRAFT, EVALUATED, GIVEN_UP, Submission
+from flowertune.errors import ClientError, EvaluationFailed, TemporaryError
+from flowertune.site import Site
 
 SHORTEST_SECONDS = 2.0
 LONGEST_SECONDS = 30.0

@@ -15,7 +15,7 @@ from typing import Any
 
 import platformdirs
 
-from evaluation.client.errors import ClientError, TemporaryError
+from flowertune.errors import ClientError, TemporaryError
 
 # An upload that nobody touches expires on the site after days; what is known of it is of no use then.
 _KEPT_SECONDS = 30 * 86400.0

@@ -16,21 +16,21 @@ from evaluation import challenges
 from evaluation.challenges import CHALLENGES, Challenge
 from evaluation.checkpoints import ADAPTER_FILE
 from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
-from evaluation.client.answers import Submission
-from evaluation.client.commands.catalogue import base_models
-from evaluation.client.commands.follow import add_watching, watch_to_the_end
-from evaluation.client.commands.options import Commands, Context, add_command
-from evaluation.client.console import as_row
-from evaluation.client.errors import ClientError, UsageError
-from evaluation.client.sending import Parcel, Sent, send
-from evaluation.client.shown import findings_text, submission_text
-from evaluation.client.site import Site
-from evaluation.client.status import Status
-from evaluation.client.uploads import LocalFile
 from evaluation.communication_log import parse_amount
 from evaluation.declared import DeclaredScore, check_declared_scores
 from evaluation.findings import Finding, Severity, has_errors
 from evaluation.inspect import Inspection, Options, inspect
+from flowertune.answers import Submission
+from flowertune.commands.catalogue import base_models
+from flowertune.commands.follow import add_watching, watch_to_the_end
+from flowertune.commands.options import Commands, Context, add_command
+from flowertune.console import as_row
+from flowertune.errors import ClientError, UsageError
+from flowertune.exit_status import Status
+from flowertune.sending import Parcel, Sent, send
+from flowertune.site import Site
+from flowertune.texts import findings_text, submission_text
+from flowertune.uploads import LocalFile
 
 _PERCENT = re.compile(r"(100|[0-9]{1,2})(\.[0-9]{1,2})?%?", re.ASCII)
 # What only a note or a warning says of a folder is an error of what is to be submitted.

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evaluation.client.errors import ClientError, UsageError
 from evaluation.commands.text import paragraph
 from evaluation.findings import Finding
+from flowertune.errors import ClientError, UsageError
 
 
 class Console:

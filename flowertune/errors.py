@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evaluation.client.status import Status
 from evaluation.errors import EvaluationError
 from evaluation.findings import Finding
+from flowertune.exit_status import Status
 
 
 class ClientError(EvaluationError):

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evaluation.client.errors import ClientError
-from evaluation.client.site import as_finding
 from evaluation.findings import Finding
+from flowertune.errors import ClientError
+from flowertune.site import as_finding
 
 DRAFT = "received"
 # Nothing follows but a person's decision, or nothing at all.

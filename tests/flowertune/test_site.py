@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.client.errors import UsageError
-from evaluation.client.site import checked_token, normal_url
-from evaluation.client.status import Status
-from tests.evaluation.client.conftest import Run
-from tests.evaluation.client.site_server import TOKEN, Fault, SiteServer
+from flowertune.errors import UsageError
+from flowertune.exit_status import Status
+from flowertune.site import checked_token, normal_url
+from tests.flowertune.conftest import Run
+from tests.flowertune.site_server import TOKEN, Fault, SiteServer
 
 
 @pytest.mark.parametrize(

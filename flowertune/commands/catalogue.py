@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluation.client.commands.options import Commands, Context, add_command
-from evaluation.client.console import table
-from evaluation.client.site import Site
-from evaluation.client.status import Status
 from evaluation.communication import size_text
+from flowertune.commands.options import Commands, Context, add_command
+from flowertune.console import table
+from flowertune.exit_status import Status
+from flowertune.site import Site
 
 
 def add(commands: Commands) -> None:

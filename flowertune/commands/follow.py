@@ -6,14 +6,14 @@ import argparse
 from itertools import islice
 from pathlib import Path
 
-from evaluation.client.answers import DRAFT, Evaluation, Submission
-from evaluation.client.commands.options import Commands, Context, add_command, add_number, number
-from evaluation.client.errors import ClientError, TemporaryError, UsageError
-from evaluation.client.shown import scores_text, status_line, submission_text, submissions_text
-from evaluation.client.site import Site
-from evaluation.client.status import Status
-from evaluation.client.watching import outcome, watch
 from evaluation.commands.files import replacing
+from flowertune.answers import DRAFT, Evaluation, Submission
+from flowertune.commands.options import Commands, Context, add_command, add_number, number
+from flowertune.errors import ClientError, TemporaryError, UsageError
+from flowertune.exit_status import Status
+from flowertune.site import Site
+from flowertune.texts import scores_text, status_line, submission_text, submissions_text
+from flowertune.watching import outcome, watch
 
 _SHOWN = 50
 

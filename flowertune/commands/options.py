@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from evaluation.client.console import Console
-from evaluation.client.errors import ClientError, UsageError
-from evaluation.client.site import Site, normal_url
-from evaluation.client.status import EXIT_STATUSES, Status
-from evaluation.client.stored import Credentials
 from evaluation.commands.text import paragraph
+from flowertune.console import Console
+from flowertune.errors import ClientError, UsageError
+from flowertune.exit_status import EXIT_STATUSES, Status
+from flowertune.kept_files import Credentials
+from flowertune.site import Site, normal_url
 
 URL_VARIABLE, TOKEN_VARIABLE = "FLOWERTUNE_URL", "FLOWERTUNE_TOKEN"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.client.errors import TemporaryError
-from evaluation.client.status import Status
-from evaluation.client.stored import delivery
-from tests.evaluation.client.conftest import Run
-from tests.evaluation.client.site_server import Fault, SiteServer
+from flowertune.errors import TemporaryError
+from flowertune.exit_status import Status
+from flowertune.kept_files import delivery
+from tests.flowertune.conftest import Run
+from tests.flowertune.site_server import Fault, SiteServer
 
 SUBMIT = ("--challenge", "finance", "--yes", "--json")
 

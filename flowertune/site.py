@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from evaluation.client.errors import ClientError, NotThere, TemporaryError, UsageError
 from evaluation.findings import Finding, Severity
+from flowertune.errors import ClientError, NotThere, TemporaryError, UsageError
 
 ATTEMPTS = 6
 LONGEST_WAIT_SECONDS = 120.0

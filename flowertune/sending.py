@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from evaluation.client.answers import DRAFT, Submission
-from evaluation.client.errors import ClientError, NotThere
-from evaluation.client.site import Site
-from evaluation.client.stored import Delivery, Draft, delivery
-from evaluation.client.uploads import Advanced, LocalFile, upload, upload_id
+from flowertune.answers import DRAFT, Submission
+from flowertune.errors import ClientError, NotThere
+from flowertune.kept_files import Delivery, Draft, delivery
+from flowertune.site import Site
+from flowertune.uploads import Advanced, LocalFile, upload, upload_id
 
 _ALIVE = ("queued", "evaluating", "in_review", "published")
 # The site cannot take the upload that was finished before: it expired, or another submission has it.

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from evaluation.client.commands.options import TOKEN_VARIABLE, URL_VARIABLE, Commands, Context, add_command
-from evaluation.client.errors import UsageError
-from evaluation.client.site import Site, checked_token, is_in_the_clear, normal_url
-from evaluation.client.status import Status
-from evaluation.client.stored import Credentials
+from flowertune.commands.options import TOKEN_VARIABLE, URL_VARIABLE, Commands, Context, add_command
+from flowertune.errors import UsageError
+from flowertune.exit_status import Status
+from flowertune.kept_files import Credentials
+from flowertune.site import Site, checked_token, is_in_the_clear, normal_url
 
 
 def add(commands: Commands) -> None:

@@ -1,4 +1,4 @@
-"""The command line `flowertune`, also `python -m evaluation.client`."""
+"""The command line `flowertune`, also `python -m flowertune`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from evaluation.client.commands import account, catalogue, follow, submit
-from evaluation.client.commands.options import Command, Context
-from evaluation.client.console import Console
-from evaluation.client.errors import ClientError, TemporaryError, UsageError
-from evaluation.client.shown import findings_text
-from evaluation.client.status import EXIT_STATUSES, Status
 from evaluation.errors import EvaluationError, UnknownNameError
+from flowertune.commands import account, catalogue, follow, submit
+from flowertune.commands.options import Command, Context
+from flowertune.console import Console
+from flowertune.errors import ClientError, TemporaryError, UsageError
+from flowertune.exit_status import EXIT_STATUSES, Status
+from flowertune.texts import findings_text
 
 _DISTRIBUTION = "flowertune-leaderboard"
 

@@ -12,9 +12,9 @@ from typing import BinaryIO
 
 import httpx
 
-from evaluation.client.errors import ClientError, NotThere, TemporaryError
-from evaluation.client.site import Site
-from evaluation.client.stored import Delivery
+from flowertune.errors import ClientError, NotThere, TemporaryError
+from flowertune.kept_files import Delivery
+from flowertune.site import Site
 
 CHUNK_BYTES = 8 * 1024**2
 _VERSION = {"Tus-Resumable": "1.0.0"}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evaluation.client.answers import Evaluation, Progress, Submission
-from evaluation.client.console import table
 from evaluation.findings import Finding
 from evaluation.inspection_report import findings_as_text
+from flowertune.answers import Evaluation, Progress, Submission
+from flowertune.console import table
 
 _Z95 = 1.959964
 

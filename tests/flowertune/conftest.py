@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from evaluation.client import site as site_module
-from evaluation.client import uploads
-from evaluation.client.__main__ import main
+from flowertune import site as site_module
+from flowertune import uploads
+from flowertune.__main__ import main
 from tests.evaluation import adapters
-from tests.evaluation.client.site_server import TOKEN, SiteServer
+from tests.flowertune.site_server import TOKEN, SiteServer
 
 PYPROJECT = f"""
 [tool.flwr.app.config]

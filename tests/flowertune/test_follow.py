@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.client.status import Status
-from tests.evaluation.client.conftest import Run
-from tests.evaluation.client.site_server import SiteServer, evaluation, score, submission
+from flowertune.exit_status import Status
+from tests.flowertune.conftest import Run
+from tests.flowertune.site_server import SiteServer, evaluation, score, submission
 
 PROGRESS = {
     "phase": "evaluating",
