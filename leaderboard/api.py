@@ -13,10 +13,10 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from evaluation.challenges import CHALLENGES
-from leaderboard import snapshots
-from leaderboard.columns import COLUMNS
-from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
-from leaderboard.filters import SECTIONS, Filters, apply, refused_day
+from leaderboard.board.columns import COLUMNS
+from leaderboard.board.filters import SECTIONS, Filters, apply, refused_day
+from leaderboard.reading import snapshots
+from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
 from portal.api.conditional import ConditionalMixin
 from portal.api.schema import problem
 from portal.api.serializers import QuerySerializer

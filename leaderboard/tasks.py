@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evaluation.challenges import CHALLENGES
-from leaderboard import snapshots
+from leaderboard.reading import snapshots
 from portal.queues import BUILD_BOARDS, app
 
 

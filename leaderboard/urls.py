@@ -3,7 +3,8 @@
 from django.contrib.sitemaps import views as sitemaps
 from django.urls import include, path
 
-from leaderboard.sitemaps import SITEMAPS
+from leaderboard.board.exports import FORMATS
+from leaderboard.pages.sitemaps import SITEMAPS
 from leaderboard.views import (
     base_models,
     benchmarks,
@@ -30,7 +31,7 @@ boards = (
         path("<slug:slug>/", board.board, name="board"),
         *(
             path(f"<slug:slug>.{form}", exports.board, {"form": form}, name=f"board-{form}")
-            for form in exports.FORMATS
+            for form in FORMATS
         ),
         path("<slug:slug>/charts/", charts.charts, name="charts"),
         *(
@@ -49,10 +50,7 @@ boards = (
 urlpatterns = [
     path("", home.home, name="home"),
     path("leaderboard/", cross_domain.boards, name="boards"),
-    *(
-        path(f"leaderboard.{form}", exports.boards, {"form": form}, name=f"boards-{form}")
-        for form in exports.FORMATS
-    ),
+    *(path(f"leaderboard.{form}", exports.boards, {"form": form}, name=f"boards-{form}") for form in FORMATS),
     path("leaderboard/", include(boards)),
     path("entries/<int:pk>/", entry.entry, name="entry"),
     path("entries/<int:pk>/badge.svg", embed.badge, name="entry-badge"),

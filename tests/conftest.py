@@ -58,4 +58,4 @@ def shared() -> Path:
 @pytest.fixture(autouse=True)
 def fresh_boards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests publish and look at once; a server looks for changes of a board once a second."""
-    monkeypatch.setattr("leaderboard.snapshots.CHECK_SECONDS", 0)
+    monkeypatch.setattr("leaderboard.reading.snapshots.CHECK_SECONDS", 0)

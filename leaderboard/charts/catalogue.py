@@ -19,8 +19,8 @@ from evaluation.challenges import CHALLENGES
 from leaderboard.charts import drawing
 from leaderboard.charts.drawing import Allowance
 from leaderboard.charts.figure import Figure
-from leaderboard.entries import Entry, Standing, Track
-from leaderboard.snapshots import Snapshot
+from leaderboard.reading.snapshots import Snapshot
+from leaderboard.standing.entries import Entry, Standing, Track
 
 Kept = TypeVar("Kept")
 

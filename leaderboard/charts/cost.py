@@ -23,7 +23,7 @@ from leaderboard.charts.look import (
     shortened,
     specification,
 )
-from leaderboard.entries import Entry
+from leaderboard.standing.entries import Entry
 
 MOST_POINTS = 200
 """More than this can't be told apart in a picture; the front is always drawn whole."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.urls import reverse
 
-from leaderboard.entries import Entry
+from leaderboard.standing.entries import Entry
 
 MARK = "mark-"
 """A mark's description in a specification is this and its position among the figure's marks."""

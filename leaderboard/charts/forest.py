@@ -10,7 +10,7 @@ import altair as alt
 from evaluation.statistics import Interval
 from leaderboard.charts.figure import Cell, Figure, Mark, address, description, named
 from leaderboard.charts.look import ACCENT, INK, MUTED, padded, shortened, specification
-from leaderboard.entries import Entry, Trust
+from leaderboard.standing.entries import Entry, Trust
 
 NAME, TITLE = "intervals", "Intervals side by side"
 MOST_ENTRIES = 20

@@ -12,7 +12,7 @@ import altair as alt
 
 from leaderboard.charts.figure import Cell, Figure, Mark, address, description
 from leaderboard.charts.look import ACCENT, INK, LINE, percent, shortened, specification
-from leaderboard.entries import Entry
+from leaderboard.standing.entries import Entry
 
 NAME, TITLE = "strategies", "Strategy by base model"
 MOST_STRATEGIES, MOST_MODELS = 10, 16

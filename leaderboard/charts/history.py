@@ -19,7 +19,7 @@ from leaderboard.charts.look import (
     percent,
     specification,
 )
-from leaderboard.entries import Entry
+from leaderboard.standing.entries import Entry
 
 NAME, TITLE = "history", "The best score over time"
 MOST_POINTS = 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from leaderboard.entries import Entry
+from leaderboard.standing.entries import Entry
 
 
 @dataclass(frozen=True)

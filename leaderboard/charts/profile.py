@@ -11,7 +11,7 @@ from django.urls import reverse
 from leaderboard.charts.figure import Cell, Figure, Mark, description, named
 from leaderboard.charts.inputs import Peers
 from leaderboard.charts.look import ACCENT, EDGE, INK, LINE, SURFACE, WIDTH, padded, specification
-from leaderboard.entries import BenchmarkScore, Entry
+from leaderboard.standing.entries import BenchmarkScore, Entry
 
 NAME, TITLE = "profile", "Against the base model and the best"
 _ROW = 44

@@ -1,113 +1,24 @@
-"""How figures are written: percentages, sizes, durations."""
+"""Registers the figures' writing with the templates."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 from django import template
 
-from evaluation.communication import GB, MB
+from leaderboard import figures
 
 register = template.Library()
-# What a figure is where nothing is known; templates turn an attribute of None into "".
-Unknown = None | Literal[""]
-
-
-@register.filter
-def points(fraction: float | Unknown) -> float | None:
-    """A fraction in per cent."""
-    return None if fraction is None or fraction == "" else 100 * fraction
-
-
-@register.filter
-def signed(value: float | Unknown) -> str | None:
-    """A difference with its sign and two decimals."""
-    if value is None or value == "":
-        return None
-    return f"{value:+.2f}".replace("-", "\u2212")
-
-
-@register.filter
-def visible(text: str) -> str:
-    """A text with its line breaks written as in programs."""
-    return text.replace("\n", "\\n")
-
-
-@register.filter
-def hours(seconds: float | Unknown) -> str | None:
-    """Seconds as hours with enough digits for short ones."""
-    if seconds is None or seconds == "":
-        return None
-    value = seconds / 3600
-    return f"{value:.1f}" if value >= 10 or value == 0 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
-
-
-@register.filter
-def gigabytes(value: float | Unknown) -> str | None:
-    """Bytes as GB = 1024³ bytes, as the public board counts, with enough digits for small ones."""
-    if value is None or value == "":
-        return None
-    size = value / GB
-    return f"{size:.1f}" if size >= 10 or size == 0 else f"{size:.2f}" if size >= 0.1 else f"{size:.4f}"
-
-
-@register.filter
-def size(value: float | Unknown) -> str:
-    """Bytes in the unit that reads best; units are powers of 1024."""
-    if value is None or value == "":
-        return "–"
-    for unit, factor in (("GB", GB), ("MB", MB), ("KB", 1024)):
-        if value >= factor:
-            return f"{value / factor:.1f} {unit}"
-    return f"{value:.0f} B"
-
-
-@register.filter
-def duration(seconds: float | Unknown) -> str:
-    """Seconds in words of at most two units."""
-    if seconds is None or seconds == "":
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-
-
-@register.filter
-def amount(value: float, unit: str) -> str:
-    """A value in SI units as a person reads it."""
-    if unit == "B":
-        return size(value)
-    if unit == "s":
-        return duration(value)
-    if unit == "J":
-        return f"{value / 3.6e6:.3g} kWh"
-    return f"{value:,.0f}"
-
-
-@register.filter
-def signed_points(fraction: float) -> str:
-    """A difference of fractions in percentage points, with its sign."""
-    return f"{100 * fraction:+.2f}".replace("-", "\N{MINUS SIGN}")
-
-
-@register.filter
-def p_value(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-@register.filter
-def subject(name: str) -> str:
-    """An MMLU subject as people write it: high school physics."""
-    return name.replace("_", " ")
-
-
-@register.filter
-def billions(parameters: int | None) -> str:
-    """A parameter count as people say it: 135M, 7.2B; nothing where it is not known."""
-    if parameters is None:
-        return ""
-    return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
+for _write in (
+    figures.points,
+    figures.signed,
+    figures.visible,
+    figures.hours,
+    figures.gigabytes,
+    figures.size,
+    figures.duration,
+    figures.amount,
+    figures.signed_points,
+    figures.p_value,
+    figures.subject,
+    figures.billions,
+):
+    register.filter(_write)

@@ -9,10 +9,10 @@ from django.urls import reverse
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES, PAPER, Challenge
-from leaderboard.cards import HEIGHT, WIDTH
-from leaderboard.entries import Entry
+from leaderboard.board.exports import FORMATS
+from leaderboard.entry.preview_cards import HEIGHT, WIDTH
 from leaderboard.markup import json_ld
-from leaderboard.views.exports import FORMATS
+from leaderboard.standing.entries import Entry
 from portal.submissions.models import Submission
 
 register = template.Library()

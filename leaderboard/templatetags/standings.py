@@ -5,8 +5,8 @@ from __future__ import annotations
 from django import template
 
 from evaluation.benchmarks import BENCHMARKS
-from leaderboard import columns
-from leaderboard.entries import Entry, Standing
+from leaderboard.board import columns
+from leaderboard.standing.entries import Entry, Standing
 
 register = template.Library()
 

@@ -13,9 +13,9 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from evaluation.challenges import CHALLENGES, Challenge
-from leaderboard import snapshots
-from leaderboard.base_models import family_of, parameters_of
-from leaderboard.entries import Standing
+from leaderboard.reading import snapshots
+from leaderboard.reading.model_names import family_of, parameters_of
+from leaderboard.standing.entries import Standing
 from portal.submissions.models import BaseModel
 
 SHOWN = 25

@@ -11,8 +11,8 @@ from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.benchmarks.medical import DECISIONS
 from evaluation.benchmarks.multiple_choice import LETTERS
 from evaluation.challenges import CHALLENGES
-from leaderboard import snapshots
-from leaderboard.benchmark_facts import decoding, example, field
+from leaderboard.entry.benchmark import decoding, example, field
+from leaderboard.reading import snapshots
 
 
 @require_safe

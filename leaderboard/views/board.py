@@ -19,12 +19,14 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from evaluation.challenges import CHALLENGES
-from leaderboard import facets, pages, snapshots
+from leaderboard.board import facets
+from leaderboard.board.filters import Filters, apply, refused_day, shown_columns, simplified
+from leaderboard.board.tables import Page
 from leaderboard.charts import catalogue
-from leaderboard.filters import Filters, apply, refused_day, shown_columns, simplified
-from leaderboard.headline import FRUGAL, headline
-from leaderboard.snapshots import Snapshot
-from leaderboard.tables import Page
+from leaderboard.pages import cached
+from leaderboard.reading import snapshots
+from leaderboard.reading.snapshots import Snapshot
+from leaderboard.standing.headline import FRUGAL, headline
 
 FORM = "board-form"
 CHARTS = ("communication", "intervals")
@@ -52,12 +54,12 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
     form = in_place and htmx.trigger != FORM
     key = (slug, snapshot.version, query)
     if in_place:
-        body = pages.fragment(
+        body = cached.fragment(
             (*key, form), lambda: _part(snapshot, filters, path, form=form), rare=filters.is_rare
         )
         response = HttpResponse(body, headers={"HX-Push-Url": address, "Cache-Control": "no-store"})
     else:
-        response = pages.shared(
+        response = cached.shared(
             request, key, lambda: _page(request, snapshot, filters, path), rare=filters.is_rare
         )
     patch_vary_headers(response, _HEADERS)
@@ -74,12 +76,12 @@ def _on_a_page(snapshot: Snapshot, filters: Filters) -> Filters:
 
 def _page(request: HttpRequest, snapshot: Snapshot, filters: Filters, path: str) -> HttpResponse:
     key = (snapshot.challenge, snapshot.version, filters.to_query(), "view")
-    view = pages.fragment(
+    view = cached.fragment(
         key,
         lambda: render_to_string("leaderboard/_view.html", _context(snapshot, filters, path)),
         rare=filters.is_rare,
     )
-    charts = pages.fragment((snapshot.challenge, snapshot.version, "charts"), lambda: _charts(snapshot))
+    charts = cached.fragment((snapshot.challenge, snapshot.version, "charts"), lambda: _charts(snapshot))
     context = {
         "challenge": CHALLENGES[snapshot.challenge],
         "view": mark_safe(view),  # noqa: S308  # templates made these
@@ -87,7 +89,7 @@ def _page(request: HttpRequest, snapshot: Snapshot, filters: Filters, path: str)
         "section": "boards",
     }
     response = render(request, "leaderboard/board.html", context)
-    if isinstance(charts, pages.Passing):
+    if isinstance(charts, cached.Passing):
         response["Cache-Control"] = "no-store"
     return response
 
@@ -99,7 +101,7 @@ def _charts(snapshot: Snapshot) -> str:
     text = render_to_string(
         "leaderboard/_charts.html", {"pictures": pictures, "slug": snapshot.challenge, "query": ""}
     )
-    return pages.Passing(text) if any(picture.is_late for picture in pictures) else text
+    return cached.Passing(text) if any(picture.is_late for picture in pictures) else text
 
 
 def _part(snapshot: Snapshot, filters: Filters, path: str, *, form: bool) -> str:

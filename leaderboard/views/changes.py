@@ -8,8 +8,8 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from evaluation.challenges import CHALLENGES
-from leaderboard.changes import Cursor, Kind
-from leaderboard.changes import changes as history
+from leaderboard.reading.changes import Cursor, Kind
+from leaderboard.reading.changes import changes as history
 
 
 @require_safe

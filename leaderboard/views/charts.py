@@ -11,12 +11,13 @@ from django.views.decorators.http import require_safe
 from rest_framework.throttling import BaseThrottle
 
 from evaluation.challenges import CHALLENGES
-from leaderboard import pages, snapshots
+from leaderboard.board.filters import Filters, apply, refused_day
 from leaderboard.charts import catalogue
 from leaderboard.charts.drawing import Allowance, BusyError, TooManyError
-from leaderboard.entries import Track
-from leaderboard.filters import Filters, apply, refused_day
-from leaderboard.snapshots import Snapshot
+from leaderboard.pages import cached
+from leaderboard.reading import snapshots
+from leaderboard.reading.snapshots import Snapshot
+from leaderboard.standing.entries import Track
 
 CONTENT_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 # What `show` has to be in a view's address for the entries of a track.
@@ -30,7 +31,7 @@ def charts(request: HttpRequest, slug: str) -> HttpResponse:
     snapshot = _snapshot(slug, filters)
     problem = refused_day(request.GET)
     key = ("charts", slug, snapshot.version, filters.to_query(page=1), problem)
-    return pages.shared(
+    return cached.shared(
         request,
         key,
         lambda: _page(request, snapshot, filters, problem),

@@ -14,11 +14,12 @@ from django.views.decorators.http import require_safe
 
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.challenges import CHALLENGES, Challenge
-from leaderboard import comparison, items, snapshots
-from leaderboard.comparison import MOST, Asked, Compared
-from leaderboard.entries import Standing
-from leaderboard.items import Item, ItemsMissingError
-from leaderboard.pairing import Answers, PairedTest, Pairing, disagreements, pairings
+from leaderboard.board import comparison
+from leaderboard.board.comparison import MOST, Asked, Compared
+from leaderboard.reading import items, snapshots
+from leaderboard.reading.items import Item, ItemsMissingError
+from leaderboard.standing.entries import Standing
+from leaderboard.standing.pairing import Answers, PairedTest, Pairing, disagreements, pairings
 from leaderboard.views.items import item_url
 from portal.runs.models import Score
 

@@ -10,10 +10,11 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from evaluation.challenges import CHALLENGES
-from leaderboard import pages, snapshots
-from leaderboard.cross_domain import By, Order, compare, tracks
-from leaderboard.entries import Track
-from leaderboard.stored import Snapshot
+from leaderboard.board.cross_domain import By, Order, compare, tracks
+from leaderboard.pages import cached
+from leaderboard.reading import snapshots
+from leaderboard.reading.snapshot_format import Snapshot
+from leaderboard.standing.entries import Track
 
 PAGE_SIZE = 50
 _TITLES = {
@@ -29,7 +30,7 @@ def boards(request: HttpRequest) -> HttpResponse:
     known = tracks(found) or [Track.OFFICIAL]
     chosen = chosen_of(request.GET, known) | {"page": request.GET.get("page", "1")[:8]}
     key = ("boards", *(board.version for board in found), *chosen.values())
-    return pages.shared(request, key, lambda: _page(request, found, known, chosen))
+    return cached.shared(request, key, lambda: _page(request, found, known, chosen))
 
 
 def chosen_of(query: QueryDict, known: list[Track]) -> dict[str, str]:

@@ -16,10 +16,10 @@ from django.views.decorators.http import require_safe
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES
+from leaderboard.board.columns import rank_text
 from leaderboard.charts.palette import light_colours
-from leaderboard.columns import rank_text
-from leaderboard.entries import Track
 from leaderboard.markup import xml_text
+from leaderboard.standing.entries import Track
 from leaderboard.views.entry import Place, public
 
 KEPT_SECONDS = 300

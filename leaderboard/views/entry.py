@@ -18,17 +18,18 @@ from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES
 from evaluation.findings import Severity
 from evaluation.method_card import MethodCard
-from leaderboard import entry_facts, snapshots
 from leaderboard.charts import catalogue
 from leaderboard.charts.catalogue import Picture
 from leaderboard.charts.drawing import BusyError
 from leaderboard.charts.inputs import Peers, RoundPoint
-from leaderboard.citation import PAPER_BIBTEX, bibtex
-from leaderboard.entries import Entry, Standing
-from leaderboard.queries import COUNTS_FIRST, entry_of
-from leaderboard.ranking import track_of
-from leaderboard.snapshots import Snapshot
-from leaderboard.templatetags.figures import duration, size
+from leaderboard.entry import facts as entry_facts
+from leaderboard.entry.citation import PAPER_BIBTEX, bibtex
+from leaderboard.figures import duration, size
+from leaderboard.reading import snapshots
+from leaderboard.reading.queries import COUNTS_FIRST, entry_of
+from leaderboard.reading.snapshots import Snapshot
+from leaderboard.standing.entries import Entry, Standing
+from leaderboard.standing.ranking import track_of
 from leaderboard.views.charts import busy, picture_response
 from portal.runs.models import BaselineRun, Evaluation, Reproduction
 from portal.submissions.cards import card_of

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,33 +20,17 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
 from evaluation.challenges import CHALLENGES
-from leaderboard import snapshots
-from leaderboard.columns import columns_of
-from leaderboard.cross_domain import By, Order, Row, compare, tracks
-from leaderboard.entries import Standing, Track
-from leaderboard.exports import Export, cross_domain_fields, csv_lines, fields_of, json_parts, parquet
-from leaderboard.filters import Filters, apply, refused_day, shown_columns
-from leaderboard.snapshots import Snapshot
+from leaderboard.board.columns import columns_of
+from leaderboard.board.cross_domain import By, Order, Row, compare, tracks
+from leaderboard.board.exports import FORMATS, Export, cross_domain_fields, fields_of
+from leaderboard.board.filters import Filters, apply, refused_day, shown_columns
+from leaderboard.reading import snapshots
+from leaderboard.reading.snapshots import Snapshot
+from leaderboard.standing.entries import Standing, Track
 from leaderboard.views.cross_domain import chosen_of
 
 # Part of the ETag: raised whenever the same board is written differently.
 LAYOUT = 3
-
-
-@dataclass(frozen=True)
-class Format:
-    """How an export is written and sent; as a `download` browsers save it instead of showing it."""
-
-    content_type: str
-    write: Callable[[Export[Any]], Iterable[str] | bytes]
-    download: bool
-
-
-FORMATS = {
-    "csv": Format("text/csv; charset=utf-8", csv_lines, download=True),
-    "json": Format("application/json", json_parts, download=False),
-    "parquet": Format("application/vnd.apache.parquet", parquet, download=True),
-}
 
 
 @require_safe

@@ -13,10 +13,10 @@ from django.utils.html import escape
 from django.views.decorators.http import conditional_page, require_safe
 
 from evaluation.challenges import CHALLENGES, Challenge
-from leaderboard import snapshots
-from leaderboard.columns import rank_text
-from leaderboard.entries import Standing
+from leaderboard.board.columns import rank_text
 from leaderboard.markup import xml_text
+from leaderboard.reading import snapshots
+from leaderboard.standing.entries import Standing
 
 LENGTH = 50
 

@@ -9,9 +9,10 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from evaluation.challenges import CHALLENGES, Challenge
-from leaderboard import pages, snapshots
-from leaderboard.entries import Standing
-from leaderboard.snapshots import Snapshot
+from leaderboard.pages import cached
+from leaderboard.reading import snapshots
+from leaderboard.reading.snapshots import Snapshot
+from leaderboard.standing.entries import Standing
 
 RECENT = 6
 
@@ -29,7 +30,7 @@ class BoardSummary:
 def home(request: HttpRequest) -> HttpResponse:
     boards = [snapshots.current(slug) for slug in CHALLENGES]
     key = ("home", *(board.version for board in boards))
-    return pages.shared(request, key, lambda: _page(request, boards))
+    return cached.shared(request, key, lambda: _page(request, boards))
 
 
 def _page(request: HttpRequest, boards: list[Snapshot]) -> HttpResponse:

@@ -14,8 +14,8 @@ from django.views.decorators.http import require_safe
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES
-from leaderboard import items
-from leaderboard.items import Index, Item, ItemsMissingError, Verdict
+from leaderboard.reading import items
+from leaderboard.reading.items import Index, Item, ItemsMissingError, Verdict
 from portal.runs.models import Score
 
 PAGE_SIZE = 20

@@ -8,9 +8,9 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
 from evaluation.challenges import CHALLENGES
-from leaderboard import snapshots
-from leaderboard.cards import Card, board_card, entry_card
-from leaderboard.queries import entry_of
+from leaderboard.entry.preview_cards import Card, board_card, entry_card
+from leaderboard.reading import snapshots
+from leaderboard.reading.queries import entry_of
 from portal.submissions.models import Submission
 
 

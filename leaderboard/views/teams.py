@@ -9,10 +9,10 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from evaluation.challenges import CHALLENGES, Challenge
-from leaderboard import snapshots
-from leaderboard.entries import Entry, Standing, Track
-from leaderboard.queries import read
-from leaderboard.ranking import track_of
+from leaderboard.reading import snapshots
+from leaderboard.reading.queries import read
+from leaderboard.standing.entries import Entry, Standing, Track
+from leaderboard.standing.ranking import track_of
 from portal.accounts.models import Team, User
 from portal.submissions.models import Submission, SubmissionQuerySet
 

@@ -13,8 +13,8 @@ from django.test import Client
 from django.utils import timezone
 
 from evaluation.challenges import CHALLENGES
-from leaderboard import snapshots
-from leaderboard.snapshots import Snapshot
+from leaderboard.reading import snapshots
+from leaderboard.reading.snapshots import Snapshot
 from portal.accounts.models import User
 from portal.review.models import Decision
 from portal.review.services import decide
@@ -136,7 +136,7 @@ def test_now_and_the_current_board_agree(owner: User) -> None:
 def test_a_day_ends_at_midnight_utc() -> None:
     from django.http import QueryDict
 
-    from leaderboard.filters import Filters
+    from leaderboard.board.filters import Filters
 
     filters = Filters.of(QueryDict("as_of=2026-03-01"))
     assert filters.as_of == date(2026, 3, 1)

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from leaderboard.changes import Cursor, Kind, changes
+from leaderboard.reading.changes import Cursor, Kind, changes
 from portal.accounts.models import User
 from portal.review.models import Decision
 from portal.review.services import decide

@@ -21,7 +21,7 @@ from leaderboard.charts import catalogue, cost, drawing, forest, grid, history, 
 from leaderboard.charts.figure import Figure
 from leaderboard.charts.front import pareto_front
 from leaderboard.charts.inputs import Peers, RoundPoint
-from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
+from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
 from portal.accounts.models import User
 from portal.submissions.models import Resource
 from portal.submissions.services import Cost as StatedCost

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.statistics import PackedAnswers, holm, mcnemar_exact
-from leaderboard.comparison import MOST, Asked
-from leaderboard.pairing import Answered, disagreements, pairings, refusal
+from leaderboard.board.comparison import MOST, Asked
+from leaderboard.standing.pairing import Answered, disagreements, pairings, refusal
 from portal.accounts.models import User
 from portal.submissions.models import Submission
 from portal.submissions.services import submit, withdraw

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from leaderboard.cross_domain import By, Order, compare, tracks
-from leaderboard.entries import Entry, Track
-from leaderboard.ranking import standings
-from leaderboard.stored import Snapshot
+from leaderboard.board.cross_domain import By, Order, compare, tracks
+from leaderboard.reading.snapshot_format import Snapshot
+from leaderboard.standing.entries import Entry, Track
+from leaderboard.standing.ranking import standings
 from tests.leaderboard.test_ranking import BENCHMARKS, declared, entry
 
 

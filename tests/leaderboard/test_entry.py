@@ -18,8 +18,8 @@ from django.utils import timezone
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES
 from evaluation.method_card import MethodCard
-from leaderboard.citation import escaped
-from leaderboard.entry_facts import settings_diff, template_card
+from leaderboard.entry.citation import escaped
+from leaderboard.entry.facts import settings_diff, template_card
 from portal.accounts.models import User
 from portal.review.models import Decision
 from portal.review.services import decide

@@ -12,8 +12,8 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.test import Client
 from pyarrow import parquet
 
-from leaderboard import snapshots
-from leaderboard.columns import columns_of
+from leaderboard.board.columns import columns_of
+from leaderboard.reading import snapshots
 from portal.accounts.models import User
 from portal.submissions.models import Resource
 from portal.submissions.services import Cost, withdraw

@@ -10,12 +10,12 @@ from django.http import QueryDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard import facets
-from leaderboard.columns import COLUMNS
-from leaderboard.entries import Cost, Entry, Trust
-from leaderboard.filters import Filters, apply, shown_columns, simplified
-from leaderboard.ranking import standings
-from leaderboard.stored import Snapshot, dump, load
+from leaderboard.board import facets
+from leaderboard.board.columns import COLUMNS
+from leaderboard.board.filters import Filters, apply, shown_columns, simplified
+from leaderboard.reading.snapshot_format import Snapshot, dump, load
+from leaderboard.standing.entries import Cost, Entry, Trust
+from leaderboard.standing.ranking import standings
 from tests.leaderboard.test_ranking import BENCHMARKS, declared, entry
 
 GIBIBYTE = 1024**3

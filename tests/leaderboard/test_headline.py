@@ -8,11 +8,11 @@ import pytest
 from django.test import Client
 
 from evaluation.statistics import RankRange
-from leaderboard.columns import columns_of
-from leaderboard.entries import Cost, Standing, Track
-from leaderboard.filters import Filters
-from leaderboard.headline import headline
-from leaderboard.tables import Page
+from leaderboard.board.columns import columns_of
+from leaderboard.board.filters import Filters
+from leaderboard.board.tables import Page
+from leaderboard.standing.entries import Cost, Standing, Track
+from leaderboard.standing.headline import headline
 from portal.accounts.models import User
 from tests.leaderboard.test_filters import GIBIBYTE, priced
 from tests.leaderboard.test_ranking import declared, entry
@@ -104,16 +104,16 @@ def test_a_page_after_the_last_leads_to_the_last(client: Client, owner: User) ->
 
 @pytest.mark.django_db
 def test_views_that_readers_make_do_not_displace_the_common_ones(client: Client, owner: User) -> None:
-    from leaderboard import pages
+    from leaderboard.pages import cached
 
     factories.published(owner)
     path = "/leaderboard/finance/"
     client.get(path)
-    before = pages._common._size
+    before = cached._common._size
     for number in range(5):
         client.get(f"{path}?q=word{number}")
         client.get(f"{path}?max_communication={number + 0.5}")
-    assert before and pages._common._size == before
+    assert before and cached._common._size == before
 
 
 @pytest.mark.django_db

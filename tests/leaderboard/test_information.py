@@ -12,10 +12,10 @@ from django.test import Client
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES
 from evaluation.statistics import RankRange
-from leaderboard import snapshots
-from leaderboard.base_models import family_of
-from leaderboard.benchmark_facts import field
-from leaderboard.entries import Standing, Track
+from leaderboard.entry.benchmark import field
+from leaderboard.reading import snapshots
+from leaderboard.reading.model_names import family_of
+from leaderboard.standing.entries import Standing, Track
 from leaderboard.views.base_models import Domain
 from portal.accounts.models import User
 from tests.portal import factories

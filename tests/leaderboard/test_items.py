@@ -14,9 +14,9 @@ from django.core.files.base import File
 from django.test import Client
 
 from evaluation.challenges import CHALLENGES
-from leaderboard import items
-from leaderboard.items import Verdict
-from leaderboard.queries import counting
+from leaderboard.reading import items
+from leaderboard.reading.items import Verdict
+from leaderboard.reading.queries import counting
 from portal.accounts.models import User
 from portal.runs import services as runs
 from portal.runs.models import Score

@@ -12,9 +12,9 @@ import pytest
 from django.test import Client
 
 from evaluation.challenges import CHALLENGES
-from leaderboard.cards import entry_card
+from leaderboard.entry.preview_cards import entry_card
 from leaderboard.markup import json_ld
-from leaderboard.queries import entry_of
+from leaderboard.reading.queries import entry_of
 from portal.accounts.models import User
 from portal.review.models import Decision
 from portal.review.services import decide

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.statistics import PackedAnswers, RankRange
-from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
-from leaderboard.ranking import Answers, standings, track_of
-from leaderboard.stored import load, make
+from leaderboard.reading.snapshot_format import load, make
+from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
+from leaderboard.standing.ranking import Answers, standings, track_of
 
 BENCHMARKS = ("fpb", "fiqa", "tfns")
 _ids = count(1)

@@ -25,9 +25,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import path
 
 from evaluation.challenges import CHALLENGES
-from leaderboard import snapshots
-from leaderboard.queries import public_at, read
-from leaderboard.ranking import standings
+from leaderboard.reading import snapshots
+from leaderboard.reading.queries import public_at, read
+from leaderboard.standing.ranking import standings
 from portal.urls import urlpatterns as site_urls
 from tests.perf.entries import fill
 from tests.perf.measure import Comparison, median_seconds

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from leaderboard import snapshots
+from leaderboard.reading import snapshots
 from portal.accounts.models import Membership, Team, User
 from portal.submissions.models import BaseModel, DeclaredScore, Finding, Resource, Submission
 from tests.portal import factories

@@ -20,10 +20,10 @@ from django.db.models import Count, Max, Sum
 from django.utils import timezone
 
 from evaluation.challenges import CHALLENGES, get
-from leaderboard import stored
-from leaderboard.queries import public_at, read
-from leaderboard.ranking import standings
-from leaderboard.stored import Snapshot
+from leaderboard.reading import snapshot_format
+from leaderboard.reading.queries import public_at, read
+from leaderboard.reading.snapshot_format import Snapshot
+from leaderboard.standing.ranking import standings
 from portal.runs.models import Evaluation, Reproduction
 from portal.submissions.models import Submission
 
@@ -101,7 +101,7 @@ def _loaded(key: str, challenge: str, moment: datetime) -> Snapshot:
         found = _past.pop(key, None)
         if found is None or not _is_fresh(found):
             kept = cache.get(key)
-            found = _built_past(key, challenge, moment) if kept is None else stored.load(kept)
+            found = _built_past(key, challenge, moment) if kept is None else snapshot_format.load(kept)
         _past[key] = found
         while len(_past) > PAST_KEPT:
             del _past[next(iter(_past))]
@@ -113,7 +113,7 @@ def _built_past(key: str, challenge: str, moment: datetime) -> Snapshot:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('board of the past'))")
         if (kept := cache.get(key)) is not None:  # another process built it meanwhile
-            return stored.load(kept)
+            return snapshot_format.load(kept)
         snapshot, body = _build(challenge, moment)
         cache.set(key, body, PAST_SECONDS)
         return snapshot
@@ -149,7 +149,7 @@ def _stored(challenge: str, stamp: str) -> _Known | None:
     if (cache.get(_name_key(challenge)) or "").partition(" ")[0] != stamp:
         return None
     kept = cache.get(_body_key(challenge))
-    return None if kept is None else _Known(stored.load(kept), stamp)
+    return None if kept is None else _Known(snapshot_format.load(kept), stamp)
 
 
 def _store(challenge: str, built: _Known, body: bytes) -> None:
@@ -186,7 +186,7 @@ def _stamps() -> dict[str, str]:
         .annotate(Count("pk"), Max("finished_at"))
     )
     verdicts = Reproduction.objects.order_by().values_list("original__challenge").annotate(Max("judged_at"))
-    facts: dict[str, list[object]] = {slug: [stored.FORMAT] for slug in CHALLENGES}
+    facts: dict[str, list[object]] = {slug: [snapshot_format.FORMAT] for slug in CHALLENGES}
     for rows in (entries, runs, verdicts):
         found = {row[0]: row[1:] for row in rows}
         for slug, known in facts.items():
@@ -208,7 +208,7 @@ def _past_stamp(challenge: str, moment: datetime) -> str:
         verdict=Reproduction.Verdict.CONFIRMED,
         judged_at__lte=moment,
     ).aggregate(count=Count("pk"), last=Max("judged_at"))
-    facts = (stored.FORMAT, *entries.values(), *runs.values(), *verdicts.values())
+    facts = (snapshot_format.FORMAT, *entries.values(), *runs.values(), *verdicts.values())
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:20]
 
 
@@ -219,7 +219,7 @@ def _build(challenge: str, moment: datetime | None) -> tuple[Snapshot, bytes]:
     newest = max((entry.protocol for entry in reading.entries), default=0)
     entries = [entry for entry in reading.entries if entry.protocol in (0, newest)]
     placed = standings(entries, benchmarks, reading.answers)
-    return stored.make(challenge, timezone.now(), placed)
+    return snapshot_format.make(challenge, timezone.now(), placed)
 
 
 __all__ = ["Snapshot", "as_of", "checked", "current", "renew"]

@@ -11,13 +11,13 @@ from evaluation.communication import RELATIVE_TOLERANCE
 from evaluation.federated.presets import PRESETS
 from evaluation.method_card import MethodCard
 from evaluation.protocol import Precision
-from leaderboard import items
-from leaderboard.benchmark_facts import right_at
 from leaderboard.charts.inputs import Peers
-from leaderboard.entries import BenchmarkScore, Entry, Standing, Track
-from leaderboard.items import GroupScore, ItemsMissingError
-from leaderboard.queries import communication
-from leaderboard.snapshots import Snapshot
+from leaderboard.entry.benchmark import right_at
+from leaderboard.reading import items
+from leaderboard.reading.items import GroupScore, ItemsMissingError
+from leaderboard.reading.queries import communication
+from leaderboard.reading.snapshots import Snapshot
+from leaderboard.standing.entries import BenchmarkScore, Entry, Standing, Track
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Resource
 

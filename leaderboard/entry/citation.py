@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from evaluation.challenges import CHALLENGES, PAPER
-from leaderboard.entries import Entry
+from leaderboard.standing.entries import Entry
 
 PAPER_BIBTEX = """@article{gao2025flowertune,
   title   = {{FlowerTune}: A Cross-Domain Benchmark for Federated Fine-Tuning of Large Language Models},

@@ -17,9 +17,9 @@ from evaluation.challenges import CHALLENGES
 from evaluation.findings import Severity
 from evaluation.method_card import peft_name, strategy_name
 from evaluation.statistics import PackedAnswers
-from leaderboard.base_models import family_of, parameters_of
-from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Trust
-from leaderboard.ranking import Answers
+from leaderboard.reading.model_names import family_of, parameters_of
+from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Trust
+from leaderboard.standing.ranking import Answers
 from portal.runs.models import Evaluation, Score
 from portal.runs.reproductions import marks_of
 from portal.submissions.models import (

@@ -12,9 +12,9 @@ from django.http import QueryDict
 from django.utils.dateparse import parse_date
 
 from evaluation.communication import GB
-from leaderboard.columns import COLUMNS, Column, Value, columns_of
-from leaderboard.entries import Entry, Standing, Track, Trust
-from leaderboard.snapshots import Snapshot
+from leaderboard.board.columns import COLUMNS, Column, Value, columns_of
+from leaderboard.reading.snapshots import Snapshot
+from leaderboard.standing.entries import Entry, Standing, Track, Trust
 
 # The costs that can be limited: kind of resource, and SI units in the unit that people give.
 LIMITS = {

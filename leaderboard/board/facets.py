@@ -6,11 +6,20 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from leaderboard.columns import COLUMNS, columns_of
-from leaderboard.entries import Entry, Trust
-from leaderboard.filters import EVALUATED, FIXED, LIMITS, SECTIONS, Filters, apply, section_of, shown_columns
-from leaderboard.headline import FRUGAL
-from leaderboard.snapshots import Snapshot
+from leaderboard.board.columns import COLUMNS, columns_of
+from leaderboard.board.filters import (
+    EVALUATED,
+    FIXED,
+    LIMITS,
+    SECTIONS,
+    Filters,
+    apply,
+    section_of,
+    shown_columns,
+)
+from leaderboard.reading.snapshots import Snapshot
+from leaderboard.standing.entries import Entry, Trust
+from leaderboard.standing.headline import FRUGAL
 
 _UNITS = {"gpu_time": "h"}
 _SECTION_TITLES = {

@@ -19,7 +19,7 @@ from django.core.cache import cache
 from django.db.models import QuerySet
 
 from evaluation.statistics import Interval, wilson_interval
-from leaderboard.queries import counting
+from leaderboard.reading.queries import counting
 from portal.runs.models import Score
 from portal.submissions.models import Submission
 

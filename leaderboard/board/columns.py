@@ -12,8 +12,8 @@ from typing import Literal
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES
 from evaluation.statistics import Interval
-from leaderboard.entries import Cost, Entry, Standing
-from leaderboard.templatetags.figures import billions, gigabytes, hours
+from leaderboard.figures import billions, gigabytes, hours
+from leaderboard.standing.entries import Cost, Entry, Standing
 
 MINUS = "\N{MINUS SIGN}"
 Value = float | int | str | datetime

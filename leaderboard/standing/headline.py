@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluation.communication import GB
-from leaderboard.entries import Standing, Track
+from leaderboard.standing.entries import Standing, Track
 
 FRUGAL = 2.0
 """How many GB of communication are little."""

@@ -11,13 +11,13 @@ from django.http import QueryDict
 from evaluation.challenges import CHALLENGES
 from evaluation.method_card import MethodCard
 from evaluation.statistics import Interval, PackedAnswers
-from leaderboard import snapshots
-from leaderboard.columns import COLUMNS, Column, Value
-from leaderboard.entries import Entry, Standing
-from leaderboard.items import public_scores
-from leaderboard.pairing import Answered, Answers, refusal
-from leaderboard.queries import read
-from leaderboard.ranking import track_of
+from leaderboard.board.columns import COLUMNS, Column, Value
+from leaderboard.reading import snapshots
+from leaderboard.reading.items import public_scores
+from leaderboard.reading.queries import read
+from leaderboard.standing.entries import Entry, Standing
+from leaderboard.standing.pairing import Answered, Answers, refusal
+from leaderboard.standing.ranking import track_of
 from portal.runs.models import Score
 from portal.submissions.models import Submission
 

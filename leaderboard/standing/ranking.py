@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evaluation.statistics import Interval, PackedAnswers, RankRange, paired_interval, rank_ranges
-from leaderboard.entries import Entry, Standing, Track
+from leaderboard.standing.entries import Entry, Standing, Track
 
 _ORDER = list(Track)
 

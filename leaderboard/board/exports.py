@@ -12,11 +12,11 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from leaderboard.columns import Column, Holds, Value
-from leaderboard.cross_domain import By, Cell, Row
-from leaderboard.entries import Entry, Standing
+from leaderboard.board.columns import Column, Holds, Value
+from leaderboard.board.cross_domain import By, Cell, Row
+from leaderboard.standing.entries import Entry, Standing
 
 RowT = TypeVar("RowT")
 _UNITS = {"1": "fraction"}
@@ -219,3 +219,19 @@ def _number(field: Field[RowT], value: Value | None) -> Value | None:
     if value is None or isinstance(value, str | datetime):
         return value
     return round(value) if field.holds == "count" else float(value)
+
+
+@dataclass(frozen=True)
+class Format:
+    """How an export is written and sent; as a `download` browsers save it instead of showing it."""
+
+    content_type: str
+    write: Callable[[Export[Any]], Iterable[str] | bytes]
+    download: bool
+
+
+FORMATS = {
+    "csv": Format("text/csv; charset=utf-8", csv_lines, download=True),
+    "json": Format("application/json", json_parts, download=False),
+    "parquet": Format("application/vnd.apache.parquet", parquet, download=True),
+}

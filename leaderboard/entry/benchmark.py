@@ -10,9 +10,9 @@ from functools import cache
 from evaluation import data, protocol
 from evaluation.benchmarks import Benchmark
 from evaluation.samples import Decoding, Sample
-from leaderboard.entries import BenchmarkScore, Standing, Track
-from leaderboard.queries import counting
-from leaderboard.snapshots import Snapshot
+from leaderboard.reading.queries import counting
+from leaderboard.reading.snapshots import Snapshot
+from leaderboard.standing.entries import BenchmarkScore, Standing, Track
 from portal.runs.models import Score
 
 BINS = 20

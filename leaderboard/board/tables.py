@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, groupby
 
-from leaderboard.columns import Column
-from leaderboard.entries import Entry, Standing
-from leaderboard.filters import FIXED, Filters, section_of
-from leaderboard.stored import Snapshot
+from leaderboard.board.columns import Column
+from leaderboard.board.filters import FIXED, Filters, section_of
+from leaderboard.reading.snapshot_format import Snapshot
+from leaderboard.standing.entries import Entry, Standing
 
 PAGE_SIZE = 50
 

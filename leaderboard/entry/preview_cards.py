@@ -14,11 +14,11 @@ from django.template.loader import render_to_string
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.challenges import CHALLENGES
 from evaluation.statistics import Interval
-from leaderboard.columns import rank_text
-from leaderboard.entries import Entry, Standing, Track
+from leaderboard.board.columns import rank_text
+from leaderboard.figures import gigabytes
 from leaderboard.markup import xml_text
-from leaderboard.snapshots import Snapshot
-from leaderboard.templatetags.figures import gigabytes
+from leaderboard.reading.snapshots import Snapshot
+from leaderboard.standing.entries import Entry, Standing, Track
 
 WIDTH, HEIGHT = 1200, 630
 KEPT_SECONDS = 7 * 24 * 3600

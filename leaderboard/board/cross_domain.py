@@ -14,8 +14,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from leaderboard.entries import Standing, Track
-from leaderboard.stored import Snapshot
+from leaderboard.reading.snapshot_format import Snapshot
+from leaderboard.standing.entries import Standing, Track
 
 
 class By(StrEnum):

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from evaluation.statistics import RankRange
-from leaderboard.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
+from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
 
 FORMAT = 7
 """Raised with every change of what is stored, so that another version's snapshots are not read."""

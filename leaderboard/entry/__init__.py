@@ -1,0 +1,1 @@
+"""What the page of one entry, and that of one benchmark, says."""

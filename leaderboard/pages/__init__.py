@@ -1,0 +1,1 @@
+"""What every page shares: pages kept whole, markup, the sitemap."""

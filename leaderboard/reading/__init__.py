@@ -1,0 +1,1 @@
+"""The one part that touches database and cache: entries read, snapshots kept, items, changes."""
