@@ -10,11 +10,11 @@ import platform
 import sys
 from collections.abc import Sequence
 
-from evaluation import protocol
 from evaluation.commands import compare, data, inspect, listing, run
 from evaluation.commands.options import Command
 from evaluation.commands.status import EXIT_STATUSES, Status
 from evaluation.errors import EvaluationError
+from evaluation.rules import protocol
 
 _DISTRIBUTION = "flowertune-leaderboard"
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from evaluation import protocol
 from evaluation.engines import AUTO
 from evaluation.errors import EngineCrashError, EvaluationError
-from evaluation.run import Evaluation, Evaluator, Observer, Plan, Progress
-from evaluation.score import Score, write_items
+from evaluation.rules import protocol
+from evaluation.running.run import Evaluation, Evaluator, Observer, Plan, Progress
+from evaluation.running.score import Score, write_items
 
 # Progress is told at most so often.
 _INTERVAL_SECONDS = 0.5

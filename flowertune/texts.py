@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evaluation.findings import Finding
-from evaluation.inspection_report import findings_as_text
+from evaluation.inspection.report import findings_as_text
 from flowertune.answers import Evaluation, Progress, Submission
 from flowertune.console import table
 

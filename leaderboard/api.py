@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from leaderboard.board.columns import COLUMNS
 from leaderboard.board.filters import SECTIONS, Filters, apply, refused_day
 from leaderboard.reading import snapshots

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from leaderboard.reading import snapshots
 from portal.queues import BUILD_BOARDS, app
 

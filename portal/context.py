@@ -4,7 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.encoding import escape_uri_path
 
-from evaluation.challenges import CHALLENGES, PAPER
+from evaluation.rules.challenges import CHALLENGES, PAPER
 
 
 def site(request: HttpRequest) -> dict[str, object]:

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.contrib.auth.models import Permission
 from django.core.management.base import CommandError
 
-from evaluation.challenges import CHALLENGES, Challenge
+from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.accounts.models import ApiToken, Membership, Team, User, personal_team
 from portal.baselines.services import TEAM
 from portal.review.models import Decision

@@ -20,13 +20,14 @@ from typing import Any
 from django.conf import settings
 from django.core.files import File
 
-from evaluation import data, hub
+from evaluation import data
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES, Challenge
 from evaluation.checkpoints import ADAPTER_FILE, CONFIG_FILE
 from evaluation.errors import EngineCrashError, EvaluationError, SandboxError
-from evaluation.judging import check_sandbox
-from evaluation.protocol import PROTOCOLS
+from evaluation.hub import fetching
+from evaluation.rules.challenges import CHALLENGES, Challenge
+from evaluation.rules.protocol import PROTOCOLS
+from evaluation.running.judging import check_sandbox
 from portal.runs import claims, services
 from portal.runs.models import Evaluation
 from portal.submissions.models import BaseModel
@@ -195,7 +196,7 @@ def model_folder(base_model: BaseModel) -> Path:
     """The base model's folder. It is fetched here, because the child must not see the hub's token."""
     if base_model.local_path:
         return Path(base_model.local_path)
-    return hub.fetch("@".join(filter(None, (base_model.hub_id, base_model.revision)))).folder
+    return fetching.fetch("@".join(filter(None, (base_model.hub_id, base_model.revision)))).folder
 
 
 def _adapter_folder(scratch: Path, evaluation: Evaluation) -> Path:

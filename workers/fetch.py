@@ -15,7 +15,7 @@ from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
 from evaluation.errors import EvaluationError
 from evaluation.findings import Finding, Severity
 from evaluation.flowerconfig import CONFIG_FILE
-from evaluation.hub_adapter import AdapterSnapshot, fetch_adapter
+from evaluation.hub.adapter import AdapterSnapshot, fetch_adapter
 from portal.notifications.services import submission_changed
 from portal.submissions import hub_fetches, hub_tokens, services
 from portal.submissions.drafts import Files, InvalidSubmission, TransitionRefused

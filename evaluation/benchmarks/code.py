@@ -20,8 +20,8 @@ from evaluation.benchmarks.definition import (
     text,
     texts,
 )
-from evaluation.protocol import Protocol
-from evaluation.samples import Decoding, Row
+from evaluation.benchmarks.samples import Decoding, Row
+from evaluation.rules.protocol import Protocol
 from evaluation.sandbox import Language
 
 PASSED = "passed"

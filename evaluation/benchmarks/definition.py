@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from evaluation.protocol import Protocol
-from evaluation.samples import Decoding, Row
+from evaluation.benchmarks.samples import Decoding, Row
+from evaluation.rules.protocol import Protocol
 from evaluation.sandbox import Language
 
 

@@ -20,8 +20,8 @@ from evaluation.benchmarks.definition import (
     number,
     text,
 )
-from evaluation.protocol import Protocol
-from evaluation.samples import Decoding, Row
+from evaluation.benchmarks.samples import Decoding, Row
+from evaluation.rules.protocol import Protocol
 
 LABELS = ("negative", "neutral", "positive")
 _TFNS_LABELS = ("negative", "positive", "neutral")

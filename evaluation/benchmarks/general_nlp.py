@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from evaluation.benchmarks.definition import Benchmark, HubFiles, one_of, text
 from evaluation.benchmarks.multiple_choice import LETTERS, answer_length, letter_question, read_letter
-from evaluation.samples import Row
+from evaluation.benchmarks.samples import Row
 
 
 def _subjects(names: str) -> frozenset[str]:

@@ -14,9 +14,9 @@ from evaluation.benchmarks.multiple_choice import (
     read_letter,
     read_word,
 )
+from evaluation.benchmarks.samples import Row
 from evaluation.errors import DataError
-from evaluation.protocol import Protocol
-from evaluation.samples import Row
+from evaluation.rules.protocol import Protocol
 
 DECISIONS = ("yes", "no", "maybe")
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Sequence
 
 from evaluation.benchmarks.definition import CountTokens, Question
-from evaluation.protocol import Protocol
-from evaluation.samples import Decoding, Row
+from evaluation.benchmarks.samples import Decoding, Row
+from evaluation.rules.protocol import Protocol
 
 LETTERS = ("A", "B", "C", "D")
 # One instruction speaks of A to E: E is read as an answer, though it is never right.

@@ -9,7 +9,7 @@ from evaluation.commands.files import as_json
 from evaluation.commands.options import Commands, add_command, number
 from evaluation.commands.status import Status
 from evaluation.commands.text import estimate, p_statement, p_value, paragraph, points
-from evaluation.compare import Comparison, Results, compare, conclusions
+from evaluation.running.comparison import Comparison, Results, compare, conclusions
 from evaluation.statistics import RESAMPLES
 
 

@@ -6,13 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from evaluation import benchmarks, challenges
+from evaluation import benchmarks
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.commands.files import as_json
 from evaluation.commands.options import Commands, add_command, add_data
 from evaluation.commands.status import Status
 from evaluation.commands.text import paragraph
 from evaluation.data import Holding, describe, export
+from evaluation.rules import challenges
 
 
 def add(commands: Commands) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from evaluation import challenges
 from evaluation.checkpoints import base_model_tensors
 from evaluation.commands.files import as_json
 from evaluation.commands.options import Commands, add_command, number
 from evaluation.commands.status import Status
-from evaluation.communication_log import parse_amount
-from evaluation.inspect import Options, inspect
-from evaluation.inspection_report import as_dict, as_text
+from evaluation.inspection.app import Options, inspect
+from evaluation.inspection.communication_log import parse_amount
+from evaluation.inspection.report import as_dict, as_text
+from evaluation.rules import challenges
 
 
 def add(commands: Commands) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from evaluation import protocol
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES
 from evaluation.commands.files import as_json
 from evaluation.commands.options import Commands, add_command
 from evaluation.commands.status import Status
 from evaluation.commands.text import paragraph
 from evaluation.engines import AUTO, ENGINES
-from evaluation.protocol import PRECISIONS
+from evaluation.rules import protocol
+from evaluation.rules.challenges import CHALLENGES
+from evaluation.rules.protocol import PRECISIONS
 
 
 def add(commands: Commands) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from evaluation import protocol
 from evaluation.commands.status import EXIT_STATUSES, Status
 from evaluation.commands.text import paragraph
+from evaluation.rules import protocol
 
 Command = Callable[[argparse.Namespace], Status]
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from evaluation.commands.text import estimate
 from evaluation.engines import Choice
-from evaluation.run import Observer, Progress
-from evaluation.score import Score
+from evaluation.running.run import Observer, Progress
+from evaluation.running.score import Score
 
 _INTERVAL_SECONDS = 5.0
 # Nothing new is said so seldom: only to show that the run is alive.

@@ -7,16 +7,16 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from evaluation import challenges
 from evaluation.commands import progress
 from evaluation.commands.files import as_json, check_writable, replacing, write_json
 from evaluation.commands.options import Commands, add_command, add_data, add_output, add_protocol, number
 from evaluation.commands.status import Status
 from evaluation.commands.text import limits, paragraph, percent
 from evaluation.engines import AUTO, ENGINES
-from evaluation.protocol import PRECISIONS
-from evaluation.run import Evaluation, Evaluator, Plan, score_completions
-from evaluation.score import Score, write_items
+from evaluation.rules import challenges
+from evaluation.rules.protocol import PRECISIONS
+from evaluation.running.run import Evaluation, Evaluator, Plan, score_completions
+from evaluation.running.score import Score, write_items
 
 
 def add_run(commands: Commands) -> None:

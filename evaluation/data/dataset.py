@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 from evaluation.benchmarks.definition import Benchmark
+from evaluation.benchmarks.samples import Row, Sample
 from evaluation.data.sources import DEMONSTRATION_FOLDER, Source, in_folder, locate, read
 from evaluation.data.split import Items, choose
 from evaluation.errors import DataError
-from evaluation.protocol import Protocol
-from evaluation.samples import Row, Sample
+from evaluation.rules.protocol import Protocol
 
 DataKind = Literal["official", "demonstration", "other"]
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from evaluation.benchmarks.samples import Row
 from evaluation.errors import DataError
-from evaluation.samples import Row
 
 Rows = Iterator[tuple[str, Row]]
 _LARGEST = 1024**3

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluation import protocol
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.data.dataset import load
 from evaluation.data.sources import locate, read
 from evaluation.errors import DataError, HubError
+from evaluation.rules import protocol
 
 
 @dataclass(frozen=True)

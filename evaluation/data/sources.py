@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation import hub
 from evaluation.benchmarks.definition import Benchmark, whole
+from evaluation.benchmarks.samples import Row
 from evaluation.data.files import read_rows
 from evaluation.errors import DataError
-from evaluation.samples import Row
+from evaluation.hub import fetching
 
 DEMONSTRATION = "demonstration"
 DEMONSTRATION_FOLDER = Path(__file__).parents[1] / "demonstration" / "data"
@@ -69,7 +69,7 @@ def _on_hub(benchmark: Benchmark, fetch: bool) -> Source:
         f"give --data with a folder that holds {benchmark.file}.jsonl or {benchmark.file}.parquet, or --data "
         f"{DEMONSTRATION} for the small built-in items"
     )
-    snapshot = hub.fetch_files(
+    snapshot = fetching.fetch_files(
         files.dataset, files.revision, files.files, instead=instead, cached_only=not fetch
     )
     paths = tuple(snapshot.folder / name for name in files.files)

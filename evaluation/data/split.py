@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluation.benchmarks.definition import Benchmark
-from evaluation.samples import Row
+from evaluation.benchmarks.samples import Row
 
 _SEED = 42
 

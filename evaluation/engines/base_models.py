@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from evaluation.engines.attention import use_grouped_attention
 from evaluation.engines.memory import memory_for
 from evaluation.errors import ModelError
-from evaluation.protocol import Precision
+from evaluation.rules.protocol import Precision
 
 _DTYPES = {"nf4": torch.bfloat16, "bf16": torch.bfloat16, "fp32": torch.float32}
 

@@ -11,7 +11,7 @@ from typing import Final
 from evaluation.engines import vllm_support
 from evaluation.errors import ModelError
 from evaluation.names import lookup
-from evaluation.protocol import Precision
+from evaluation.rules.protocol import Precision
 
 AUTO: Final = "auto"
 ENGINES: Mapping[str, str] = MappingProxyType(

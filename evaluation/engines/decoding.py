@@ -15,13 +15,13 @@ from dataclasses import astuple, dataclass, replace
 import torch
 from transformers import DynamicCache
 
+from evaluation.benchmarks.samples import Decoding
 from evaluation.engines.batches import Batch, Row, compose, families
 from evaluation.engines.forward import Forward
 from evaluation.engines.memory import is_out_of_memory
 from evaluation.engines.pools import Pool, Shelves, chosen, merged
 from evaluation.engines.sampling import next_tokens
 from evaluation.errors import OutOfMemoryError
-from evaluation.samples import Decoding
 
 # A stop string is looked for in the text of the last tokens only. Each token adds a byte or more, and
 # missing one costs time, not correctness: what follows a stop never changes the answer.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from evaluation.protocol import Precision
-from evaluation.samples import Completion, Decoding, Request
+from evaluation.benchmarks.samples import Completion, Decoding, Request
+from evaluation.rules.protocol import Precision
 
 Answered = Callable[[int], None]
 """Told how many of the requests are answered so far; called often."""

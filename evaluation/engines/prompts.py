@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from evaluation.benchmarks.samples import Completion, Decoding, Request
 from evaluation.engines.batches import Row
-from evaluation.samples import Completion, Decoding, Request
 
 
 def tokenised(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from evaluation.samples import Decoding
+from evaluation.benchmarks.samples import Decoding
 
 
 def next_tokens(logits: torch.Tensor, decoding: Decoding, draws: Sequence[tuple[int, int]]) -> list[int]:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evaluation.benchmarks.samples import Completion, Decoding, Request
 from evaluation.engines.engine import Answered, Engine, EngineFacts
 from evaluation.errors import DataError, ModelError
-from evaluation.protocol import Precision
-from evaluation.samples import Completion, Decoding, Request
+from evaluation.rules.protocol import Precision
 
 
 def read_completions(path: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import transformers
 
+from evaluation.benchmarks.samples import Completion, Decoding, Request
 from evaluation.engines import adapters
 from evaluation.engines.adapters import Adapter
 from evaluation.engines.base_models import context_tokens, end_tokens, load_model, load_tokenizer
@@ -20,8 +21,7 @@ from evaluation.engines.forward import Forward
 from evaluation.engines.memory import bytes_needed, free_bytes, memory_for
 from evaluation.engines.prompts import tokenised
 from evaluation.errors import ModelError
-from evaluation.protocol import Precision
-from evaluation.samples import Completion, Decoding, Request
+from evaluation.rules.protocol import Precision
 
 # On a CPU batches of 200 to 500 tokens are the fastest: fewer leave the matrix products short of work, with
 # more the activations leave the cache and the allocator returns them to the system after each operation.

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from evaluation.benchmarks.samples import Completion, Decoding, Request
 from evaluation.checkpoints import (
     ADAPTER_FILE,
     CONFIG_FILE,
@@ -25,8 +26,7 @@ from evaluation.engines.engine import Answered, Engine, EngineFacts
 from evaluation.engines.vllm_support import NOT_INSTALLED, Build, build, rank_of, refusal, room_for
 from evaluation.errors import CheckpointError, EvaluationError, ModelError
 from evaluation.findings import Finding
-from evaluation.protocol import Precision
-from evaluation.samples import Completion, Decoding, Request
+from evaluation.rules.protocol import Precision
 
 # On a GPU there is room for at least this rank, so that the model need not be loaded again for most adapters.
 # On a CPU every rank that there is room for costs time.

@@ -26,6 +26,7 @@ from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.llm_engine import LLMEngine
 
+from evaluation.benchmarks.samples import Completion, Decoding, Request
 from evaluation.checkpoints.base_model import BaseModelTensors, base_model_tensors
 from evaluation.engines.base_models import context_tokens, end_tokens, load_tokenizer
 from evaluation.engines.batches import Row
@@ -39,7 +40,6 @@ from evaluation.errors import (
     ModelError,
     OutOfMemoryError,
 )
-from evaluation.samples import Completion, Decoding, Request
 
 _MIB = 1024**2
 _DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}

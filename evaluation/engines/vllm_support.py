@@ -21,7 +21,7 @@ from evaluation.checkpoints import (
     read_header,
 )
 from evaluation.checkpoints.tensor_names import Part, parse_name
-from evaluation.protocol import Precision
+from evaluation.rules.protocol import Precision
 
 Build = Literal["cuda", "cpu"]
 

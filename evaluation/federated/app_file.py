@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from importlib.metadata import version
 
-from evaluation import challenges
 from evaluation.federated.config import FederatedConfig, Scalar
+from evaluation.rules import challenges
 
 
 def pyproject(config: FederatedConfig, training_rows: str) -> str:

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluation import challenges
 from evaluation.checkpoints.base_model import BaseModelTensors
 from evaluation.checkpoints.targets import ends_in
-from evaluation.communication import check_budget
 from evaluation.errors import DataError, EvaluationError, ModelError, UnknownNameError
 from evaluation.federated.config import (
     ADAPTERS,
@@ -27,7 +25,9 @@ from evaluation.federated.config import (
 from evaluation.federated.planned import planned_bytes
 from evaluation.federated.strategies import PRIVACY, STRATEGIES, StrategyInfo
 from evaluation.findings import Finding, FindingCollector, Severity, excerpt
+from evaluation.inspection.communication import check_budget
 from evaluation.names import unknown
+from evaluation.rules import challenges
 
 # Lowest and highest value that makes sense; more is a slip of the keyboard, and the web takes these too.
 _COUNTS = {

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from evaluation.communication import size_text
 from evaluation.errors import EvaluationError
 from evaluation.federated.partitioning import Shares
+from evaluation.inspection.communication import size_text
 
 if TYPE_CHECKING:
     from evaluation.federated.rounds import Round

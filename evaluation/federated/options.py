@@ -9,13 +9,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from evaluation import challenges
 from evaluation.demonstration.base_model import HUB_ID
 from evaluation.errors import EvaluationError
 from evaluation.federated import config as configuration
 from evaluation.federated import data, presets
 from evaluation.federated.config import FederatedConfig, Partition, Privacy
 from evaluation.federated.strategies import STRATEGIES
+from evaluation.rules import challenges
 
 # Where `make demo` builds the base model of the small presets.
 DEMONSTRATION_MODEL = Path("var/models/smollm2-135m-instruct")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from evaluation.checkpoints.base_model import BaseModelTensors
-from evaluation.communication import FP32_BYTES, lora_parameters, lora_shapes
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.strategies import STRATEGIES
+from evaluation.inspection.communication import FP32_BYTES, lora_parameters, lora_shapes
 from evaluation.method_card import MethodCard
 
 

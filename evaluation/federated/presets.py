@@ -11,11 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from evaluation import challenges
-from evaluation.challenges import Challenge
 from evaluation.federated.config import FederatedConfig, sampled
 from evaluation.federated.strategies import STRATEGIES
 from evaluation.names import lookup
+from evaluation.rules import challenges
+from evaluation.rules.challenges import Challenge
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ Nothing of the file is run, and everything in it is bounded.
 
 from __future__ import annotations
 
-from evaluation.challenges import Challenge
 from evaluation.findings import Finding, FindingCollector
 from evaluation.flowerconfig.document import CONFIG_FILE, MAX_SIZE, Document, parse_document
 from evaluation.flowerconfig.layouts import CURRENT, AppLayout, app_layout, find
 from evaluation.flowerconfig.reader import MethodReader
 from evaluation.flowerconfig.rules import challenge_of, check_base_size, check_rules, named_size
 from evaluation.method_card import MethodCard
+from evaluation.rules.challenges import Challenge
 
 __all__ = [
     "CONFIG_FILE",

@@ -12,14 +12,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from evaluation import challenges
-from evaluation.challenges import CHALLENGES, Challenge
 from evaluation.checkpoints import ADAPTER_FILE
 from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
-from evaluation.communication_log import parse_amount
-from evaluation.declared import DeclaredScore, check_declared_scores
 from evaluation.findings import Finding, Severity, has_errors
-from evaluation.inspect import Inspection, Options, inspect
+from evaluation.inspection.app import Inspection, Options, inspect
+from evaluation.inspection.communication_log import parse_amount
+from evaluation.inspection.declared import DeclaredScore, check_declared_scores
+from evaluation.rules import challenges
+from evaluation.rules.challenges import CHALLENGES, Challenge
 from flowertune.answers import Submission
 from flowertune.commands.catalogue import base_models
 from flowertune.commands.follow import add_watching, watch_to_the_end

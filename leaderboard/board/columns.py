@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import Interval
 from leaderboard.figures import billions, gigabytes, hours
 from leaderboard.standing.entries import Cost, Entry, Standing

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 
-from evaluation.challenges import CHALLENGES
 from evaluation.method_card import MethodCard
+from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import Interval, PackedAnswers
 from leaderboard.board.columns import COLUMNS, Column, Value
 from leaderboard.reading import snapshots

@@ -15,7 +15,7 @@ from django.core.cache import cache
 from django.utils.safestring import SafeString, mark_safe
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from leaderboard.charts import drawing
 from leaderboard.charts.drawing import Allowance
 from leaderboard.charts.figure import Figure

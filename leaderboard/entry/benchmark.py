@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from evaluation import data, protocol
+from evaluation import data
 from evaluation.benchmarks import Benchmark
-from evaluation.samples import Decoding, Sample
+from evaluation.benchmarks.samples import Decoding, Sample
+from evaluation.rules import protocol
 from leaderboard.reading.queries import counting
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import BenchmarkScore, Standing, Track

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from evaluation.challenges import CHALLENGES, PAPER
+from evaluation.rules.challenges import CHALLENGES, PAPER
 from leaderboard.standing.entries import Entry
 
 PAPER_BIBTEX = """@article{gao2025flowertune,

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluation.benchmarks import BENCHMARKS, Benchmark
-from evaluation.challenges import Challenge
-from evaluation.communication import RELATIVE_TOLERANCE
 from evaluation.federated.presets import PRESETS
+from evaluation.inspection.communication import RELATIVE_TOLERANCE
 from evaluation.method_card import MethodCard
-from evaluation.protocol import Precision
+from evaluation.rules.challenges import Challenge
+from evaluation.rules.protocol import Precision
 from leaderboard.charts.inputs import Peers
 from leaderboard.entry.benchmark import right_at
 from leaderboard.reading import items

@@ -12,7 +12,7 @@ from django.core.cache import cache
 from django.template.loader import render_to_string
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import Interval
 from leaderboard.board.columns import rank_text
 from leaderboard.figures import gigabytes

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from portal.submissions.models import BaseModel, Submission
 
 

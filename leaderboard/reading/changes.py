@@ -16,7 +16,7 @@ from typing import Any
 from django.apps import apps
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Value
 
-from evaluation.challenges import CHALLENGES, Challenge
+from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.accounts.models import Team
 from portal.review.models import Decision
 from portal.runs.models import Evaluation, Reproduction

@@ -13,9 +13,9 @@ from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.fields.json import KT
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES
 from evaluation.findings import Severity
 from evaluation.method_card import peft_name, strategy_name
+from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import PackedAnswers
 from leaderboard.reading.model_names import family_of, parameters_of
 from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Trust

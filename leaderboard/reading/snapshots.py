@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Max, Sum
 from django.utils import timezone
 
-from evaluation.challenges import CHALLENGES, get
+from evaluation.rules.challenges import CHALLENGES, get
 from leaderboard.reading import snapshot_format
 from leaderboard.reading.queries import public_at, read
 from leaderboard.reading.snapshot_format import Snapshot

@@ -8,7 +8,7 @@ from django import template
 from django.urls import reverse
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES, PAPER, Challenge
+from evaluation.rules.challenges import CHALLENGES, PAPER, Challenge
 from leaderboard.board.exports import FORMATS
 from leaderboard.entry.preview_cards import HEIGHT, WIDTH
 from leaderboard.markup import json_ld

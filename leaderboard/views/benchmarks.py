@@ -6,11 +6,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from evaluation import protocol
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.benchmarks.medical import DECISIONS
 from evaluation.benchmarks.multiple_choice import LETTERS
-from evaluation.challenges import CHALLENGES
+from evaluation.rules import protocol
+from evaluation.rules.challenges import CHALLENGES
 from leaderboard.entry.benchmark import decoding, example, field
 from leaderboard.reading import snapshots
 

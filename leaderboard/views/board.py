@@ -18,7 +18,7 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from leaderboard.board import facets
 from leaderboard.board.filters import Filters, apply, refused_day, shown_columns, simplified
 from leaderboard.board.tables import Page

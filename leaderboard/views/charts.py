@@ -10,7 +10,7 @@ from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 from rest_framework.throttling import BaseThrottle
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from leaderboard.board.filters import Filters, apply, refused_day
 from leaderboard.charts import catalogue
 from leaderboard.charts.drawing import Allowance, BusyError, TooManyError

@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from evaluation.benchmarks import BENCHMARKS, Benchmark
-from evaluation.challenges import CHALLENGES, Challenge
+from evaluation.rules.challenges import CHALLENGES, Challenge
 from leaderboard.board import comparison
 from leaderboard.board.comparison import MOST, Asked, Compared
 from leaderboard.reading import items, snapshots

@@ -15,9 +15,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES
 from evaluation.findings import Severity
 from evaluation.method_card import MethodCard
+from evaluation.rules.challenges import CHALLENGES
 from leaderboard.charts import catalogue
 from leaderboard.charts.catalogue import Picture
 from leaderboard.charts.drawing import BusyError

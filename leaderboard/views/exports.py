@@ -19,7 +19,7 @@ from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from leaderboard.board.columns import columns_of
 from leaderboard.board.cross_domain import By, Order, Row, compare, tracks
 from leaderboard.board.exports import FORMATS, Export, cross_domain_fields, fields_of

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from evaluation.challenges import CHALLENGES, Challenge
+from evaluation.rules.challenges import CHALLENGES, Challenge
 from leaderboard.pages import cached
 from leaderboard.reading import snapshots
 from leaderboard.reading.snapshots import Snapshot

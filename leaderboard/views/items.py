@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from leaderboard.reading import items
 from leaderboard.reading.items import Index, Item, ItemsMissingError, Verdict
 from portal.runs.models import Score

@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from leaderboard.entry.preview_cards import Card, board_card, entry_card
 from leaderboard.reading import snapshots
 from leaderboard.reading.queries import entry_of

@@ -8,9 +8,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from evaluation import protocol
 from evaluation.benchmarks import BENCHMARKS, Benchmark
-from evaluation.challenges import CHALLENGES, Challenge
+from evaluation.rules import protocol
+from evaluation.rules.challenges import CHALLENGES, Challenge
 
 
 @dataclass(frozen=True)

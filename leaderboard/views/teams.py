@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from evaluation.challenges import CHALLENGES, Challenge
+from evaluation.rules.challenges import CHALLENGES, Challenge
 from leaderboard.reading import snapshots
 from leaderboard.reading.queries import read
 from leaderboard.standing.entries import Entry, Standing, Track

@@ -10,11 +10,11 @@ from typing import Any
 from django import forms
 from django.urls import reverse_lazy
 
-from evaluation.challenges import CHALLENGES
 from evaluation.federated import config as configuration
 from evaluation.federated.config import FederatedConfig, Partition, Privacy
 from evaluation.federated.strategies import STRATEGIES, StrategyInfo
 from evaluation.findings import Finding, Severity
+from evaluation.rules.challenges import CHALLENGES
 from portal.baselines import services
 from portal.runs.models import BaselineRun
 from portal.submissions.models import BaseModel, Submission

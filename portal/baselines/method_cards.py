@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from evaluation.challenges import CHALLENGES, Challenge
 from evaluation.checkpoints.base_model import BaseModelTensors
 from evaluation.checkpoints.targets import ends_in
 from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig, Privacy, sampled
 from evaluation.federated.strategies import STRATEGIES, StrategyInfo, on_card
 from evaluation.method_card import MethodCard
+from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.submissions.models import Submission
 
 _OUR_OPTIMISER = "adamw"

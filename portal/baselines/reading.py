@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from django.db.models import Prefetch, Q, QuerySet
 
-from evaluation.challenges import CHALLENGES, Challenge
 from evaluation.federated.strategies import STRATEGIES, on_card
+from evaluation.rules.challenges import CHALLENGES, Challenge
 from evaluation.statistics import Interval, mean_interval
 from portal.runs.models import BaselineRun, Evaluation, Score
 from portal.submissions.models import BaseModel, Resource, Submission

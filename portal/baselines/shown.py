@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.strategies import STRATEGIES
+from evaluation.rules.challenges import CHALLENGES
 from portal.baselines.curves import Curve, curves_of
 from portal.runs import reproductions
 from portal.runs.models import BaselineRun, Reproduction, RoundMetric

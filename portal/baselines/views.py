@@ -16,9 +16,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from evaluation.challenges import CHALLENGES
 from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig
+from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import User
 from portal.baselines import method_cards, reading, services
 from portal.baselines.forms import RunFilter, RunForm, initial_of

@@ -12,8 +12,8 @@ from django.db import transaction
 from django.db.models import BooleanField, Case, Q, Value, When
 from django.utils import timezone
 
-from evaluation.challenges import CHALLENGES
-from evaluation.protocol import CURRENT
+from evaluation.rules.challenges import CHALLENGES
+from evaluation.rules.protocol import CURRENT
 from portal.notifications.services import submission_changed
 from portal.queues import wake_board_builders, wake_evaluators
 from portal.runs import claims, reproductions

@@ -13,10 +13,10 @@ from decimal import Decimal, InvalidOperation
 from django.db import transaction
 from django.utils import timezone
 
-from evaluation.challenges import CHALLENGES
-from evaluation.communication import GB
-from evaluation.declared import DeclaredScore, check_declared_scores
 from evaluation.findings import Finding, Severity
+from evaluation.inspection.communication import GB
+from evaluation.inspection.declared import DeclaredScore, check_declared_scores
+from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import Team, User
 from portal.queues import wake_board_builders
 from portal.submissions.models import BaseModel, Resource, Submission

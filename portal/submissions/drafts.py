@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from evaluation.declared import DeclaredScore
 from evaluation.findings import Finding
+from evaluation.inspection.declared import DeclaredScore
 from portal.accounts.models import Team, User
 from portal.submissions.models import BaseModel, Resource, Submission
 

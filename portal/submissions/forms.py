@@ -13,10 +13,10 @@ from django.core.files.uploadedfile import UploadedFile
 from django.template.defaultfilters import filesizeformat
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES, Challenge
-from evaluation.communication import GB
-from evaluation.declared import MAX_DECIMALS, DeclaredScore
-from evaluation.hub_names import is_path, is_repository
+from evaluation.hub.names import is_path, is_repository
+from evaluation.inspection.communication import GB
+from evaluation.inspection.declared import MAX_DECIMALS, DeclaredScore
+from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.accounts.models import Team, User
 from portal.submissions.drafts import Cost, Draft, Files, HubSource
 from portal.submissions.models import BaseModel, Resource, Submission

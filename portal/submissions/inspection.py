@@ -9,7 +9,6 @@ from typing import BinaryIO
 
 from django.core.files.storage import default_storage
 
-from evaluation.challenges import CHALLENGES
 from evaluation.checkpoints import (
     ADAPTER_FILE,
     AdapterConfig,
@@ -20,12 +19,13 @@ from evaluation.checkpoints import (
     normalised_adapter_config,
 )
 from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
-from evaluation.communication import Communication, check_budget, check_declared, derive
-from evaluation.declared import check_declared_scores
 from evaluation.findings import Finding, FindingCollector, Severity
 from evaluation.flowerconfig import CONFIG_FILE, inspect_app_config
 from evaluation.flowerconfig.agreement import check_agreement
+from evaluation.inspection.communication import Communication, check_budget, check_declared, derive
+from evaluation.inspection.declared import check_declared_scores
 from evaluation.method_card import MethodCard
+from evaluation.rules.challenges import CHALLENGES
 from portal.submissions.drafts import Cost, Draft, Files
 from portal.submissions.models import Resource, Submission
 

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import User, personal_team
 from portal.submissions import services
 from portal.submissions.cards import card_of

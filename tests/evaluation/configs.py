@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from evaluation.challenges import Challenge, get
 from evaluation.findings import Finding, Severity
 from evaluation.flowerconfig import inspect_app_config
 from evaluation.method_card import MethodCard
+from evaluation.rules.challenges import Challenge, get
 
 APP = """\
 [tool.flwr.app]

@@ -15,7 +15,7 @@ peft = pytest.importorskip("peft")
 
 from evaluation.engines.base_models import load_model  # noqa: E402 - needs the packages above
 from evaluation.engines.transformers import TransformersEngine  # noqa: E402
-from evaluation.protocol import PRECISIONS, Precision  # noqa: E402
+from evaluation.rules.protocol import PRECISIONS, Precision  # noqa: E402
 
 KINDS: dict[str, dict[str, Any]] = {
     "lora": {},

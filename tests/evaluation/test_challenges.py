@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
-from evaluation import benchmarks, challenges, engines, protocol
-from evaluation.challenges import CHALLENGES
+from evaluation import benchmarks, engines
 from evaluation.errors import UnknownNameError
+from evaluation.rules import challenges, protocol
+from evaluation.rules.challenges import CHALLENGES
 
 
 def test_the_board_has_four_challenges_whose_benchmarks_all_exist() -> None:

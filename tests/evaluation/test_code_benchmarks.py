@@ -11,11 +11,11 @@ import pytest
 
 from evaluation import benchmarks, data
 from evaluation.benchmarks.code import PASSED
+from evaluation.benchmarks.samples import Sample
 from evaluation.errors import SandboxError
-from evaluation.judging import Answer, Judgement, judge
-from evaluation.protocol import CURRENT
-from evaluation.run import Evaluator, Observer, Plan, score_completions
-from evaluation.samples import Sample
+from evaluation.rules.protocol import CURRENT
+from evaluation.running.judging import Answer, Judgement, judge
+from evaluation.running.run import Evaluator, Observer, Plan, score_completions
 
 PUBLISHED = {"humaneval": 9 / 164, "mbpp": 36 / 500}
 HUMANEVAL_PASSES = [8, 13, 23, 28, 29, 30, 35, 45, 53]

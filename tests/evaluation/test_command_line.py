@@ -17,13 +17,13 @@ import pytest
 
 from evaluation import benchmarks, data
 from evaluation.__main__ import main
-from evaluation.challenges import CHALLENGES
 from evaluation.commands import files
 from evaluation.commands.progress import Bars, Lines
 from evaluation.commands.status import Status
 from evaluation.errors import EvaluationError, HubError
-from evaluation.protocol import CURRENT
-from evaluation.run import Evaluator, Progress
+from evaluation.rules.challenges import CHALLENGES
+from evaluation.rules.protocol import CURRENT
+from evaluation.running.run import Evaluator, Progress
 from evaluation.statistics import PackedAnswers
 
 LABELLED = [benchmark.slug for benchmark in benchmarks.BENCHMARKS.values() if benchmark.language is None]

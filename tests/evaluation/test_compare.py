@@ -14,7 +14,7 @@ import pytest
 
 from evaluation.__main__ import main
 from evaluation.commands.status import Status
-from evaluation.compare import Comparison, Results, ResultsError, compare, conclusions
+from evaluation.running.comparison import Comparison, Results, ResultsError, compare, conclusions
 from evaluation.statistics import mcnemar_exact
 
 Content = dict[str, Any]

@@ -13,7 +13,7 @@ from evaluation import benchmarks, data
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.data import Dataset, quarter
 from evaluation.errors import DataError
-from evaluation.protocol import CURRENT
+from evaluation.rules.protocol import CURRENT
 from tests.evaluation.conftest import WriteRows
 
 TFNS = [{"text": f"$AB rises {i}%", "label": i % 3} for i in range(10)]

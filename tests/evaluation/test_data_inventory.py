@@ -11,7 +11,7 @@ from huggingface_hub import constants
 from evaluation import benchmarks, data
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.errors import DataError
-from evaluation.protocol import CURRENT
+from evaluation.rules.protocol import CURRENT
 from tests.evaluation.conftest import WriteRows
 from tests.evaluation.hub_server import HubServer
 

@@ -21,7 +21,7 @@ from evaluation import benchmarks, data
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.data import DEMONSTRATION_FOLDER, Dataset
 from evaluation.errors import DataError, HubError
-from evaluation.protocol import CURRENT
+from evaluation.rules.protocol import CURRENT
 from tests.evaluation.conftest import WriteRows
 from tests.evaluation.hub_server import COMMIT, HubServer
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.challenges import CHALLENGES
-from evaluation.declared import DeclaredScore, check_declared_scores
 from evaluation.findings import Severity
+from evaluation.inspection.declared import DeclaredScore, check_declared_scores
+from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import possible_score
 
 ITEMS = st.integers(1, 400)

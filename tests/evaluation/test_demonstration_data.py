@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from evaluation import data, protocol
+from evaluation import data
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.benchmarks.finance import LABELS
 from evaluation.data import DEMONSTRATION_FOLDER as DATA
 from evaluation.federated.data import COLUMNS
 from evaluation.federated.data import DEMONSTRATION as TRAIN
+from evaluation.rules import protocol
 
 Row = dict[str, Any]
 LETTERS = "ABCD"

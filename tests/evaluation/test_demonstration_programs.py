@@ -14,9 +14,9 @@ import pytest
 from evaluation import data
 from evaluation.benchmarks import get
 from evaluation.benchmarks.code import PASSED
-from evaluation.judging import Answer, judge
-from evaluation.protocol import CURRENT
-from evaluation.samples import Sample
+from evaluation.benchmarks.samples import Sample
+from evaluation.rules.protocol import CURRENT
+from evaluation.running.judging import Answer, judge
 
 Row = dict[str, Any]
 SOLUTIONS = {

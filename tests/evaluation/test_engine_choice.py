@@ -15,7 +15,7 @@ import pytest
 from evaluation.engines import Choice, choose, vllm_support
 from evaluation.engines.vllm_support import Build, rank_of, refusal, room_for
 from evaluation.errors import ModelError, UnknownNameError
-from evaluation.protocol import Precision
+from evaluation.rules.protocol import Precision
 from tests.evaluation import adapters
 
 ROOT = Path(__file__).resolve().parents[2]

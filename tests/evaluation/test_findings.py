@@ -40,7 +40,7 @@ def test_every_code_is_in_the_table_and_every_entry_is_used() -> None:
 
 
 def test_inspection_imports_no_model_library() -> None:
-    program = "import sys, evaluation.checkpoints, evaluation.inspection_report; print(*sys.modules)"
+    program = "import sys, evaluation.checkpoints, evaluation.inspection.report; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from evaluation.challenges import CHALLENGES
 from evaluation.findings import Finding, Severity
 from evaluation.flowerconfig import inspect_app_config
 from evaluation.flowerconfig.code import strategy_in_code
 from evaluation.flowerconfig.strategies import canonical
 from evaluation.method_card import DifferentialPrivacy, MethodCard
+from evaluation.rules.challenges import CHALLENGES
 from tests.evaluation.configs import FEDERATION, VALUES, app, card_of, read, serious
 
 # What the facts of shared/configs call each finding in words.

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import evaluation.federated
-from evaluation.challenges import CHALLENGES
 from evaluation.findings import FindingCollector, has_errors
 from evaluation.flowerconfig import challenge_of, check_base_size, named_size
+from evaluation.rules.challenges import CHALLENGES
 from tests.evaluation.configs import APP, FEDERATION, STATIC, VALUES, app, read, serious
 
 ERROR, WARNING = "error", "warning"

@@ -9,8 +9,8 @@ import pytest
 from huggingface_hub import constants
 
 from evaluation.errors import CheckpointError, HubError
-from evaluation.hub_adapter import AdapterSnapshot, fetch_adapter
-from evaluation.hub_names import is_path, is_repository
+from evaluation.hub.adapter import AdapterSnapshot, fetch_adapter
+from evaluation.hub.names import is_path, is_repository
 from tests.evaluation.hub_server import COMMIT, HubServer
 
 REPO = "somebody/fed-adapter"

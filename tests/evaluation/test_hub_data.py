@@ -10,8 +10,8 @@ import httpx
 import pytest
 from huggingface_hub import constants
 
-from evaluation import hub
 from evaluation.errors import DataError, HubError
+from evaluation.hub import fetching
 from tests.evaluation.hub_server import COMMIT, HubServer
 
 REPO = "somebody/rows"
@@ -31,7 +31,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServe
 
 
 def fetch(revision: str = COMMIT, files: tuple[str, ...] = WANTED, *, cached_only: bool = False) -> Path:
-    snapshot = hub.fetch_files(REPO, revision, files, instead=INSTEAD, cached_only=cached_only)
+    snapshot = fetching.fetch_files(REPO, revision, files, instead=INSTEAD, cached_only=cached_only)
     assert (snapshot.repo, snapshot.commit) == (REPO, COMMIT)
     return snapshot.folder
 
@@ -91,9 +91,9 @@ def test_what_the_hub_does_not_have_is_named(server: HubServer) -> None:
     with pytest.raises(DataError, match=rf"has no file data/x\.csv at {COMMIT}; give --data DIR"):
         fetch(files=("data/x.csv",))
     with pytest.raises(DataError, match=f"data set {REPO} has no revision"):
-        hub.fetch_files(REPO, "d" * 40, WANTED, instead=INSTEAD)
+        fetching.fetch_files(REPO, "d" * 40, WANTED, instead=INSTEAD)
     with pytest.raises(DataError, match="no public data set somebody/else"):
-        hub.fetch_files("somebody/else", COMMIT, WANTED, instead=INSTEAD)
+        fetching.fetch_files("somebody/else", COMMIT, WANTED, instead=INSTEAD)
     server.gated = True
     with pytest.raises(DataError, match="gated"):
         fetch()
@@ -102,7 +102,7 @@ def test_what_the_hub_does_not_have_is_named(server: HubServer) -> None:
 def test_another_commit_than_the_pinned_one_is_refused(server: HubServer) -> None:
     server.branch = "d" * 40
     with pytest.raises(HubError, match=f"answers with commit {COMMIT}"):
-        hub.fetch_files(REPO, "d" * 40, WANTED, instead=INSTEAD)
+        fetching.fetch_files(REPO, "d" * 40, WANTED, instead=INSTEAD)
 
 
 @pytest.mark.parametrize("large", [True, False])
@@ -182,14 +182,14 @@ def test_a_public_hub_leads_neither_into_a_private_network_nor_to_plain_text(
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "https://8.8.8.8")
     with pytest.raises(HubError, match=r"the hub redirects to .* nothing was fetched"):
-        hub.check_address(httpx.Request("GET", url))
+        fetching.check_address(httpx.Request("GET", url))
 
 
 def test_a_public_hub_may_lead_to_another_public_address_and_a_private_one_anywhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "https://8.8.8.8")
-    hub.check_address(httpx.Request("GET", "https://8.8.8.8/x"))
-    hub.check_address(httpx.Request("GET", "https://9.9.9.9/x"))
+    fetching.check_address(httpx.Request("GET", "https://8.8.8.8/x"))
+    fetching.check_address(httpx.Request("GET", "https://9.9.9.9/x"))
     monkeypatch.setenv("HF_ENDPOINT", "http://10.0.0.8:8080")
-    hub.check_address(httpx.Request("GET", "http://10.0.0.9/x"))
+    fetching.check_address(httpx.Request("GET", "http://10.0.0.9/x"))

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from evaluation.__main__ import main
-from evaluation.challenges import get
 from evaluation.checkpoints import ADAPTER_FILE
 from evaluation.errors import DataError
-from evaluation.inspect import Inspection, Options, inspect
+from evaluation.inspection.app import Inspection, Options, inspect
+from evaluation.rules.challenges import get
 from tests.evaluation.adapters import base_model, config_document, lora_tensors, safetensors
 from tests.evaluation.configs import VALUES, app
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evaluation.samples import Decoding, Request
+from evaluation.benchmarks.samples import Decoding, Request
 from tests.evaluation.conftest import byte_tokenizer
 
 torch = pytest.importorskip("torch")

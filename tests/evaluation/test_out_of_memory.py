@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from evaluation.benchmarks.samples import Completion, Decoding, Request
 from evaluation.errors import OutOfMemoryError
-from evaluation.samples import Completion, Decoding, Request
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from evaluation import benchmarks, data, engines
+from evaluation.benchmarks.samples import Request, Sample
 from evaluation.engines import Engine
-from evaluation.protocol import CURRENT
-from evaluation.samples import Request, Sample
+from evaluation.rules.protocol import CURRENT
 
 pytestmark = pytest.mark.model
 

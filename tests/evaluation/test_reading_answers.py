@@ -6,9 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from evaluation import benchmarks, protocol
+from evaluation import benchmarks
 from evaluation.benchmarks.finance import read_sentiment
 from evaluation.benchmarks.multiple_choice import clean, read_letter, read_word
+from evaluation.rules import protocol
 
 
 @pytest.mark.parametrize(

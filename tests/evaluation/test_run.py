@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from evaluation import data
+from evaluation.benchmarks.samples import Sample
 from evaluation.errors import (
     CheckpointError,
     DataError,
@@ -17,9 +18,8 @@ from evaluation.errors import (
     OutOfMemoryError,
     UnknownNameError,
 )
-from evaluation.run import Evaluator, Observer, Plan, Progress
-from evaluation.samples import Sample
-from evaluation.score import Score
+from evaluation.running.run import Evaluator, Observer, Plan, Progress
+from evaluation.running.score import Score
 from tests.evaluation.conftest import WriteRows, make_adapter
 
 TFNS = [{"text": f"$AB {i}%", "label": i % 3} for i in range(6)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.samples import Decoding, Request
+from evaluation.benchmarks.samples import Decoding, Request
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from evaluation import benchmarks, data
+from evaluation.benchmarks.samples import Completion
 from evaluation.data import Dataset
-from evaluation.judging import Judgement
-from evaluation.protocol import CURRENT
-from evaluation.samples import Completion
-from evaluation.score import Cost, Score, average, score
+from evaluation.rules.protocol import CURRENT
+from evaluation.running.judging import Judgement
+from evaluation.running.score import Cost, Score, average, score
 from tests.evaluation.conftest import WriteRows
 
 

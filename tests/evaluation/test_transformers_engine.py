@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from evaluation.benchmarks.samples import Completion, Decoding, Request
 from evaluation.errors import CheckpointError, ModelError
-from evaluation.samples import Completion, Decoding, Request
 from tests.evaluation.conftest import make_adapter, make_tiny_llama
 
 torch = pytest.importorskip("torch")

@@ -16,12 +16,12 @@ import psutil
 import pytest
 
 from evaluation import benchmarks, data, engines
+from evaluation.benchmarks.samples import Completion, Decoding, Request
 from evaluation.demonstration.base_model import build as build_base_model
 from evaluation.engines import Engine, vllm_support
 from evaluation.engines.vllm import VllmEngine
 from evaluation.errors import CheckpointError, EngineCrashError, ModelError, OutOfMemoryError
-from evaluation.protocol import CURRENT, Precision
-from evaluation.samples import Completion, Decoding, Request
+from evaluation.rules.protocol import CURRENT, Precision
 from tests.evaluation.conftest import byte_tokenizer, make_adapter, make_tiny_llama
 
 torch = pytest.importorskip("torch")

@@ -12,7 +12,7 @@ from django.core.files.base import File
 from django.test import Client
 from django.utils import timezone
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from leaderboard.reading import snapshots
 from leaderboard.reading.snapshots import Snapshot
 from portal.accounts.models import User

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import RankRange
 from leaderboard.entry.benchmark import field
 from leaderboard.reading import snapshots

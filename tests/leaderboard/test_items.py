@@ -13,7 +13,7 @@ from django.core.cache import cache
 from django.core.files.base import File
 from django.test import Client
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from leaderboard.reading import items
 from leaderboard.reading.items import Verdict
 from leaderboard.reading.queries import counting

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from django.test import Client
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from leaderboard.entry.preview_cards import entry_card
 from leaderboard.markup import json_ld
 from leaderboard.reading.queries import entry_of

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import User
 from tests.portal import factories
 

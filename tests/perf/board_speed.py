@@ -24,7 +24,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import path
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from leaderboard.reading import snapshots
 from leaderboard.reading.queries import public_at, read
 from leaderboard.standing.ranking import standings

@@ -19,8 +19,8 @@ from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from numpy.typing import NDArray
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.challenges import CHALLENGES, Challenge
-from evaluation.protocol import CURRENT
+from evaluation.rules.challenges import CHALLENGES, Challenge
+from evaluation.rules.protocol import CURRENT
 from portal.accounts.models import Team, User
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import BaseModel, Checkpoint, Resource, Submission

@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 from evaluation import benchmarks, data, engines
 from evaluation.benchmarks import Benchmark
+from evaluation.benchmarks.samples import Completion, Decoding, Request, Sample
 from evaluation.demonstration.base_model import build
 from evaluation.engines import Engine
 from evaluation.engines.batches import Row, families
-from evaluation.protocol import CURRENT
-from evaluation.samples import Completion, Decoding, Request, Sample
+from evaluation.rules.protocol import CURRENT
 from tests.perf.arithmetic import model_flops, peak_flops
 from tests.perf.measure import Comparison
 

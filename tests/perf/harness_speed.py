@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from evaluation import benchmarks, data, engines
+from evaluation.benchmarks.samples import Request
 from evaluation.demonstration.base_model import build
-from evaluation.protocol import CURRENT
-from evaluation.samples import Request
+from evaluation.rules.protocol import CURRENT
 from tests.perf.evaluation_speed import MODEL, rows, timed
 from tests.perf.measure import Comparison
 

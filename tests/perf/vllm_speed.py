@@ -17,10 +17,10 @@ from pathlib import Path
 
 from evaluation import benchmarks, data, engines
 from evaluation.benchmarks import Benchmark
+from evaluation.benchmarks.samples import Decoding, Request
 from evaluation.demonstration.base_model import build
 from evaluation.engines import vllm_support
-from evaluation.protocol import CURRENT, Precision
-from evaluation.samples import Decoding, Request
+from evaluation.rules.protocol import CURRENT, Precision
 from tests.perf.evaluation_speed import MODEL, ROOT, rows
 from tests.perf.measure import Comparison
 

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, cast
 from django.core.files.base import File
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import User, personal_team
 from portal.review.models import Decision
 from portal.review.services import decide

@@ -256,7 +256,7 @@ def test_nothing_of_a_sent_submission_changes(owner: User, change: dict[str, Any
 
 @pytest.mark.parametrize("related", ["findings", "resources", "declared_scores"])
 def test_what_belongs_to_a_sent_submission_neither_changes_nor_goes(owner: User, related: str) -> None:
-    from evaluation.declared import DeclaredScore as Declared
+    from evaluation.inspection.declared import DeclaredScore as Declared
 
     costs = [Cost(Resource.Kind.COMMUNICATION, 1, Resource.Basis.DECLARED)]
     scores = [Declared("fpb", Decimal("1.23"))]

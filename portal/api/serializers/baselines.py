@@ -10,11 +10,11 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from evaluation.challenges import CHALLENGES
 from evaluation.errors import EvaluationError
 from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.strategies import STRATEGIES
+from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import User
 from portal.api.serializers.common import CHALLENGE_CHOICES, QuerySerializer, StrictSerializer
 from portal.baselines import method_cards, services

@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from evaluation.benchmarks import BENCHMARKS, Benchmark
-from evaluation.challenges import Challenge
+from evaluation.rules.challenges import Challenge
 from portal.submissions.models import BaseModel
 
 

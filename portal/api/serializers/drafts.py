@@ -12,10 +12,10 @@ from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from evaluation.challenges import CHALLENGES
 from evaluation.checkpoints.strictjson import JsonError, parse_object
-from evaluation.declared import DeclaredScore
-from evaluation.hub_names import MAX_PATH, is_path, is_repository
+from evaluation.hub.names import MAX_PATH, is_path, is_repository
+from evaluation.inspection.declared import DeclaredScore
+from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import Team, User, personal_team
 from portal.api.serializers.common import CHALLENGE_CHOICES, StrictSerializer
 from portal.submissions import services

@@ -13,7 +13,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from portal.api.conditional import ConditionalMixin
 from portal.api.pagination import ByKeyUpwards, WholeList
 from portal.api.serializers.catalogue import (

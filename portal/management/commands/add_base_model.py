@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from evaluation import hub
 from evaluation.errors import EvaluationError
+from evaluation.hub import fetching
 from portal.submissions.base_models import register_base_model
 
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
     ) -> None:
         try:
             if path is None:
-                snapshot = hub.fetch("@".join(filter(None, (hub_id, revision))))
+                snapshot = fetching.fetch("@".join(filter(None, (hub_id, revision))))
                 folder, revision = snapshot.folder, snapshot.commit
             else:
                 folder = path.resolve()

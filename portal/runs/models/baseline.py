@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from portal.runs.models.claimable import Claimable, leases, lifecycle
 from portal.submissions.models import BaseModel, Submission
 

@@ -8,9 +8,10 @@ import pgtrigger
 from django.db import models
 from django.db.models import Q
 
-from evaluation import declared, findings
+from evaluation import findings
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.findings import Severity
+from evaluation.inspection import declared
 from portal.submissions.models.submission import Submission
 
 

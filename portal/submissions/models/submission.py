@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import Team
 from portal.submissions.models.checkpoint import BaseModel, Checkpoint
 

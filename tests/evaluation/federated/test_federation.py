@@ -23,7 +23,6 @@ from safetensors.numpy import load_file
 from transformers import AutoModelForCausalLM
 
 import evaluation.federated
-from evaluation import challenges
 from evaluation.errors import EvaluationError, ModelError
 from evaluation.federated.config import FederatedConfig, sampled
 from evaluation.federated.events import Event, as_text
@@ -31,6 +30,7 @@ from evaluation.federated.job import prepare
 from evaluation.federated.server_app import federate
 from evaluation.federated.strategies import STRATEGIES
 from evaluation.federated.strategies.cohort import sample
+from evaluation.rules import challenges
 
 from .loopback import LoopbackGrid
 

@@ -12,9 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation import challenges
 from evaluation.checkpoints import base_model_tensors
-from evaluation.communication import derive, lora_parameters
 from evaluation.errors import EvaluationError, UnknownNameError
 from evaluation.federated import options, presets
 from evaluation.federated.app_file import pyproject
@@ -25,7 +23,9 @@ from evaluation.federated.strategies import STRATEGIES
 from evaluation.findings import Finding, has_errors
 from evaluation.flowerconfig import inspect_app_config
 from evaluation.flowerconfig.strategies import canonical
+from evaluation.inspection.communication import derive, lora_parameters
 from evaluation.method_card import MethodCard
+from evaluation.rules import challenges
 
 NAMES = {"ffa-lora": "ffalora", "fedex-lora": "fedex", "local-only": "localonly"}
 

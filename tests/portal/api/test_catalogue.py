@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evaluation.challenges import CHALLENGES
+from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import User
 from tests.evaluation import adapters
 from tests.portal import factories

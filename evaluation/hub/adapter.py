@@ -22,12 +22,12 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from evaluation import hub
 from evaluation.checkpoints import ADAPTER_FILE
 from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
 from evaluation.errors import CheckpointError, HubError
 from evaluation.flowerconfig import CONFIG_FILE
-from evaluation.hub_names import is_path, is_repository
+from evaluation.hub import fetching
+from evaluation.hub.names import is_path, is_repository
 
 SMALL_FILE_BYTES = 1024**2
 
@@ -62,9 +62,9 @@ def fetch_adapter(
     """
     if not is_repository(repo) or not all(is_path(name) for name in (revision, subfolder) if name):
         raise CheckpointError("name the repository as owner/name, and revision and folder as on the hub")
-    hub.guard_requests()
+    fetching.guard_requests()
     with _told(repo, revision):
-        info = HfApi(endpoint=hub.endpoint(), token=token or False).model_info(
+        info = HfApi(endpoint=fetching.endpoint(), token=token or False).model_info(
             repo, revision=revision or None, files_metadata=True, timeout=_TIMEOUT_SECONDS
         )
         if info.sha is None or not _COMMIT.fullmatch(info.sha):
@@ -78,7 +78,7 @@ def fetch_adapter(
                     revision=info.sha,
                     local_dir=into,
                     token=token or False,
-                    endpoint=hub.endpoint(),
+                    endpoint=fetching.endpoint(),
                 )
             )
             if fetched.stat().st_size != sizes[path]:

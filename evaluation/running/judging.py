@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from evaluation import sandbox
 from evaluation.benchmarks.definition import Benchmark
-from evaluation.protocol import Protocol
-from evaluation.samples import Sample
+from evaluation.benchmarks.samples import Sample
+from evaluation.rules.protocol import Protocol
 from evaluation.sandbox import Language, Limits, Program
 
 Judged = Callable[[int], None]

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from evaluation.communication import MB, size_text
 from evaluation.findings import Finding, FindingCollector, excerpt
+from evaluation.inspection.communication import MB, size_text
 
 LOG_FILE = "comm_cost.txt"
 MAX_SIZE = 32 * MB

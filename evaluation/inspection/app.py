@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from evaluation.challenges import Challenge
 from evaluation.checkpoints import (
     ADAPTER_FILE,
     AdapterConfig,
@@ -22,15 +21,6 @@ from evaluation.checkpoints import (
 )
 from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
 from evaluation.checkpoints.adapter_config import MAX_SIZE as MAX_ADAPTER_CONFIG
-from evaluation.communication import (
-    Communication,
-    check_budget,
-    check_declared,
-    derive,
-    lora_parameters,
-)
-from evaluation.communication_log import MAX_SIZE as MAX_LOG
-from evaluation.communication_log import CommunicationLog, parse_communication_log
 from evaluation.errors import DataError
 from evaluation.findings import Finding, FindingCollector, Severity, has_errors
 from evaluation.flowerconfig import check_base_size, inspect_app_config
@@ -40,7 +30,17 @@ from evaluation.flowerconfig.code import strategy_in_code
 from evaluation.flowerconfig.document import MAX_SIZE as MAX_CONFIG
 from evaluation.flowerconfig.folder import AppFiles, locate
 from evaluation.flowerconfig.strategies import KNOWN as KNOWN_STRATEGIES
+from evaluation.inspection.communication import (
+    Communication,
+    check_budget,
+    check_declared,
+    derive,
+    lora_parameters,
+)
+from evaluation.inspection.communication_log import MAX_SIZE as MAX_LOG
+from evaluation.inspection.communication_log import CommunicationLog, parse_communication_log
 from evaluation.method_card import MethodCard
+from evaluation.rules.challenges import Challenge
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import dataclasses
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from evaluation.communication import size_text
 from evaluation.findings import Finding, Severity, excerpt
-from evaluation.inspect import Inspection
+from evaluation.inspection.app import Inspection
+from evaluation.inspection.communication import size_text
 
 _WIDTH = 100
 

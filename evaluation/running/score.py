@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy
 
+from evaluation.benchmarks.samples import Completion, Sample
 from evaluation.data import DataKind, Dataset
-from evaluation.judging import Judgement
-from evaluation.samples import Completion, Sample
+from evaluation.running.judging import Judgement
 from evaluation.statistics import (
     Interval,
     attempts_interval,

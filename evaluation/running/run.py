@@ -12,17 +12,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from evaluation import benchmarks, data, engines, hub, protocol, provenance
+from evaluation import benchmarks, data, engines
 from evaluation.benchmarks import Benchmark
+from evaluation.benchmarks.samples import Decoding, Request
 from evaluation.engines import Choice, Engine
 from evaluation.engines.scripted import ScriptedEngine, read_completions
 from evaluation.errors import CheckpointError, DataError, EvaluationError, ModelError
-from evaluation.judging import Answer, check_sandbox, judge
+from evaluation.hub import fetching
 from evaluation.names import lookup
-from evaluation.protocol import PRECISIONS, Precision, Protocol
-from evaluation.provenance import Fingerprint, Provenance, Subject
-from evaluation.samples import Decoding, Request
-from evaluation.score import Cost, Score, attempt_key, average, score
+from evaluation.rules import protocol
+from evaluation.rules.protocol import PRECISIONS, Precision, Protocol
+from evaluation.running import provenance
+from evaluation.running.judging import Answer, check_sandbox, judge
+from evaluation.running.provenance import Fingerprint, Provenance, Subject
+from evaluation.running.score import Cost, Score, attempt_key, average, score
 
 
 @dataclass(frozen=True)
@@ -313,7 +316,7 @@ def _model(name: str) -> tuple[Path, str]:
     folder = Path(name)
     if folder.is_dir():
         return folder, folder.resolve().name
-    if folder.is_absolute() or name.startswith(".") or not hub.is_hub_id(name):
+    if folder.is_absolute() or name.startswith(".") or not fetching.is_hub_id(name):
         raise ModelError(f"there is no model folder {name}")
-    snapshot = hub.fetch(name)
+    snapshot = fetching.fetch(name)
     return snapshot.folder, f"{snapshot.repo}@{snapshot.commit}"

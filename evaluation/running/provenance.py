@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.engines import EngineFacts
-from evaluation.protocol import Protocol
-from evaluation.score import Score
+from evaluation.rules.protocol import Protocol
+from evaluation.running.score import Score
 
 _PACKAGES = (
     "flowertune-leaderboard",

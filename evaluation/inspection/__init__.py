@@ -1,0 +1,1 @@
+"""Every check of a submission before it is evaluated."""

@@ -1,0 +1,1 @@
+"""The numbered protocols and the challenges."""
