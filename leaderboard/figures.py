@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from evaluation.inspection.communication import GB, MB
+from evaluation.method.communication import GB, MB
 
 # What a figure is where nothing is known; templates turn an attribute of None into "".
 Unknown = None | Literal[""]

@@ -17,7 +17,7 @@ from types import FrameType
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from evaluation.running.parent import end_with_parent
+from evaluation.parent import end_with_parent
 from portal.queues import QUEUES
 
 # A worker that is told to stop gives its evaluation back to the queue within seconds.

@@ -17,7 +17,7 @@ from evaluation.federated.checks import check_settings
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.events import Event, Failed, as_json, as_text
 from evaluation.federated.job import prepare
-from evaluation.running.parent import end_with_parent
+from evaluation.parent import end_with_parent
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -27,7 +27,7 @@ from evaluation.federated.factors import (
     products,
     total,
 )
-from evaluation.federated.strategies import get
+from evaluation.method.strategies import get
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from evaluation.federated.config import (
     FederatedConfig,
 )
 from evaluation.federated.planned import planned_bytes
-from evaluation.federated.strategies import PRIVACY, STRATEGIES, StrategyInfo
 from evaluation.findings import Finding, FindingCollector, Severity, excerpt
-from evaluation.inspection.communication import check_budget
+from evaluation.method.communication import check_budget
+from evaluation.method.strategies import PRIVACY, STRATEGIES, StrategyInfo
 from evaluation.names import unknown
 from evaluation.rules import challenges
 

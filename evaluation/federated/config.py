@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from evaluation.errors import EvaluationError
-from evaluation.federated.strategies import STRATEGIES
+from evaluation.method.strategies import STRATEGIES
 
 Scalar = str | int | float | bool
 

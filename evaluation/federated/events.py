@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from evaluation.errors import EvaluationError
 from evaluation.federated.partitioning import Shares
-from evaluation.inspection.communication import size_text
+from evaluation.method.communication import size_text
 
 if TYPE_CHECKING:
     from evaluation.federated.rounds import Round

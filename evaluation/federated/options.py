@@ -14,7 +14,7 @@ from evaluation.errors import EvaluationError
 from evaluation.federated import config as configuration
 from evaluation.federated import data, presets
 from evaluation.federated.config import FederatedConfig, Partition, Privacy
-from evaluation.federated.strategies import STRATEGIES
+from evaluation.method.strategies import STRATEGIES
 from evaluation.rules import challenges
 
 # Where `make demo` builds the base model of the small presets.

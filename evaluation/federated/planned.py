@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from evaluation.checkpoints.base_model import BaseModelTensors
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.strategies import STRATEGIES
-from evaluation.inspection.communication import FP32_BYTES, lora_parameters, lora_shapes
-from evaluation.method_card import MethodCard
+from evaluation.method.card import MethodCard
+from evaluation.method.communication import FP32_BYTES, lora_parameters, lora_shapes
+from evaluation.method.strategies import STRATEGIES
 
 
 def planned_bytes(config: FederatedConfig, base: BaseModelTensors) -> int | None:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from evaluation.federated.config import FederatedConfig, sampled
-from evaluation.federated.strategies import STRATEGIES
+from evaluation.method.strategies import STRATEGIES
 from evaluation.names import lookup
 from evaluation.rules import challenges
 from evaluation.rules.challenges import Challenge

@@ -35,8 +35,9 @@ from evaluation.federated.exchange import (
 )
 from evaluation.federated.factors import Arrays, chosen
 from evaluation.federated.privacy import epsilon
-from evaluation.federated.strategies import get, resumable
+from evaluation.federated.strategies import resumable
 from evaluation.federated.strategies.cohort import Cohort, choose
+from evaluation.method.strategies import get
 
 
 @dataclass(frozen=True)

@@ -41,10 +41,11 @@ def federate(grid: Grid, job: Job) -> None:
     exchange = Exchange(grid, job.stop, TIMEOUT_SECONDS)
     queries = exchange.send(_queries(config, exchange.nodes(config.clients)))
     # The clients import and load now, and so does this process: hence the order, and imports after `send`.
-    from evaluation.federated import partitioning, results, rounds, strategies
+    from evaluation.federated import partitioning, results, rounds
     from evaluation.federated.adapter import GlobalAdapter
+    from evaluation.federated.strategies.building import build
 
-    strategy, adapter = strategies.build(config), GlobalAdapter(config)
+    strategy, adapter = build(config), GlobalAdapter(config)
     shares = partitioning.shares(partitioning.split(config, job.rows), job.rows, config.partition.column)
     clients = _introductions(job, exchange.receive(queries))
     progress = job.state.load() if job.state else None

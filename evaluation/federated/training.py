@@ -18,7 +18,7 @@ from evaluation.federated import data, partitioning
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.factors import Arrays
 from evaluation.federated.local_model import LocalModel, local_model, tokenizer
-from evaluation.federated.strategies import get
+from evaluation.method.strategies import get
 
 # transformers' default in its Trainer, which the public FlowerTune apps use.
 MAX_GRADIENT_NORM = 1.0

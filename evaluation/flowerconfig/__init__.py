@@ -11,7 +11,7 @@ from evaluation.flowerconfig.document import CONFIG_FILE, MAX_SIZE, Document, pa
 from evaluation.flowerconfig.layouts import CURRENT, AppLayout, app_layout, find
 from evaluation.flowerconfig.reader import MethodReader
 from evaluation.flowerconfig.rules import challenge_of, check_base_size, check_rules, named_size
-from evaluation.method_card import MethodCard
+from evaluation.method.card import MethodCard
 from evaluation.rules.challenges import Challenge
 
 __all__ = [

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG
 from evaluation.checkpoints import AdapterConfig, AdapterSummary
-from evaluation.federated.strategies import on_card
 from evaluation.findings import Finding, FindingCollector, excerpt
-from evaluation.method_card import MethodCard
+from evaluation.method.card import MethodCard
+from evaluation.method.strategies import on_card
 
 _ADVICE = "Send the two that belong together; write into the file what `flwr run --run-config` changed."
 

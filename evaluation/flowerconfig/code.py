@@ -6,7 +6,7 @@ import ast
 import warnings
 from collections.abc import Sequence
 
-from evaluation.flowerconfig.strategies import KNOWN, canonical
+from evaluation.method.strategies import KNOWN, canonical
 
 MAX_SIZE = 512 * 1024
 _INHERITANCE_STEPS = 8

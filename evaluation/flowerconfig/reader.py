@@ -8,9 +8,9 @@ from evaluation.findings import FindingCollector, excerpt
 from evaluation.flowerconfig import fields
 from evaluation.flowerconfig.document import Document
 from evaluation.flowerconfig.layouts import AppLayout, Entry, Federation, federations
-from evaluation.flowerconfig.strategies import KNOWN, canonical
 from evaluation.flowerconfig.values import AppValues
-from evaluation.method_card import DifferentialPrivacy, MethodCard, Scalar
+from evaluation.method.card import DifferentialPrivacy, MethodCard, Scalar
+from evaluation.method.strategies import KNOWN, canonical
 
 # FedAvg of Flower asks at least two clients a round unless it is told otherwise (min_train_nodes).
 FLOWER_MIN_CLIENTS = 2

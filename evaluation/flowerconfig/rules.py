@@ -8,7 +8,7 @@ from evaluation.findings import FindingCollector, excerpt
 from evaluation.flowerconfig import fields
 from evaluation.flowerconfig.layouts import Entry
 from evaluation.flowerconfig.reader import MethodReader
-from evaluation.method_card import MethodCard
+from evaluation.method.card import MethodCard
 from evaluation.rules.challenges import CHALLENGES, Challenge
 
 _SIZE = re.compile(r"(?<![\w.])(?P<number>\d{1,4}(?:\.\d{1,3})?) ?(?P<unit>[bm])(?![a-z])", re.IGNORECASE)

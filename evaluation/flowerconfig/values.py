@@ -14,7 +14,7 @@ from evaluation.flowerconfig.document import Document
 from evaluation.flowerconfig.layouts import Entry
 from evaluation.flowerconfig.positions import KeyPath
 from evaluation.flowerconfig.templates import is_placeholder
-from evaluation.method_card import Scalar
+from evaluation.method.card import Scalar
 
 MAX_TEXT = 200
 MAX_NAMES = 256

@@ -29,17 +29,17 @@ from evaluation.flowerconfig.code import MAX_SIZE as MAX_SOURCE
 from evaluation.flowerconfig.code import strategy_in_code
 from evaluation.flowerconfig.document import MAX_SIZE as MAX_CONFIG
 from evaluation.flowerconfig.folder import AppFiles, locate
-from evaluation.flowerconfig.strategies import KNOWN as KNOWN_STRATEGIES
-from evaluation.inspection.communication import (
+from evaluation.inspection.communication_log import MAX_SIZE as MAX_LOG
+from evaluation.inspection.communication_log import CommunicationLog, parse_communication_log
+from evaluation.method.card import MethodCard
+from evaluation.method.communication import (
     Communication,
     check_budget,
     check_declared,
     derive,
     lora_parameters,
 )
-from evaluation.inspection.communication_log import MAX_SIZE as MAX_LOG
-from evaluation.inspection.communication_log import CommunicationLog, parse_communication_log
-from evaluation.method_card import MethodCard
+from evaluation.method.strategies import KNOWN as KNOWN_STRATEGIES
 from evaluation.rules.challenges import Challenge
 
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from evaluation.findings import Finding, FindingCollector, excerpt
-from evaluation.inspection.communication import MB, size_text
+from evaluation.method.communication import MB, size_text
 
 LOG_FILE = "comm_cost.txt"
 MAX_SIZE = 32 * MB

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from evaluation.findings import Finding, Severity, excerpt
 from evaluation.inspection.app import Inspection
-from evaluation.inspection.communication import size_text
+from evaluation.method.communication import size_text
 
 _WIDTH = 100
 

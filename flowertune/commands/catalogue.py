@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluation.inspection.communication import size_text
+from evaluation.method.communication import size_text
 from flowertune.commands.options import Commands, Context, add_command
 from flowertune.console import table
 from flowertune.exit_status import Status

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 
-from evaluation.method_card import MethodCard
+from evaluation.method.card import MethodCard
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import Interval, PackedAnswers
 from leaderboard.board.columns import COLUMNS, Column, Value

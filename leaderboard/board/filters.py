@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 from django.utils.dateparse import parse_date
 
-from evaluation.inspection.communication import GB
+from evaluation.method.communication import GB
 from leaderboard.board.columns import COLUMNS, Column, Value, columns_of
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Entry, Standing, Track, Trust

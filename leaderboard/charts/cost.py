@@ -9,7 +9,7 @@ from typing import Any
 
 import altair as alt
 
-from evaluation.inspection.communication import GB
+from evaluation.method.communication import GB
 from leaderboard.charts.figure import Cell, Figure, Mark, address, description, named
 from leaderboard.charts.front import pareto_front
 from leaderboard.charts.look import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from evaluation.inspection.communication import MB
+from evaluation.method.communication import MB
 from leaderboard.charts.figure import Cell, Figure
 from leaderboard.charts.inputs import RoundPoint
 from leaderboard.charts.look import ACCENT, INK, MUTED, WIDTH, padded, specification

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.federated.presets import PRESETS
-from evaluation.inspection.communication import RELATIVE_TOLERANCE
-from evaluation.method_card import MethodCard
+from evaluation.method.card import MethodCard
+from evaluation.method.communication import RELATIVE_TOLERANCE
 from evaluation.rules.challenges import Challenge
 from evaluation.rules.protocol import Precision
 from leaderboard.charts.inputs import Peers

@@ -14,7 +14,7 @@ from django.db.models.fields.json import KT
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.findings import Severity
-from evaluation.method_card import peft_name, strategy_name
+from evaluation.method.card import peft_name, strategy_name
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import PackedAnswers
 from leaderboard.reading.model_names import family_of, parameters_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evaluation.inspection.communication import GB
+from evaluation.method.communication import GB
 from leaderboard.standing.entries import Standing, Track
 
 FRUGAL = 2.0

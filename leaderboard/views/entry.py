@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.findings import Severity
-from evaluation.method_card import MethodCard
+from evaluation.method.card import MethodCard
 from evaluation.rules.challenges import CHALLENGES
 from leaderboard.charts import catalogue
 from leaderboard.charts.catalogue import Picture

@@ -12,8 +12,8 @@ from django.urls import reverse_lazy
 
 from evaluation.federated import config as configuration
 from evaluation.federated.config import FederatedConfig, Partition, Privacy
-from evaluation.federated.strategies import STRATEGIES, StrategyInfo
 from evaluation.findings import Finding, Severity
+from evaluation.method.strategies import STRATEGIES, StrategyInfo
 from evaluation.rules.challenges import CHALLENGES
 from portal.baselines import services
 from portal.runs.models import BaselineRun

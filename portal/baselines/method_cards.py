@@ -15,8 +15,8 @@ from evaluation.checkpoints.base_model import BaseModelTensors
 from evaluation.checkpoints.targets import ends_in
 from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig, Privacy, sampled
-from evaluation.federated.strategies import STRATEGIES, StrategyInfo, on_card
-from evaluation.method_card import MethodCard
+from evaluation.method.card import MethodCard
+from evaluation.method.strategies import STRATEGIES, StrategyInfo, on_card
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.submissions.models import Submission
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import Prefetch, Q, QuerySet
 
-from evaluation.federated.strategies import STRATEGIES, on_card
+from evaluation.method.strategies import STRATEGIES, on_card
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from evaluation.statistics import Interval, mean_interval
 from portal.runs.models import BaselineRun, Evaluation, Score

@@ -11,8 +11,8 @@ from evaluation.checkpoints.base_model import BaseModelTensors
 from evaluation.federated import checks
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.planned import planned_bytes
-from evaluation.federated.strategies import STRATEGIES
 from evaluation.findings import Finding, Severity, has_errors
+from evaluation.method.strategies import STRATEGIES
 from portal.accounts.models import Membership, Team, User
 from portal.baselines.training_rows import rows_of
 from portal.queues import wake_trainers

@@ -9,7 +9,7 @@ from typing import Any
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.strategies import STRATEGIES
+from evaluation.method.strategies import STRATEGIES
 from evaluation.rules.challenges import CHALLENGES
 from portal.baselines.curves import Curve, curves_of
 from portal.runs import reproductions

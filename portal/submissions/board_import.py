@@ -14,8 +14,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from evaluation.findings import Finding, Severity
-from evaluation.inspection.communication import GB
 from evaluation.inspection.declared import DeclaredScore, check_declared_scores
+from evaluation.method.communication import GB
 from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import Team, User
 from portal.queues import wake_board_builders

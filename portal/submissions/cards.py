@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evaluation.method_card import MethodCard
+from evaluation.method.card import MethodCard
 from portal.submissions.models import DeclaredScore, Resource, Submission
 
 

@@ -14,8 +14,8 @@ from django.template.defaultfilters import filesizeformat
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.hub.names import is_path, is_repository
-from evaluation.inspection.communication import GB
 from evaluation.inspection.declared import MAX_DECIMALS, DeclaredScore
+from evaluation.method.communication import GB
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.accounts.models import Team, User
 from portal.submissions.drafts import Cost, Draft, Files, HubSource

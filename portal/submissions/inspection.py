@@ -22,9 +22,9 @@ from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
 from evaluation.findings import Finding, FindingCollector, Severity
 from evaluation.flowerconfig import CONFIG_FILE, inspect_app_config
 from evaluation.flowerconfig.agreement import check_agreement
-from evaluation.inspection.communication import Communication, check_budget, check_declared, derive
 from evaluation.inspection.declared import check_declared_scores
-from evaluation.method_card import MethodCard
+from evaluation.method.card import MethodCard
+from evaluation.method.communication import Communication, check_budget, check_declared, derive
 from evaluation.rules.challenges import CHALLENGES
 from portal.submissions.drafts import Cost, Draft, Files
 from portal.submissions.models import Resource, Submission

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evaluation.findings import Finding, Severity
 from evaluation.flowerconfig import inspect_app_config
-from evaluation.method_card import MethodCard
+from evaluation.method.card import MethodCard
 from evaluation.rules.challenges import Challenge, get
 
 APP = """\

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from evaluation.checkpoints import BaseModelTensors
 from evaluation.findings import Finding, FindingCollector, Severity
 from evaluation.flowerconfig import inspect_app_config
-from evaluation.inspection.communication import (
+from evaluation.inspection.communication_log import (
+    MAX_SIZE,
+    CommunicationLog,
+    parse_amount,
+    parse_communication_log,
+)
+from evaluation.method.card import MethodCard
+from evaluation.method.communication import (
     GB,
     MB,
     Communication,
@@ -22,13 +29,6 @@ from evaluation.inspection.communication import (
     lora_parameters,
     size_text,
 )
-from evaluation.inspection.communication_log import (
-    MAX_SIZE,
-    CommunicationLog,
-    parse_amount,
-    parse_communication_log,
-)
-from evaluation.method_card import MethodCard
 from evaluation.rules.challenges import get
 
 # Shapes of SmolLM2-135M: 30 layers, 576 wide, 9 heads of 64 over 3 key-value heads, 1,536 in between.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from evaluation.findings import has_errors
 from evaluation.flowerconfig.positions import key_lines
-from evaluation.method_card import MethodCard
+from evaluation.method.card import MethodCard
 from tests.evaluation.configs import FEDERATION, STATIC, VALUES, app, read
 
 KEYS = [line.split(" = ")[0] for line in VALUES.splitlines()] + [

@@ -11,8 +11,8 @@ import pytest
 from evaluation.findings import Finding, Severity
 from evaluation.flowerconfig import inspect_app_config
 from evaluation.flowerconfig.code import strategy_in_code
-from evaluation.flowerconfig.strategies import canonical
-from evaluation.method_card import DifferentialPrivacy, MethodCard
+from evaluation.method.card import DifferentialPrivacy, MethodCard
+from evaluation.method.strategies import canonical
 from evaluation.rules.challenges import CHALLENGES
 from tests.evaluation.configs import FEDERATION, VALUES, app, card_of, read, serious
 

@@ -16,7 +16,7 @@ from django.test import Client
 from django.utils import timezone
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.method_card import MethodCard
+from evaluation.method.card import MethodCard
 from evaluation.rules.challenges import CHALLENGES
 from leaderboard.entry.citation import escaped
 from leaderboard.entry.facts import settings_diff, template_card

@@ -52,7 +52,7 @@ class _Method:
     per_round: int
 
     def card(self, challenge: Challenge) -> dict[str, Any]:
-        from evaluation.method_card import MethodCard
+        from evaluation.method.card import MethodCard
 
         card = MethodCard(
             base_model=MODELS[self.model][0],

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.strategies import get
+from evaluation.method.strategies import get
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import numpy
 
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.factors import Arrays, Product, arrays_of, by_module, compressed, products, total
-from evaluation.federated.strategies import options
+from evaluation.federated.strategies.building import options
 from evaluation.federated.strategies.fedavg import arguments
 from evaluation.federated.strategies.products import ProductStrategy, Update, mean, terms_of
 

@@ -16,7 +16,7 @@ from flwr.serverapp import strategy as flower
 
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.factors import Arrays
-from evaluation.federated.strategies import options
+from evaluation.federated.strategies.building import options
 from evaluation.federated.strategies.fedavg import arguments
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from flwr.serverapp.strategy import FedProx
 
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.strategies import options
+from evaluation.federated.strategies.building import options
 from evaluation.federated.strategies.fedavg import arguments
 
 

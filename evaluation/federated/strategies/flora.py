@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.factors import Arrays, arrays_of, by_module, compressed, products, total
-from evaluation.federated.strategies import options
+from evaluation.federated.strategies.building import options
 from evaluation.federated.strategies.fedavg import arguments
 from evaluation.federated.strategies.products import ProductStrategy, Update, terms_of
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from flwr.serverapp.strategy import FedAvg, FedMedian, FedTrimmedAvg, Krum
 
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.strategies import options
+from evaluation.federated.strategies.building import options
 from evaluation.federated.strategies.fedavg import arguments
 
 

@@ -13,7 +13,7 @@ from rest_framework import serializers
 from evaluation.errors import EvaluationError
 from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.strategies import STRATEGIES
+from evaluation.method.strategies import STRATEGIES
 from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import User
 from portal.api.serializers.common import CHALLENGE_CHOICES, QuerySerializer, StrictSerializer

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from evaluation.federated.strategies import STRATEGIES
+from evaluation.method.strategies import STRATEGIES
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -28,8 +28,8 @@ from evaluation.federated.config import FederatedConfig, sampled
 from evaluation.federated.events import Event, as_text
 from evaluation.federated.job import prepare
 from evaluation.federated.server_app import federate
-from evaluation.federated.strategies import STRATEGIES
 from evaluation.federated.strategies.cohort import sample
+from evaluation.method.strategies import STRATEGIES
 from evaluation.rules import challenges
 
 from .loopback import LoopbackGrid

@@ -10,9 +10,10 @@ import numpy
 import pytest
 from numpy.testing import assert_allclose
 
-from evaluation.federated import privacy, strategies
+from evaluation.federated import privacy
 from evaluation.federated.config import FederatedConfig, Privacy
 from evaluation.federated.factors import Arrays
+from evaluation.federated.strategies.building import build
 
 from .rounds_by_hand import A, B, one_round
 
@@ -25,7 +26,7 @@ def update(length: float) -> Arrays:
 
 
 def protected(config: FederatedConfig, **settings: Any) -> Any:
-    return strategies.build(replace(config, privacy=Privacy(**settings)))
+    return build(replace(config, privacy=Privacy(**settings)))
 
 
 def test_updates_are_clipped_as_a_whole_and_weigh_the_same(config: FederatedConfig) -> None:

@@ -17,14 +17,15 @@ from safetensors.numpy import load_file
 from transformers import AutoModelForCausalLM
 
 from evaluation.errors import EvaluationError
-from evaluation.federated import data, partitioning, rounds, strategies, training
+from evaluation.federated import data, partitioning, rounds, training
 from evaluation.federated.adapter import GlobalAdapter
 from evaluation.federated.config import FederatedConfig, Privacy
 from evaluation.federated.exchange import Exchange
 from evaluation.federated.factors import Arrays, chosen
 from evaluation.federated.local_model import LocalModel, local_model
 from evaluation.federated.rounds import Federation, Progress
-from evaluation.federated.strategies import STRATEGIES
+from evaluation.federated.strategies.building import build
+from evaluation.method.strategies import PRIVACY, STRATEGIES
 
 from .loopback import LoopbackGrid
 
@@ -36,7 +37,7 @@ def federation(config: FederatedConfig, grid: LoopbackGrid | None = None) -> Fed
     clients = partitioning.split(config, data.read(config.train_data)).clients
     return Federation(
         config=config,
-        strategy=strategies.build(config),
+        strategy=build(config),
         exchange=Exchange(grid, Event(), 0.0),
         nodes=grid.nodes,
         rows={client: len(part) for client, part in enumerate(clients)},
@@ -63,7 +64,7 @@ def variants() -> list[tuple[str, str, str]]:
         (name, "lora", kind)
         for name, info in STRATEGIES.items()
         for kind in ("fixed", "adaptive")
-        if strategies.PRIVACY not in info.refuses
+        if PRIVACY not in info.refuses
     ]
     return sorted(pairs + private, key=lambda variant: variant[1])  # as the model is loaded once an adapter
 

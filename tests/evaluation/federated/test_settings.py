@@ -19,12 +19,11 @@ from evaluation.federated.app_file import pyproject
 from evaluation.federated.checks import findings
 from evaluation.federated.config import FederatedConfig, Partition, Privacy
 from evaluation.federated.planned import planned_bytes
-from evaluation.federated.strategies import STRATEGIES
 from evaluation.findings import Finding, has_errors
 from evaluation.flowerconfig import inspect_app_config
-from evaluation.flowerconfig.strategies import canonical
-from evaluation.inspection.communication import derive, lora_parameters
-from evaluation.method_card import MethodCard
+from evaluation.method.card import MethodCard
+from evaluation.method.communication import derive, lora_parameters
+from evaluation.method.strategies import STRATEGIES, canonical
 from evaluation.rules import challenges
 
 NAMES = {"ffa-lora": "ffalora", "fedex-lora": "fedex", "local-only": "localonly"}

@@ -11,11 +11,11 @@ import pytest
 from numpy.testing import assert_allclose
 
 from evaluation.errors import UnknownNameError
-from evaluation.federated import strategies
 from evaluation.federated.config import FederatedConfig, Privacy
 from evaluation.federated.factors import Arrays, Product, products
-from evaluation.federated.strategies import STRATEGIES, cohort
-from evaluation.flowerconfig.strategies import canonical
+from evaluation.federated.strategies import cohort
+from evaluation.federated.strategies.building import build
+from evaluation.method.strategies import PRIVACY, STRATEGIES, canonical, get, on_card
 
 from .rounds_by_hand import MODULE, A, B, adapter, one_round
 
@@ -26,7 +26,7 @@ SHARES = [1 / 8, 3 / 8, 4 / 8]
 
 def built(config: FederatedConfig, name: str, **options: float) -> object:
     pairs = tuple(sorted((key.replace("_", "-"), value) for key, value in options.items()))
-    return strategies.build(replace(config, strategy=name, strategy_options=pairs))
+    return build(replace(config, strategy=name, strategy_options=pairs))
 
 
 def mean(name: str) -> numpy.ndarray:
@@ -187,26 +187,26 @@ def test_every_strategy_is_built_and_described(name: str, config: FederatedConfi
     assert info.summary.endswith(".")
     assert all(option.lowest <= option.default <= option.highest for option in info.options)
     assert "lora" in info.adapters
-    assert info.refuses.keys() <= {"dora", strategies.PRIVACY}
-    if strategies.PRIVACY not in info.refuses:
+    assert info.refuses.keys() <= {"dora", PRIVACY}
+    if PRIVACY not in info.refuses:
         private = replace(config, strategy=name, privacy=Privacy())
-        assert "clipping" in repr(strategies.build(private)).lower()
+        assert "clipping" in repr(build(private)).lower()
 
 
 def test_an_unknown_strategy_gets_a_suggestion() -> None:
     with pytest.raises(UnknownNameError, match="did you mean flexlora"):
-        strategies.get("flex-lora")
+        get("flex-lora")
 
 
 def test_every_strategy_is_found_by_how_method_cards_spell_it() -> None:
-    assert all(strategies.on_card(canonical(name)) is info for name, info in STRATEGIES.items())
-    assert strategies.on_card("FedEx-LoRA") is STRATEGIES["fedex-lora"]
-    assert strategies.on_card("scaffold") is None
+    assert all(on_card(canonical(name)) is info for name, info in STRATEGIES.items())
+    assert on_card("FedEx-LoRA") is STRATEGIES["fedex-lora"]
+    assert on_card("scaffold") is None
 
 
 def test_the_table_is_light_to_import() -> None:
     code = (
-        "import sys, evaluation.federated.strategies as s; assert len(s.STRATEGIES) == 15; "
+        "import sys, evaluation.method.strategies as s; assert len(s.STRATEGIES) == 15; "
         "heavy = {'flwr', 'torch', 'numpy', 'peft'} & sys.modules.keys(); assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -36,7 +36,7 @@ class MethodCard:
 
     `clients` is the number of SuperNodes, `fraction` the share of them asked each round and
     `clients_per_round` what Flower makes of both. `strategy` is in the spelling of
-    `evaluation.flowerconfig.strategies`, `strategy_options` are its other settings by key.
+    `evaluation.method.strategies`, `strategy_options` are its other settings by key.
     `quantization` is the bits a weight of the frozen base model takes, 0 for a model that is not
     quantised. `target_modules` is as written; ("all-linear",) or one regular expression may stand for all.
     `local_epochs` is None where `local_steps` decide. Learning rates are those of the first and last round.

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from evaluation.checkpoints.base_model import BaseModelTensors, is_embedding, is_output_head
 from evaluation.checkpoints.patterns import PatternError, full_matches
 from evaluation.checkpoints.targets import ends_in
-from evaluation.federated.strategies import on_card
 from evaluation.findings import FindingCollector
-from evaluation.flowerconfig.strategies import NOT_FEDERATED
-from evaluation.method_card import MethodCard
+from evaluation.method.card import MethodCard
+from evaluation.method.strategies import NOT_FEDERATED, on_card
 
 MB = 1024**2
 GB = 1024**3

@@ -1,0 +1,1 @@
+"""A method: its card, its strategy, and what it communicates."""
