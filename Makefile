@@ -44,7 +44,7 @@ lock: setup ## Write constraints.txt from what is installed, after a changed pin
 
 clean: ## Stop the services and remove .venv, caches and the tests' state; keeps your data in var/
 	@if [[ -x $(BIN)/python ]]; then \
-		for state in var/services var/test-services; do $(BIN)/python -m portal.embedded stop --state $$state; done; \
+		for state in var/services var/test-services; do $(BIN)/python -m portal.machine.embedded stop --state $$state; done; \
 	fi
 	rm -rf .venv var/test-services .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,7 +9,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     from django.core.management import execute_from_command_line
 
-    from portal import embedded
+    from portal.machine import embedded
 
     try:
         execute_from_command_line(sys.argv)

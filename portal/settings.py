@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import django_stubs_ext
 
-from portal import embedded
 from portal.environment import PROJECT_ROOT, read_environment
+from portal.machine import embedded
 
 # Lets Django's generic classes be written with their type parameters, as in ModelAdmin[Team].
 django_stubs_ext.monkeypatch()

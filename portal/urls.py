@@ -7,9 +7,9 @@ from portal import views
 
 urlpatterns = [
     path("", include("leaderboard.urls")),
-    path("", include("portal.submissions.urls")),
+    path("", include("portal.intake.urls")),
     path("baselines/", include("portal.baselines.urls")),
-    path("accounts/", include("portal.accounts.urls")),
+    path("accounts/", include("portal.account_pages.urls")),
     path("accounts/", include("portal.notifications.urls")),
     path("accounts/", include("allauth.urls")),
     path("api/", include("portal.api.urls")),

@@ -12,7 +12,7 @@ import django
 import pytest
 from hypothesis import settings
 
-from portal import embedded
+from portal.machine import embedded
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / "var" / "test-services"

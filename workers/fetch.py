@@ -16,9 +16,9 @@ from evaluation.errors import EvaluationError
 from evaluation.findings import Finding, Severity
 from evaluation.flowerconfig import CONFIG_FILE
 from evaluation.hub.adapter import AdapterSnapshot, fetch_adapter
+from portal.intake import hub_fetches, hub_tokens, services
+from portal.intake.drafts import Files, InvalidSubmission, TransitionRefused
 from portal.notifications.services import submission_changed
-from portal.submissions import hub_fetches, hub_tokens, services
-from portal.submissions.drafts import Files, InvalidSubmission, TransitionRefused
 from portal.submissions.models import HubFetch
 
 logger = logging.getLogger(__name__)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from portal.api.idempotency import forget_old_answers
 from portal.baselines import queue as baselines
+from portal.intake import hub_fetches
+from portal.intake.services import expire_drafts as delete_old_drafts
 from portal.notifications import queue as notifications
 from portal.queues import (
     DELIVER_NOTIFICATIONS,
@@ -16,8 +18,6 @@ from portal.queues import (
     wake_trainers,
 )
 from portal.runs import services
-from portal.submissions import hub_fetches
-from portal.submissions.services import expire_drafts as delete_old_drafts
 from portal.uploads.services import expire as delete_old_uploads
 from workers import deliver, evaluate, fetch, train
 

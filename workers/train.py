@@ -22,9 +22,9 @@ from evaluation.federated.config import FederatedConfig
 from portal.baselines import queue, results
 from portal.baselines.services import RunRefused
 from portal.baselines.training_rows import path_of
+from portal.intake.services import InvalidSubmission
 from portal.runs import claims
 from portal.runs.models import BaselineRun
-from portal.submissions.services import InvalidSubmission
 from workers.children import Child
 from workers.evaluate import model_folder, shutting_down
 from workers.leases import Lease

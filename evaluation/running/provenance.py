@@ -167,7 +167,7 @@ def _cpu_name() -> str:
 
 @functools.cache
 def _git_commit() -> str | None:
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:

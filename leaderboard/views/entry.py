@@ -32,7 +32,7 @@ from leaderboard.standing.entries import Entry, Standing
 from leaderboard.standing.ranking import track_of
 from leaderboard.views.charts import busy, picture_response
 from portal.runs.models import BaselineRun, Evaluation, Reproduction
-from portal.submissions.cards import card_of
+from portal.submissions.known_of_method import card_of
 from portal.submissions.models import Submission
 
 KEPT_SECONDS = 86_400

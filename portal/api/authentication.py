@@ -66,5 +66,5 @@ class TokenScheme(OpenApiAuthenticationExtension):
 class HeaderOnlySessionScheme(SessionScheme):
     """A session whose CSRF token comes in the header alone."""
 
-    target_class = "portal.uploads.views.HeaderOnlyCsrf"
+    target_class = "portal.api.views.uploads.HeaderOnlyCsrf"
     name = "cookieAndHeader"

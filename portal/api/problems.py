@@ -18,7 +18,7 @@ from rest_framework.views import set_rollback
 from evaluation.findings import Finding, Severity
 from portal.api.errors import BodyTooLarge, MalformedRequest, NotPossibleNow
 from portal.baselines.services import InvalidRun, RunRefused
-from portal.submissions.services import InvalidSubmission, TransitionRefused
+from portal.intake.services import InvalidSubmission, TransitionRefused
 from portal.uploads.errors import UploadError
 
 CONTENT_TYPE = "application/problem+json"

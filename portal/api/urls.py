@@ -22,7 +22,7 @@ v1: list[URLPattern | URLResolver] = [
     path("teams/<int:pk>/", accounts.TeamDetail.as_view(), name="api-team"),
     path("tokens/", accounts.TokenList.as_view(), name="api-tokens"),
     path("tokens/current/", accounts.CurrentToken.as_view(), name="api-current-token"),
-    path("", include("portal.uploads.urls")),
+    path("", include("portal.api.upload_urls")),
     path("", include("leaderboard.api_urls")),
 ]
 urlpatterns = [

@@ -13,10 +13,10 @@ from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
 from evaluation.flowerconfig import CONFIG_FILE
 from portal.baselines import queue
 from portal.baselines.services import reference_team
+from portal.intake.drafts import Cost, Draft, Files
+from portal.intake.services import submit
 from portal.runs.models import BaselineRun
-from portal.submissions.drafts import Cost, Draft, Files
 from portal.submissions.models import Resource, Submission
-from portal.submissions.services import submit
 
 RECORD_FILE = "training.json"
 

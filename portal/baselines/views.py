@@ -20,9 +20,10 @@ from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig
 from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import User
-from portal.baselines import method_cards, reading, services
+from portal.baselines import method_cards, services
 from portal.baselines.forms import RunFilter, RunForm, initial_of
-from portal.baselines.shown import shown
+from portal.baselines.grid import grids, visible_runs
+from portal.baselines.run_page import shown
 from portal.baselines.training_rows import rows_of
 from portal.runs import reproductions
 from portal.runs.models import BaselineRun, Reproduction
@@ -50,7 +51,7 @@ def for_staff(view: View[P]) -> View[P]:
 
 @require_GET
 def grid(request: HttpRequest) -> HttpResponse:
-    context = {"grids": reading.grids(request.user), "section": "baselines"}
+    context = {"grids": grids(request.user), "section": "baselines"}
     return render(request, "portal/baselines/grid.html", context)
 
 
@@ -58,7 +59,7 @@ def grid(request: HttpRequest) -> HttpResponse:
 @never_cache
 def runs(request: HttpRequest) -> HttpResponse:
     chosen = RunFilter(request.GET)
-    found = reading.visible_runs(request.user).filter(**chosen.conditions())
+    found = visible_runs(request.user).filter(**chosen.conditions())
     page = Paginator(found, RUNS_A_PAGE).get_page(request.GET.get("page"))
     context = {"page_obj": page, "form": chosen, "filtered": bool(chosen.conditions())}
     return render(request, "portal/baselines/runs.html", context)
@@ -160,7 +161,7 @@ def verdict(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _visible(request: HttpRequest, pk: int) -> BaselineRun:
-    found = reading.visible_runs(request.user).select_related("original__team", "submission__team")
+    found = visible_runs(request.user).select_related("original__team", "submission__team")
     return get_object_or_404(found, pk=pk)
 
 

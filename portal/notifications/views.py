@@ -13,8 +13,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from portal.accounts.access import signed_in
 from portal.accounts.models import Membership
-from portal.accounts.views import signed_in
 from portal.notifications import services
 from portal.notifications.forms import ChangedWebhookForm, EmailForm, NewWebhookForm
 from portal.notifications.models import Delivery, Webhook

@@ -6,12 +6,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from portal.accounts.models import User
+from portal.intake.services import TransitionRefused
 from portal.notifications.services import submission_changed
 from portal.queues import wake_board_builders
 from portal.review.models import Decision
 from portal.runs import services as runs
 from portal.submissions.models import Submission
-from portal.submissions.services import TransitionRefused
 
 Action = Decision.Action
 Status = Submission.Status

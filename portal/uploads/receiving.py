@@ -18,7 +18,8 @@ from portal.accounts.models import User
 from portal.uploads import running_hashes
 from portal.uploads.errors import UploadError
 from portal.uploads.models import DailyTraffic, Upload
-from portal.uploads.stores import READ_BYTES, Store, Writer, current_store
+from portal.uploads.store import READ_BYTES, Store, Writer
+from portal.uploads.stores import current_store
 
 if TYPE_CHECKING:
     from hashlib import _Hash

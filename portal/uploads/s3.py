@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from portal.uploads.errors import UploadError
 from portal.uploads.models import Upload
-from portal.uploads.stores import READ_BYTES, Position, Store, Writer
+from portal.uploads.store import READ_BYTES, Position, Store, Writer
 
 # S3 takes 10,000 parts of 5 MiB or more; half of the numbers is left for parts that are sent again.
 PART_BYTES = 8 * 1024**2

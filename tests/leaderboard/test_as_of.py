@@ -16,12 +16,12 @@ from evaluation.rules.challenges import CHALLENGES
 from leaderboard.reading import snapshots
 from leaderboard.reading.snapshots import Snapshot
 from portal.accounts.models import User
+from portal.intake.services import withdraw
 from portal.review.models import Decision
 from portal.review.services import decide
 from portal.runs import services as runs
 from portal.runs.models import Evaluation
 from portal.submissions.models import Submission
-from portal.submissions.services import withdraw
 from tests.perf.entries import fill
 from tests.portal import factories
 

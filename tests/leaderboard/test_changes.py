@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from leaderboard.reading.changes import Cursor, Kind, changes
 from portal.accounts.models import User
+from portal.intake.services import withdraw
 from portal.review.models import Decision
 from portal.review.services import decide
 from portal.runs.models import Evaluation
 from portal.submissions.models import Submission
-from portal.submissions.services import withdraw
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db

@@ -23,8 +23,8 @@ from leaderboard.charts.front import pareto_front
 from leaderboard.charts.inputs import Peers, RoundPoint
 from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
 from portal.accounts.models import User
+from portal.intake.services import Cost as StatedCost
 from portal.submissions.models import Resource
-from portal.submissions.services import Cost as StatedCost
 from tests.portal import factories
 
 TITLES = {"fpb": "FPB", "fiqa": "FiQA", "tfns": "TFNS"}

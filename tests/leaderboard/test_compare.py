@@ -19,8 +19,8 @@ from evaluation.statistics import PackedAnswers, holm, mcnemar_exact
 from leaderboard.board.comparison import MOST, Asked
 from leaderboard.standing.pairing import Answered, disagreements, pairings, refusal
 from portal.accounts.models import User
+from portal.intake.services import submit, withdraw
 from portal.submissions.models import Submission
-from portal.submissions.services import submit, withdraw
 from tests.leaderboard.test_items import answered, line
 from tests.portal import factories
 from tests.portal.test_import_board import HEADER

@@ -21,11 +21,11 @@ from evaluation.rules.challenges import CHALLENGES
 from leaderboard.entry.citation import escaped
 from leaderboard.entry.facts import settings_diff, template_card
 from portal.accounts.models import User
+from portal.intake.services import Cost
 from portal.review.models import Decision
 from portal.review.services import decide
 from portal.runs.models import BaselineRun, Evaluation, Reproduction, RoundMetric
 from portal.submissions.models import Resource, Submission
-from portal.submissions.services import Cost
 from tests.leaderboard.test_compare import imported
 from tests.leaderboard.test_items import answered, line
 from tests.portal import factories

@@ -15,8 +15,8 @@ from pyarrow import parquet
 from leaderboard.board.columns import columns_of
 from leaderboard.reading import snapshots
 from portal.accounts.models import User
+from portal.intake.services import Cost, withdraw
 from portal.submissions.models import Resource
-from portal.submissions.services import Cost, withdraw
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db

@@ -18,10 +18,10 @@ from leaderboard.reading import items
 from leaderboard.reading.items import Verdict
 from leaderboard.reading.queries import counting
 from portal.accounts.models import User
+from portal.intake.services import withdraw
 from portal.runs import services as runs
 from portal.runs.models import Score
 from portal.submissions.models import Submission
-from portal.submissions.services import withdraw
 from tests.leaderboard.test_as_of import evaluate_again
 from tests.portal import factories
 

@@ -16,9 +16,9 @@ from leaderboard.entry.preview_cards import entry_card
 from leaderboard.markup import json_ld
 from leaderboard.reading.queries import entry_of
 from portal.accounts.models import User
+from portal.intake.services import withdraw
 from portal.review.models import Decision
 from portal.review.services import decide
-from portal.submissions.services import withdraw
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db

@@ -33,8 +33,8 @@ def test_an_unknown_board_is_not_found(client: Client) -> None:
 
 
 def test_a_row_has_score_interval_and_cost_with_its_basis(client: Client, owner: User) -> None:
+    from portal.intake.services import Cost
     from portal.submissions.models import Resource
-    from portal.submissions.services import Cost
 
     costs = [
         Cost(Resource.Kind.COMMUNICATION_UP, 2 * 1024**3, Resource.Basis.MEASURED),
@@ -67,7 +67,7 @@ def test_unofficial_entries_stand_apart_without_rank(client: Client, owner: User
 
 
 def test_withdrawn_entries_leave_the_board_and_their_page(client: Client, owner: User) -> None:
-    from portal.submissions.services import withdraw
+    from portal.intake.services import withdraw
 
     made = factories.published(owner, method="Gone")
     withdraw(made)

@@ -30,7 +30,7 @@ def main() -> None:
         os.environ |= {"DEBUG": "1", "VAR_DIR": folder, "DJANGO_SETTINGS_MODULE": "portal.settings"}
         os.environ["EMBEDDED_STATE_DIR"] = str(Path(__file__).resolve().parents[2] / "var" / "test-services")
         print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-        from portal import embedded
+        from portal.machine import embedded
 
         try:
             import django

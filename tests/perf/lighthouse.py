@@ -99,7 +99,7 @@ def _site(entries: int) -> Iterator[tuple[str, dict[str, int]]]:
             "SITE_URL": f"http://127.0.0.1:{port}",
             "DJANGO_SETTINGS_MODULE": "portal.settings",
         }
-        from portal import embedded
+        from portal.machine import embedded
 
         server = None
         try:

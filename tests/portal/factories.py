@@ -11,12 +11,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import User, personal_team
+from portal.intake.services import Draft, Files, submit
 from portal.review.models import Decision
 from portal.review.services import decide
 from portal.runs import services as runs
 from portal.runs.models import Evaluation
 from portal.submissions.models import BaseModel, Submission
-from portal.submissions.services import Draft, Files, submit
 from tests.evaluation import adapters
 
 BENCHMARKS = ("fpb", "fiqa", "tfns")

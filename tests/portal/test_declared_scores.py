@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from portal.accounts.models import User, personal_team
-from portal.submissions.drafts import Cost
+from portal.intake.drafts import Cost
 from portal.submissions.models import Resource, Submission
 from tests.portal import factories
 

@@ -19,8 +19,8 @@ from django.utils import timezone
 
 from evaluation.findings import Severity
 from portal.accounts.models import Membership, User, personal_team
-from portal.submissions import quotas, services
-from portal.submissions.drafts import Cost, Draft, Files, InvalidSubmission, TransitionRefused
+from portal.intake import quotas, services
+from portal.intake.drafts import Cost, Draft, Files, InvalidSubmission, TransitionRefused
 from portal.submissions.models import Checkpoint, DeclaredScore, Finding, Resource, Submission
 from portal.uploads.models import Upload
 from tests.portal import factories
@@ -224,7 +224,7 @@ def test_a_failure_while_amending_leaves_the_draft_and_its_file(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the database went away")
 
-    monkeypatch.setattr("portal.submissions.services.Resource.objects.bulk_create", broken)
+    monkeypatch.setattr("portal.intake.services.Resource.objects.bulk_create", broken)
     files = sound_files(owner)
     with pytest.raises(RuntimeError):
         services.amend(submission, draft(owner, files=files, method="other"))

@@ -18,12 +18,14 @@ import pytest
 import redis
 from kombu import Connection
 
-from portal import embedded
-from portal.daemons import ServiceError
+from portal.machine import embedded
+from portal.machine.daemons import ServiceError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # What another process of the project does: it starts the services, says so, and goes on.
-USER = "import sys; from pathlib import Path; from portal.embedded import *; state = Path(sys.argv[1]); "
+USER = (
+    "import sys; from pathlib import Path; from portal.machine.embedded import *; state = Path(sys.argv[1]); "
+)
 START_AND_WAIT = (
     USER + "locate(database_url='', redis_url='', state=state); print('up', flush=True); sys.stdin.read()"
 )
@@ -102,7 +104,7 @@ def kill(state: Path, name: str) -> int:
 
 
 def command_line(action: str, state: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "portal.embedded", action, "--state", str(state)]
+    command = [sys.executable, "-m", "portal.machine.embedded", action, "--state", str(state)]
     return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
 
 

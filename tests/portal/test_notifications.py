@@ -10,6 +10,7 @@ from django.test import Client
 
 from portal.accounts import teams
 from portal.accounts.models import Membership, User, personal_team
+from portal.intake.services import create, withdraw
 from portal.notifications import services
 from portal.notifications.models import Delivery, EmailPreferences, Event, Notification, Webhook
 from portal.notifications.services import NotificationRefused, submission_changed
@@ -17,7 +18,6 @@ from portal.review.models import Decision
 from portal.review.services import decide
 from portal.runs import services as runs
 from portal.submissions.models import HubFetch, Submission
-from portal.submissions.services import create, withdraw
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db

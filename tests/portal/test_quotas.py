@@ -10,10 +10,10 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.accounts.models import User, personal_team
+from portal.intake import services
+from portal.intake.drafts import InvalidSubmission
+from portal.intake.quotas import quota_of
 from portal.runs import services as runs
-from portal.submissions import services
-from portal.submissions.drafts import InvalidSubmission
-from portal.submissions.quotas import quota_of
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db
@@ -55,7 +55,7 @@ def test_withdrawn_before_its_evaluation_is_not_counted_and_afterwards_is(owner:
 def test_only_the_last_24_hours_count(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
     factories.submission(owner)
     later = timezone.now() + timedelta(hours=25)
-    monkeypatch.setattr("portal.submissions.quotas.timezone.now", lambda: later)
+    monkeypatch.setattr("portal.intake.quotas.timezone.now", lambda: later)
     assert used(owner) == 0
 
 

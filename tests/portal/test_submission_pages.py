@@ -6,9 +6,9 @@ import pytest
 from django.test import Client
 
 from portal.accounts.models import Membership, User, personal_team
+from portal.intake import services
 from portal.runs import claims
 from portal.runs import services as runs
-from portal.submissions import services
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db

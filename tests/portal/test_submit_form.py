@@ -166,7 +166,7 @@ def test_a_failure_after_storing_leaves_no_file(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the database went away")
 
-    monkeypatch.setattr("portal.submissions.services.runs.enqueue", broken)
+    monkeypatch.setattr("portal.intake.services.runs.enqueue", broken)
     with pytest.raises(RuntimeError):
         factories.submission(owner)
     assert nothing_is_stored(storage)

@@ -17,7 +17,7 @@ from django.db import connection
 
 from portal.accounts.models import User
 from portal.environment import PROJECT_ROOT
-from portal.processes import WORKER_THREADS
+from portal.machine.processes import WORKER_THREADS
 from portal.queues import QUEUES
 from portal.submissions.base_models import register_base_model
 from portal.submissions.models import BaseModel

@@ -17,8 +17,8 @@ from django.utils import timezone
 from huggingface_hub import constants
 
 from portal.accounts.models import User, personal_team
-from portal.submissions import hub_fetches, hub_tokens, services
-from portal.submissions.drafts import Draft, HubSource
+from portal.intake import hub_fetches, hub_tokens, services
+from portal.intake.drafts import Draft, HubSource
 from portal.submissions.models import HubFetch, Submission
 from tests.evaluation.hub_server import COMMIT, HubServer
 from tests.portal import factories

@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from portal.accounts.models import User
+from portal.intake.services import Draft, Files, submit, withdraw
 from portal.runs.models import Evaluation
 from portal.submissions.models import BaseModel, Submission
-from portal.submissions.services import Draft, Files, submit, withdraw
 from tests.portal import factories
 from tests.workers.conftest import Start, adapter_config
 

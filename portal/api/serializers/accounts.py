@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from portal.accounts.models import ApiToken, Membership, Team
-from portal.submissions.quotas import quota_of
+from portal.intake.quotas import quota_of
 
 
 class QuotaSerializer(serializers.Serializer[Any]):

@@ -18,8 +18,8 @@ from evaluation.inspection.declared import DeclaredScore
 from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import Team, User, personal_team
 from portal.api.serializers.common import CHALLENGE_CHOICES, StrictSerializer
-from portal.submissions import services
-from portal.submissions.drafts import Cost, Draft, Files, HubSource
+from portal.intake import services
+from portal.intake.drafts import Cost, Draft, Files, HubSource
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.uploads import SMALL_FILE_BYTES, file_too_large
 from portal.uploads.services import take

@@ -8,8 +8,8 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from portal.intake.progress import progress_of
 from portal.runs.models import Evaluation, Score
-from portal.submissions.progress import progress_of
 
 
 class ScoreSerializer(serializers.ModelSerializer[Score]):

@@ -11,9 +11,9 @@ from rest_framework import serializers
 
 from portal.api.serializers.common import CHALLENGE_CHOICES, FindingSerializer, QuerySerializer
 from portal.api.serializers.evaluations import EvaluationSerializer
+from portal.intake.services import DRAFT_LIFETIME
 from portal.runs.models import Evaluation
 from portal.submissions.models import DeclaredScore, HubFetch, Resource, Submission
-from portal.submissions.services import DRAFT_LIFETIME
 
 
 class ResourceSerializer(serializers.ModelSerializer[Resource]):

@@ -24,7 +24,8 @@ from portal.api.serializers.baselines import (
     RunSerializer,
     RunSummarySerializer,
 )
-from portal.baselines import reading, services
+from portal.baselines import services
+from portal.baselines.grid import visible_runs
 from portal.runs.models import BaselineRun
 
 _WRITES = [IDEMPOTENCY_KEY, REPLAYED]
@@ -38,7 +39,7 @@ class RunView(ConditionalMixin, generics.GenericAPIView[BaselineRun]):
     serializer_class: type[RunSummarySerializer] = RunSerializer
 
     def get_queryset(self) -> QuerySet[BaselineRun]:
-        return reading.visible_runs(self.request.user).prefetch_related("round_metrics")
+        return visible_runs(self.request.user).prefetch_related("round_metrics")
 
     def get_permissions(self) -> Any:
         if self.request.method == "POST":
@@ -74,7 +75,7 @@ class RunList(RunView, generics.ListAPIView[BaselineRun]):
             given.pop(name, None)
         chosen = RunFilter(data=given)
         chosen.is_valid(raise_exception=True)
-        return reading.visible_runs(self.request.user).filter(**chosen.validated_data)
+        return visible_runs(self.request.user).filter(**chosen.validated_data)
 
     @extend_schema(parameters=[RunFilter])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -34,8 +34,8 @@ from portal.api.serializers.drafts import (
     read,
 )
 from portal.api.serializers.submissions import SubmissionFilter, SubmissionSerializer, SummarySerializer
+from portal.intake import services
 from portal.runs.models import Evaluation, Score
-from portal.submissions import services
 from portal.submissions.models import Submission, SubmissionQuerySet
 from portal.uploads import file_too_large
 

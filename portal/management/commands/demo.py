@@ -13,9 +13,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from portal import demonstration
+from portal.machine.processes import Site, StopRequested
+from portal.management import demonstration
 from portal.management.commands.serve import loopback_environment
-from portal.processes import Site, StopRequested
 
 HOST = "127.0.0.1"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from portal.submissions.board_import import BoardError, import_rows, read_board
+from portal.intake.board_import import BoardError, import_rows, read_board
 
 
 class Command(BaseCommand):

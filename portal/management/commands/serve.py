@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
-from portal.processes import Site, StopRequested
+from portal.machine.processes import Site, StopRequested
 from portal.submissions.models import BaseModel
 
 

@@ -11,9 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal.accounts.models import User
+from portal.intake import services
+from portal.intake.drafts import Files
 from portal.runs import services as runs
-from portal.submissions import services
-from portal.submissions.drafts import Files
 from tests.portal import factories
 from tests.portal.api.conftest import Api
 

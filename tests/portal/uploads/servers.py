@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 from portal.environment import PROJECT_ROOT
-from portal.processes import web_command
+from portal.machine.processes import web_command
 
 READY_SECONDS = 60
 

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from portal.accounts.models import User
-from portal.uploads import receiving, services, stores
+from portal.uploads import folder, receiving, services, store
 from portal.uploads.errors import UploadError
 from portal.uploads.models import DailyTraffic, Upload
 from portal.uploads.slots import slot
@@ -108,7 +108,7 @@ def test_a_killed_deletion_is_ended_by_the_next(
 ) -> None:
     address = tus.begin()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(stores.FolderStore, "delete", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(folder.FolderStore, "delete", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         services.discard(Upload.objects.get())
     assert tus.call("HEAD", address).status_code == 404 and stored() == [b""]
     assert services.expire() == 1
@@ -190,21 +190,21 @@ def test_lost_bytes_are_noticed(tus: Tus, storage: Path, stored: Stored) -> None
 def test_a_full_disk_is_said_and_what_arrived_is_kept(
     tus: Tus, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = tus.begin(3 * stores.READ_BYTES)
-    body, write = bytes(3 * stores.READ_BYTES), stores._FileWriter.write
+    address = tus.begin(3 * store.READ_BYTES)
+    body, write = bytes(3 * store.READ_BYTES), folder._FileWriter.write
     written: list[int] = []
 
-    def fill(writer: stores._FileWriter, data: bytes) -> None:
+    def fill(writer: folder._FileWriter, data: bytes) -> None:
         written.append(len(data))
         if len(written) == 3:
-            raise stores.storage_full()
+            raise store.storage_full()
         write(writer, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stores._FileWriter, "write", fill)
+        patch.setattr(folder._FileWriter, "write", fill)
         refused = tus.send(address, body)
         assert refused.status_code == 507 and refused["Retry-After"]
-    assert tus.offset(address) == 2 * stores.READ_BYTES
+    assert tus.offset(address) == 2 * store.READ_BYTES
     assert tus.send(address, body[tus.offset(address) :], tus.offset(address)).status_code == 204
     assert stored() == [body]
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from portal.accounts.models import ApiToken
-from portal.uploads import views
+from portal.api.views import uploads
 from portal.uploads.models import Upload
 from tests.portal import factories
 from tests.portal.uploads.servers import WebServer
@@ -199,15 +199,15 @@ def test_pages_are_served_while_uploads_hold_every_slot(server: WebServer, heade
 
 
 def test_a_silent_connection_is_given_up_and_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr(uploads, "SILENCE_SECONDS", 0.05)
     ours, theirs = socket.socketpair()
     request: Any = SimpleNamespace(META={"gunicorn.socket": ours})
-    with views._cut_off_in_time(request), pytest.raises(TimeoutError):
+    with uploads._cut_off_in_time(request), pytest.raises(TimeoutError):
         ours.recv(1)
     assert ours.gettimeout() is None
-    monkeypatch.setattr(views, "REQUEST_SECONDS", 0.05)
-    monkeypatch.setattr(views, "SILENCE_SECONDS", 30)
-    with views._cut_off_in_time(request):
+    monkeypatch.setattr(uploads, "REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr(uploads, "SILENCE_SECONDS", 30)
+    with uploads._cut_off_in_time(request):
         assert ours.recv(1) == b""
     ours.close()
     theirs.close()

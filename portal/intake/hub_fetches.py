@@ -9,9 +9,9 @@ from django.db import transaction
 from django.db.models import F, Subquery
 from django.utils import timezone
 
+from portal.intake import hub_tokens
+from portal.intake.drafts import HubSource
 from portal.queues import wake_fetchers
-from portal.submissions import hub_tokens
-from portal.submissions.drafts import HubSource
 from portal.submissions.models import HubFetch, Submission
 
 Status = HubFetch.Status

@@ -26,7 +26,7 @@ from evaluation.inspection.declared import check_declared_scores
 from evaluation.method.card import MethodCard
 from evaluation.method.communication import Communication, check_budget, check_declared, derive
 from evaluation.rules.challenges import CHALLENGES
-from portal.submissions.drafts import Cost, Draft, Files
+from portal.intake.drafts import Cost, Draft, Files
 from portal.submissions.models import Resource, Submission
 
 Kind = Resource.Kind

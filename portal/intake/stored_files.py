@@ -13,8 +13,8 @@ from django.db import transaction
 
 from evaluation.checkpoints.adapter_config import MAX_SIZE as MAX_ADAPTER_CONFIG
 from evaluation.flowerconfig import MAX_SIZE as MAX_CONFIG
-from portal.submissions.drafts import Files
-from portal.submissions.inspection import Inspection
+from portal.intake.checks import Inspection
+from portal.intake.drafts import Files
 from portal.submissions.models import Checkpoint, Submission
 
 

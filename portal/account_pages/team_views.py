@@ -14,12 +14,12 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from portal.account_pages.forms import InvitationForm, RoleForm, TeamForm
 from portal.accounts import teams as services
-from portal.accounts.forms import InvitationForm, RoleForm, TeamForm
+from portal.accounts.access import signed_in
 from portal.accounts.models import Invitation, Membership, Team, User, personal_team
 from portal.accounts.teams import TeamRefused
-from portal.accounts.views import signed_in
-from portal.submissions.quotas import Quota, quota_of
+from portal.intake.quotas import Quota, quota_of
 
 Role = Membership.Role
 

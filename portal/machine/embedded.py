@@ -32,7 +32,7 @@ from urllib.parse import quote
 import psutil
 from psycopg.conninfo import conninfo_to_dict
 
-from portal.daemons import (
+from portal.machine.daemons import (
     START_SECONDS,
     Owner,
     Server,
@@ -78,7 +78,7 @@ def default_state() -> Path:
     configured = os.environ.get("EMBEDDED_STATE_DIR")
     if configured:
         return Path(configured)
-    var = os.environ.get("VAR_DIR") or Path(__file__).resolve().parent.parent / "var"
+    var = os.environ.get("VAR_DIR") or Path(__file__).resolve().parents[2] / "var"
     return Path(var) / "services"
 
 
@@ -347,7 +347,8 @@ def _answers_ping(path: Path) -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     """Return 0 when the servers are as asked: after `status`, when both run."""
-    parser = argparse.ArgumentParser(prog="python -m portal.embedded", description=__doc__.splitlines()[0])
+    about = __doc__.splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m portal.machine.embedded", description=about)
     parser.add_argument("action", choices=["start", "stop", "status"])
     parser.add_argument("--state", type=Path, default=default_state(), metavar="DIR", help="%(default)s")
     chosen = parser.parse_args(arguments)

@@ -11,11 +11,9 @@ from django.utils import timezone
 
 from evaluation.findings import Finding, Severity, has_errors
 from portal.accounts.models import Team
-from portal.notifications.services import submission_changed
-from portal.queues import wake_board_builders
-from portal.runs import services as runs
-from portal.submissions import hub_fetches, stored_files
-from portal.submissions.drafts import (
+from portal.intake import hub_fetches, stored_files
+from portal.intake.checks import MISSING_FILE, Inspection, inspect
+from portal.intake.drafts import (
     Cost,
     Draft,
     Files,
@@ -23,10 +21,12 @@ from portal.submissions.drafts import (
     InvalidSubmission,
     TransitionRefused,
 )
-from portal.submissions.inspection import MISSING_FILE, Inspection, inspect
+from portal.intake.quotas import check_drafts, check_quota
+from portal.notifications.services import submission_changed
+from portal.queues import wake_board_builders
+from portal.runs import services as runs
 from portal.submissions.models import DeclaredScore, Resource, Submission
 from portal.submissions.models import Finding as StoredFinding
-from portal.submissions.quotas import check_drafts, check_quota
 
 DRAFT_LIFETIME = timedelta(days=30)
 

@@ -26,11 +26,11 @@ from portal.accounts.models import User
 from portal.api.authentication import TokenAuthentication
 from portal.api.permissions import SUBMIT, HasScope
 from portal.api.schema import LOCATION, header, problem
+from portal.api.serializers.uploads import UploadListSerializer, UploadSerializer
 from portal.uploads import headers, services
 from portal.uploads.errors import UploadError
 from portal.uploads.models import Upload
 from portal.uploads.receiving import CHECKSUM_ALGORITHMS, receive
-from portal.uploads.serializers import UploadListSerializer, UploadSerializer
 from portal.uploads.slots import slot
 
 PROBLEM_TYPE = "application/problem+json"

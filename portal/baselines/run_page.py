@@ -12,10 +12,10 @@ from evaluation.federated.config import FederatedConfig
 from evaluation.method.strategies import STRATEGIES
 from evaluation.rules.challenges import CHALLENGES
 from portal.baselines.curves import Curve, curves_of
+from portal.intake.progress import Step
 from portal.runs import reproductions
 from portal.runs.models import BaselineRun, Reproduction, RoundMetric
 from portal.submissions.models import Submission
-from portal.submissions.progress import Step
 
 Status = BaselineRun.Status
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.accounts import team_views, views
+from portal.account_pages import team_views, views
 
 app_name = "accounts"
 urlpatterns = [

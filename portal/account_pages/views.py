@@ -9,7 +9,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from portal.accounts.forms import ProfileForm, TokenForm
+from portal.account_pages.forms import ProfileForm, TokenForm
+from portal.accounts.access import signed_in
 from portal.accounts.models import ApiToken, User
 from portal.submissions.models import Submission
 
@@ -64,9 +65,3 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
         request, f"The token “{token.name}” is revoked. Programs that use it are refused from now on."
     )
     return redirect("accounts:tokens")
-
-
-def signed_in(request: HttpRequest) -> User:
-    """The user of a request that `login_required` let through."""
-    assert isinstance(request.user, User)
-    return request.user

@@ -18,7 +18,7 @@ from evaluation.inspection.declared import MAX_DECIMALS, DeclaredScore
 from evaluation.method.communication import GB
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.accounts.models import Team, User
-from portal.submissions.drafts import Cost, Draft, Files, HubSource
+from portal.intake.drafts import Cost, Draft, Files, HubSource
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.uploads import SMALL_FILE_BYTES
 from portal.uploads.services import take

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.submissions import views
+from portal.intake import views
 
 app_name = "submissions"
 urlpatterns = [

@@ -13,10 +13,11 @@ from django.urls import reverse
 from django.utils.html import format_html_join
 
 from portal.accounts.models import User
+from portal.intake.services import TransitionRefused
 from portal.review.models import Decision
 from portal.review.services import decide
 from portal.runs.models import Evaluation
-from portal.submissions.cards import card_of
+from portal.submissions.known_of_method import card_of
 from portal.submissions.models import (
     BaseModel,
     Checkpoint,
@@ -25,7 +26,6 @@ from portal.submissions.models import (
     Resource,
     Submission,
 )
-from portal.submissions.services import TransitionRefused
 
 
 class ReadOnlyInline(admin.TabularInline[Any, Any]):

@@ -15,12 +15,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import User, personal_team
-from portal.submissions import services
-from portal.submissions.cards import card_of
-from portal.submissions.forms import SubmissionForm, values_of
+from portal.intake import services
+from portal.intake.forms import SubmissionForm, values_of
+from portal.intake.progress import progress_of, steps_of
+from portal.intake.quotas import Quota, quota_of
+from portal.submissions.known_of_method import card_of
 from portal.submissions.models import BaseModel, HubFetch, Submission
-from portal.submissions.progress import progress_of, steps_of
-from portal.submissions.quotas import Quota, quota_of
 from portal.uploads import file_too_large
 from portal.uploads.errors import UploadError
 

@@ -40,5 +40,5 @@ def _name(key: uuid.UUID) -> str:
 
 
 def _cipher() -> Fernet:
-    secret = hashlib.sha256(b"portal.submissions.hub_tokens:" + settings.SECRET_KEY.encode()).digest()
+    secret = hashlib.sha256(b"portal.intake.hub_tokens:" + settings.SECRET_KEY.encode()).digest()
     return Fernet(base64.urlsafe_b64encode(secret))

@@ -23,12 +23,12 @@ from django.core.management.base import CommandError
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.accounts.models import ApiToken, Membership, Team, User, personal_team
 from portal.baselines.services import TEAM
+from portal.intake.progress import progress_of
 from portal.review.models import Decision
 from portal.review.services import decide
 from portal.runs.models import BaselineRun
 from portal.submissions.base_models import register_base_model
 from portal.submissions.models import BaseModel, Submission
-from portal.submissions.progress import progress_of
 
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 MODEL_FOLDER = "smollm2-135m-instruct"

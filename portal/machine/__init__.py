@@ -1,0 +1,1 @@
+"""Services and processes of one machine: embedded PostgreSQL and Valkey, daemons, workers."""
