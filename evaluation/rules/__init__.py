@@ -1,4 +1,4 @@
-"""What one protocol asks of one challenge, as a value: everything that a check or a run needs to know of both."""
+"""What one protocol asks of one challenge, as one value: all that a check or a run needs to know of both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evaluation.rules.challenges import Challenge
 from evaluation.rules.protocol import CURRENT, Precision, Protocol
 
 LARGEST_BASE_PARAMETERS = 24_000_000_000
-"""The benchmark states no limit on base models; the largest that its paper trains has 24 billion parameters."""
+"""The benchmark states no limit on base models; the largest in its paper has 24 billion parameters."""
 
 
 @dataclass(frozen=True)
