@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from evaluation.checkpoints.base_model import BaseModelTensors
 from evaluation.checkpoints.fit import AdapterModule, FitCheck
 from evaluation.checkpoints.header import ADAPTER_FILE, TensorEntry, read_header
 from evaluation.checkpoints.scan import FLOATS, TensorScan, scan
-from evaluation.checkpoints.tensor_names import Part, parse_name
+from evaluation.checkpoints.tensor_names import parse_name
 from evaluation.findings import Finding, FindingCollector
 
 
@@ -87,7 +88,7 @@ def normalised_adapter_config(
     of a stranger is evaluated and exactly the inspected tensors are loaded. Without it, they are as sent.
     """
     result: dict[str, object] = {
-        "peft_type": "LORA",
+        "peft_type": config.kind.peft_type,
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": str(base_model_dir),
         "inference_mode": True,
@@ -95,7 +96,7 @@ def normalised_adapter_config(
         "lora_alpha": config.alpha,
         "lora_dropout": config.dropout,
         "bias": "none",
-        "use_dora": config.use_dora,
+        **config.kind.settings,
         "use_rslora": config.use_rslora,
         "fan_in_fan_out": config.fan_in_fan_out,
         "init_lora_weights": True,
@@ -144,10 +145,18 @@ def _check_values(
                 f"index {result.first_not_finite:,}. The training diverged; submit an earlier round."
             )
             findings.error("adapter.not_finite", text, place)
-    named = [(parse_name(entry.name), scans[entry.name]) for entry in tensors]
-    zero = [
-        result.all_zero for parsed, result in named if parsed and parsed.part in (Part.B, Part.EMBEDDING_B)
-    ]
-    if zero and all(zero) and all(parsed for parsed, _ in named):
-        text = "Every lora_B is zero, so the adapter changes nothing. Submit the trained adapter."
+    if _changes_nothing(tensors, scans):
+        text = "On every module a factor is zero, so the adapter changes nothing. Submit the trained adapter."
         findings.warning("adapter.no_effect", text, name)
+
+
+def _changes_nothing(tensors: Sequence[TensorEntry], scans: Mapping[str, TensorScan]) -> bool:
+    """Whether each module's update has a factor that is all zeros, and there is nothing else."""
+    factors = defaultdict[str, list[bool]](list)
+    for entry in tensors:
+        parsed = parse_name(entry.name)
+        if parsed is None:
+            return False
+        if parsed.part.first != "base":
+            factors[parsed.module].append(scans[entry.name].all_zero)
+    return bool(factors) and all(any(zero) for zero in factors.values())

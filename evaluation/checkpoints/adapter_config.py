@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from evaluation import adapter_kinds as kinds
+from evaluation.adapter_kinds import AdapterKind
 from evaluation.checkpoints.config_values import ConfigValues
 from evaluation.checkpoints.strictjson import JsonError, parse_object
 from evaluation.findings import Finding, FindingCollector, excerpt
@@ -33,14 +35,14 @@ _CONVERT = "save_pretrained(…, path_initial_model_for_weight_conversion=…)"
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """A LoRA configuration whose every value has been checked.
+    """An adapter's configuration whose every value has been checked.
 
     `target_modules` and `exclude_modules` are names, or one regular expression (a str), as in PEFT;
     the keys of `rank_pattern` and `alpha_pattern` are regular expressions too. They come from a
     stranger: match them with `evaluation.checkpoints.patterns` only.
     """
 
-    peft_type: str
+    kind: AdapterKind
     task_type: str | None
     base_model_name_or_path: str | None
     revision: str | None
@@ -49,7 +51,6 @@ class AdapterConfig:
     alpha: float
     dropout: float
     bias: str
-    use_dora: bool
     use_rslora: bool
     fan_in_fan_out: bool
     target_modules: tuple[str, ...] | str | None
@@ -94,8 +95,9 @@ def inspect_adapter_config(
 
 
 def _read(values: ConfigValues) -> AdapterConfig:
+    settings = {key: values.flag(key) for kind in kinds.KINDS.values() for key in kind.settings}
     return AdapterConfig(
-        peft_type="LORA",
+        kind=kinds.of_settings(values.text("peft_type") or "", settings) or kinds.LORA,
         task_type=values.text("task_type"),
         base_model_name_or_path=values.text("base_model_name_or_path"),
         revision=values.text("revision"),
@@ -104,7 +106,6 @@ def _read(values: ConfigValues) -> AdapterConfig:
         alpha=values.positive_number("lora_alpha"),
         dropout=values.fraction("lora_dropout"),
         bias=values.text("bias") or "none",
-        use_dora=values.flag("use_dora"),
         use_rslora=values.flag("use_rslora"),
         fan_in_fan_out=values.flag("fan_in_fan_out"),
         target_modules=values.names_or_pattern("target_modules"),
@@ -122,9 +123,11 @@ def _check_method(values: ConfigValues) -> None:
     peft_type = values.text("peft_type")
     if peft_type is None:
         values.error("adapter_config.missing", "peft_type", 'The key is missing; a LoRA adapter has "LORA".')
-    elif peft_type.upper() != "LORA":
+    elif peft_type.upper() not in {kind.peft_type for kind in kinds.KINDS.values()}:
+        titles = " or ".join(kind.title for kind in kinds.KINDS.values())
+        types = " or ".join(dict.fromkeys(f'"{kind.peft_type}"' for kind in kinds.KINDS.values()))
         message = (
-            f'"{excerpt(peft_type)}" is not evaluated here. Submit a LoRA or DoRA adapter (peft_type "LORA").'
+            f'"{excerpt(peft_type)}" is not evaluated here. Submit a {titles} adapter (peft_type {types}).'
         )
         values.error("adapter_config.peft_type", "peft_type", message)
     task_type = values.text("task_type")

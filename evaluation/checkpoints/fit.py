@@ -6,21 +6,22 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from evaluation import adapter_kinds as kinds
+from evaluation.adapter_kinds import AdapterKind, Shape
 from evaluation.checkpoints.adapter_config import CONFIG_FILE, AdapterConfig
 from evaluation.checkpoints.base_model import BaseModelTensors, is_embedding
 from evaluation.checkpoints.header import TensorEntry
 from evaluation.checkpoints.patterns import PatternError
 from evaluation.checkpoints.targets import by_module, targeted_modules
-from evaluation.checkpoints.tensor_names import PREFIX, LoraName, Part, parse_name
+from evaluation.checkpoints.tensor_names import PREFIX, AdapterTensor, parse_name
 from evaluation.findings import FindingCollector
 
-Parts = Mapping[Part, TensorEntry]
-Expected = tuple[int | None, ...]  # None: any size
+Parts = Mapping[str, TensorEntry]  # by the part's name
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterModule:
-    """One module with LoRA on it. `alpha` is None when there is no valid configuration."""
+    """One module that is adapted. `alpha` is None when there is no valid configuration."""
 
     name: str
     rank: int
@@ -52,16 +53,16 @@ class FitCheck:
 
     def check(self, tensors: Sequence[TensorEntry]) -> Fit:
         """Report everything that does not fit and return what does."""
-        lora, others = self._sorted(tensors)
+        adapted, others = self._sorted(tensors)
         full_weights = [entry for entry in others if self._is_full_weight(entry)]
         self._check_full_weights({entry.name.removeprefix(PREFIX) for entry in full_weights})
-        if not lora:
+        if not adapted:
             text = (
                 "The file has no LoRA tensor (lora_A, lora_B). Save the trained adapter with save_pretrained."
             )
             self._findings.error("adapter.no_lora_tensors", text, self._file_name)
             return Fit((), ())
-        names = sorted(lora)
+        names = sorted(adapted)
         try:
             ranks, alphas = self._ranks(names), self._alphas(names)
             targeted = self._check_targets(names)
@@ -71,7 +72,7 @@ class FitCheck:
             return Fit((), ())
         modules = []
         for name in names:
-            rank = self._check_module(name, lora[name], ranks.get(name))
+            rank = self._check_module(name, adapted[name], ranks.get(name))
             if rank is not None and name in targeted:
                 modules.append(AdapterModule(name, rank, alphas.get(name)))
         return Fit(tuple(modules), tuple(entry.name for entry in full_weights))
@@ -80,20 +81,20 @@ class FitCheck:
         self._findings.error(code, text, f"{self._file_name}: {tensor}")
 
     def _sorted(self, tensors: Sequence[TensorEntry]) -> tuple[dict[str, Parts], list[TensorEntry]]:
-        """LoRA tensors by module and part, and all others."""
-        lora: dict[str, dict[Part, TensorEntry]] = defaultdict(dict)
+        """The adapter's tensors by module and part, and all others."""
+        adapted: dict[str, dict[str, TensorEntry]] = defaultdict(dict)
         others: list[TensorEntry] = []
         for entry in tensors:
             name = parse_name(entry.name)
             if name is None:
                 others.append(entry)
-            elif name.part in lora[name.module]:
-                other = lora[name.module][name.part].name
+            elif name.part.name in adapted[name.module]:
+                other = adapted[name.module][name.part.name].name
                 text = f"The same tensor stands in the file as {other} too. Keep one of them."
                 self._error("adapter.duplicate_tensor", text, entry.name)
             else:
-                lora[name.module][name.part] = entry
-        return dict(lora), others
+                adapted[name.module][name.part.name] = entry
+        return dict(adapted), others
 
     def _ranks(self, names: Sequence[str]) -> dict[str, int]:
         if self._config is None:
@@ -113,25 +114,23 @@ class FitCheck:
             text = "The base model has no such linear module or embedding. Select the one you trained on."
             self._error("adapter.unknown_module", text, first.name)
             return None
-        embedding = is_embedding(name) if self._base else Part.EMBEDDING_A in parts
-        self._check_complete(name, parts, embedding)
-        down = parts.get(Part.EMBEDDING_A if embedding else Part.A)
-        if rank is None and down is not None and len(down.shape) == 2:
-            rank = down.shape[0]
-        self._check_rank(name, parts, embedding)
-        shapes = _expected_shapes(rank, matrix, embedding)
+        kind = self._config.kind if self._config else kinds.of_parts(frozenset(parts))
+        embedding = is_embedding(name) if self._base else _looks_like_embedding(parts)
+        self._check_complete(name, parts, kind, embedding)
+        sizes = kind.sizes({part: entry.shape for part, entry in parts.items()}, embedding=embedding)
+        if rank is None:
+            rank = sizes.get("rank")
+        if "rank" in sizes and "rows" in sizes and "columns" in sizes:
+            self._check_rank(name, sizes["rank"], min(sizes["rows"], sizes["columns"]))
+        shapes = kind.shapes(rank, matrix, embedding=embedding)
         origin = f"rank {rank} and the base model's weight {list(matrix)}" if matrix else f"rank {rank}"
         for part, entry in parts.items():
-            self._check_shape(entry, shapes[part], origin)
+            if part in shapes:
+                self._check_shape(entry, shapes[part], origin)
         return rank
 
-    def _check_rank(self, name: str, parts: Parts, embedding: bool) -> None:
+    def _check_rank(self, name: str, rank: int, smaller: int) -> None:
         """A rank over the smaller side of the matrix adds nothing but communication."""
-        down = parts.get(Part.EMBEDDING_A if embedding else Part.A)
-        up = parts.get(Part.EMBEDDING_B if embedding else Part.B)
-        if not down or not up or len(down.shape) != 2 or len(up.shape) != 2:
-            return
-        rank, smaller = down.shape[0], min(down.shape[1], up.shape[0])
         if rank > smaller:
             text = (
                 f"The rank {rank:,} is over the smaller side of the matrix ({smaller:,}), the highest that "
@@ -139,22 +138,22 @@ class FitCheck:
             )
             self._findings.warning("adapter.rank", text, f"{self._file_name}: {PREFIX}{name}")
 
-    def _check_complete(self, name: str, parts: Parts, embedding: bool) -> None:
-        required = [Part.EMBEDDING_A, Part.EMBEDDING_B] if embedding else [Part.A, Part.B]
-        if self._config and self._config.use_dora:
-            required.append(Part.MAGNITUDE)
-        for part in required:
-            if part not in parts:
+    def _check_complete(self, name: str, parts: Parts, kind: AdapterKind, embedding: bool) -> None:
+        """A module has the parts of its kind and no others."""
+        required = {part.name: part for part in kind.required(embedding)}
+        for part in required.values():
+            if part.name not in parts:
                 text = "The tensor is missing; without it the update is not what was trained. Save again."
-                self._error("adapter.incomplete_module", text, str(LoraName(name, part)))
-        for part in sorted(parts.keys() - {*required, Part.MAGNITUDE}):
-            text = f"{part} does not belong on {'an embedding' if embedding else 'a linear module'}."
-            self._error("adapter.unknown_tensor", text, parts[part].name)
-        if self._config and not self._config.use_dora and Part.MAGNITUDE in parts:
-            text = "The file has DoRA magnitudes but use_dora is false. Upload the two files that match."
-            self._error("adapter.unexpected_magnitude", text, parts[Part.MAGNITUDE].name)
+                self._error("adapter.incomplete_module", text, str(AdapterTensor(name, part)))
+        for part_name in sorted(parts.keys() - required.keys()):
+            part = kinds.parts()[part_name]
+            if part.dimensions(embedding) is None:
+                text = f"{part_name} does not belong on {'an embedding' if embedding else 'a linear module'}."
+                self._error("adapter.unknown_tensor", text, parts[part_name].name)
+            else:
+                self._error("adapter.unexpected_magnitude", part.unexpected, parts[part_name].name)
 
-    def _check_shape(self, entry: TensorEntry, expected: Expected, origin: str) -> None:
+    def _check_shape(self, entry: TensorEntry, expected: Shape, origin: str) -> None:
         if len(entry.shape) == len(expected) and all(
             want is None or size == want for size, want in zip(entry.shape, expected, strict=True)
         ):
@@ -253,18 +252,9 @@ class FitCheck:
                 self._error("adapter.incomplete_module", text, PREFIX + stored)
 
 
-def _expected_shapes(
-    rank: int | None, matrix: tuple[int, int] | None, embedding: bool
-) -> Mapping[Part, Expected]:
-    """The shape of each part on a module with the weight `matrix`."""
-    rows, columns = matrix or (None, None)
-    return {
-        Part.A: (rank, columns),
-        Part.B: (rows, rank),
-        Part.EMBEDDING_A: (rank, rows),
-        Part.EMBEDDING_B: (columns, rank),
-        Part.MAGNITUDE: (columns if embedding else rows,),
-    }
+def _looks_like_embedding(parts: Parts) -> bool:
+    """Whether a module has a part that only embeddings have."""
+    return any(kinds.parts()[part].linear is None for part in parts)
 
 
 def _first(names: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from peft import PeftConfig, PeftModelForCausalLM, get_peft_model_state_dict, se
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from evaluation.adapter_kinds import KINDS
 from evaluation.engines.memory import is_out_of_memory
 from evaluation.errors import CheckpointError
 
@@ -84,8 +85,10 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{CONFIG} cannot be read: {error}") from error
     if not isinstance(settings, dict):
         raise CheckpointError(f"{CONFIG} is not a JSON object")
-    if settings.get("peft_type") != "LORA":
-        raise CheckpointError(f"{CONFIG}: peft_type must be LORA, not {settings.get('peft_type')!r}")
+    types = {kind.peft_type for kind in KINDS.values()}
+    if settings.get("peft_type") not in types:
+        known = " or ".join(sorted(types))
+        raise CheckpointError(f"{CONFIG}: peft_type must be {known}, not {settings.get('peft_type')!r}")
     if settings.get("task_type") not in (None, "CAUSAL_LM"):
         raise CheckpointError(f"{CONFIG}: task_type must be CAUSAL_LM, not {settings['task_type']!r}")
     # With this key peft imports the module that the config names in `megatron_core`.

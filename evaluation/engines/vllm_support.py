@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from evaluation.adapter_kinds import KINDS, LORA
 from evaluation.checkpoints import (
     ADAPTER_FILE,
     CONFIG_FILE,
@@ -20,7 +21,7 @@ from evaluation.checkpoints import (
     inspect_adapter_config,
     read_header,
 )
-from evaluation.checkpoints.tensor_names import Part, parse_name
+from evaluation.checkpoints.tensor_names import parse_name
 from evaluation.rules.protocol import Precision
 
 Build = Literal["cuda", "cpu"]
@@ -51,7 +52,7 @@ _CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 # Keys of an adapter's config with which vLLM would refuse it or, worse, leave out a part of it.
 _BEYOND: Mapping[str, str] = MappingProxyType(
     {
-        "use_dora": "DoRA",
+        **{key: kind.title for kind in KINDS.values() for key, on in kind.settings.items() if on},
         "modules_to_save": "whole modules trained beside LoRA (modules_to_save)",
         "lora_bias": "biases on LoRA (lora_bias)",
         "alora_invocation_tokens": "activated LoRA (alora_invocation_tokens)",
@@ -121,7 +122,9 @@ def rank_of(adapter: Path) -> int:
     if header is None:
         return 0
     parts = ((parse_name(entry.name), entry.shape) for entry in header.tensors)
-    return max((shape[0] for name, shape in parts if name and name.part == Part.A and shape), default=0)
+    return max(
+        (shape[0] for name, shape in parts if name and name.part is LORA.parts[0] and shape), default=0
+    )
 
 
 def room_for(rank: int) -> int:
@@ -161,7 +164,7 @@ def _tensors_refusal(adapter: Path, targets: frozenset[str]) -> str:
         name = parse_name(entry.name)
         if name is None or str(name) != entry.name:
             return f"vLLM does not read the tensor {entry.name}"
-        if name.part not in (Part.A, Part.B):
+        if name.part not in LORA.required(embedding=False):
             return f"{name.part} tensors are not supported by vLLM"
         if name.module.rpartition(".")[2] not in targets:
             return f"LoRA on {name.module.rpartition('.')[2]} is not supported by vLLM here"

@@ -15,6 +15,8 @@ from peft import get_peft_model_state_dict as peft_state
 from safetensors.numpy import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from evaluation.adapter_kinds import KINDS, LORA
+from evaluation.checkpoints.tensor_names import parse_name
 from evaluation.errors import ModelError
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.factors import (
@@ -39,7 +41,7 @@ class LoraSettings:
     alpha: int
     target_modules: tuple[str, ...]
     dropout: float = 0.0
-    dora: bool = False
+    adapter: str = LORA.key
 
     @classmethod
     def of(cls, config: FederatedConfig) -> LoraSettings:
@@ -50,7 +52,7 @@ class LoraSettings:
             config.alpha,
             config.target_modules,
             config.dropout,
-            config.adapter == "dora",
+            config.adapter,
         )
 
 
@@ -81,7 +83,7 @@ def _peft_config(settings: LoraSettings) -> LoraConfig:
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
-        use_dora=settings.dora,
+        **KINDS[settings.adapter].settings,
         target_modules=list(settings.target_modules),
         task_type="CAUSAL_LM",
         base_model_name_or_path=settings.base_model_id,
@@ -95,21 +97,35 @@ def weights(model: Any) -> dict[str, torch.Tensor]:
 
 
 def first_values(shapes: Mapping[str, tuple[int, ...]], seed: str) -> Arrays:
-    """Untrained LoRA matrices in fp32, each decided by `seed` and its name alone, on any machine.
+    """The untrained adapter in fp32, each tensor decided by `seed` and its name alone, on any machine.
 
-    B is zero and A uniform within ±1/√inputs, as peft draws it. DoRA's magnitudes are left out: they are
-    norms of base weights.
+    Uniform numbers lie within ±1/√inputs, as peft draws them. What base weights tell is left out.
     """
     arrays = {}
     for name, shape in shapes.items():
-        if name.endswith(".lora_B.weight"):
+        first = _first(name)
+        digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+        random = numpy.random.default_rng(int.from_bytes(digest[:16]))
+        if first == "zeros":
             arrays[name] = numpy.zeros(shape, dtype=numpy.float32)
-        elif name.endswith(".lora_A.weight"):
-            digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-            random = numpy.random.default_rng(int.from_bytes(digest[:16]))
+        elif first == "normal":
+            arrays[name] = random.standard_normal(shape, dtype=numpy.float32)
+        elif first == "uniform":
             bound = numpy.float32(1 / numpy.sqrt(shape[1]))
             arrays[name] = (2 * random.random(shape, dtype=numpy.float32) - 1) * bound
     return arrays
+
+
+def told_by_base(name: str) -> bool:
+    """Whether the first values of a tensor come from the base model's weights, as DoRA's magnitudes do."""
+    return _first(name) == "base"
+
+
+def _first(name: str) -> str:
+    parsed = parse_name(name)
+    if parsed is None:
+        raise ModelError(f"{name} is no tensor of a kind of adapter that is known here")
+    return parsed.part.first
 
 
 def merged(arrays: Arrays, settings: LoraSettings) -> tuple[Arrays, LoraSettings]:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evaluation.adapter_kinds import KINDS
 from evaluation.checkpoints.base_model import BaseModelTensors
 from evaluation.checkpoints.targets import ends_in
 from evaluation.errors import DataError, EvaluationError, ModelError, UnknownNameError
 from evaluation.federated.config import (
-    ADAPTERS,
     CLIPPING,
     PARTITIONS,
     PRECISION_BITS,
@@ -25,7 +25,7 @@ from evaluation.federated.config import (
 from evaluation.federated.planned import planned_bytes
 from evaluation.findings import Finding, FindingCollector, Severity, excerpt
 from evaluation.method.communication import check_budget
-from evaluation.method.strategies import PRIVACY, STRATEGIES, StrategyInfo
+from evaluation.method.strategies import STRATEGIES, StrategyInfo
 from evaluation.names import unknown
 from evaluation.rules import challenges
 
@@ -44,7 +44,7 @@ _COUNTS = {
     "held_out": (0, 10_000_000),
     "seed": (0, 2**63 - 1),
 }
-_CHOICES = {"adapter": ADAPTERS, "schedule": SCHEDULES, "precision": tuple(PRECISION_BITS)}
+_CHOICES = {"adapter": tuple(KINDS), "schedule": SCHEDULES, "precision": tuple(PRECISION_BITS)}
 
 
 def findings(
@@ -108,12 +108,14 @@ class _Checks:
         info = STRATEGIES.get(self.config.strategy)
         if info is None:
             return
-        reason = info.refuses.get(self.config.adapter)
-        if reason:
-            kind = {"lora": "LoRA", "dora": "DoRA"}[self.config.adapter]
-            self.found.error("run.adapter", f"{info.title} does not go with {kind}: {reason}", "adapter")
-        if self.config.privacy and PRIVACY in info.refuses:
-            message = f"{info.title} does not go with differential privacy: {info.refuses[PRIVACY]}"
+        kind = KINDS.get(self.config.adapter)
+        reason = info.refusal(kind) if kind else ""
+        if kind and reason:
+            self.found.error(
+                "run.adapter", f"{info.title} does not go with {kind.title}: {reason}", "adapter"
+            )
+        if self.config.privacy and info.no_privacy:
+            message = f"{info.title} does not go with differential privacy: {info.no_privacy}"
             self.found.error("run.privacy", message, "privacy")
         self._options(info)
 

@@ -9,12 +9,13 @@ from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from evaluation import adapter_kinds as kinds
+from evaluation.adapter_kinds import LORA, AdapterKind
 from evaluation.errors import EvaluationError
 from evaluation.method.strategies import STRATEGIES
 
 Scalar = str | int | float | bool
 
-ADAPTERS = ("lora", "dora")
 PARTITIONS = ("iid", "dirichlet", "size", "natural")
 SCHEDULES = ("cosine", "constant")
 CLIPPING = ("fixed", "adaptive")
@@ -85,7 +86,7 @@ class FederatedConfig:
     target_modules: tuple[str, ...]
     precision: str
     seed: int
-    adapter: str = "lora"
+    adapter: str = LORA.key
     dropout: float = 0.0
     strategy_options: tuple[tuple[str, float], ...] = ()
     privacy: Privacy | None = None
@@ -94,6 +95,11 @@ class FederatedConfig:
     minimum_clients: int = 1
     evaluate_every: int = 0
     held_out: int = 0
+
+    @property
+    def kind(self) -> AdapterKind:
+        """The kind of the adapter. Raises UnknownNameError where there is none of that name."""
+        return kinds.get(self.adapter)
 
     @property
     def fraction(self) -> float:
@@ -131,7 +137,7 @@ class FederatedConfig:
             "model.lora.peft-lora-r": self.rank,
             "model.lora.peft-lora-alpha": self.alpha,
             "model.lora.peft-lora-dropout": self.dropout,
-            "model.lora.peft-use-dora": self.adapter == "dora",
+            "model.lora.peft-use-dora": self.kind.settings["use_dora"],
             "model.lora.modules": ",".join(self.target_modules),
             "train.data": str(self.train_data),
             "train.seed": self.seed,
@@ -186,7 +192,7 @@ class FederatedConfig:
                 target_modules=modules(str(values["model.lora.modules"])),
                 precision=next((name for name, width in PRECISION_BITS.items() if width == bits), str(bits)),
                 seed=int(values["train.seed"]),
-                adapter="dora" if values["model.lora.peft-use-dora"] else "lora",
+                adapter=_adapter(use_dora=bool(values["model.lora.peft-use-dora"])),
                 dropout=float(values["model.lora.peft-lora-dropout"]),
                 strategy_options=_options(values),
                 privacy=_privacy(values) if values["privacy.enabled"] else None,
@@ -223,6 +229,12 @@ class FederatedConfig:
         """
         config: FederatedConfig = _typed(cls, values, "")
         return config
+
+
+def _adapter(*, use_dora: bool) -> str:
+    kind = kinds.of_settings(LORA.peft_type, {"use_dora": use_dora})
+    assert kind is not None
+    return kind.key
 
 
 def _options(values: Mapping[str, Scalar]) -> tuple[tuple[str, float], ...]:

@@ -99,7 +99,7 @@ def load(path: Path, precision: str, gradient_checkpointing: bool, lora: LoraSet
     model.train()
     tensors = adapter.weights(model)
     magnitudes = {
-        name: tensor.cpu().numpy().copy() for name, tensor in tensors.items() if "magnitude" in name
+        name: tensor.cpu().numpy().copy() for name, tensor in tensors.items() if adapter.told_by_base(name)
     }
     local = LocalModel(model, vocabulary, device, lora, tensors, magnitudes)
     for name, module in model.named_modules():

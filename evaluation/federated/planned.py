@@ -5,7 +5,7 @@ from __future__ import annotations
 from evaluation.checkpoints.base_model import BaseModelTensors
 from evaluation.federated.config import FederatedConfig
 from evaluation.method.card import MethodCard
-from evaluation.method.communication import FP32_BYTES, lora_parameters, lora_shapes
+from evaluation.method.communication import FP32_BYTES, adapted_shapes, adapter_parameters
 from evaluation.method.strategies import STRATEGIES
 
 
@@ -16,12 +16,12 @@ def planned_bytes(config: FederatedConfig, base: BaseModelTensors) -> int | None
     A reference that does not federate communicates nothing.
     """
     info = STRATEGIES.get(config.strategy)
-    both = lora_parameters(method_card(config), base)
+    both = adapter_parameters(method_card(config), base)
     if info is None or both is None:
         return None
     if not info.communicates:
         return 0
-    shapes = lora_shapes(config.target_modules, base)
+    shapes = adapted_shapes(config.target_modules, base)
     a, b = (config.rank * sum(shape[side] for shape in shapes) for side in (1, 0))
     down = b if info.sends == "B" else both
     up = {"both": (both, both), "B": (b, b), "alternating": (b, a)}[
@@ -35,5 +35,7 @@ def planned_bytes(config: FederatedConfig, base: BaseModelTensors) -> int | None
 def method_card(config: FederatedConfig) -> MethodCard:
     """The part of the method card that decides on the adapter's shape."""
     return MethodCard(
-        rank=config.rank, target_modules=config.target_modules, use_dora=config.adapter == "dora"
+        rank=config.rank,
+        target_modules=config.target_modules,
+        use_dora=config.kind.settings["use_dora"],
     )

@@ -34,10 +34,10 @@ from evaluation.inspection.communication_log import CommunicationLog, parse_comm
 from evaluation.method.card import MethodCard
 from evaluation.method.communication import (
     Communication,
+    adapter_parameters,
     check_budget,
     check_declared,
     derive,
-    lora_parameters,
 )
 from evaluation.method.strategies import KNOWN as KNOWN_STRATEGIES
 from evaluation.rules.challenges import Challenge
@@ -194,7 +194,7 @@ def _communication(
         return None
     parameters = adapter.parameters if adapter else None
     if parameters is None and options.base:
-        parameters = lora_parameters(card, options.base)
+        parameters = adapter_parameters(card, options.base)
     derived = derive(card, parameters)
     place = files.name(files.config)
     stated = [(options.declared_bytes, "declared communication")]

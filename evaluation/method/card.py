@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from evaluation import adapter_kinds as kinds
 from evaluation.errors import DataError
+from evaluation.method.strategies import strategy_title
 
 Scalar = bool | int | float | str
-
-_STRATEGIES = {
-    "bulyan": "Bulyan", "centralised": "Centralised",
-    "fedadagrad": "FedAdagrad", "fedadam": "FedAdam", "fedavg": "FedAvg",
-    "fedavgm": "FedAvgM", "fedmedian": "FedMedian", "fedopt": "FedOpt", "fedprox": "FedProx",
-    "fedex": "FedEx-LoRA", "fedsalora": "FedSA-LoRA", "localonly": "Local only",
-    "fedtrimmedavg": "FedTrimmedAvg", "fedyogi": "FedYogi", "ffalora": "FFA-LoRA", "flexlora": "FlexLoRA",
-    "flora": "FLoRA", "hetlora": "HetLoRA", "krum": "Krum", "lorafair": "LoRA-FAIR", "multikrum": "MultiKrum",
-    "qfedavg": "q-FedAvg", "rolora": "RoLoRA", "scaffold": "SCAFFOLD",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +111,7 @@ class MethodCard:
     def _strategy(self) -> str | None:
         if self.strategy is None and not self.strategy_options:
             return None
-        name = strategy_name(self.strategy) or "not named"
+        name = strategy_title(self.strategy) or "not named"
         options = ", ".join(f"{key} {_plain(value)}" for key, value in self.strategy_options)
         return f"{name} ({options})" if options else name
 
@@ -143,7 +135,7 @@ class MethodCard:
         return " → ".join(dict.fromkeys(map(_plain, rates))) or None
 
     def _peft(self) -> str | None:
-        kind = peft_name(self.peft_type, self.use_dora) or "LoRA"
+        kind = kinds.title(self.peft_type, self.use_dora) or kinds.LORA.title
         values = (("rank", self.rank), ("α", self.alpha), ("dropout", self.dropout))
         stated = ", ".join(f"{label} {_plain(value)}" for label, value in values if value is not None)
         return f"{kind}, {stated}" if stated else (kind if self.use_dora or self.peft_type else None)
@@ -160,16 +152,6 @@ class MethodCard:
         )
         stated = ", ".join(f"{label} {_plain(value)}" for label, value in values if value is not None)
         return stated or "yes"
-
-
-def strategy_name(strategy: str | None) -> str:
-    """A strategy's name as its authors write it, "" where there is none."""
-    return _STRATEGIES.get(strategy or "", strategy or "")
-
-
-def peft_name(peft_type: str | None, use_dora: bool | None) -> str:
-    """The kind of adapter, like LoRA or DoRA; "" where the configuration does not say."""
-    return "DoRA" if use_dora else (peft_type or "")
 
 
 def _count(value: int | None, unit: str = "") -> str | None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from evaluation import adapter_kinds as kinds
 from evaluation.checkpoints.base_model import BaseModelTensors, is_embedding, is_output_head
 from evaluation.checkpoints.patterns import PatternError, full_matches
 from evaluation.checkpoints.targets import ends_in
 from evaluation.findings import FindingCollector
 from evaluation.method.card import MethodCard
-from evaluation.method.strategies import NOT_FEDERATED, on_card
+from evaluation.method.strategies import on_card
 
 MB = 1024**2
 GB = 1024**3
@@ -81,32 +82,33 @@ def derive(
     """
     if parameters is None or card.clients_per_round is None or card.rounds is None:
         return None
-    if card.strategy in NOT_FEDERATED:
-        return Communication(parameters, 0, card.rounds, bytes_per_parameter)
     strategy = on_card(card.strategy or "")
+    if strategy is not None and not strategy.communicates:
+        return Communication(parameters, 0, card.rounds, bytes_per_parameter)
     if strategy is not None and not strategy.sends_adapter_both_ways:
         return None
     return Communication(parameters, card.clients_per_round, card.rounds, bytes_per_parameter)
 
 
-def lora_parameters(card: MethodCard, base: BaseModelTensors) -> int | None:
+def adapter_parameters(card: MethodCard, base: BaseModelTensors) -> int | None:
     """How many parameters the adapter that the card describes has on this base model.
 
     Without target modules PEFT's default for the model's type counts. None when the card gives no rank
-    or the targets cannot be told.
+    or a kind of adapter that is not known, or the targets cannot be told.
     """
     modules = _targets(card.target_modules, base)
     if card.rank is None or not modules:
         return None
-    total = 0
-    for module, (rows, columns) in _matrices(modules, base):
-        total += card.rank * (rows + columns)
-        if card.use_dora:
-            total += columns if is_embedding(module) else rows  # the magnitude vector
-    return total
+    kind = kinds.of_settings(card.peft_type or kinds.LORA.peft_type, {"use_dora": card.use_dora})
+    if kind is None:
+        return None
+    return sum(
+        kind.parameters(card.rank, matrix, embedding=is_embedding(module))
+        for module, matrix in _matrices(modules, base)
+    )
 
 
-def lora_shapes(targets: tuple[str, ...] | None, base: BaseModelTensors) -> tuple[tuple[int, int], ...]:
+def adapted_shapes(targets: tuple[str, ...] | None, base: BaseModelTensors) -> tuple[tuple[int, int], ...]:
     """(out, in) of each matrix that LoRA on these target modules adapts; none where they cannot be told."""
     return tuple(shape for _, shape in _matrices(_targets(targets, base), base))
 

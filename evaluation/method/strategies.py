@@ -1,52 +1,21 @@
-"""The strategies by the names that `--strategy` takes: what each is, takes, and goes with.
+"""The one table of strategies: names, aliases, papers, and what each takes, sends and goes with.
 
-This table is light to import: the web pages read it too. What computes is in one module a strategy, imported
-by `evaluation.federated.strategies.building`.
+It is light to import: the web pages read it too. What computes is in one module a strategy, imported by
+`evaluation.federated.strategies.building`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from evaluation.adapter_kinds import KINDS, AdapterKind
 from evaluation.names import lookup
 
-# Flower's own (flwr.server.strategy, flwr.serverapp.strategy) and those of federated LoRA, in one spelling.
-# Training without a federation, which the reference entries compare with.
-NOT_FEDERATED = {"centralised", "localonly"}
-KNOWN = NOT_FEDERATED | {
-    "bulyan", "fedadagrad", "fedadam", "fedavg", "fedavgm", "fedcda", "fedex", "fedit", "fedmedian",
-    "fednova", "fedopt", "fedprox", "fedsalora", "fedtrimmedavg", "fedyogi", "ffalora", "flexlora", "flora",
-    "hetlora", "krum", "lorafair", "moon", "multikrum", "qfedavg", "rolora", "scaffold", "slora",
-}  # fmt: skip
-_ALIASES = {
-    "averaging": "fedavg", "avg": "fedavg", "centralized": "centralised", "fedavgmomentum": "fedavgm",
-    "fedaverage": "fedavg", "fedexlora": "fedex",
-    "federatedaveraging": "fedavg", "fedtrimmedaverage": "fedtrimmedavg", "fedsa": "fedsalora",
-    "ffa": "ffalora", "prox": "fedprox", "qffl": "qfedavg", "trimmedmean": "fedtrimmedavg",
-}  # fmt: skip
 _AFFIXES = re.compile(r"^(?:custom|my|flower|flwr)|(?:strategy|aggregation|aggregator)$")
-
-
-def canonical(name: str) -> str:
-    """`flwr.server.strategy.FedAvg`, `Fed-Avg` and `FedAvgStrategy` are `fedavg`.
-
-    A name that is not known comes back in lower case, of a dotted one the last part.
-    """
-    last = re.split(r"[.:/]", name.strip())[-1] or name
-    plain = re.sub(r"[^a-z0-9]", "", last.lower())
-    for candidate in (plain, _AFFIXES.sub("", plain)):
-        candidate = _ALIASES.get(candidate, candidate)
-        if candidate in KNOWN:
-            return candidate
-    return last.strip().lower()
-
-
-ADAPTERS = ("lora", "dora")
-PRIVACY = "privacy"
 
 
 @dataclass(frozen=True)
@@ -68,30 +37,44 @@ class Option:
 class StrategyInfo:
     """What is known about a strategy without running it.
 
+    `name` is what `--strategy` takes and `card` how method cards hold it, where that is not the name's
+    letters. `aliases` are other words for it, letters only. A strategy without a `builder`
+    is known by name from people's configurations and is not trained here.
+
     `trains` says which LoRA matrices a client trains and sends back: in `alternating`, B in odd rounds and A
     in even ones. `sends` says what a client is sent: tensors that it can derive from the seed stay away, and
     `residual` are factors of what the adapter itself cannot express, whose rank grows with the rounds.
     `cohort` says who trains in a round: clients `sampled` by seed, always the `largest`, or `one` for all.
-    `refuses` maps what the strategy does not go with, adapters or `privacy`, to the reason.
+    `on_products` says that it works on the product of A and B, which not every kind of adapter's update is.
+    `no_privacy` is the reason why it does not go with differential privacy, "" where it does.
     `builder` is `module:function`, the function makes the Flower strategy from a FederatedConfig.
     """
 
     name: str
     title: str
-    paper: str
-    summary: str
-    kind: Literal["flower", "lora-aware", "reference"]
-    builder: str
+    paper: str = ""
+    summary: str = ""
+    kind: Literal["flower", "lora-aware", "reference"] = "flower"
+    builder: str = ""
+    aliases: tuple[str, ...] = ()
+    card: str = ""
     options: tuple[Option, ...] = ()
     trains: Literal["both", "B", "alternating"] = "both"
     sends: Literal["both", "B", "both and residual", "residual"] = "both"
     cohort: Literal["sampled", "largest", "one"] = "sampled"
-    refuses: Mapping[str, str] = field(default_factory=dict)
+    on_products: bool = False
+    no_privacy: str = ""
+
+    def refusal(self, kind: AdapterKind) -> str:
+        """Why it does not go with a kind of adapter; "" where it does."""
+        if not self.on_products or not kind.beyond_product:
+            return ""
+        return f"it works on the product of A and B, which {kind.beyond_product}"
 
     @property
     def adapters(self) -> tuple[str, ...]:
-        """The adapters that it goes with."""
-        return tuple(adapter for adapter in ADAPTERS if adapter not in self.refuses)
+        """The keys of the kinds of adapters that it goes with."""
+        return tuple(key for key, kind in KINDS.items() if not self.refusal(kind))
 
     def trained_in(self, server_round: int) -> str:
         """Which matrices a client trains in round 1…: `both`, `A` or `B`."""
@@ -118,7 +101,6 @@ class StrategyInfo:
 _NOT_A_MEAN = "noise is added to a mean of clipped updates, which this strategy's aggregate is not"
 _NO_FEDERATION = "nothing is aggregated that noise could protect"
 _OPTIMISER_STATE = "its server keeps moments of the updates from before the noise, so that ε would be wrong"
-_NOT_LINEAR = "it works on the product of A and B, which DoRA's column norms and magnitudes change"
 
 _MOMENTS = (
     Option("eta", 0.01, 1e-8, 10.0, "the server's learning rate"),
@@ -143,6 +125,7 @@ _ALL = (
         "The mean of the clients' adapters, weighted by their rows.",
         "flower",
         _module("fedavg"),
+        aliases=("averaging", "avg", "fedaverage", "federatedaveraging"),
     ),
     StrategyInfo(
         "fedprox",
@@ -151,6 +134,7 @@ _ALL = (
         "FedAvg over clients whose loss holds them near the global adapter.",
         "flower",
         _module("fedprox"),
+        aliases=("prox",),
         options=(Option("proximal-mu", 1.0, 0.0, 1e6, "weight μ of the proximal term ½μ‖w - w_t‖²"),),
     ),
     StrategyInfo(
@@ -160,11 +144,12 @@ _ALL = (
         "The mean update goes through momentum on the server.",
         "flower",
         _module("fedavgm"),
+        aliases=("fedavgmomentum",),
         options=(
             Option("server-learning-rate", 1.0, 1e-6, 10.0, "step along the momentum"),
             Option("server-momentum", 0.9, 0.0, 0.9999, "share of the momentum that a round keeps"),
         ),
-        refuses={PRIVACY: _OPTIMISER_STATE},
+        no_privacy=_OPTIMISER_STATE,
     ),
     StrategyInfo(
         "fedadam",
@@ -174,7 +159,7 @@ _ALL = (
         "flower",
         _module("fedopt"),
         options=_MOMENTS,
-        refuses={PRIVACY: _OPTIMISER_STATE},
+        no_privacy=_OPTIMISER_STATE,
     ),
     StrategyInfo(
         "fedyogi",
@@ -184,7 +169,7 @@ _ALL = (
         "flower",
         _module("fedopt"),
         options=_MOMENTS,
-        refuses={PRIVACY: _OPTIMISER_STATE},
+        no_privacy=_OPTIMISER_STATE,
     ),
     StrategyInfo(
         "fedmedian",
@@ -193,7 +178,7 @@ _ALL = (
         "The median of each number over the clients, which a few bad clients cannot move far.",
         "flower",
         _module("robust"),
-        refuses={PRIVACY: _NOT_A_MEAN},
+        no_privacy=_NOT_A_MEAN,
     ),
     StrategyInfo(
         "fedtrimmedavg",
@@ -202,8 +187,9 @@ _ALL = (
         "The mean of each number over the clients without the highest and lowest.",
         "flower",
         _module("robust"),
+        aliases=("fedtrimmedaverage", "trimmedmean"),
         options=(Option("beta", 0.2, 0.0, 0.49, "share of the clients cut off at either end"),),
-        refuses={PRIVACY: _NOT_A_MEAN},
+        no_privacy=_NOT_A_MEAN,
     ),
     StrategyInfo(
         "krum",
@@ -213,7 +199,7 @@ _ALL = (
         "flower",
         _module("robust"),
         options=(Option("num-malicious-nodes", 0, 0, 100_000, "clients that may be malicious", whole=True),),
-        refuses={PRIVACY: _NOT_A_MEAN},
+        no_privacy=_NOT_A_MEAN,
     ),
     StrategyInfo(
         "flexlora",
@@ -222,7 +208,8 @@ _ALL = (
         "The mean of the products B·A, cut back to the rank by a singular value decomposition.",
         "lora-aware",
         _module("flexlora"),
-        refuses={"dora": _NOT_LINEAR, PRIVACY: _NOT_A_MEAN},
+        on_products=True,
+        no_privacy=_NOT_A_MEAN,
     ),
     StrategyInfo(
         "ffa-lora",
@@ -231,9 +218,10 @@ _ALL = (
         "A stays as the seed made it; only B is trained, sent and averaged, which makes the mean exact.",
         "lora-aware",
         _module("ffa_lora"),
+        aliases=("ffa",),
         trains="B",
         sends="B",
-        refuses={"dora": _NOT_LINEAR},
+        on_products=True,
     ),
     StrategyInfo(
         "rolora",
@@ -243,7 +231,7 @@ _ALL = (
         "lora-aware",
         _module("rolora"),
         trains="alternating",
-        refuses={"dora": _NOT_LINEAR},
+        on_products=True,
     ),
     StrategyInfo(
         "fedex-lora",
@@ -252,9 +240,11 @@ _ALL = (
         "FedAvg of A and B, and what that mean lacks of the mean product goes beside the frozen weights.",
         "lora-aware",
         _module("fedex_lora"),
+        card="fedex",
         options=_RESIDUAL,
         sends="both and residual",
-        refuses={"dora": _NOT_LINEAR, PRIVACY: _NOT_A_MEAN},
+        on_products=True,
+        no_privacy=_NOT_A_MEAN,
     ),
     StrategyInfo(
         "flora",
@@ -265,7 +255,8 @@ _ALL = (
         _module("flora"),
         options=_RESIDUAL,
         sends="residual",
-        refuses={"dora": _NOT_LINEAR, PRIVACY: _NOT_A_MEAN},
+        on_products=True,
+        no_privacy=_NOT_A_MEAN,
     ),
     StrategyInfo(
         "local-only",
@@ -275,7 +266,7 @@ _ALL = (
         "reference",
         _module("local_only"),
         cohort="largest",
-        refuses={PRIVACY: _NO_FEDERATION},
+        no_privacy=_NO_FEDERATION,
     ),
     StrategyInfo(
         "centralised",
@@ -284,12 +275,44 @@ _ALL = (
         "One client with all rows takes as many steps as the round's clients would together.",
         "reference",
         _module("centralised"),
+        aliases=("centralized",),
         cohort="one",
-        refuses={PRIVACY: _NO_FEDERATION},
+        no_privacy=_NO_FEDERATION,
     ),
+)
+# Known by name alone, from people's configurations.
+_NOT_TRAINED_HERE = (
+    StrategyInfo("bulyan", "Bulyan"),
+    StrategyInfo("fedadagrad", "FedAdagrad"),
+    StrategyInfo("fedcda", "FedCDA"),
+    StrategyInfo("fedit", "FedIT"),
+    StrategyInfo("fednova", "FedNova"),
+    StrategyInfo("fedopt", "FedOpt"),
+    StrategyInfo("fedsa-lora", "FedSA-LoRA", aliases=("fedsa",)),
+    StrategyInfo("hetlora", "HetLoRA"),
+    StrategyInfo("lora-fair", "LoRA-FAIR"),
+    StrategyInfo("moon", "MOON"),
+    StrategyInfo("multikrum", "MultiKrum"),
+    StrategyInfo("q-fedavg", "q-FedAvg", aliases=("qffl",)),
+    StrategyInfo("scaffold", "SCAFFOLD"),
+    StrategyInfo("slora", "SLoRA"),
 )
 
 STRATEGIES: Mapping[str, StrategyInfo] = MappingProxyType({info.name: info for info in _ALL})
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+_BY_CARD = {info.card or _letters(info.name): info for info in (*_ALL, *_NOT_TRAINED_HERE)}
+_SPELLINGS = {
+    spelling: card
+    for card, info in _BY_CARD.items()
+    for spelling in (card, _letters(info.name), *info.aliases)
+}
+KNOWN = frozenset(_BY_CARD)
+"""How method cards hold the strategies that are known, trained here or not."""
 
 
 def get(name: str) -> StrategyInfo:
@@ -297,6 +320,25 @@ def get(name: str) -> StrategyInfo:
     return lookup("strategy", name, STRATEGIES)
 
 
+def canonical(name: str) -> str:
+    """How method cards hold a strategy: `flwr.server.strategy.FedAvg` and `Fed-Avg` are `fedavg`.
+
+    A name that is not known comes back in lower case, of a dotted one the last part.
+    """
+    last = re.split(r"[.:/]", name.strip())[-1] or name
+    plain = _letters(last)
+    for candidate in (plain, _AFFIXES.sub("", plain)):
+        if candidate in _SPELLINGS:
+            return _SPELLINGS[candidate]
+    return last.strip().lower()
+
+
 def on_card(spelling: str) -> StrategyInfo | None:
-    """The strategy that a method card names, in whatever spelling; None when it is none of these."""
-    return next((info for info in _ALL if canonical(info.name) == canonical(spelling)), None)
+    """The strategy trained here that a card names, in whatever spelling; None when it is none of these."""
+    info = _BY_CARD.get(canonical(spelling))
+    return info if info and info.builder else None
+
+
+def strategy_title(card: str | None) -> str:
+    """A strategy's name as its authors write it, from a method card; "" where there is none."""
+    return _BY_CARD[card].title if card in _BY_CARD else card or ""

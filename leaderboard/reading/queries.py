@@ -12,9 +12,10 @@ from typing import Any
 from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.fields.json import KT
 
+from evaluation import adapter_kinds as kinds
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.findings import Severity
-from evaluation.method.card import peft_name, strategy_name
+from evaluation.method.strategies import strategy_title
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import PackedAnswers
 from leaderboard.reading.model_names import family_of, parameters_of
@@ -252,8 +253,9 @@ def _entry(
         precision=(evaluation[2] or "") if evaluation else "",
         scores=tuple(scores),
         resources=costs,
-        strategy=strategy_name(card.get("strategy")),
-        peft=peft_name(card.get("peft_type"), card.get("use_dora")) or ("LoRA" if card.get("rank") else ""),
+        strategy=strategy_title(card.get("strategy")),
+        peft=kinds.title(card.get("peft_type"), card.get("use_dora"))
+        or (kinds.LORA.title if card.get("rank") else ""),
         rank=card.get("rank"),
         rounds=card.get("rounds"),
         clients=card.get("clients"),

@@ -10,6 +10,7 @@ from typing import Any
 from django import forms
 from django.urls import reverse_lazy
 
+from evaluation.adapter_kinds import KINDS, LORA
 from evaluation.federated import config as configuration
 from evaluation.federated.config import FederatedConfig, Partition, Privacy
 from evaluation.findings import Finding, Severity
@@ -137,7 +138,7 @@ class RunForm(forms.Form):
     )
     learning_rate = _number("In the first round.")
     learning_rate_min = _number("In the last round; the same where it is constant.", label="Lowest rate")
-    adapter = forms.ChoiceField(choices=[("lora", "LoRA"), ("dora", "DoRA")])
+    adapter = forms.ChoiceField(choices=[(key, kind.title) for key, kind in KINDS.items()])
     rank = _count()
     alpha = _count()
     dropout = _number("From 0 to below 1.", initial=0.0)
@@ -317,6 +318,6 @@ def initial_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     values |= {f"privacy_{name}": value for name, value in asdict(privacy or Privacy()).items()}
     partition = settings.get("partition") or Partition()
     values |= {f"partition_{name}": value for name, value in asdict(partition).items()}
-    defaults = {"schedule": "cosine", "adapter": "lora", "dropout": 0.0, "minimum_clients": 1}
+    defaults = {"schedule": "cosine", "adapter": LORA.key, "dropout": 0.0, "minimum_clients": 1}
     defaults |= {"held_out": 0, "evaluate_every": 0}
     return {**defaults, **values, "private": privacy is not None}

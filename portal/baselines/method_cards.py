@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from evaluation.adapter_kinds import LORA, of_settings
 from evaluation.checkpoints.base_model import BaseModelTensors
 from evaluation.checkpoints.targets import ends_in
 from evaluation.federated import presets
@@ -147,7 +148,7 @@ def _adapter(reading: _Reading) -> None:
     card, config, settings = reading.card, reading.adapter, reading.settings
     settings["rank"] = int(config["r"])
     settings["alpha"] = round(float(config["lora_alpha"]))
-    settings["adapter"] = "dora" if config.get("use_dora") else "lora"
+    settings["adapter"] = (of_settings(str(config["peft_type"]), config) or LORA).key
     settings["dropout"] = float(config.get("lora_dropout") or card.dropout or 0.0)
     _targets(reading)
     precision = None if card.quantization is None else _PRECISIONS.get(card.quantization)

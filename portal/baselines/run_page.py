@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evaluation.adapter_kinds import KINDS
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.federated.config import FederatedConfig
 from evaluation.method.strategies import STRATEGIES
@@ -188,7 +189,7 @@ def _facts(config: FederatedConfig) -> list[tuple[str, str]]:
     info = STRATEGIES.get(config.strategy)
     title = info.title if info else config.strategy
     options = ", ".join(f"{name} {value:g}" for name, value in config.strategy_options)
-    kind = {"lora": "LoRA", "dora": "DoRA"}[config.adapter]
+    kind = KINDS[config.adapter].title if config.adapter in KINDS else config.adapter
     partition, privacy = config.partition, config.privacy
     split = " ".join(
         part

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.db import transaction
 
+from evaluation.adapter_kinds import KINDS, LORA
 from evaluation.checkpoints.base_model import BaseModelTensors
 from evaluation.federated import checks
 from evaluation.federated.config import FederatedConfig
@@ -122,7 +123,8 @@ def cancel(run: BaselineRun, *, by: User) -> None:
 def default_method(config: FederatedConfig) -> str:
     """The name of an entry for which nobody chose one."""
     title = STRATEGIES[config.strategy].title if config.strategy in STRATEGIES else config.strategy
-    return f"{title} baseline" if config.adapter == "lora" else f"{title} baseline with DoRA"
+    plain = config.adapter == LORA.key
+    return f"{title} baseline" if plain else f"{title} baseline with {KINDS[config.adapter].title}"
 
 
 def reference_team(member: User) -> Team:

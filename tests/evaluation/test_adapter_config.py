@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evaluation.adapter_kinds import LORA
 from evaluation.checkpoints import inspect_adapter_config, normalised_adapter_config
 from evaluation.findings import Finding, Severity, has_errors
 from tests.evaluation.adapters import HUB_ID, config, config_document
@@ -39,7 +40,7 @@ def test_the_first_generation_gets_todays_defaults() -> None:
     assert findings == ()
     assert parsed is not None
     assert (parsed.r, parsed.alpha, parsed.dropout) == (4, 8, 0.05)
-    assert not parsed.use_dora and not parsed.use_rslora
+    assert parsed.kind is LORA and not parsed.use_rslora
     assert parsed.rank_pattern == {} and parsed.modules_to_save == ()
 
 

@@ -23,10 +23,10 @@ from evaluation.method.communication import (
     GB,
     MB,
     Communication,
+    adapter_parameters,
     check_budget,
     check_declared,
     derive,
-    lora_parameters,
     size_text,
 )
 from evaluation.rules.challenges import get
@@ -91,7 +91,7 @@ def test_a_real_configuration_derives_the_boards_figure(shared: Path) -> None:
     text = (shared / "configs" / "tioi_smollm2_135m_instruct_general_nlp.toml").read_bytes()
     card, _ = inspect_app_config(text, get("general-nlp"))
     assert card is not None
-    parameters = lora_parameters(card, SMOLLM2)
+    parameters = adapter_parameters(card, SMOLLM2)
     assert parameters == 460_800
     derived = derive(card, parameters)
     assert derived is not None and round(derived.total_bytes / MB) == 703
@@ -115,11 +115,13 @@ def test_a_real_configuration_derives_the_boards_figure(shared: Path) -> None:
 def test_the_adapters_size_follows_from_rank_and_targets(
     targets: tuple[str, ...] | None, dora: bool | None, parameters: int | None
 ) -> None:
-    assert lora_parameters(MethodCard(rank=8, target_modules=targets, use_dora=dora), SMOLLM2) == parameters
+    assert (
+        adapter_parameters(MethodCard(rank=8, target_modules=targets, use_dora=dora), SMOLLM2) == parameters
+    )
 
 
 def test_without_a_rank_the_size_cannot_be_told() -> None:
-    assert lora_parameters(MethodCard(), SMOLLM2) is None
+    assert adapter_parameters(MethodCard(), SMOLLM2) is None
 
 
 @pytest.mark.parametrize(

@@ -124,14 +124,12 @@ def test_dropout_is_the_seed_s_and_changes_what_is_learnt(config: FederatedConfi
 
 
 def test_first_values_depend_on_seed_and_name_alone() -> None:
-    shapes = {"a.lora_A.weight": (4, 100), "b.lora_A.weight": (4, 100), "a.lora_B.weight": (7, 4)}
-    whole = first_values(shapes, "1")
-    assert (
-        first_values({"b.lora_A.weight": (4, 100)}, "1")["b.lora_A.weight"] == whole["b.lora_A.weight"]
-    ).all()
-    assert (whole["a.lora_A.weight"] != whole["b.lora_A.weight"]).any()
-    assert (whole["a.lora_A.weight"] != first_values(shapes, "2")["a.lora_A.weight"]).any()
-    assert not whole["a.lora_B.weight"].any()
-    drawn = whole["a.lora_A.weight"]
-    assert abs(drawn).max() <= 0.1  # 1 / √100
-    assert drawn.std() == pytest.approx(0.1 / numpy.sqrt(3), rel=0.1)
+    a, b = "base_model.model.a.lora_A.weight", "base_model.model.b.lora_A.weight"
+    zeros = "base_model.model.a.lora_B.weight"
+    whole = first_values({a: (4, 100), b: (4, 100), zeros: (7, 4)}, "1")
+    assert (first_values({b: (4, 100)}, "1")[b] == whole[b]).all()
+    assert (whole[a] != whole[b]).any()
+    assert (whole[a] != first_values({a: (4, 100)}, "2")[a]).any()
+    assert not whole[zeros].any()
+    assert abs(whole[a]).max() <= 0.1  # 1 / √100
+    assert whole[a].std() == pytest.approx(0.1 / numpy.sqrt(3), rel=0.1)

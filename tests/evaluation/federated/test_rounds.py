@@ -25,7 +25,7 @@ from evaluation.federated.factors import Arrays, chosen
 from evaluation.federated.local_model import LocalModel, local_model
 from evaluation.federated.rounds import Federation, Progress
 from evaluation.federated.strategies.building import build
-from evaluation.method.strategies import PRIVACY, STRATEGIES
+from evaluation.method.strategies import STRATEGIES
 
 from .loopback import LoopbackGrid
 
@@ -64,7 +64,7 @@ def variants() -> list[tuple[str, str, str]]:
         (name, "lora", kind)
         for name, info in STRATEGIES.items()
         for kind in ("fixed", "adaptive")
-        if PRIVACY not in info.refuses
+        if not info.no_privacy
     ]
     return sorted(pairs + private, key=lambda variant: variant[1])  # as the model is loaded once an adapter
 

@@ -22,7 +22,7 @@ from evaluation.federated.planned import planned_bytes
 from evaluation.findings import Finding, has_errors
 from evaluation.flowerconfig import inspect_app_config
 from evaluation.method.card import MethodCard
-from evaluation.method.communication import derive, lora_parameters
+from evaluation.method.communication import adapter_parameters, derive
 from evaluation.method.strategies import STRATEGIES, canonical
 from evaluation.rules import challenges
 
@@ -110,7 +110,7 @@ def test_planned_bytes_count_what_each_strategy_sends(base_model: Path) -> None:
         assert planned_bytes(run_with(strategy=strategy), base) == sent * 4 * 2
     dora = run_with(adapter="dora")
     assert planned_bytes(dora, base) == (448 + 48) * 2 * 7 * 4 * 2
-    assert lora_parameters(card_of(dora)[0], base) == 448 + 48
+    assert adapter_parameters(card_of(dora)[0], base) == 448 + 48
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from evaluation.federated.config import FederatedConfig, Privacy
 from evaluation.federated.factors import Arrays, Product, products
 from evaluation.federated.strategies import cohort
 from evaluation.federated.strategies.building import build
-from evaluation.method.strategies import PRIVACY, STRATEGIES, canonical, get, on_card
+from evaluation.method.strategies import STRATEGIES, canonical, get, on_card
 
 from .rounds_by_hand import MODULE, A, B, adapter, one_round
 
@@ -187,8 +187,8 @@ def test_every_strategy_is_built_and_described(name: str, config: FederatedConfi
     assert info.summary.endswith(".")
     assert all(option.lowest <= option.default <= option.highest for option in info.options)
     assert "lora" in info.adapters
-    assert info.refuses.keys() <= {"dora", PRIVACY}
-    if PRIVACY not in info.refuses:
+    assert info.adapters == (("lora",) if info.on_products else ("lora", "dora"))
+    if not info.no_privacy:
         private = replace(config, strategy=name, privacy=Privacy())
         assert "clipping" in repr(build(private)).lower()
 
