@@ -17,12 +17,12 @@ from leaderboard.reading import snapshots
 from leaderboard.reading.snapshots import Snapshot
 from portal.accounts.models import User
 from portal.intake.services import withdraw
+from portal.management.seeding.entries import fill
 from portal.review.models import Decision
 from portal.review.services import decide
 from portal.runs import services as runs
 from portal.runs.models import Evaluation
 from portal.submissions.models import Submission
-from tests.perf.entries import fill
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db

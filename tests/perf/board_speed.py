@@ -28,8 +28,8 @@ from evaluation.rules.challenges import CHALLENGES
 from leaderboard.reading import snapshots
 from leaderboard.reading.queries import public_at, read
 from leaderboard.standing.ranking import standings
+from portal.management.seeding.entries import fill
 from portal.urls import urlpatterns as site_urls
-from tests.perf.entries import fill
 from tests.perf.measure import Comparison, median_seconds
 from tests.portal.uploads.servers import WebServer
 

@@ -122,8 +122,8 @@ def _prepare(entries: int) -> dict[str, int]:
     django.setup()
     from django.core.management import call_command
 
+    from portal.management.seeding.entries import fill
     from portal.submissions.models import Submission
-    from tests.perf.entries import fill
 
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
