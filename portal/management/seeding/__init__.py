@@ -1,1 +1,1 @@
-"""Invented entries, to work on pages without training or evaluating anything. Nothing else imports this."""
+"""Invented entries, to work on pages without training or evaluating anything. No page knows of them."""

@@ -1,147 +1,129 @@
-"""Fills a board with realistic entries through the real tables, for benchmarks and tests.
+"""Invented entries on a board, published through the real tables in bulk.
 
-Answers follow a Rasch model: an entry has an ability, made of its base model's and its own, an item a
-difficulty, and entries on one base model tend to miss the same items. So entries differ by little more than
-chance, as on real boards, and costs go with size and rounds.
+They are written past the services, since nothing was submitted; the database's own rules (constraints,
+triggers) all hold.
 """
 
 from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from numpy.typing import NDArray
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from evaluation.rules.protocol import CURRENT
 from portal.accounts.models import Team, User
+from portal.management.seeding.answers import Answers, Questions
+from portal.management.seeding.methods import MODELS, RANKS, STRATEGIES, Method
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import BaseModel, Checkpoint, Resource, Submission
 
+ACCOUNT = "invented-entries"
+TEAM = "Invented group"
+TEAMS = 40
+REMARK = "Invented by manage.py seed: nothing was trained or evaluated."
+# Of models that only invented entries know: those that are registered have shapes.
+NO_TENSORS: dict[str, Any] = {"shapes": {}}
 BATCH = 500
-BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
-STRATEGIES = ("fedavg", "fedprox", "fedadam", "fedavgm", "flexlora")
-RANKS = (8, 16, 32, 64)
-# Public models of several families and sizes.
-MODELS = (
-    ("HuggingFaceTB/SmolLM2-135M-Instruct", 0.135), ("HuggingFaceTB/SmolLM2-1.7B-Instruct", 1.7),
-    ("Qwen/Qwen2.5-0.5B-Instruct", 0.5), ("Qwen/Qwen2.5-1.5B-Instruct", 1.5),
-    ("Qwen/Qwen2.5-7B-Instruct", 7.6),
-    ("meta-llama/Llama-3.2-1B-Instruct", 1.2), ("meta-llama/Llama-3.2-3B-Instruct", 3.2),
-    ("meta-llama/Llama-3.1-8B-Instruct", 8.0), ("google/gemma-2-2b-it", 2.6), ("google/gemma-2-9b-it", 9.2),
-    ("mistralai/Mistral-7B-v0.3", 7.2), ("internlm/internlm3-8b-instruct", 8.8),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class _Method:
-    """What an entry did: figures in the units of method cards and resources."""
+class Invented:
+    """An entry to be; `number` tells it from others of its board. One that is `like` another is as able."""
 
-    model: int
-    strategy: str
-    rank: int
-    dora: bool
-    rounds: int
-    per_round: int
+    number: int
+    method: Method
+    name: str
+    kind: Submission.Kind = Submission.Kind.COMMUNITY
+    untuned: bool = False
+    like: int | None = None
 
-    def card(self, challenge: Challenge) -> dict[str, Any]:
-        from evaluation.method.card import MethodCard
 
-        card = MethodCard(
-            base_model=MODELS[self.model][0],
-            static_dataset=challenge.training_sets[0],
-            strategy=self.strategy,
-            clients=challenge.clients,
-            clients_per_round=self.per_round,
-            rounds=self.rounds,
-            local_steps=10,
-            peft_type="LoRA",
-            use_dora=self.dora,
-            rank=self.rank,
-            alpha=2.0 * self.rank,
-        )
-        return card.to_json()
+@dataclass(frozen=True)
+class Calendar:
+    """When the entries of a board were published: `step` after `step` from the `beginning`."""
 
-    def resources(self, declares: bool) -> dict[tuple[str, str], float]:
-        """By kind and basis. All but what is derived may be left unsaid."""
-        kind, basis = Resource.Kind, Resource.Basis
-        billions = MODELS[self.model][1]
-        trained = 4e5 * self.rank * billions**0.6
-        way = 4 * trained * self.rounds * self.per_round
-        known = {
-            (kind.COMMUNICATION_UP, basis.DERIVED): way,
-            (kind.COMMUNICATION_DOWN, basis.DERIVED): way,
-            (kind.TRAINABLE_PARAMETERS, basis.DERIVED): trained,
-        }
-        if declares:
-            hours = 0.02 * billions * self.rounds * self.per_round / 10
-            known |= {
-                (kind.CLIENT_VRAM, basis.DECLARED): (1.5 + 1.6 * billions) * 1024**3,
-                (kind.SERVER_VRAM, basis.DECLARED): (0.5 + 0.1 * billions) * 1024**3,
-                (kind.GPU_TIME, basis.DECLARED): 3600 * hours,
-                (kind.WALL_TIME, basis.DECLARED): 3600 * hours / self.per_round,
-            }
-        return {(str(k), str(b)): value for (k, b), value in known.items()}
+    beginning: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    step: timedelta = timedelta(minutes=7)
+
+    def of(self, number: int) -> datetime:
+        return self.beginning + number * self.step
 
 
 def fill(slug: str, count: int, *, seed: int = 0) -> None:
     """Publish `count` entries of a challenge, the first of them the untuned base models.
 
-    Written past the services, in bulk: the database's own rules (triggers, constraints) all hold.
+    Their scores pass for official: for benchmarks and tests, never for a site.
     """
-    challenge = CHALLENGES[slug]
-    random = numpy.random.default_rng(seed)
-    board = _Board(challenge, random)
+    board = Board(CHALLENGES[slug], seed=seed, data=Score.Data.OFFICIAL)
     for start in range(0, count, BATCH):
-        board.publish(range(start, min(start + BATCH, count)))
+        board.publish(board.draw(range(start, min(start + BATCH, count)), untuned=len(MODELS)))
 
 
-class _Board:
-    def __init__(self, challenge: Challenge, random: numpy.random.Generator) -> None:
+def account() -> User:
+    """The account that invented entries are submitted by: nobody can sign in to it."""
+    user, _ = User.objects.get_or_create(
+        username=ACCOUNT, defaults={"password": UNUSABLE_PASSWORD_PREFIX, "is_active": False}
+    )
+    return user
+
+
+class Board:
+    """One challenge's board, as far as its entries are invented.
+
+    `answered` are the numbers of the entries whose single answers are stored: some megabytes each.
+    """
+
+    def __init__(
+        self,
+        challenge: Challenge,
+        *,
+        seed: int,
+        data: Score.Data = Score.Data.DEMONSTRATION,
+        calendar: Calendar | None = None,
+        answered: Collection[int] = (),
+    ) -> None:
         self.challenge = challenge
-        self.random = random
-        self.models = [
-            BaseModel.objects.get_or_create(
-                hub_id=name,
-                defaults={
-                    "parameters": round(billions * 1e9),
-                    "context_length": 4096,
-                    "tensors": {"shapes": {}},
-                    "licence": "apache-2.0",
-                },
-            )[0]
-            for name, billions in MODELS
-        ]
-        self.teams = [Team.objects.get_or_create(name=f"Group {n}")[0] for n in range(1, 41)]
-        self.user, _ = User.objects.get_or_create(
-            username="generator", defaults={"password": UNUSABLE_PASSWORD_PREFIX, "is_active": False}
-        )
-        self.items = {slug: BENCHMARKS[slug].rows for slug in challenge.benchmarks}
-        # Difficulties, and how much harder an item is for one base model than for the others.
-        self.difficulty = {
-            slug: random.normal(0, 1.5, n).astype(numpy.float32) for slug, n in self.items.items()
-        }
-        self.peculiar = {
-            slug: random.normal(0, 1.0, (len(MODELS), n)).astype(numpy.float32)
-            for slug, n in self.items.items()
-        }
+        self.calendar = calendar or Calendar()
+        self.random = numpy.random.default_rng(seed)
+        self.user = account()
+        self.models = [_base_model(name, billions) for name, billions in MODELS]
+        self.teams = [Team.objects.get_or_create(name=f"{TEAM} {n}")[0] for n in range(1, TEAMS + 1)]
+        self._data = data
+        self._answered = answered
+        self._answers = Answers(challenge.benchmarks, self.random)
+        self._questions = {slug: Questions(slug) for slug in challenge.benchmarks}
+        self._abilities: dict[int, float] = {}
 
-    def publish(self, numbers: range) -> None:
-        methods = [self._method(number) for number in numbers]
-        checkpoints = self._checkpoints(numbers)
+    def draw(self, numbers: Iterable[int], *, untuned: int) -> list[Invented]:
+        """Entries of these numbers, each with a method of its own; those below `untuned` are base models."""
+        drawn = []
+        for number in numbers:
+            method = self._method(number)
+            if number < untuned:
+                entry = Invented(number, method, "Untuned", Submission.Kind.REFERENCE, untuned=True)
+            else:
+                entry = Invented(number, method, f"{method.strategy} run {number}")
+            drawn.append(entry)
+        return drawn
+
+    def publish(self, entries: Sequence[Invented]) -> list[Submission]:
+        """Evaluated, reviewed and published, in the order given."""
+        checkpoints = self._checkpoints(entries)
         submissions = Submission.objects.bulk_create(
-            self._submission(number, method, checkpoints.get(number))
-            for number, method in zip(numbers, methods, strict=True)
+            self._submission(entry, checkpoints.get(entry.number)) for entry in entries
         )
-        self._resources(submissions, methods)
-        now = BEGINNING
+        self._resources(submissions, entries)
         evaluations = Evaluation.objects.bulk_create(
             Evaluation(
                 submission=submission,
@@ -150,22 +132,26 @@ class _Board:
                 protocol=CURRENT.number,
                 status=Evaluation.Status.RUNNING,
                 claim_id=uuid.uuid4(),
-                lease_expires_at=now,
-                provenance={"precision": CURRENT.precisions[self.challenge.slug]},
+                lease_expires_at=self.calendar.beginning,
+                provenance={
+                    "precision": CURRENT.precisions[self.challenge.slug],
+                    "engine": {"name": "none, invented"},
+                },
             )
             for submission in submissions
         )
-        ability = self._abilities(numbers, methods)
-        for slug in self.challenge.benchmarks:
-            right = self._right(slug, methods, ability)
-            Score.objects.bulk_create(self._scores(slug, evaluations, right))
+        self._score(evaluations, entries)
         Evaluation.objects.filter(pk__in=[evaluation.pk for evaluation in evaluations]).update(
-            status=Evaluation.Status.SUCCEEDED, claim_id=None, lease_expires_at=None, finished_at=now
+            status=Evaluation.Status.SUCCEEDED,
+            claim_id=None,
+            lease_expires_at=None,
+            finished_at=self.calendar.beginning,
         )
+        return submissions
 
-    def _method(self, number: int) -> _Method:
+    def _method(self, number: int) -> Method:
         random = self.random
-        return _Method(
+        return Method(
             model=number % len(MODELS) if number < len(MODELS) else int(random.integers(len(MODELS))),
             strategy=STRATEGIES[int(random.integers(len(STRATEGIES)))],
             rank=RANKS[int(random.integers(len(RANKS)))],
@@ -174,72 +160,87 @@ class _Board:
             per_round=int(random.integers(2, 1 + max(2, self.challenge.clients // 4))),
         )
 
-    def _checkpoints(self, numbers: range) -> dict[int, Checkpoint]:
-        """An adapter for every entry but the untuned; the files themselves nobody opens."""
-        tuned = [number for number in numbers if number >= len(MODELS)]
-        digests = [hashlib.sha256(f"{self.challenge.slug} {number}".encode()).hexdigest() for number in tuned]
-        made = Checkpoint.objects.bulk_create(
-            Checkpoint(
-                sha256=digest,
-                config_sha256=digest,
-                tensors_digest=digest,
-                size=1024,
-                adapter_config={},
-                summary={},
-                file=f"checkpoints/{digest}.safetensors",
-            )
-            for digest in digests
-        )
-        return dict(zip(tuned, made, strict=True))
+    def _checkpoints(self, entries: Sequence[Invented]) -> dict[int, Checkpoint]:
+        """By number an adapter for every entry but the untuned; the files themselves nobody opens."""
+        tuned = [entry for entry in entries if not entry.untuned]
+        made = Checkpoint.objects.bulk_create(self._checkpoint(entry) for entry in tuned)
+        return {entry.number: checkpoint for entry, checkpoint in zip(tuned, made, strict=True)}
 
-    def _submission(self, number: int, method: _Method, checkpoint: Checkpoint | None) -> Submission:
-        is_base = checkpoint is None
-        published = BEGINNING + timedelta(minutes=7 * number)
+    def _checkpoint(self, entry: Invented) -> Checkpoint:
+        digest = hashlib.sha256(f"invented {self.challenge.slug} {entry.number}".encode()).hexdigest()
+        return Checkpoint(
+            sha256=digest,
+            config_sha256=digest,
+            tensors_digest=digest,
+            size=round(4 * entry.method.trained),
+            adapter_config=entry.method.adapter_config(),
+            summary={},
+            file=f"checkpoints/{digest}.safetensors",
+        )
+
+    def _submission(self, entry: Invented, checkpoint: Checkpoint | None) -> Submission:
+        published = self.calendar.of(entry.number)
         return Submission(
-            team=self.teams[number % len(self.teams)],
+            team=self.teams[entry.number % len(self.teams)],
             submitter=self.user,
             challenge=self.challenge.slug,
-            kind=Submission.Kind.REFERENCE if is_base else Submission.Kind.COMMUNITY,
-            method="Untuned" if is_base else f"{method.strategy} run {number}",
-            base_model=self.models[method.model],
+            kind=entry.kind,
+            method=entry.name,
+            description=REMARK,
+            base_model=self.models[entry.method.model],
             checkpoint=checkpoint,
-            method_card=None if is_base else method.card(self.challenge),
+            method_card=None if entry.untuned else entry.method.card(self.challenge),
             status=Submission.Status.PUBLISHED,
+            sent_at=published,
             published_at=published,
             status_changed_at=published,
         )
 
-    def _resources(self, submissions: list[Submission], methods: list[_Method]) -> None:
-        tuned = [pair for pair in zip(submissions, methods, strict=True) if pair[0].method_card]
+    def _resources(self, submissions: Sequence[Submission], entries: Sequence[Invented]) -> None:
+        """All but what is derived may be left unsaid."""
+        tuned = [pair for pair in zip(submissions, entries, strict=True) if not pair[1].untuned]
         Resource.objects.bulk_create(
             Resource(submission=submission, kind=kind, basis=basis, value=value)
-            for submission, method in tuned
-            for (kind, basis), value in method.resources(self.random.random() < 0.8).items()
+            for submission, entry in tuned
+            for (kind, basis), value in (
+                entry.method.derived() | (entry.method.declared() if self.random.random() < 0.8 else {})
+            ).items()
         )
 
-    def _abilities(self, numbers: range, methods: list[_Method]) -> NDArray[numpy.float32]:
-        sizes = numpy.array([MODELS[method.model][1] for method in methods])
-        own = self.random.normal(0.35, 0.25, len(methods))
-        own[[number < len(MODELS) for number in numbers]] = 0.0
-        return (0.55 * numpy.log(sizes) + own).astype(numpy.float32)
+    def _score(self, evaluations: Sequence[Evaluation], entries: Sequence[Invented]) -> None:
+        methods = [entry.method for entry in entries]
+        abilities = self._answers.abilities(methods, [entry.untuned for entry in entries])
+        for place, entry in enumerate(entries):
+            if entry.like is not None:
+                abilities[place] = self._abilities[entry.like]
+            self._abilities[entry.number] = float(abilities[place])
+        for slug in self.challenge.benchmarks:
+            right = self._answers.right(slug, methods, abilities)
+            names = [
+                self._items(slug, evaluation, entry, row)
+                for evaluation, entry, row in zip(evaluations, entries, right, strict=True)
+            ]
+            Score.objects.bulk_create(self._scores(slug, evaluations, right, names))
 
-    def _right(
-        self, slug: str, methods: list[_Method], ability: NDArray[numpy.float32]
-    ) -> NDArray[numpy.bool_]:
-        """Which items each entry has right, shape (entries, items)."""
-        models = [method.model for method in methods]
-        logit = ability[:, None] - self.difficulty[slug] - self.peculiar[slug][models]
-        drawn = self.random.random(logit.shape, dtype=numpy.float32)
-        right: NDArray[numpy.bool_] = drawn * (1 + numpy.exp(-logit)) < 1
-        return right
+    def _items(self, slug: str, evaluation: Evaluation, entry: Invented, right: NDArray[numpy.bool_]) -> str:
+        """The name of the stored answers, "" where they are not kept."""
+        if entry.number not in self._answered:
+            return ""
+        content = ContentFile(self._questions[slug].file(right))
+        return default_storage.save(f"evaluations/{evaluation.pk}/{slug}.jsonl", content)
 
     def _scores(
-        self, slug: str, evaluations: list[Evaluation], right: NDArray[numpy.bool_]
+        self,
+        slug: str,
+        evaluations: Sequence[Evaluation],
+        right: NDArray[numpy.bool_],
+        items: Sequence[str],
     ) -> Iterator[Score]:
-        n = self.items[slug]
+        n = BENCHMARKS[slug].rows
+        official = self._data is Score.Data.OFFICIAL
         scored = numpy.packbits(numpy.ones(n, bool)).tobytes()
-        for evaluation, bits, correct in zip(
-            evaluations, numpy.packbits(right, axis=1), right.sum(1).tolist(), strict=True
+        for evaluation, bits, correct, name in zip(
+            evaluations, numpy.packbits(right, axis=1), right.sum(1).tolist(), items, strict=True
         ):
             p = correct / n
             yield Score(
@@ -250,12 +251,28 @@ class _Board:
                 n=n,
                 correct=correct,
                 unscored=0,
-                data=Score.Data.OFFICIAL,
-                data_digest=BENCHMARKS[slug].digest or "sha256:0",
+                data=self._data,
+                data_digest=(official and BENCHMARKS[slug].digest) or "invented",
                 available=n,
-                official=True,
+                official=official,
+                unofficial_reasons=[] if official else [REMARK],
                 correct_bits=bits.tobytes(),
                 scored_bits=scored,
+                items=name,
                 seconds=60.0,
                 tokens=n,
             )
+
+
+def _base_model(hub_id: str, billions: float) -> BaseModel:
+    """The listed model of this name, else one that takes no submissions."""
+    return BaseModel.objects.get_or_create(
+        hub_id=hub_id,
+        defaults={
+            "parameters": round(billions * 1e9),
+            "context_length": 4096,
+            "tensors": NO_TENSORS,
+            "licence": "apache-2.0",
+            "active": False,
+        },
+    )[0]

@@ -1,0 +1,172 @@
+"""Invented entries on every board of a site, and their removal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pgtrigger
+from django.apps import apps
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import Model, ProtectedError, QuerySet
+from django.utils import timezone
+
+from evaluation.rules.challenges import CHALLENGES, Challenge
+from portal.accounts.models import Team, User
+from portal.management.seeding import baselines, declared
+from portal.management.seeding.entries import ACCOUNT, NO_TENSORS, TEAM, Board, Calendar
+from portal.management.seeding.methods import MODELS
+from portal.queues import wake_board_builders
+from portal.review.models import Decision
+from portal.runs.models import BaselineRun, Evaluation, Reproduction, RoundMetric, Score
+from portal.submissions.models import BaseModel, Checkpoint, Submission
+
+SPAN = timedelta(days=300)
+ANSWERED = 3
+"""Of so many entries a board the single answers are stored."""
+_BASELINES = len(baselines.STRATEGIES) * 2
+
+# What keeps published results as they are. Invented ones may go: these are skipped for their rows alone.
+_KEEPERS = (
+    "submissions.Submission:submission_only_drafts_deleted",
+    "submissions.Finding:finding_append_only",
+    "submissions.Resource:resource_append_only",
+    "submissions.DeclaredScore:declared_score_append_only",
+    "runs.Evaluation:evaluation_final",
+    "runs.Score:score_only_while_running",
+    "runs.BaselineRun:baselinerun_final",
+    "runs.RoundMetric:round_metric_append_only",
+    "runs.Reproduction:reproduction_stays",
+    "review.Decision:decision_append_only",
+)
+_HISTORIES = (("submissions", "StatusEvent"), ("runs", "ReproductionEvent"), ("accounts", "TeamNameEvent"))
+
+
+class SeedingRefused(Exception):
+    """The invented entries cannot be made or deleted; the text says what stands against it."""
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How many of a board's entries are of which kind."""
+
+    untuned: int
+    community: int
+    baselines: int
+    retrained: int
+    declared: int
+
+    @classmethod
+    def of(cls, count: int) -> Mix:
+        told = count // 10
+        evaluated = count - told
+        untuned, trained = min(len(MODELS), evaluated // 4), min(_BASELINES, evaluated // 8)
+        retrained = 1 if trained else 0
+        return cls(untuned, evaluated - untuned - trained - retrained, trained, retrained, told)
+
+
+def real_entries() -> QuerySet[Submission]:
+    """What is public and was not invented."""
+    return Submission.objects.filter(status__in=Submission.PUBLIC).exclude(submitter__username=ACCOUNT)
+
+
+@transaction.atomic
+def seed(count: int, *, seed: int) -> list[int]:
+    """Publish `count` invented entries, on all boards alike, in the place of those that were there.
+
+    Equal numbers and seeds give equal entries but for the dates, which end today. Returns the entries whose
+    single answers can be read. Raises SeedingRefused.
+    """
+    clear()
+    answered = []
+    boards = len(CHALLENGES)
+    for place, challenge in enumerate(CHALLENGES.values()):
+        share = count // boards + (place < count % boards)
+        if share:
+            answered += _fill(challenge, share, seed=seed + place)
+    wake_board_builders()
+    return answered
+
+
+@transaction.atomic
+def clear() -> int:
+    """Delete all invented entries with everything that is theirs, and return how many there were.
+
+    Raises SeedingRefused where somebody else's rows hang on one, or where the account is somebody's.
+    """
+    account = User.objects.filter(username=ACCOUNT).first()
+    if account is None:
+        return 0
+    if account.is_active or account.has_usable_password():
+        raise SeedingRefused(f"Somebody's account is called {ACCOUNT}. Rename it first.")
+    entries = Submission.objects.filter(submitter=account)
+    count = entries.count()
+    scores = Score.objects.filter(evaluation__submission__in=entries)
+    files = list(scores.exclude(items="").values_list("items", flat=True))
+    try:
+        with pgtrigger.ignore(*_KEEPERS, *(f"{app}.{name}:append_only" for app, name in _HISTORIES)):
+            _delete(account, entries)
+    except ProtectedError as error:
+        hanging = ", ".join(sorted({str(row) for row in error.protected_objects})[:5])
+        raise SeedingRefused(f"What was not invented hangs on invented entries: {hanging}.") from error
+    transaction.on_commit(lambda: _delete_files(files))
+    if count:
+        wake_board_builders()
+    return count
+
+
+def _fill(challenge: Challenge, count: int, *, seed: int) -> list[int]:
+    mix = Mix.of(count)
+    answered = range(mix.untuned, mix.untuned + min(ANSWERED, mix.community))
+    calendar = Calendar(timezone.now() - SPAN, SPAN / count)
+    board = Board(challenge, seed=seed, calendar=calendar, answered=answered)
+    drawn = board.draw(range(mix.untuned + mix.community), untuned=mix.untuned)
+    trained = baselines.draw(board, range(len(drawn), len(drawn) + mix.baselines))
+    again = [
+        baselines.again(board, len(drawn) + len(trained) + number, drawn[mix.untuned + number])
+        for number in range(mix.retrained)
+    ]
+    entries = [*drawn, *trained, *again]
+    submissions = dict(zip((e.number for e in entries), board.publish(entries), strict=True))
+    for entry in trained:
+        baselines.record_run(board, entry, submissions[entry.number])
+    for entry in again:
+        assert entry.like is not None
+        retrained = submissions[entry.number]
+        baselines.record_run(board, entry, retrained, submissions[entry.like])
+        baselines.confirm(board, retrained)
+    declared.publish(board, range(len(entries), count))
+    return [submissions[number].pk for number in answered]
+
+
+def _delete(account: User, entries: QuerySet[Submission]) -> None:
+    """Delete in the order in which rows hold each other; ProtectedError where others hold one of them."""
+    runs = BaselineRun.objects.filter(requested_by=account)
+    checkpoints = list(entries.exclude(checkpoint=None).values_list("checkpoint", flat=True))
+    _delete_history("runs", "ReproductionEvent", Reproduction.objects.filter(run__in=runs))
+    Reproduction.objects.filter(run__in=runs).delete()
+    RoundMetric.objects.filter(run__in=runs).delete()
+    runs.delete()
+    Decision.objects.filter(submission__in=entries).delete()
+    Score.objects.filter(evaluation__submission__in=entries).delete()
+    Evaluation.objects.filter(submission__in=entries).delete()
+    _delete_history("submissions", "StatusEvent", entries)
+    entries.delete()
+    Checkpoint.objects.filter(pk__in=checkpoints, submissions=None, evaluations=None).delete()
+    unused = {"submissions": None, "evaluations": None, "baseline_runs": None}
+    BaseModel.objects.filter(tensors=NO_TENSORS, **unused).delete()
+    teams = Team.objects.filter(name__startswith=f"{TEAM} ", memberships=None, submissions=None)
+    _delete_history("accounts", "TeamNameEvent", teams)
+    teams.delete()
+    account.delete()
+
+
+def _delete_history(app: str, name: str, rows: QuerySet[Model]) -> None:
+    apps.get_model(app, name)._default_manager.filter(pgh_obj__in=rows.values("pk")).delete()
+
+
+def _delete_files(names: Iterable[str]) -> None:
+    for name in names:
+        default_storage.delete(name)
