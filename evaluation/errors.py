@@ -62,3 +62,13 @@ class SandboxError(EvaluationError):
 
     code = "sandbox"
     retryable = True
+
+
+class WireError(EvaluationError):
+    """A line between two processes is no message that the reader knows; the text says what is wrong with it.
+
+    The fault is the machine's, where a process runs an older version of this project or spoils its output.
+    """
+
+    code = "wire"
+    retryable = True

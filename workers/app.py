@@ -65,7 +65,7 @@ app.conf.update(
 
 @worker_shutting_down.connect
 def _stop_evaluating(**_: object) -> None:
-    from workers.evaluate import shutting_down
+    from workers.supervisor import shutting_down
 
     shutting_down.set()
 

@@ -1,4 +1,4 @@
-"""Child processes that do a worker's heavy work and report it as JSON lines.
+"""Child processes that do a worker's heavy work and report it in lines.
 
 A child gets a clean environment: no database, no broker, no token, no Django. A crash, an out-of-memory
 kill or a CUDA error ends the child, never the worker; ending it kills everything that it started, which
@@ -7,7 +7,6 @@ surely frees the GPU's memory.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import selectors
@@ -16,9 +15,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import psutil
 from django.conf import settings
@@ -49,7 +47,7 @@ class Child:
     """`python -m MODULE ARGUMENTS…` in a process group of its own; `name` is what errors call it."""
 
     def __init__(self, name: str, module: str, arguments: Sequence[str] = ()) -> None:
-        self._name = name
+        self.name = name
         self._unread = b""
         self._family = uuid.uuid4().hex
         home = settings.VAR_DIR / "child-home"
@@ -76,17 +74,17 @@ class Child:
         """Let others on this machine go first. What the child starts from now on inherits it."""
         psutil.Process(self._process.pid).nice(niceness)
 
-    def send(self, message: Mapping[str, Any]) -> None:
+    def send(self, line: str) -> None:
         """Write one line to the child. Raises EngineCrashError when it is gone."""
         assert self._process.stdin
         try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError as error:
             raise EngineCrashError(self._obituary()) from error
 
-    def next_event(self) -> dict[str, Any] | None:
-        """Return the next event, or None after a quiet tick. Raises EngineCrashError when the child ended."""
+    def next_line(self) -> bytes | None:
+        """Return the next line, or None after a quiet tick. Raises EngineCrashError when the child ended."""
         deadline = time.monotonic() + TICK_SECONDS
         while b"\n" not in self._unread:
             remaining = deadline - time.monotonic()
@@ -98,15 +96,14 @@ class Child:
                 raise EngineCrashError(self._obituary())
             self._unread += chunk
         line, _, self._unread = self._unread.partition(b"\n")
-        event: dict[str, Any] = json.loads(line)
-        return event
+        return line
 
     def wait(self, seconds: float) -> None:
         """Let the child come to its end by itself for so long."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
-            logger.warning("the %s process did not end in %g seconds", self._name, seconds)
+            logger.warning("the %s process did not end in %g seconds", self.name, seconds)
 
     def stop(self, *, grace: float = 0) -> None:
         """End the child and everything that came from it; asked to stop it has `grace` seconds for that."""
@@ -116,7 +113,7 @@ class Child:
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:
-            logger.debug("the %s process was gone already", self._name)
+            logger.debug("the %s process was gone already", self.name)
         self._kill_family()
         self._process.wait()
         self._selector.close()
@@ -136,10 +133,10 @@ class Child:
     def _obituary(self) -> str:
         code = self._process.wait(timeout=30)
         if code == -signal.SIGKILL:
-            return f"The {self._name} process was killed, most likely because the machine ran out of memory."
+            return f"The {self.name} process was killed, most likely because the machine ran out of memory."
         if code < 0:
-            return f"The {self._name} process was ended by {signal.Signals(-code).name}."
-        return f"The {self._name} process ended unexpectedly with exit status {code}."
+            return f"The {self.name} process was ended by {signal.Signals(-code).name}."
+        return f"The {self.name} process ended unexpectedly with exit status {code}."
 
 
 def _environment(home: Path) -> dict[str, str]:

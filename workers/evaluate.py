@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import hashlib
 import json
@@ -13,7 +12,7 @@ import socket
 import tempfile
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +22,24 @@ from django.core.files import File
 from evaluation import data
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.checkpoints import ADAPTER_FILE, CONFIG_FILE
-from evaluation.errors import EngineCrashError, EvaluationError, SandboxError
+from evaluation.errors import EvaluationError, SandboxError
 from evaluation.hub import fetching
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from evaluation.rules.protocol import PROTOCOLS
 from evaluation.running.judging import check_sandbox
+from evaluation.wire.evaluating import Done, Event, Job, Loading, Progress, Scored
+from evaluation.wire.messages import Failed
 from portal.runs import claims, services
 from portal.runs.models import Evaluation
 from portal.submissions.models import BaseModel
 from workers.leases import Lease
-from workers.supervisor import EvaluationProcess, Job
+from workers.supervisor import EvaluationProcess, shutting_down
 
 logger = logging.getLogger(__name__)
 
 WORKER_NAME = f"{socket.gethostname()}:{os.getpid()}"
 LEFTOVER_SECONDS = 86_400
 
-shutting_down = threading.Event()
 _process = EvaluationProcess()
 _left_to_others: set[str] = set()
 """Challenges that this machine has not the programs for."""
@@ -129,44 +129,33 @@ def clear_leftovers() -> None:
 
 
 def _run_in(scratch: Path, evaluation: Evaluation) -> None:
-    lease = Lease(evaluation)
+    lease, output = Lease(evaluation), scratch / "output"
     lease.renew({"phase": "preparing the files"})
     with lease.kept():
-        job = _job(scratch, evaluation)
-    # closing(): a lost claim must end the child at once, not when the exception is forgotten.
-    with closing(_process.run(job, base_model=evaluation.base_model_id)) as events:
-        for event in events:
-            if shutting_down.is_set():
-                services.give_back(evaluation)
-                return
-            if event and _conclude(evaluation, event):
-                return
-            if event and event["event"] == "score":
-                _record(evaluation, event, Path(job.output))
-            lease.renew(_progress(event) if event else None)
-    raise EngineCrashError("The evaluation process ended the job without a result.")
+        job = _job(scratch, evaluation, output)
+
+    def record(event: Event) -> dict[str, Any] | None:
+        if isinstance(event, Scored):
+            _record(evaluation, event, output)
+        return _progress(event)
+
+    match _process.run(job, lease, record, base_model=evaluation.base_model_id):
+        case Done(provenance=provenance):
+            services.succeed(evaluation, provenance=provenance)
+        case Failed() as failed:
+            _fail(evaluation, code=failed.code, message=failed.message, retryable=failed.retryable)
+        case _:
+            services.give_back(evaluation)
 
 
-def _conclude(evaluation: Evaluation, event: dict[str, Any]) -> bool:
-    """Record a final event and say whether it was one."""
-    if event["event"] == "error":
-        _fail(evaluation, code=event["code"], message=event["message"], retryable=event["retryable"])
-    elif event["event"] == "done":
-        services.succeed(evaluation, provenance=event["provenance"])
-    else:
-        return False
-    return True
-
-
-def _job(scratch: Path, evaluation: Evaluation) -> Job:
+def _job(scratch: Path, evaluation: Evaluation, output: Path) -> Job:
     challenge = CHALLENGES[evaluation.submission.challenge]
-    output = scratch / "output"
     output.mkdir()
     return Job(
         job=str(evaluation.claim_id),
         model=str(model_folder(evaluation.base_model)),
         adapter=str(_adapter_folder(scratch, evaluation)) if evaluation.checkpoint else None,
-        benchmarks=services.remaining_benchmarks(evaluation, challenge.benchmarks),
+        benchmarks=tuple(services.remaining_benchmarks(evaluation, challenge.benchmarks)),
         protocol=evaluation.protocol,
         engine=settings.EVALUATION_ENGINE,
         precision=settings.EVALUATION_PRECISION or PROTOCOLS[evaluation.protocol].precisions[challenge.slug],
@@ -216,37 +205,26 @@ def _adapter_folder(scratch: Path, evaluation: Evaluation) -> Path:
     return folder
 
 
-def _record(evaluation: Evaluation, event: dict[str, Any], output: Path) -> None:
-    score = services.BenchmarkScore(
-        benchmark=event["benchmark"],
-        value=event["score"],
-        standard_error=event["stderr"],
-        n=event["n"],
-        correct=event["correct_count"],
-        unscored=event["unscored"],
-        data=event["data"],
-        data_digest=event["data_digest"],
-        available=event["available"],
-        official=event["official"],
-        unofficial_reasons=event["official_reasons"],
-        correct_bits=base64.b64decode(event["correct_bits"]),
-        scored_bits=base64.b64decode(event["scored_bits"]),
-        seconds=event["seconds"],
-        tokens=event["tokens"],
-    )
-    with (output / Path(event["items"]).name).open("rb") as items:
-        services.record_score(evaluation, score, items=File(items))
+def _record(evaluation: Evaluation, scored: Scored, output: Path) -> None:
+    with (output / Path(scored.items).name).open("rb") as items:
+        services.record_score(evaluation, scored, items=File(items))
 
 
-def _progress(event: dict[str, Any]) -> dict[str, Any] | None:
-    if event["event"] == "loading":
-        return {"phase": "loading the base model"}
-    if event["event"] == "progress":
-        phase = "running the programs" if event["phase"] == "judging" else "evaluating"
-        return {"phase": phase} | {
-            name: event[name] for name in ("benchmark", "done", "total", "rate", "eta")
-        }
-    return None
+def _progress(event: Event) -> dict[str, Any] | None:
+    match event:
+        case Loading():
+            return {"phase": "loading the base model"}
+        case Progress():
+            return {
+                "phase": "running the programs" if event.phase == "judging" else "evaluating",
+                "benchmark": event.benchmark,
+                "done": event.done,
+                "total": event.total,
+                "rate": event.rate,
+                "eta": event.eta,
+            }
+        case _:
+            return None
 
 
 def _fail(evaluation: Evaluation, *, code: str, message: str, retryable: bool) -> None:

@@ -1,80 +1,98 @@
-"""Supervises `python -m evaluation.server`, the child process in which models are evaluated.
-
-The child stays warm between jobs, so a base model is loaded once for many adapters. Ending a run means
-ending the child.
-"""
+"""Supervises the child processes that evaluate and train: one loop hears what either says."""
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Generator
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.conf import settings
 
-from evaluation.errors import EngineCrashError
+from evaluation.errors import EngineCrashError, WireError
+from evaluation.wire.evaluating import EVENTS, Done, Event, Job, Ready
+from evaluation.wire.messages import Ending, Failed, Message, dump
 from workers.children import Child
+from workers.leases import Lease
 
+logger = logging.getLogger(__name__)
+
+MODULE = "evaluation.server"
 # Errors that lie in what was asked; after any other the child is not trusted any more.
-HARMLESS_ERRORS = frozenset({"bad_job", "checkpoint", "data", "unknown_name"})
+HARMLESS_ERRORS = frozenset({"checkpoint", "data", "unknown_name"})
+
+shutting_down = threading.Event()
+
+M = TypeVar("M", bound=Message)
+Record = Callable[[M], dict[str, Any] | None]
+"""What a message changes in the database; returns the progress to show, if any."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """One evaluation as the child takes it; fields as `evaluation.server` documents them."""
+def hear_out(
+    child: Child, parse: Callable[[bytes], M], lease: Lease, record: Record[M], *, stall_seconds: float
+) -> Ending | None:
+    """Record what a child says up to its ending, and return that; None when the worker is told to stop.
 
-    job: str
-    model: str
-    adapter: str | None
-    benchmarks: list[str]
-    protocol: int
-    engine: str
-    precision: str
-    data: str
-    limit: int | None
-    output: str
+    The lease is renewed at each message and at every quiet second. The child is left as it is: to end it is
+    the caller's.
+
+    Raises EngineCrashError when the child dies or says nothing for so long, WireError when it says what is
+    no message, and what `record` and the lease raise.
+    """
+    heard = time.monotonic()
+    while not shutting_down.is_set():
+        line = child.next_line()
+        if line is None:
+            if time.monotonic() - heard > stall_seconds:
+                raise EngineCrashError(f"The {child.name} process was silent for {stall_seconds:g} seconds.")
+            lease.renew()
+            continue
+        heard = time.monotonic()
+        try:
+            message = parse(line)
+        except WireError as error:
+            logger.error("the %s process said %.500r", child.name, line)
+            raise WireError(f"The {child.name} process said what this worker cannot read: {error}") from error
+        if isinstance(message, Ending):
+            return message
+        lease.renew(record(message))
+    return None
 
 
 class EvaluationProcess:
-    """The child process, started at the first job and restarted after it ended."""
+    """`python -m evaluation.server`, started at the first job and restarted after it ended.
+
+    It stays warm between jobs, so a base model is loaded once for many adapters.
+    """
 
     def __init__(self) -> None:
         self._child: Child | None = None
         self.loaded_base_model: int | None = None
 
-    def run(self, job: Job, *, base_model: int) -> Generator[dict[str, Any] | None]:
-        """Yield the job's events as they come, and None at every quiet second.
+    def run(self, job: Job, lease: Lease, record: Record[Event], *, base_model: int) -> Ending | None:
+        """Let the process do a job, as `hear_out` tells it.
 
-        The caller renews its lease at each step. Ends after a `done` or `error` event. Raises
-        EngineCrashError when the child dies or is silent for EVALUATION_STALL_SECONDS. Closing the
-        generator early kills the child: that is how a run is cancelled.
+        However this ends, nothing works on the job any more: a process within it is killed.
         """
-        finished = False
+
+        def parse(line: bytes) -> Event:
+            event = EVENTS.parse(line)
+            if not isinstance(event, Ready) and event.job not in (None, job.job):
+                raise WireError(f"an event of job {event.job} while {job.job} is running")
+            return event
+
+        ending = None
         try:
             child = self._ready_child()
-            child.send(asdict(job))
-            heard = time.monotonic()
-            while not finished:
-                event = child.next_event()
-                if event is None:
-                    if time.monotonic() - heard > settings.EVALUATION_STALL_SECONDS:
-                        raise EngineCrashError(
-                            f"The evaluation was silent for {settings.EVALUATION_STALL_SECONDS} seconds."
-                        )
-                else:
-                    heard = time.monotonic()
-                    if event.get("job") not in (None, job.job):
-                        continue
-                    finished = event["event"] in ("done", "error")
-                if event and event["event"] == "done":
-                    self.loaded_base_model = base_model
-                elif event and event["event"] == "error" and event["code"] not in HARMLESS_ERRORS:
-                    self.stop()  # a CUDA error, for one, spoils the process for every later job
-                yield event
+            child.send(dump(job))
+            ending = hear_out(child, parse, lease, record, stall_seconds=settings.EVALUATION_STALL_SECONDS)
         finally:
-            if not finished:
+            if not _leaves_it_sound(ending):
                 self.stop()
+        if isinstance(ending, Done):
+            self.loaded_base_model = base_model
+        return ending
 
     def stop(self) -> None:
         """Kill the child and everything it started. Idempotent."""
@@ -87,5 +105,10 @@ class EvaluationProcess:
         if self._child is not None and not self._child.is_running:
             self.stop()
         if self._child is None:
-            self._child = Child("evaluation", "evaluation.server")
+            self._child = Child("evaluation", MODULE)
         return self._child
+
+
+def _leaves_it_sound(ending: Ending | None) -> bool:
+    """Whether a process can take the next job; a CUDA error, for one, spoils it for all."""
+    return isinstance(ending, Done) or (isinstance(ending, Failed) and ending.code in HARMLESS_ERRORS)

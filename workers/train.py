@@ -8,17 +8,16 @@ import os
 import shutil
 import socket
 import threading
-import time
-from collections.abc import Generator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-from evaluation.errors import EngineCrashError, EvaluationError
+from evaluation.errors import EvaluationError
 from evaluation.federated.config import FederatedConfig
+from evaluation.wire.messages import Failed
+from evaluation.wire.training import EVENTS, Done, Event, Ready, RoundEnded
 from portal.baselines import queue, results
 from portal.baselines.services import RunRefused
 from portal.baselines.training_rows import path_of
@@ -26,8 +25,9 @@ from portal.intake.services import InvalidSubmission
 from portal.runs import claims
 from portal.runs.models import BaselineRun
 from workers.children import Child
-from workers.evaluate import model_folder, shutting_down
+from workers.evaluate import model_folder
 from workers.leases import Lease
+from workers.supervisor import hear_out, shutting_down
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def _train_in(folder: Path, run: BaselineRun) -> None:
         with lease.kept():
             arguments = _arguments(folder, output, run)
         lease.renew({"phase": "starting"})
-        if not _follow(arguments, run, lease):
+        if not _trained(arguments, run, lease):
             return
     lease.renew({"phase": "submitting the result"})
     with lease.kept():
@@ -111,26 +111,35 @@ def _train_in(folder: Path, run: BaselineRun) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _follow(arguments: list[str], run: BaselineRun, lease: Lease) -> bool:
-    """Let the child train and record what it says. Returns whether it came to its end with a result."""
-    failure: dict[str, Any] | None = None
-    # closing(): a lost claim must end the child at once, not when the exception is forgotten.
-    with closing(_events(arguments)) as events:
-        for event in events:
-            if event and event["event"] == "error":
-                failure = event
-            if failure or shutting_down.is_set():
-                break
-            if event:
-                _record(run, event)
-            lease.renew(_progress(run, event) if event else None)
-        else:
-            return True
+def _trained(arguments: list[str], run: BaselineRun, lease: Lease) -> bool:
+    """Let a child train and record what it says. Returns whether it came to its end with a result."""
+
+    def record(event: Event) -> dict[str, Any]:
+        number = 0
+        match event:
+            case Ready():
+                queue.record_setup(run, event)
+            case RoundEnded():
+                queue.record_round(run, event)
+                number = event.round
+        return {"phase": "training", "round": number, "rounds": run.rounds}
+
+    child, ending = Child("training", MODULE, arguments), None
+    try:
+        child.lower_priority(NICENESS)
+        ending = hear_out(child, EVENTS.parse, lease, record, stall_seconds=settings.TRAINING_STALL_SECONDS)
+    finally:
+        if ending:
+            child.wait(STOP_SECONDS)
+        child.stop(grace=STOP_SECONDS)
     # Only now that no process works on its state any more: the next attempt may begin at once.
-    if failure:
-        _fail(run, code=failure["code"], message=failure["message"], retryable=failure["retryable"])
-    else:
-        queue.give_back(run)
+    match ending:
+        case Done():
+            return True
+        case Failed():
+            _fail(run, code=ending.code, message=ending.message, retryable=ending.retryable)
+        case _:
+            queue.give_back(run)
     return False
 
 
@@ -145,46 +154,6 @@ def _arguments(folder: Path, output: Path, run: BaselineRun) -> list[str]:
     written.write_text(json.dumps(config.as_dict()), encoding="utf-8")
     words = ["--config", str(written), "--output", str(output), "--state", str(folder / "state")]
     return [*words, "--resume", "--events"]
-
-
-def _events(arguments: list[str]) -> Generator[dict[str, Any] | None]:
-    """Yield the child's events as they come up to `done` or `error`, and None at every quiet second.
-
-    Raises EngineCrashError when the child dies or is silent for TRAINING_STALL_SECONDS. However it is left,
-    no process of the run stays.
-    """
-    child = Child("training", MODULE, arguments)
-    heard, finished = time.monotonic(), False
-    try:
-        child.lower_priority(NICENESS)
-        while not finished:
-            event = child.next_event()
-            if event is not None:
-                heard = time.monotonic()
-                finished = event["event"] in ("done", "error")
-            elif time.monotonic() - heard > settings.TRAINING_STALL_SECONDS:
-                raise EngineCrashError(
-                    f"The training was silent for {settings.TRAINING_STALL_SECONDS} seconds."
-                )
-            if event is None or event["event"] != "done":
-                yield event
-    finally:
-        if finished:
-            child.wait(STOP_SECONDS)
-        child.stop(grace=STOP_SECONDS)
-
-
-def _record(run: BaselineRun, event: dict[str, Any]) -> None:
-    if event["event"] == "ready":
-        queue.record_setup(run, {name: value for name, value in event.items() if name != "event"})
-    elif event["event"] == "round":
-        queue.record_round(run, event)
-
-
-def _progress(run: BaselineRun, event: dict[str, Any]) -> dict[str, Any] | None:
-    if event["event"] in ("ready", "round"):
-        return {"phase": "training", "round": event.get("round", 0), "rounds": run.rounds}
-    return None
 
 
 def _fail(run: BaselineRun, *, code: str, message: str, retryable: bool) -> None:

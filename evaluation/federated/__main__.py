@@ -15,9 +15,11 @@ from evaluation.errors import EvaluationError
 from evaluation.federated import comparison, data, deployment, options, partitioning, simulation
 from evaluation.federated.checks import check_settings
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.events import Event, Failed, as_json, as_text
+from evaluation.federated.events import as_text
 from evaluation.federated.job import prepare
 from evaluation.parent import end_with_parent
+from evaluation.wire.messages import Failed, dump
+from evaluation.wire.training import Event
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         failed = Failed.of(error)
         print(as_text(failed), file=sys.stderr)
         if events:
-            print(as_json(failed), file=events, flush=True)
+            print(dump(failed), file=events, flush=True)
         return 2
     except KeyboardInterrupt:
         kept = f"; go on with --state {asked.state} --resume" if asked.state else ": the run was not kept"
@@ -60,7 +62,7 @@ def _run(asked: argparse.Namespace, events: TextIO | None) -> None:
         return
 
     def report(event: Event) -> None:
-        print(as_json(event) if events else as_text(event), file=events, flush=True)
+        print(dump(event) if events else as_text(event), file=events, flush=True)
 
     output, state = _output(asked), asked.state
     if len(configs) == 1:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from evaluation.errors import DataError
 from evaluation.federated.config import FederatedConfig, Partition
 from evaluation.federated.data import TrainingData
+from evaluation.wire.training import Shares
 
 if TYPE_CHECKING:
     from flwr_datasets.partitioner import Partitioner
@@ -30,24 +31,6 @@ class Split:
 
     clients: tuple[tuple[int, ...], ...]
     held_out: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Shares:
-    """The picture of a split: `counts[client][i]` rows of a client have the value `values[i]` of `column`.
-
-    Without a column there is one value, the empty text, and the counts are the clients' numbers of rows.
-    """
-
-    column: str | None
-    values: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
-    held_out: int
-
-    @property
-    def rows(self) -> tuple[int, ...]:
-        """Each client's number of rows."""
-        return tuple(map(sum, self.counts))
 
 
 def split(config: FederatedConfig, data: TrainingData) -> Split:

@@ -17,9 +17,8 @@ from evaluation.federated.adapter import GlobalAdapter
 from evaluation.federated.app_file import pyproject
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.data import TrainingData
-from evaluation.federated.events import Ready
 from evaluation.federated.factors import Arrays
-from evaluation.federated.rounds import Round
+from evaluation.wire.training import Ready, Round
 
 PACKAGES = ("flwr", "flwr-datasets", "ray", "torch", "transformers", "peft")
 

@@ -8,7 +8,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
@@ -38,57 +37,7 @@ from evaluation.federated.privacy import epsilon
 from evaluation.federated.strategies import resumable
 from evaluation.federated.strategies.cohort import Cohort, choose
 from evaluation.method.strategies import get
-
-
-@dataclass(frozen=True)
-class ClientFailure:
-    """A chosen client whose reply was left out of a round, and why."""
-
-    client: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Round:
-    """One round as it was measured.
-
-    `clients` are the partitions whose adapters were aggregated, `examples` the sum of their rows (the weights
-    of the mean). `train_loss` is weighted alike. Bytes are `payload_bytes` of all messages that train, those
-    of failing clients included, and 0 for references, which have no one to communicate with.
-
-    `train_seconds` is the sum over clients, `seconds` the whole round by the clock, of which
-    `aggregate_seconds` are the strategy's and `communicate_seconds` what the busiest client process was
-    waited for beyond its training: serialising, transport and loading what was sent. Taking `held_out_loss`
-    is outside of them all. `epsilon` is what the rounds so far have spent.
-    """
-
-    round: int
-    clients: tuple[int, ...]
-    failures: tuple[ClientFailure, ...]
-    examples: int
-    learning_rate: float
-    train_loss: float
-    held_out_loss: float | None
-    bytes_down: int
-    bytes_up: int
-    messages_down: int
-    messages_up: int
-    train_seconds: float
-    aggregate_seconds: float
-    communicate_seconds: float
-    seconds: float
-    client_peak_rss_bytes: int
-    client_peak_vram_bytes: int | None
-    server_peak_rss_bytes: int
-    gpu_seconds: float | None
-    energy_joules: float | None
-    epsilon: float | None
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Round:
-        """The inverse of `dataclasses.asdict`, also through JSON. Raises TypeError for other fields."""
-        failures = tuple(ClientFailure(**failure) for failure in values["failures"])
-        return cls(**dict(values) | {"clients": tuple(values["clients"]), "failures": failures})
+from evaluation.wire.training import ClientFailure, Round
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from evaluation.errors import EvaluationError
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.events import Done, Event, Failed, Ready, RoundEnded, as_json, as_text
+from evaluation.federated.events import as_text
 from evaluation.federated.exchange import (
     ADAPTER,
     CONFIG,
@@ -27,6 +27,8 @@ from evaluation.federated.exchange import (
 from evaluation.federated.factors import Arrays
 from evaluation.federated.job import Job, prepare
 from evaluation.federated.planned import planned_bytes
+from evaluation.wire.messages import Failed, dump
+from evaluation.wire.training import Done, Event, Ready, RoundEnded
 
 # Flower keeps a message no longer than this either.
 TIMEOUT_SECONDS = 12 * 3600.0
@@ -65,12 +67,12 @@ def federate(grid: Grid, job: Job) -> None:
     )
     job.report(ready)
     for record in progress.records:  # whoever listens may have missed what was kept last
-        job.report(RoundEnded(record, config.rounds))
+        job.report(RoundEnded.of(record, config.rounds))
 
     def keep_and_tell(after: rounds.Progress) -> None:
         if job.state:
             job.state.save(after)
-        job.report(RoundEnded(after.records[-1], config.rounds))
+        job.report(RoundEnded.of(after.records[-1], config.rounds))
 
     federation = rounds.Federation(config, strategy, exchange, clients.nodes, clients.rows)
     last = rounds.run(federation, progress, keep_and_tell)
@@ -137,7 +139,7 @@ def main(grid: Grid, context: Context) -> None:
     if not output:
         raise EvaluationError("the run configuration names no output folder: set its key `output`")
     folder = Path(state) if state else None
-    written = as_json if context.run_config.get("events") else as_text
+    written = dump if context.run_config.get("events") else as_text
 
     def report(event: Event) -> None:
         log(INFO, "%s", written(event))  # formatted by the log, as a line of JSON may hold a per cent sign

@@ -14,8 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from evaluation.errors import DataError, EvaluationError
 from evaluation.federated.config import FederatedConfig
+from evaluation.wire.training import Round
 
 if TYPE_CHECKING:
     from evaluation.federated.rounds import Progress
@@ -79,13 +82,13 @@ class RunState:
             return None
         from safetensors import SafetensorError, safe_open
 
-        from evaluation.federated.rounds import Progress, Round
+        from evaluation.federated.rounds import Progress
 
         try:
             with safe_open(path, framework="numpy") as file:
                 header = json.loads(file.metadata()[_HEADER])
                 adapter, state = _sorted_out({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-            records = tuple(Round.from_dict(record) for record in header["records"])
+            records = msgspec.convert(header["records"], tuple[Round, ...])
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"the state in {path} is damaged: {error}") from error
         groups = {group: state.get(group, {}) for group in header["state"]}

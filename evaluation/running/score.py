@@ -80,12 +80,16 @@ class Cost:
     def seconds(self) -> float:
         return self.generating_seconds + self.judging_seconds
 
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.generated_tokens
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "seconds": round(self.seconds, 3),
             "generating_seconds": round(self.generating_seconds, 3),
             "judging_seconds": round(self.judging_seconds, 3),
-            "tokens": self.prompt_tokens + self.generated_tokens,
+            "tokens": self.tokens,
             "prompt_tokens": self.prompt_tokens,
             "generated_tokens": self.generated_tokens,
         }
@@ -172,6 +176,16 @@ class Score:
         return mean_and_stderr([pass_at_k(self.attempts, count, k) for count in counts])
 
     @property
+    def correct_bits(self) -> bytes:
+        """Which items are right, with one attempt each; packed, first item in the highest bit."""
+        return _packed([count == 1 for count in self.right])
+
+    @property
+    def scored_bits(self) -> bytes:
+        """Which items are scored, packed alike."""
+        return _packed([count is not None for count in self.right])
+
+    @property
     def official(self) -> bool:
         return not self.unofficial
 
@@ -209,17 +223,16 @@ class Score:
             entry["leaked"] = leaked
             entry["score_without_leaked"] = right / (scored * self.attempts) if scored else None
         if self.attempts == 1:
-            entry["correct_bits"] = _bits([count == 1 for count in self.right])
-            entry["scored_bits"] = _bits([count is not None for count in self.right])
+            entry["correct_bits"] = base64.b64encode(self.correct_bits).decode("ascii")
+            entry["scored_bits"] = base64.b64encode(self.scored_bits).decode("ascii")
         elif self.scored:
             entry["attempts"] = self.attempts
             entry["pass_at"] = {str(k): self._pass_at(k)[0] for k in _PASS_AT if k <= self.attempts}
         return entry
 
 
-def _bits(flags: Sequence[bool]) -> str:
-    """Base64 of the flags packed into bits, first item in the highest bit of the first byte."""
-    return base64.b64encode(numpy.packbits(numpy.array(flags, dtype=bool)).tobytes()).decode("ascii")
+def _packed(flags: Sequence[bool]) -> bytes:
+    return numpy.packbits(numpy.array(flags, dtype=bool)).tobytes()
 
 
 def attempt_key(sample: Sample, attempt: int, attempts: int) -> str:

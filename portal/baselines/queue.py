@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
 
 from django.db import transaction
 
+from evaluation.wire.training import Ready, Round
 from portal.queues import wake_trainers
 from portal.runs import claims
 from portal.runs.models import BaselineRun, RoundMetric
@@ -29,24 +29,25 @@ def claim(*, worker: str) -> BaselineRun | None:
 
 
 @transaction.atomic
-def record_setup(run: BaselineRun, setup: Mapping[str, Any]) -> None:
+def record_setup(run: BaselineRun, ready: Ready) -> None:
     """Store what a run says of itself before its first round. Raises ClaimLostError."""
     claims.lock(run)
-    BaselineRun.objects.filter(pk=run.pk).update(setup=dict(setup))
+    setup = asdict(ready) | {"partition": ready.shares.rows}
+    BaselineRun.objects.filter(pk=run.pk).update(setup=setup)
 
 
 @transaction.atomic
-def record_round(run: BaselineRun, measured: Mapping[str, Any]) -> None:
+def record_round(run: BaselineRun, measured: Round) -> None:
     """Store what a round was measured to take. Raises ClaimLostError.
 
     A round that is there already stays: a run that goes on tells its earlier rounds again, and one that lost
     its state on another machine does them again. What broke before a new round counts no more.
     """
     current = claims.lock(run)
-    number = measured["round"]
+    number, values = measured.round, asdict(measured)
     if current.round_metrics.filter(round=number).exists():
         return
-    RoundMetric.objects.create(run=current, **{name: measured.get(name) for name in _MEASURED})
+    RoundMetric.objects.create(run=current, **{name: values[name] for name in _MEASURED})
     BaselineRun.objects.filter(pk=run.pk).update(
         rounds_done=max(current.rounds_done, number), attempts=0, error_code="", error_message=""
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.rules.protocol import CURRENT
+from evaluation.wire.evaluating import Scored
 from portal.notifications.services import submission_changed
 from portal.queues import wake_board_builders, wake_evaluators
 from portal.runs import claims, reproductions
@@ -23,26 +24,7 @@ from portal.submissions.models import Submission
 # An evaluation that waited this long goes first even if another one's base model is loaded already.
 OVERDUE = timedelta(minutes=15)
 
-
-@dataclass(frozen=True)
-class BenchmarkScore:
-    """One benchmark's outcome as a worker reports it; fields as in portal.runs.models.Score."""
-
-    benchmark: str
-    value: float | None
-    standard_error: float | None
-    n: int
-    correct: int
-    unscored: int
-    data: str
-    data_digest: str
-    available: int
-    official: bool
-    unofficial_reasons: list[str]
-    correct_bits: bytes
-    scored_bits: bytes
-    seconds: float
-    tokens: int
+_MEASURED = [field.name for field in fields(Scored) if field.name not in ("job", "items")]
 
 
 @transaction.atomic
@@ -112,13 +94,11 @@ def remaining_benchmarks(evaluation: Evaluation, benchmarks: Sequence[str]) -> l
 
 
 @transaction.atomic
-def record_score(evaluation: Evaluation, score: BenchmarkScore, *, items: File) -> Score:
+def record_score(evaluation: Evaluation, scored: Scored, *, items: File) -> Score:
     """Store a benchmark's score and its items. Raises ClaimLostError, and then stores nothing."""
     claims.lock(evaluation)
-    stored = Score(
-        evaluation=evaluation, **{name: getattr(score, name) for name in BenchmarkScore.__dataclass_fields__}
-    )
-    stored.items.save(f"evaluations/{evaluation.pk}/{score.benchmark}.jsonl", items, save=False)
+    stored = Score(evaluation=evaluation, **{name: getattr(scored, name) for name in _MEASURED})
+    stored.items.save(f"evaluations/{evaluation.pk}/{scored.benchmark}.jsonl", items, save=False)
     stored.save(force_insert=True)
     return stored
 

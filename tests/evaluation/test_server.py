@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy
 import pytest
 
+from evaluation.wire.evaluating import EVENTS, Done, Event, Job, Loading, Progress, Ready, Scored
+from evaluation.wire.messages import Ending, Failed, Message, dump
 from tests.evaluation.conftest import WriteRows, make_adapter
+
+E = TypeVar("E", bound=Message)
 
 TFNS = [{"text": f"$AB {i}%", "label": i % 3} for i in range(11)]
 
@@ -37,16 +41,15 @@ class Server:
         self.child.stdin.write(line + "\n")
         self.child.stdin.flush()
 
-    def event(self) -> dict[str, Any]:
+    def event(self) -> Event:
         assert self.child.stdout
-        event: dict[str, Any] = json.loads(self.child.stdout.readline())
-        return event
+        return EVENTS.parse(self.child.stdout.readline())
 
-    def events(self, job: dict[str, Any]) -> list[dict[str, Any]]:
+    def events(self, job: Job) -> list[Event]:
         """Everything that one job leads to."""
-        self.send(json.dumps(job))
+        self.send(dump(job))
         events = [self.event()]
-        while events[-1]["event"] not in ("done", "error"):
+        while not isinstance(events[-1], Ending):
             events.append(self.event())
         return events
 
@@ -59,7 +62,7 @@ class Server:
 def server() -> Iterator[Server]:
     server = Server()
     ready = server.event()
-    assert ready == {"event": "ready", "pid": server.child.pid}
+    assert ready == Ready(server.child.pid)
     yield server
     server.child.kill()
     server.child.wait()
@@ -68,12 +71,12 @@ def server() -> Iterator[Server]:
     server.child.stdout.close()
 
 
-def job(model: Path, folder: Path, output: Path, **changes: object) -> dict[str, Any]:
+def job(model: Path, folder: Path, output: Path, **changes: Any) -> Job:
     fields: dict[str, Any] = {
         "job": "j1",
         "model": str(model),
         "adapter": None,
-        "benchmarks": ["tfns"],
+        "benchmarks": ("tfns",),
         "protocol": 1,
         "engine": "auto",
         "precision": "fp32",
@@ -81,11 +84,16 @@ def job(model: Path, folder: Path, output: Path, **changes: object) -> dict[str,
         "limit": None,
         "output": str(output),
     }
-    return fields | changes
+    return Job(**fields | changes)
 
 
-def flags(bits: str, n: int) -> list[bool]:
-    packed = numpy.frombuffer(base64.b64decode(bits), dtype=numpy.uint8)
+def only(kind: type[E], events: list[Event]) -> E:
+    (found,) = [event for event in events if isinstance(event, kind)]
+    return found
+
+
+def flags(bits: bytes, n: int) -> list[bool]:
+    packed = numpy.frombuffer(bits, dtype=numpy.uint8)
     return [bool(bit) for bit in numpy.unpackbits(packed, count=n)]
 
 
@@ -94,25 +102,22 @@ def test_a_job_loads_reports_scores_and_ends(
 ) -> None:
     folder, adapter = write_rows("tfns", TFNS), make_adapter(tiny_llama, tmp_path / "adapter")
     events = server.events(job(tiny_llama, folder, tmp_path / "out"))
-    assert [e["event"] for e in events if e["event"] != "progress"] == ["loading", "score", "done"]
-    assert {e["job"] for e in events} == {"j1"}
-    last = [e for e in events if e["event"] == "progress"][-1]
-    assert (last["benchmark"], last["done"], last["total"], last["eta"]) == ("tfns", 11, 11, 0)
-    assert last["rate"] > 0
-    score, done = events[-2:]
-    assert score["n"] == 11
-    assert {"stderr", "seconds", "tokens", "data", "data_digest", "official", "official_reasons"} <= set(
-        score
-    )
-    items = [json.loads(line) for line in Path(score["items"]).read_text(encoding="utf-8").splitlines()]
-    assert flags(score["correct_bits"], 11) == [item["correct"] for item in items]
-    assert flags(score["scored_bits"], 11) == [True] * 11
-    assert sum(flags(score["correct_bits"], 11)) == score["correct_count"]
-    assert done["provenance"]["precision"] == "fp32"
+    assert [type(e) for e in events if not isinstance(e, Progress)] == [Loading, Scored, Done]
+    assert {e.job for e in events if not isinstance(e, Ready)} == {"j1"}
+    last = [e for e in events if isinstance(e, Progress)][-1]
+    assert (last.benchmark, last.done, last.total, last.eta) == ("tfns", 11, 11, 0)
+    assert last.rate and last.rate > 0
+    scored, done = only(Scored, events), only(Done, events)
+    assert (scored.n, scored.data, scored.official) == (11, "other", False)
+    items = [json.loads(line) for line in Path(scored.items).read_text(encoding="utf-8").splitlines()]
+    assert flags(scored.correct_bits, 11) == [item["correct"] for item in items]
+    assert flags(scored.scored_bits, 11) == [True] * 11
+    assert sum(flags(scored.correct_bits, 11)) == scored.correct
+    assert done.provenance["precision"] == "fp32"
 
     tuned = server.events(job(tiny_llama, folder, tmp_path / "out2", job="j2", adapter=str(adapter)))
-    assert "loading" not in {e["event"] for e in tuned}, "the base model is still there"
-    assert tuned[-1]["event"] == "done"
+    assert not any(isinstance(e, Loading) for e in tuned), "the base model is still there"
+    assert isinstance(tuned[-1], Done)
 
 
 def test_unscored_items_have_their_own_bits(server: Server, write_rows: WriteRows, tmp_path: Path) -> None:
@@ -122,47 +127,47 @@ def test_unscored_items_have_their_own_bits(server: Server, write_rows: WriteRow
         '{"id": 1, "completion": "positive"}\n{"id": 2, "completion": "?!"}\n'
     )
     events = server.events(job(answers, write_rows("tfns", TFNS), tmp_path / "out", engine="scripted"))
-    score = next(e for e in events if e["event"] == "score")
-    assert flags(score["correct_bits"], 11) == [i in (1, 2) for i in range(11)]
-    assert flags(score["scored_bits"], 11) == [i in (1, 2) for i in range(11)]
-    assert (score["score"], score["unscored"]) == (1.0, 9)
+    scored = only(Scored, events)
+    assert flags(scored.correct_bits, 11) == [i in (1, 2) for i in range(11)]
+    assert flags(scored.scored_bits, 11) == [i in (1, 2) for i in range(11)]
+    assert (scored.value, scored.unscored) == (1.0, 9)
 
 
 @pytest.mark.parametrize(
-    ("line", "named"),
-    [("nope", None), ("[1]", None), ("{}", None), ('{"job": "j9"}', "j9"), ('{"job": 9}', None)],
+    "line",
+    ["nope", "[1]", "{}", '{"event": "job", "version": 0}', '{"event": "job", "version": 1, "job": "j9"}'],
 )
 def test_a_line_that_is_no_job_is_an_error_and_the_server_lives_on(
-    line: str, named: str | None, server: Server, tmp_path: Path
+    line: str, server: Server, tmp_path: Path
 ) -> None:
     server.send(line)
     error = server.event()
-    assert (error["event"], error["job"], error["code"]) == ("error", named, "bad_job")
-    assert error["retryable"] is False
+    assert isinstance(error, Failed)
+    assert (error.job, error.code, error.retryable) == (None, "wire", True)
     server.send("")  # an empty line is nothing
-    events = server.events(job(tmp_path, tmp_path, tmp_path / "out"))
-    assert events[-1]["event"] == "error"
+    assert isinstance(server.events(job(tmp_path, tmp_path, tmp_path / "out"))[-1], Failed)
 
 
 @pytest.mark.parametrize(
     ("changes", "code", "message"),
     [
         ({"model": "/nowhere"}, "model", "/nowhere"),
-        ({"benchmarks": ["tnfs"]}, "unknown_name", "did you mean tfns"),
-        ({"benchmarks": []}, "bad_job", "`benchmarks`"),
-        ({"limit": True}, "bad_job", "`limit` must be of type int, not bool"),
+        ({"benchmarks": ("tnfs",)}, "unknown_name", "did you mean tfns"),
         ({"adapter": "/nowhere"}, "checkpoint", "/nowhere"),
         ({"data": "/nowhere"}, "data", "/nowhere"),
     ],
 )
 def test_a_job_that_cannot_run_says_why(
-    changes: dict[str, object], code: str, message: str, server: Server, write_rows: WriteRows, tmp_path: Path
+    changes: dict[str, Any], code: str, message: str, server: Server, write_rows: WriteRows, tmp_path: Path
 ) -> None:
     (tmp_path / "m").mkdir()
-    fields = job(tmp_path / "m", write_rows("tfns", TFNS), tmp_path / "out", engine="scripted") | changes
-    (error,) = server.events(fields)
-    assert (error["event"], error["job"], error["code"], error["retryable"]) == ("error", "j1", code, False)
-    assert message in error["message"]
+    asked = replace(
+        job(tmp_path / "m", write_rows("tfns", TFNS), tmp_path / "out", engine="scripted"), **changes
+    )
+    (error,) = server.events(asked)
+    assert isinstance(error, Failed)
+    assert (error.job, error.code, error.retryable) == ("j1", code, False)
+    assert message in error.message
 
 
 def test_an_unexpected_failure_is_a_retryable_crash(
@@ -172,9 +177,9 @@ def test_an_unexpected_failure_is_a_retryable_crash(
     model.mkdir()
     (model / "tfns.jsonl").write_text("")
     (output / "tfns.jsonl").mkdir(parents=True)  # in the way of the items file
-    (*_, error) = server.events(job(model, write_rows("tfns", TFNS), output, engine="scripted"))
-    assert (error["code"], error["retryable"]) == ("engine_crash", True)
-    assert "IsADirectoryError" in error["message"]
+    error = only(Failed, server.events(job(model, write_rows("tfns", TFNS), output, engine="scripted")))
+    assert (error.code, error.retryable) == ("engine_crash", True)
+    assert "IsADirectoryError" in error.message
 
 
 def test_it_exits_when_its_input_ends(server: Server) -> None:
@@ -186,8 +191,8 @@ def test_it_exits_when_its_input_ends_in_the_middle_of_a_run(
     server: Server, tiny_llama: Path, write_rows: WriteRows, tmp_path: Path
 ) -> None:
     rows = [{"text": f"$AB {i}%", "label": 1} for i in range(3_000)]
-    server.send(json.dumps(job(tiny_llama, write_rows("tfns", rows), tmp_path / "out")))
-    while server.event()["event"] != "progress":
+    server.send(dump(job(tiny_llama, write_rows("tfns", rows), tmp_path / "out")))
+    while not isinstance(server.event(), Progress):
         pass
     started = time.monotonic()
     server.end_of_input()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from evaluation.demonstration.base_model import build
+from evaluation.rules.protocol import CURRENT
+from evaluation.wire.evaluating import EVENTS, Done, Job, Progress, Scored
+from evaluation.wire.messages import Ending, dump
 from tests.evaluation.conftest import make_adapter
 from tests.perf.evaluation_speed import MODEL, ROOT, rows
 from tests.perf.measure import Comparison
@@ -38,21 +39,22 @@ def compare() -> Iterator[Comparison]:
     )
 
 
-def _job(base: Path, adapter: Path, items: Path) -> dict[str, Any]:
-    return {
-        "job": adapter.name,
-        "model": str(base),
-        "adapter": str(adapter),
-        "benchmarks": [BENCHMARK],
-        "engine": "transformers",
-        "precision": "fp32",
-        "data": str(rows()),
-        "limit": ITEMS,
-        "output": str(items),
-    }
+def _job(base: Path, adapter: Path, items: Path) -> Job:
+    return Job(
+        job=adapter.name,
+        model=str(base),
+        adapter=str(adapter),
+        benchmarks=(BENCHMARK,),
+        protocol=CURRENT.number,
+        engine="transformers",
+        precision="fp32",
+        data=str(rows()),
+        limit=ITEMS,
+        output=str(items),
+    )
 
 
-def _run(jobs: list[dict[str, Any]]) -> tuple[float, float, float]:
+def _run(jobs: list[Job]) -> tuple[float, float, float]:
     """Seconds of all jobs in one child, of its start up to the first prompt, and of scoring alone."""
     start = time.perf_counter()
     load = scoring = 0.0
@@ -67,16 +69,16 @@ def _run(jobs: list[dict[str, Any]]) -> tuple[float, float, float]:
         assert child.stdin
         assert child.stdout
         for job in jobs:
-            child.stdin.write(json.dumps(job) + "\n")
+            child.stdin.write(dump(job) + "\n")
             child.stdin.flush()
             for line in child.stdout:
-                event = json.loads(line)
-                if event["event"] == "progress" and not load:
+                event = EVENTS.parse(line)
+                if isinstance(event, Progress) and not load:
                     load = time.perf_counter() - start
-                elif event["event"] == "score":
-                    scoring += event["seconds"]
-                elif event["event"] in ("done", "error"):
-                    assert event["event"] == "done", event
+                elif isinstance(event, Scored):
+                    scoring += event.seconds
+                elif isinstance(event, Ending):
+                    assert isinstance(event, Done), event
                     break
         total = time.perf_counter() - start
         child.stdin.close()

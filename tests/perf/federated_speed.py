@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 from flwr.app import Message
 
 from evaluation.demonstration.base_model import HUB_ID, build
 from evaluation.federated import data, local_model, presets, training
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.events import Event, RoundEnded
 from evaluation.federated.job import prepare
-from evaluation.federated.rounds import Round
 from evaluation.federated.server_app import federate
+from evaluation.wire.training import Event, Round, RoundEnded
 from tests.evaluation.federated.loopback import LoopbackGrid
 from tests.perf.evaluation_speed import MODEL, ROOT
 from tests.perf.measure import Comparison
@@ -95,7 +95,7 @@ def _simulated(config: FederatedConfig, folder: Path) -> list[Round]:
         stdout=subprocess.DEVNULL,
     )
     record = json.loads((folder / "simulated" / "training.json").read_text())
-    return [Round.from_dict(one) for one in record["rounds"]]
+    return msgspec.convert(record["rounds"], list[Round])
 
 
 def _measured(config: FederatedConfig, grid: LoopbackGrid, output: Path) -> list[Round]:
@@ -103,7 +103,7 @@ def _measured(config: FederatedConfig, grid: LoopbackGrid, output: Path) -> list
 
     def report(event: Event) -> None:
         if isinstance(event, RoundEnded):
-            rounds.append(event.record)
+            rounds.append(event)
 
     federate(grid, prepare(config, output, report))
     return rounds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy
 
 from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig
+from evaluation.wire.training import Ready, Round, Shares
 from portal.accounts.models import User
 from portal.baselines import queue, services
 from portal.runs.models import BaselineRun
@@ -47,16 +49,22 @@ def run(requester: User, **changes: Any) -> BaselineRun:
     return services.start(request(requester, **changes))
 
 
-def metric(number: int, **changes: Any) -> dict[str, Any]:
+def metric(number: int, **changes: Any) -> Round:
     """A round as the training process reports it."""
-    return scripted_training.measured(number) | changes
+    return replace(scripted_training.measured(number), **changes)
+
+
+def ready(*rows: int) -> Ready:
+    """What the training process says of itself, whose clients have so many rows each."""
+    shares = Shares(None, ("",), tuple((number,) for number in rows), held_out=0)
+    return replace(scripted_training.ready(len(rows)), rows=sum(rows), shares=shares)
 
 
 def with_rounds(run: BaselineRun, rounds: int, **changes: Any) -> BaselineRun:
     """The run, claimed and with so many rounds recorded."""
     claimed = queue.claim(worker="test")
     assert claimed and claimed.pk == run.pk
-    queue.record_setup(claimed, {"clients": 4, "rows": 100, "partition": [40, 30, 20, 10]})
+    queue.record_setup(claimed, ready(40, 30, 20, 10))
     for number in range(1, rounds + 1):
         queue.record_round(claimed, metric(number, **changes))
     claimed.refresh_from_db()

@@ -10,6 +10,7 @@ from django.core.files.base import File
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from evaluation.rules.challenges import CHALLENGES
+from evaluation.wire.evaluating import Scored
 from portal.accounts.models import User, personal_team
 from portal.intake.services import Draft, Files, submit
 from portal.review.models import Decision
@@ -104,8 +105,9 @@ def submission(submitter: User, **changes: Any) -> Submission:
     return submit(draft(submitter, **changes))
 
 
-def score(benchmark: str, correct: int = 70, n: int = 100, **changes: Any) -> runs.BenchmarkScore:
+def score(benchmark: str, correct: int = 70, n: int = 100, **changes: Any) -> Scored:
     values: dict[str, Any] = {
+        "job": "",
         "benchmark": benchmark,
         "value": correct / n,
         "standard_error": 0.01,
@@ -116,13 +118,14 @@ def score(benchmark: str, correct: int = 70, n: int = 100, **changes: Any) -> ru
         "data_digest": "sha256:0",
         "available": n,
         "official": True,
-        "unofficial_reasons": [],
+        "unofficial_reasons": (),
         "correct_bits": b"",
         "scored_bits": b"",
         "seconds": 1.0,
         "tokens": 100,
+        "items": f"{benchmark}.jsonl",
     }
-    return runs.BenchmarkScore(**(values | changes))
+    return Scored(**(values | changes))
 
 
 def evaluated(

@@ -147,7 +147,7 @@ def test_a_long_run_of_many_clients_stays_a_page_that_can_be_read(client: Client
     run = baselines.run(reviewer, rounds=450)
     claimed = queue.claim(worker="test")
     assert claimed
-    queue.record_setup(claimed, {"partition": [2] * 1000})
+    queue.record_setup(claimed, baselines.ready(*[2] * 1000))
     for number in range(1, 451):
         queue.record_round(claimed, baselines.metric(number))
     page = client.get(f"/baselines/runs/{run.pk}/").content.decode()

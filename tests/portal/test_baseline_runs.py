@@ -31,7 +31,7 @@ def test_a_worker_whose_claim_is_gone_records_nothing(reviewer: User) -> None:
     assert fresh
     for write in (
         lambda: queue.record_round(stale, baselines.metric(1)),
-        lambda: queue.record_setup(stale, {}),
+        lambda: queue.record_setup(stale, baselines.ready(1)),
         lambda: queue.fail_attempt(stale, code="x", message="x", retryable=True),
         lambda: queue.give_back(stale),
     ):
@@ -51,7 +51,8 @@ def test_rounds_are_written_once_and_only_while_the_run_runs(reviewer: User) -> 
     assert run.round_metrics.get(round=2).seconds == 2.5
     services.cancel(run, by=reviewer)
     with pytest.raises(DatabaseError, match=r"Cannot|only while"), transaction.atomic():
-        RoundMetric.objects.create(run=run, **baselines.metric(3))
+        metric.pk, metric.round = None, 3
+        metric.save(force_insert=True)
 
 
 @pytest.mark.parametrize("changes", [{"status": "queued"}, {"rounds_done": 1}, {"error_message": "x"}])

@@ -1,7 +1,8 @@
 """A real process that speaks as `python -m evaluation.federated --events` does, by a script of the test's.
 
-`script.json` in the state folder says what happens: `die_in` a round, `fail_in` a round with `error`, or
-`hang_in` a round. Rounds that were done are kept in the state folder, and gone on from, as the real one does.
+`script.json` in the state folder says what happens: `die_in` a round, `fail_in` a round with `error`,
+`hang_in` a round, or `spoil_in` a round with a `line` that is no message. Rounds that were done are kept in
+the state folder, and gone on from, as the real one does.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ import signal
 import time
 from pathlib import Path
 from typing import Any
+
+from evaluation.wire.messages import Failed, dump
+from evaluation.wire.training import ClientFailure, Done, Ready, Round, RoundEnded, Shares
 
 
 def main() -> None:
@@ -28,15 +32,15 @@ def main() -> None:
     (options.state / "environment.json").write_text(json.dumps(dict(os.environ)))
     done = options.state / "rounds"
     first = 1 + (int(done.read_text()) if done.exists() else 0)
-    say("ready", clients=config["clients"], rows=100, partition=[25] * 4, planned_bytes=4_000, hardware="CPU")
+    say(dump(ready(clients=config["clients"])))
     for number in range(1, first):
-        say("round", **measured(number))
+        say(dump(RoundEnded.of(measured(number), config["rounds"])))
     for number in range(first, config["rounds"] + 1):
         act(script, number, options.state)
-        say("round", **measured(number))
+        say(dump(RoundEnded.of(measured(number), config["rounds"])))
         done.write_text(str(number))
     shutil.copytree(options.state / "result", options.output)
-    say("done", output=str(options.output), wall_seconds=1.0)
+    say(dump(Done(str(options.output), 1.0)))
 
 
 def act(script: dict[str, Any], number: int, state: Path) -> None:
@@ -44,39 +48,59 @@ def act(script: dict[str, Any], number: int, state: Path) -> None:
         (state / "died").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     if script.get("fail_in") == number:
-        say("error", **script["error"])
+        say(dump(Failed(**script["error"])))
         raise SystemExit(2)
+    if script.get("spoil_in") == number:
+        say(script["line"])
+        time.sleep(600)
     if script.get("hang_in") == number:
         (state / "hanging").write_text(str(os.getpid()))
         time.sleep(600)
 
 
-def measured(number: int) -> dict[str, Any]:
-    return {
-        "round": number,
-        "clients": [1, 3],
-        "failures": [{"client": 2, "reason": "its loss is not finite"}] if number == 2 else [],
-        "examples": 64,
-        "learning_rate": 1e-3 / number,
-        "train_loss": 3.0 / number,
-        "held_out_loss": None,
-        "bytes_down": 1_000,
-        "bytes_up": 1_000,
-        "train_seconds": 2.0,
-        "aggregate_seconds": 0.1,
-        "communicate_seconds": 0.2,
-        "seconds": 2.5,
-        "client_peak_rss_bytes": 500_000_000,
-        "client_peak_vram_bytes": None,
-        "server_peak_rss_bytes": 200_000_000,
-        "energy_joules": None,
-        "gpu_seconds": None,
-        "epsilon": None,
-    }
+def ready(clients: int = 4) -> Ready:
+    return Ready(
+        strategy="FedAvg",
+        startup_seconds=3.0,
+        clients=clients,
+        rows=25 * clients,
+        data="finance.jsonl",
+        trainable_parameters=1_000,
+        hardware="CPU",
+        planned_bytes=4_000,
+        shares=Shares(None, ("",), ((25,),) * clients, 0),
+        resumed=0,
+    )
 
 
-def say(event: str, **values: Any) -> None:
-    print(json.dumps({"event": event, **values}), flush=True)  # noqa: T201 -- what the worker reads
+def measured(number: int) -> Round:
+    return Round(
+        round=number,
+        clients=(1, 3),
+        failures=(ClientFailure(2, "its loss is not finite"),) if number == 2 else (),
+        examples=64,
+        learning_rate=1e-3 / number,
+        train_loss=3.0 / number,
+        held_out_loss=None,
+        bytes_down=1_000,
+        bytes_up=1_000,
+        messages_down=2,
+        messages_up=2,
+        train_seconds=2.0,
+        aggregate_seconds=0.1,
+        communicate_seconds=0.2,
+        seconds=2.5,
+        client_peak_rss_bytes=500_000_000,
+        client_peak_vram_bytes=None,
+        server_peak_rss_bytes=200_000_000,
+        gpu_seconds=None,
+        energy_joules=None,
+        epsilon=None,
+    )
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 -- what the worker reads
 
 
 if __name__ == "__main__":

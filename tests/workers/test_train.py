@@ -17,6 +17,7 @@ from portal.baselines import queue
 from portal.baselines.services import cancel
 from portal.runs.models import BaselineRun
 from tests.portal import baselines, factories
+from tests.workers import lines
 from workers import evaluate, train
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -127,6 +128,22 @@ def test_an_error_in_what_was_asked_fails_the_run_with_its_reason(staff: User) -
     run.refresh_from_db()
     assert (run.status, run.error_code) == ("failed", "data")
     assert "label" in run.error_message
+
+
+@pytest.mark.parametrize(("line", "reason"), lines.SPOILED)
+def test_what_is_no_message_is_a_failure_that_is_retried_and_the_worker_goes_on(
+    line: str, reason: str, staff: User
+) -> None:
+    run = started(staff, spoil_in=2, line=line)
+    train.train(claimed())
+    run.refresh_from_db()
+    assert (run.status, run.attempts, run.error_code, rounds_of(run)) == ("queued", 1, "wire", [1])
+    assert reason in run.error_message
+
+    (train.state_folder(run) / "state" / "script.json").write_text("{}")
+    train.train(claimed())
+    run.refresh_from_db()
+    assert (run.status, rounds_of(run)) == ("succeeded", [1, 2, 3])
 
 
 def test_rounds_reset_the_count_of_broken_attempts(staff: User) -> None:

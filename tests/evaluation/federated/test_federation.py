@@ -25,12 +25,13 @@ from transformers import AutoModelForCausalLM
 import evaluation.federated
 from evaluation.errors import EvaluationError, ModelError
 from evaluation.federated.config import FederatedConfig, sampled
-from evaluation.federated.events import Event, as_text
+from evaluation.federated.events import as_text
 from evaluation.federated.job import prepare
 from evaluation.federated.server_app import federate
 from evaluation.federated.strategies.cohort import sample
 from evaluation.method.strategies import STRATEGIES
 from evaluation.rules import challenges
+from evaluation.wire.training import Event
 
 from .loopback import LoopbackGrid
 

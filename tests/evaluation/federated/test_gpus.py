@@ -11,10 +11,10 @@ import pytest
 
 from evaluation.federated import gpus, hardware
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.events import Event, RoundEnded
 from evaluation.federated.job import prepare
 from evaluation.federated.server_app import federate
 from evaluation.federated.simulation import client_resources
+from evaluation.wire.training import Event, RoundEnded
 
 from .loopback import LoopbackGrid
 
@@ -53,7 +53,7 @@ def measured(config: FederatedConfig, output: Path) -> list[float | None]:
 
     def report(event: Event) -> None:
         if isinstance(event, RoundEnded):
-            joules.append(event.record.energy_joules)
+            joules.append(event.energy_joules)
 
     federate(LoopbackGrid(config.clients), prepare(config, output, report))
     return joules

@@ -16,9 +16,9 @@ from safetensors.numpy import load_file
 
 from evaluation.errors import DataError, EvaluationError
 from evaluation.federated.config import FederatedConfig, Partition
-from evaluation.federated.events import Event, RoundEnded
 from evaluation.federated.job import prepare
 from evaluation.federated.server_app import federate
+from evaluation.wire.training import Event, RoundEnded
 
 from .loopback import LoopbackGrid
 
@@ -37,8 +37,8 @@ def run(
 
     def report(event: Event) -> None:
         if isinstance(event, RoundEnded):
-            told.append(event.record.round)
-            if event.record.round == stop_after:
+            told.append(event.round)
+            if event.round == stop_after:
                 raise StopError
 
     federate(

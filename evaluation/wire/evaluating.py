@@ -1,0 +1,113 @@
+"""What a worker and `python -m evaluation.server` say to each other: jobs in, events out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from evaluation.wire.messages import Ending, Failed, Message, Vocabulary
+
+
+@dataclass(frozen=True)
+class Job(Message):
+    """One model to evaluate, its fields as in `evaluation.running.run.Plan`.
+
+    `job` is the id that the events bear, `output` a folder for the items files.
+    """
+
+    event = "job"
+
+    job: str
+    model: str
+    adapter: str | None
+    benchmarks: Annotated[tuple[str, ...], Meta(min_length=1)]
+    protocol: int
+    engine: str
+    precision: str | None
+    data: str | None
+    limit: int | None
+    output: str
+
+
+@dataclass(frozen=True)
+class Ready(Message):
+    """The process takes jobs."""
+
+    event = "ready"
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class Loading(Message):
+    """The base model is about to be loaded; without it, it was there already."""
+
+    event = "loading"
+
+    job: str
+
+
+@dataclass(frozen=True)
+class Progress(Message):
+    """`done` of `total` answers to a benchmark are generated, or then judged.
+
+    `rate` is answers a second over the whole job, `eta` the seconds that its rest takes at that rate; None
+    before the first answer.
+    """
+
+    event = "progress"
+
+    job: str
+    benchmark: str
+    phase: Literal["generating", "judging"]
+    done: int
+    total: int
+    rate: float | None
+    eta: float | None
+
+
+@dataclass(frozen=True)
+class Scored(Message):
+    """A benchmark's score; fields as the portal's Score stores them.
+
+    `correct_bits` and `scored_bits` hold a bit an item, packed, base64 on the line. `items` is the file with
+    the answers, in the job's output folder.
+    """
+
+    event = "score"
+
+    job: str
+    benchmark: str
+    value: float | None
+    standard_error: float | None
+    n: int
+    correct: int
+    unscored: int
+    data: str
+    data_digest: str
+    available: int
+    official: bool
+    unofficial_reasons: tuple[str, ...]
+    correct_bits: bytes
+    scored_bits: bytes
+    seconds: float
+    tokens: int
+    items: str
+
+
+@dataclass(frozen=True)
+class Done(Ending):
+    """All benchmarks of the job are scored; `provenance` is stored as it is."""
+
+    event = "done"
+
+    job: str
+    provenance: dict[str, Any]
+
+
+Event = Ready | Loading | Progress | Scored | Done | Failed
+
+JOBS: Vocabulary[Job] = Vocabulary(Job)
+EVENTS: Vocabulary[Event] = Vocabulary(Ready, Loading, Progress, Scored, Done, Failed)

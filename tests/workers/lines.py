@@ -1,0 +1,19 @@
+"""What a process says that is no message, and what the worker says about it."""
+
+from __future__ import annotations
+
+import pytest
+
+SPOILED = [
+    pytest.param("Loading checkpoint shards: 100%", "not a line of JSON", id="no JSON"),
+    pytest.param('["ready"]', "Expected `object`, got `array`", id="no object"),
+    pytest.param('{"event": "ended", "version": 1}', "no message is called 'ended'", id="unknown event"),
+    pytest.param('{"event": "done", "version": 1}', "malformed message done", id="missing field"),
+    pytest.param(
+        '{"event": "error", "version": 1, "code": 5, "message": "x", "retryable": false}',
+        "malformed message error: Expected `str`, got `int` - at `$.code`",
+        id="wrong type",
+    ),
+    pytest.param('{"event": "ready", "version": 2}', "version 2 where 1 is spoken", id="newer version"),
+    pytest.param('{"event": "done"}', "version None where 1 is spoken", id="before there were versions"),
+]

@@ -1,0 +1,81 @@
+"""A real process that speaks as `python -m evaluation.server` does, by a script of the test's.
+
+`script.json` in the model's folder says what happens after how many scores of a job: `die_after` or
+`hang_after` so many, or `spoil_after` so many with a `line` that is no message. `job` is an id to speak of
+instead of the job's own. The jobs that it got are kept beside the script.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from evaluation.wire.evaluating import JOBS, Done, Loading, Ready, Scored
+from evaluation.wire.messages import Message, dump
+
+
+def main() -> None:
+    say(dump(Ready(os.getpid())))
+    for line in sys.stdin:
+        job = JOBS.parse(line)
+        folder = Path(job.model)
+        script = json.loads((folder / "script.json").read_text())
+        with (folder / "jobs.jsonl").open("a") as jobs:
+            jobs.write(line)
+        named = script.get("job", job.job)
+        tell(Loading(named))
+        for number, benchmark in enumerate(job.benchmarks):
+            act(script, number)
+            items = Path(job.output) / f"{benchmark}.jsonl"
+            items.write_text("{}\n")
+            tell(scored(named, benchmark, str(items)))
+        act(script, len(job.benchmarks))
+        tell(Done(named, {"precision": job.precision}))
+
+
+def act(script: dict[str, Any], number: int) -> None:
+    if script.get("die_after") == number:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if script.get("spoil_after") == number:
+        say(script["line"])
+    if script.get("hang_after") == number:
+        time.sleep(600)
+
+
+def scored(job: str, benchmark: str, items: str) -> Scored:
+    return Scored(
+        job=job,
+        benchmark=benchmark,
+        value=0.5,
+        standard_error=0.1,
+        n=2,
+        correct=1,
+        unscored=0,
+        data="demonstration",
+        data_digest="sha256:0",
+        available=2,
+        official=False,
+        unofficial_reasons=("demonstration data",),
+        correct_bits=b"\x80",
+        scored_bits=b"\xc0",
+        seconds=1.0,
+        tokens=10,
+        items=items,
+    )
+
+
+def tell(message: Message) -> None:
+    say(dump(message))
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 -- what the worker reads
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""An evaluation in a worker's hands, whatever its process says: recorded, resumed, or failed by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluation.wire.evaluating import JOBS
+from portal.accounts.models import User
+from portal.runs.models import Evaluation
+from portal.submissions.models import BaseModel, Submission
+from tests.portal import factories
+from tests.workers import lines
+from workers import evaluate, supervisor
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def scripted(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    settings.EVALUATION_DATA = "demonstration"
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "default": {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {"location": tmp_path / "storage"},
+        },
+    }
+    monkeypatch.setattr(supervisor, "MODULE", "tests.workers.scripted_evaluation")
+    process = supervisor.EvaluationProcess()
+    monkeypatch.setattr(evaluate, "_process", process)
+    yield
+    process.stop()
+    supervisor.shutting_down.clear()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, transactional_db: None) -> Path:
+    """Of the base model; the process finds there what it shall do."""
+    factories.base_model()
+    BaseModel.objects.update(local_path=tmp_path)
+    return tmp_path
+
+
+def follow(folder: Path, **script: Any) -> None:
+    """The next job goes by this script."""
+    (folder / "script.json").write_text(json.dumps(script))
+
+
+def jobs(folder: Path) -> list[tuple[str, ...]]:
+    """The benchmarks of each job that the process got."""
+    return [JOBS.parse(line).benchmarks for line in (folder / "jobs.jsonl").read_text().splitlines()]
+
+
+def attempt(made: Submission) -> Evaluation:
+    """The evaluation of a submission after the worker had it once."""
+    claimed = evaluate.services.claim(worker="test")
+    assert claimed and claimed.submission == made
+    evaluate.run(claimed)
+    return Evaluation.objects.get(submission=made)
+
+
+def scores_of(evaluation: Evaluation) -> dict[str, int]:
+    return dict(evaluation.scores.values_list("benchmark", "pk"))
+
+
+def test_what_the_process_says_is_recorded(owner: User, folder: Path) -> None:
+    follow(folder)
+    evaluation = attempt(factories.submission(owner))
+    assert evaluation.status == "succeeded", evaluation.error_message
+    assert evaluation.provenance == {"precision": "nf4"}
+    score = evaluation.scores.get(benchmark="fpb")
+    assert (score.value, score.standard_error, score.n, score.correct) == (0.5, 0.1, 2, 1)
+    assert (bytes(score.correct_bits), bytes(score.scored_bits)) == (b"\x80", b"\xc0")
+    with score.items.open() as items:
+        assert (score.unofficial_reasons, items.read()) == (["demonstration data"], b"{}\n")
+
+
+def test_a_resumed_attempt_asks_for_no_benchmark_that_is_scored(owner: User, folder: Path) -> None:
+    made = factories.submission(owner)
+    follow(folder, die_after=2)
+    broken = attempt(made)
+    assert (broken.status, broken.attempts, broken.error_code) == ("queued", 1, "engine_crash")
+    assert "was killed" in broken.error_message
+    first = scores_of(broken)
+    assert set(first) == {"fpb", "fiqa"}
+
+    follow(folder)
+    ended = attempt(made)
+    assert ended.status == "succeeded", ended.error_message
+    assert jobs(folder) == [("fpb", "fiqa", "tfns"), ("tfns",)]
+    assert first.items() < scores_of(ended).items(), "the first scores stay"
+
+
+@pytest.mark.parametrize(("line", "reason"), lines.SPOILED)
+def test_what_is_no_message_is_a_failure_that_is_retried_and_the_worker_goes_on(
+    line: str, reason: str, owner: User, folder: Path
+) -> None:
+    made = factories.submission(owner)
+    follow(folder, spoil_after=1, line=line)
+    broken = attempt(made)
+    assert (broken.status, broken.attempts, broken.error_code) == ("queued", 1, "wire")
+    assert reason in broken.error_message and set(scores_of(broken)) == {"fpb"}
+
+    follow(folder)
+    ended = attempt(made)
+    assert (ended.status, ended.provenance["earlier_failure"]["code"]) == ("succeeded", "wire")
+
+
+def test_a_process_that_speaks_of_another_job_gives_no_score(owner: User, folder: Path) -> None:
+    follow(folder, job="another")
+    broken = attempt(factories.submission(owner))
+    assert (broken.status, broken.error_code, scores_of(broken)) == ("queued", "wire", {})
+    assert "an event of job another" in broken.error_message
+
+
+def test_a_silent_process_is_killed_and_its_evaluation_retried(
+    owner: User, folder: Path, settings: Any
+) -> None:
+    settings.EVALUATION_STALL_SECONDS = 0
+    follow(folder, hang_after=1)
+    broken = attempt(factories.submission(owner))
+    assert (broken.status, broken.error_code) == ("queued", "engine_crash")
+    assert "was silent for 0 seconds" in broken.error_message
+
+
+def test_a_process_stays_for_the_next_evaluation(owner: User, folder: Path) -> None:
+    follow(folder)
+    attempt(factories.submission(owner))
+    child = evaluate._process._child
+    attempt(factories.submission(factories.user("another")))
+    assert child and child is evaluate._process._child and child.is_running
+    assert len(jobs(folder)) == 2
