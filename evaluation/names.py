@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from evaluation.errors import UnknownNameError
@@ -19,8 +19,13 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
         raise unknown(kind, name, known) from None
 
 
+def near(name: str, known: Iterable[str]) -> list[str]:
+    """Up to three of `known` that `name` may have been meant for, the most likely first."""
+    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+
+
 def unknown(kind: str, name: str, known: Mapping[str, T]) -> UnknownNameError:
     """The error for a name that is not in `known`."""
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}"
+    alike = near(name, known)
+    hint = f"did you mean {' or '.join(alike)}?" if alike else f"there are: {', '.join(known)}"
     return UnknownNameError(f"no {kind} is called {name!r}; {hint}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evaluation.findings import Finding
+from evaluation.findings import RecordedFinding
 from flowertune.errors import ClientError
 from flowertune.site import as_finding
 
@@ -112,7 +112,7 @@ class Submission:
     base_model: str
     checkpoint: str | None
     created_at: str
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[RecordedFinding, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     hub_status: str | None = None
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evaluation.commands.text import paragraph
-from evaluation.findings import Finding
+from evaluation.findings import RecordedFinding
 from flowertune.errors import ClientError, UsageError
 
 
@@ -119,7 +119,7 @@ def table(rows: Iterable[Sequence[str]], *, head: Sequence[str], right: Sequence
     )
 
 
-def as_row(finding: Finding) -> dict[str, str]:
+def as_row(finding: RecordedFinding) -> dict[str, str]:
     """A finding as the API writes it."""
     return {
         "code": finding.code,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evaluation.errors import EvaluationError
-from evaluation.findings import Finding
+from evaluation.findings import RecordedFinding
 from flowertune.exit_status import Status
 
 
@@ -15,7 +15,7 @@ class ClientError(EvaluationError):
     code = "refused"
     status = Status.REFUSED
 
-    def __init__(self, message: str, findings: Sequence[Finding] = (), *, code: str = "") -> None:
+    def __init__(self, message: str, findings: Sequence[RecordedFinding] = (), *, code: str = "") -> None:
         super().__init__(message)
         self.findings = tuple(findings)
         self.code = code or self.code
@@ -49,7 +49,12 @@ class TemporaryError(ClientError):
     retryable = True
 
     def __init__(
-        self, message: str, findings: Sequence[Finding] = (), *, code: str = "", wait: float | None = None
+        self,
+        message: str,
+        findings: Sequence[RecordedFinding] = (),
+        *,
+        code: str = "",
+        wait: float | None = None,
     ) -> None:
         super().__init__(message, findings, code=code)
         self.wait = wait

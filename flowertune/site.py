@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from evaluation.findings import Finding, Severity
+from evaluation.findings import RecordedFinding, Severity
 from flowertune.errors import ClientError, NotThere, TemporaryError, UsageError
 
 ATTEMPTS = 6
@@ -227,17 +227,17 @@ def _problem(response: httpx.Response) -> Mapping[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _findings(problem: Mapping[str, Any]) -> list[Finding]:
+def _findings(problem: Mapping[str, Any]) -> list[RecordedFinding]:
     given = problem.get("findings")
     return [as_finding(row) for row in given if isinstance(row, dict)] if isinstance(given, list) else []
 
 
-def as_finding(row: Mapping[str, Any]) -> Finding:
-    """A finding as the API writes it; of unknown severity, an error."""
+def as_finding(row: Mapping[str, Any]) -> RecordedFinding:
+    """A finding as the API writes it, by a site of any version; of unknown severity, an error."""
     severity = row.get("severity")
     known = Severity(severity) if severity in list(Severity) else Severity.ERROR
     code, message, location = (str(row.get(name) or "") for name in ("code", "message", "location"))
-    return Finding(code, known, message, location)
+    return RecordedFinding(code, known, message, location)
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evaluation.findings import Finding
-from evaluation.inspection.report import findings_as_text
+from evaluation.findings import RecordedFinding
+from evaluation.inspection.report import LOOK_UP, findings_as_text
 from flowertune.answers import Evaluation, Progress, Submission
 from flowertune.console import table
 
 _Z95 = 1.959964
 
 
-def findings_text(findings: Sequence[Finding]) -> str:
-    """Grouped by severity; empty where there are none."""
-    return "\n\n".join(findings_as_text(findings)) if findings else ""
+def findings_text(findings: Sequence[RecordedFinding]) -> str:
+    """Grouped by severity, with the way to look a code up; empty where there are none."""
+    return "\n\n".join([*findings_as_text(findings), LOOK_UP]) if findings else ""
 
 
 def submission_text(submission: Submission) -> str:

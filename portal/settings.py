@@ -245,6 +245,7 @@ SPECTACULAR_SETTINGS = {
         for name in (
             "challenges",
             "base models",
+            "findings",
             "uploads",
             "submissions",
             "evaluations",

@@ -9,6 +9,7 @@ urlpatterns = [
     path("", include("leaderboard.urls")),
     path("", include("portal.intake.urls")),
     path("baselines/", include("portal.baselines.urls")),
+    path("help/", include("portal.help.urls")),
     path("accounts/", include("portal.account_pages.urls")),
     path("accounts/", include("portal.notifications.urls")),
     path("accounts/", include("allauth.urls")),

@@ -6,15 +6,19 @@ import dataclasses
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from evaluation.findings import Finding, Severity, excerpt
+from evaluation.findings import RecordedFinding, Severity, excerpt
 from evaluation.inspection.app import Inspection
 from evaluation.method.communication import size_text
 
+LOOK_UP = "`flowertune explain CODE` says more about a code in brackets."
 _WIDTH = 100
 
 
 def as_text(inspection: Inspection) -> str:
-    """Files, method, adapter and communication as tables, then all findings by severity."""
+    """Files, method, adapter and communication as tables, then all findings by severity.
+
+    Each finding has its code in brackets, and the last line says how to look one up.
+    """
     sections = [
         (inspection.challenge.title, _files(inspection)),
         ("Method", inspection.card.rows() if inspection.card else ()),
@@ -22,7 +26,8 @@ def as_text(inspection: Inspection) -> str:
         ("Communication", _communication(inspection)),
     ]
     tables = ["\n".join([title, *_table(rows)]) for title, rows in sections if rows]
-    return "\n\n".join([*tables, *findings_as_text(inspection.findings)])
+    look_up = [LOOK_UP] if inspection.findings else []
+    return "\n\n".join([*tables, *findings_as_text(inspection.findings), *look_up])
 
 
 def as_dict(inspection: Inspection) -> dict[str, object]:
@@ -97,7 +102,7 @@ def _table(rows: Iterable[tuple[str, str]]) -> list[str]:
     return lines
 
 
-def findings_as_text(findings: Sequence[Finding]) -> list[str]:
+def findings_as_text(findings: Sequence[RecordedFinding]) -> list[str]:
     """One block of lines a severity, errors first."""
     blocks = []
     for severity in Severity:
@@ -109,7 +114,7 @@ def findings_as_text(findings: Sequence[Finding]) -> list[str]:
     return blocks or ["Nothing to report."]
 
 
-def _finding(finding: Finding) -> list[str]:
+def _finding(finding: RecordedFinding) -> list[str]:
     place = f"  {excerpt(finding.location, 200)}" if finding.location else "  (whole submission)"
     text = textwrap.wrap(finding.message, _WIDTH, initial_indent="    ", subsequent_indent="    ")
     return [f"{place}  [{finding.code}]", *text]

@@ -9,8 +9,11 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from evaluation.benchmarks import BENCHMARKS
+from evaluation.findings.catalogue import CATALOGUE
 from evaluation.rules.challenges import CHALLENGES
 from portal.submissions.models import BaseModel, Submission
+
+_PAGES = ("home", "boards", "rules", "method", "benchmarks", "base-models", "changes", "help:findings")
 
 
 class Pages(Sitemap[str]):
@@ -18,9 +21,10 @@ class Pages(Sitemap[str]):
 
     def items(self) -> list[str]:
         return [
-            *map(reverse, ("home", "boards", "rules", "method", "benchmarks", "base-models", "changes")),
+            *map(reverse, _PAGES),
             *(reverse("leaderboard:board", args=[slug]) for slug in CHALLENGES),
             *(reverse("benchmark", args=[slug]) for slug in BENCHMARKS),
+            *(reverse("help:finding", args=[code]) for code in CATALOGUE),
         ]
 
     def location(self, item: str) -> str:

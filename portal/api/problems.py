@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +16,9 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from evaluation.findings import Finding, Severity
+from evaluation.findings.catalogue import CATALOGUE
 from portal.api.errors import BodyTooLarge, MalformedRequest, NotPossibleNow
+from portal.api.findings import as_details
 from portal.baselines.services import InvalidRun, RunRefused
 from portal.intake.services import InvalidSubmission, TransitionRefused
 from portal.uploads.errors import UploadError
@@ -26,7 +28,8 @@ CONTENT_TYPE = "application/problem+json"
 
 def problem_details(error: Exception, context: dict[str, Any]) -> Response | None:
     """Turn an exception of the API into a problem document; unknown ones stay server errors."""
-    if over := _count(context["view"].request):
+    request: Request = context["view"].request
+    if over := _count(request):
         error = over
     if findings := _findings_against(error):
         set_rollback()
@@ -37,7 +40,7 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
             detail="The run cannot work; nothing was started."
             if is_run
             else "The submission has problems; nothing was changed.",
-            findings=findings,
+            findings=[as_details(finding, request) for finding in findings],
         )
     known = _as_api_exception(error)
     if known is None:
@@ -46,7 +49,12 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
     findings = _findings(known.get_full_details()) if isinstance(known, exceptions.ValidationError) else []
     detail = "The request has problems." if findings else str(known.detail)
     code = "invalid_request" if findings else str(known.get_codes())
-    response = _response(known.status_code, code=code, detail=detail, findings=findings)
+    response = _response(
+        known.status_code,
+        code=code,
+        detail=detail,
+        findings=[as_details(finding, request) for finding in findings],
+    )
     if header := getattr(known, "auth_header", None):
         response["WWW-Authenticate"] = header
     if (wait := getattr(known, "wait", None)) is not None:
@@ -119,17 +127,22 @@ def _plain(status_code: int, code: str, detail: str) -> JsonResponse:
     return JsonResponse(_body(status_code, code, detail), status=status_code, content_type=CONTENT_TYPE)
 
 
-def _response(status_code: int, *, code: str, detail: str, findings: list[Finding]) -> Response:
+def _response(status_code: int, *, code: str, detail: str, findings: list[dict[str, Any]]) -> Response:
     body = _body(status_code, code, detail)
     if findings:
-        body["findings"] = [asdict(finding) for finding in findings]
+        body["findings"] = findings
     return Response(body, status=status_code, content_type=CONTENT_TYPE)
 
 
 def _findings(details: Any, location: str = "") -> list[Finding]:
-    """Flatten REST framework's nested error details into findings that name the field."""
+    """Flatten REST framework's nested error details into findings that name the field.
+
+    A code of its that the catalogue lacks becomes its general one: a refusal must not fail for its name.
+    """
     if isinstance(details, dict) and set(details) == {"message", "code"}:
-        return [Finding(str(details["code"]), Severity.ERROR, str(details["message"]), location)]
+        code = str(details["code"])
+        known = code if code in CATALOGUE else exceptions.ValidationError.default_code
+        return [Finding(known, Severity.ERROR, str(details["message"]), location)]
     if isinstance(details, dict):
         parts = [(f"{location}.{name}" if location else str(name), value) for name, value in details.items()]
     else:

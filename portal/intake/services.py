@@ -242,7 +242,7 @@ def _redraft(
 
 def _with_reasons(findings: list[Finding], draft: Submission) -> list[Finding]:
     """The findings, and for a file that is missing because it could not be kept what was found in it."""
-    before = [f.as_finding() for f in draft.findings.all()]
+    before = [finding for f in draft.findings.all() if (finding := f.as_finding())]
     result = []
     for finding in findings:
         reasons = [

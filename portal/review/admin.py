@@ -10,7 +10,7 @@ from django.contrib.admin.helpers import ActionForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 
 from portal.accounts.models import User
 from portal.intake.services import TransitionRefused
@@ -41,6 +41,15 @@ class ReadOnlyInline(admin.TabularInline[Any, Any]):
 
 class FindingInline(ReadOnlyInline):
     model = Finding
+    fields = ("explained_code", "severity", "message", "location")
+    readonly_fields = fields
+
+    @admin.display(description="code")
+    def explained_code(self, finding: Finding) -> str:
+        if finding.kind is None:
+            return finding.code
+        page = reverse("help:finding", args=[finding.code])
+        return format_html('<a href="{}" title="{}">{}</a>', page, finding.kind.title, finding.code)
 
 
 class ResourceInline(ReadOnlyInline):

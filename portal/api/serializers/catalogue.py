@@ -1,13 +1,17 @@
-"""Challenges with their rules and benchmarks, and base models."""
+"""Challenges with their rules and benchmarks, base models, and the codes of findings."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from evaluation.benchmarks import BENCHMARKS, Benchmark
+from evaluation.findings.catalogue import AREA_OF
+from evaluation.findings.kinds import FindingKind, Severity
 from evaluation.rules.challenges import Challenge
+from portal.api.findings import help_address
 from portal.submissions.models import BaseModel
 
 
@@ -54,3 +58,24 @@ class BaseModelSerializer(serializers.ModelSerializer[BaseModel]):
     class Meta:
         model = BaseModel
         fields = ["hub_id", "revision", "parameters", "context_length", "licence"]
+
+
+class FindingKindSerializer(serializers.Serializer[FindingKind]):
+    code = serializers.CharField(help_text="Stable; programs may rely on it")
+    area = serializers.SerializerMethodField(help_text="The part of the checks that reports it")
+    severities = serializers.ListField(
+        child=serializers.ChoiceField([s.value for s in Severity]),
+        help_text="That findings of this code may have, the gravest first",
+    )
+    title = serializers.CharField()
+    explanation = serializers.CharField(help_text="What it means and why it matters")
+    remedy = serializers.CharField(help_text="What to do next")
+    example = serializers.CharField(help_text="A location at which it may be; empty for the whole submission")
+    help = serializers.SerializerMethodField(help_text="The page that explains it")
+
+    def get_area(self, kind: FindingKind) -> str:
+        return AREA_OF[kind.code].slug
+
+    @extend_schema_field({"type": "string", "format": "uri"})
+    def get_help(self, kind: FindingKind) -> str:
+        return help_address(kind.code, self.context["request"])

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.http import QueryDict
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
+from evaluation.findings.catalogue import CATALOGUE
 from evaluation.rules.challenges import CHALLENGES
+from portal.api.findings import help_address
 from portal.submissions.models import Finding
 
 # One set of choices wherever a challenge is named, so that the schema has one name for it.
@@ -49,14 +51,26 @@ class QuerySerializer(StrictSerializer):
 
 
 class FindingSerializer(serializers.ModelSerializer[Finding]):
+    title = serializers.SerializerMethodField(help_text="What the code is about, in a few words")
+    help = serializers.SerializerMethodField(
+        help_text="The page that explains the code; null where this version has none"
+    )
+
     class Meta:
         model = Finding
-        fields = ["code", "severity", "message", "location"]
+        fields = ["code", "severity", "message", "location", "title", "help"]
         extra_kwargs = {
             "code": {"help_text": "Stable; programs may rely on it"},
             "message": {"help_text": "For a person: what is wrong and what to do"},
             "location": {"help_text": "A field, or a file and the place in it"},
         }
+
+    def get_title(self, finding: Finding) -> str:
+        return finding.kind.title if finding.kind else ""
+
+    @extend_schema_field({"type": ["string", "null"], "format": "uri"})
+    def get_help(self, finding: Finding) -> str | None:
+        return help_address(finding.code, self.context["request"]) if finding.kind else None
 
 
 _PROBLEM = {
@@ -70,6 +84,8 @@ _PROBLEM = {
             "severity": "error",
             "message": "The file names another base model. Choose that one, or send another file.",
             "location": "adapter_config.json: base_model_name_or_path",
+            "title": CATALOGUE["adapter_config.base_model"].title,
+            "help": "https://example.org/help/findings/adapter_config.base_model/",
         }
     ],
 }

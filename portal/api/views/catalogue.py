@@ -1,4 +1,4 @@
-"""What there is to submit to and to build on: challenges and base models. And what there is not."""
+"""What is the same for all: challenges, base models, the codes of findings. And what there is not."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from evaluation.findings import excerpt
+from evaluation.findings.catalogue import CATALOGUE
+from evaluation.names import near
 from evaluation.rules.challenges import CHALLENGES
 from portal.api.conditional import ConditionalMixin
 from portal.api.pagination import ByKeyUpwards, WholeList
@@ -20,6 +23,7 @@ from portal.api.serializers.catalogue import (
     BaseModelSerializer,
     ChallengeDetailSerializer,
     ChallengeSerializer,
+    FindingKindSerializer,
 )
 from portal.submissions.models import BaseModel
 
@@ -56,6 +60,33 @@ class BaseModelList(ConditionalMixin, generics.ListAPIView[BaseModel]):
     serializer_class = BaseModelSerializer
     queryset = BaseModel.objects.filter(active=True).defer("tensors")
     pagination_class = ByKeyUpwards
+
+
+@extend_schema(tags=["findings"])
+class FindingKindList(ConditionalMixin, generics.ListAPIView[Any]):
+    """Every code that a finding may have, with its title, what it means and how to mend it."""
+
+    serializer_class = FindingKindSerializer
+    pagination_class = WholeList
+    filter_backends = []
+
+    def get_queryset(self) -> Any:
+        return CATALOGUE.values()
+
+
+@extend_schema(tags=["findings"])
+class FindingKindDetail(ConditionalMixin, generics.RetrieveAPIView[Any]):
+    """What findings of one code mean, and how to mend them."""
+
+    serializer_class = FindingKindSerializer
+
+    def get_object(self) -> Any:
+        code = self.kwargs["code"]
+        if code not in CATALOGUE:
+            alike = near(code, CATALOGUE)
+            hint = f" Did you mean {' or '.join(alike)}?" if alike else ""
+            raise NotFound(f"There is no finding code “{excerpt(code)}”.{hint}")
+        return CATALOGUE[code]
 
 
 @extend_schema(exclude=True)

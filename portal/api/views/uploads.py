@@ -6,7 +6,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -24,6 +23,7 @@ from rest_framework.views import APIView
 
 from portal.accounts.models import User
 from portal.api.authentication import TokenAuthentication
+from portal.api.findings import as_details
 from portal.api.permissions import SUBMIT, HasScope
 from portal.api.schema import LOCATION, header, problem
 from portal.api.serializers.uploads import UploadListSerializer, UploadSerializer
@@ -97,7 +97,7 @@ class TusView(APIView):
             )
 
     def handle_exception(self, exc: Exception) -> Response:
-        return refusal(exc) if isinstance(exc, UploadError) else super().handle_exception(exc)
+        return refusal(exc, self.request) if isinstance(exc, UploadError) else super().handle_exception(exc)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         final = super().finalize_response(request, response, *args, **kwargs)
@@ -260,7 +260,7 @@ class UploadDetail(TusView):
         return Response(status=204)
 
 
-def refusal(error: UploadError) -> Response:
+def refusal(error: UploadError, request: Request) -> Response:
     """The problem document of an upload's error; the status is the protocol's where it names one."""
     status = STATUS[error.code]
     title = "Checksum Mismatch" if status == CHECKSUM_MISMATCH else HTTPStatus(status).phrase
@@ -269,7 +269,7 @@ def refusal(error: UploadError) -> Response:
         "title": title,
         "status": status,
         "detail": error.finding.message,
-        "findings": [asdict(error.finding)],
+        "findings": [as_details(error.finding, request)],
     }
     response = Response(body, status=status, content_type=PROBLEM_TYPE)
     if status == CHECKSUM_MISMATCH:

@@ -10,7 +10,9 @@ from django.db.models import Q
 
 from evaluation import findings
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.findings import Severity
+from evaluation.findings import Severity, UncataloguedError
+from evaluation.findings.catalogue import CATALOGUE
+from evaluation.findings.kinds import FindingKind
 from evaluation.inspection import declared
 from portal.submissions.models.submission import Submission
 
@@ -54,8 +56,17 @@ class Finding(models.Model):
     def __str__(self) -> str:
         return f"{self.severity}: {self.message}"
 
-    def as_finding(self) -> findings.Finding:
-        return findings.Finding(self.code, Severity(self.severity), self.message, self.location)
+    @property
+    def kind(self) -> FindingKind | None:
+        """What the catalogue says of the code, None for one of an older version."""
+        return CATALOGUE.get(self.code)
+
+    def as_finding(self) -> findings.Finding | None:
+        """The finding, None where today's checks report nothing under this code and severity."""
+        try:
+            return findings.Finding(self.code, Severity(self.severity), self.message, self.location)
+        except UncataloguedError:
+            return None
 
 
 class Resource(models.Model):

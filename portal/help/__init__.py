@@ -1,0 +1,1 @@
+"""Pages that explain what the site says: the codes of findings."""
