@@ -261,6 +261,7 @@ SPECTACULAR_SETTINGS = {
         "SubmissionKind": "portal.submissions.models.Submission.Kind",
         "ResourceKind": "portal.submissions.models.Resource.Kind",
         "ChallengeSlug": "portal.api.serializers.common.CHALLENGE_CHOICES",
+        "SeverityEnum": "portal.api.serializers.common.SEVERITY_CHOICES",
     },
 }
 

@@ -74,7 +74,7 @@ def test_no_code_is_catalogued_twice() -> None:
     assert len({area.slug for area in AREAS}) == len(AREAS)
 
 
-@pytest.mark.parametrize("kind", CATALOGUE.values(), ids=CATALOGUE)
+@pytest.mark.parametrize("kind", CATALOGUE.values(), ids=list(CATALOGUE))
 def test_a_kind_says_what_it_is_and_what_to_do(kind: FindingKind) -> None:
     assert re.fullmatch(r"[a-z_]+(\.[a-z_]+)?", kind.code) and len(kind.code) <= 60
     assert kind.severities == tuple(s for s in Severity if s in kind.severities) != ()

@@ -9,9 +9,10 @@ from rest_framework import serializers
 
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.findings.catalogue import AREA_OF
-from evaluation.findings.kinds import FindingKind, Severity
+from evaluation.findings.kinds import FindingKind
 from evaluation.rules.challenges import Challenge
 from portal.api.findings import help_address
+from portal.api.serializers.common import SEVERITY_CHOICES
 from portal.submissions.models import BaseModel
 
 
@@ -64,7 +65,7 @@ class FindingKindSerializer(serializers.Serializer[FindingKind]):
     code = serializers.CharField(help_text="Stable; programs may rely on it")
     area = serializers.SerializerMethodField(help_text="The part of the checks that reports it")
     severities = serializers.ListField(
-        child=serializers.ChoiceField([s.value for s in Severity]),
+        child=serializers.ChoiceField(SEVERITY_CHOICES),
         help_text="That findings of this code may have, the gravest first",
     )
     title = serializers.CharField()

@@ -10,13 +10,15 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
+from evaluation.findings import Severity
 from evaluation.findings.catalogue import CATALOGUE
 from evaluation.rules.challenges import CHALLENGES
 from portal.api.findings import help_address
 from portal.submissions.models import Finding
 
-# One set of choices wherever a challenge is named, so that the schema has one name for it.
+# One set of choices wherever a challenge or a severity is named, so that the schema has one name for it.
 CHALLENGE_CHOICES = [(challenge.slug, challenge.title) for challenge in CHALLENGES.values()]
+SEVERITY_CHOICES = [(severity.value, severity.value) for severity in Severity]
 
 # Browsers may send it as a field of a form.
 _ALSO_THERE = "csrfmiddlewaretoken"
