@@ -35,5 +35,5 @@ def finding(request: HttpRequest, code: str) -> HttpResponse:
         context = {"code": code, "alike": near(code, CATALOGUE)}
         return render(request, "portal/help/no_finding.html", context, status=404)
     area = AREA_OF[code]
-    context = {"kind": kind, "area": area, "more": _MORE.get(area.slug, ())}
-    return render(request, "portal/help/finding.html", context)
+    shown = {"kind": kind, "area": area, "more": _MORE.get(area.slug, ())}
+    return render(request, "portal/help/finding.html", shown)

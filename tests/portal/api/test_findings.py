@@ -103,7 +103,8 @@ def codes_of(field: Any) -> Iterator[str]:
 def request_codes() -> set[str]:
     for module in pkgutil.iter_modules(serializers.__path__):
         importlib.import_module(f"{serializers.__name__}.{module.name}")
-    found, classes = set(), [StrictSerializer]
+    found: set[str] = set()
+    classes = [StrictSerializer]
     while classes:
         kind = classes.pop()
         classes += kind.__subclasses__()
