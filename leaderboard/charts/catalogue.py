@@ -9,9 +9,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any
 
-from django.core.cache import cache
 from django.utils.safestring import SafeString, mark_safe
 
 from evaluation.benchmarks import BENCHMARKS
@@ -19,14 +18,15 @@ from evaluation.rules.challenges import CHALLENGES
 from leaderboard.charts import drawing
 from leaderboard.charts.drawing import Allowance
 from leaderboard.charts.figure import Figure
+from leaderboard.reading.kept import Kind
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Entry, Standing, Track
 
-Kept = TypeVar("Kept")
-
-KEEP_SECONDS = 86_400
-LOOK = 5
+LOOK = 6
 """Part of the keys under which pictures are kept: raise it with any change of what is drawn."""
+_FIGURES = Kind("figure", Figure, LOOK, 86_400)
+_INLINE = Kind("inline", str, LOOK, 86_400)
+_FILES = Kind("picture", bytes, LOOK, 86_400)
 
 BOARD = {
     "communication": "leaderboard.charts.cost",
@@ -106,7 +106,9 @@ def board_file(
     snapshot: Snapshot, group: Group, name: str, form: str, allowance: Allowance | None = None
 ) -> bytes | None:
     """The same as a file; None where there is nothing to draw. Raises BusyError, KeyError."""
-    figure = _kept(_board_key(snapshot, group, name), lambda: _board_figure(snapshot, group, name))
+    figure = _FIGURES.get_or_make(
+        _board_key(snapshot, group, name), lambda: _board_figure(snapshot, group, name)
+    )
     return _file(_board_key(snapshot, group, name), figure, snapshot.challenge, form, allowance)
 
 
@@ -117,12 +119,12 @@ def entry_picture(name: str, key: str, inputs: Inputs) -> Picture:
 
 def entry_file(name: str, key: str, inputs: Inputs, challenge: str, form: str) -> bytes | None:
     """The same as a file; None where there is nothing to draw. Raises BusyError."""
-    figure = _kept(_entry_key(name, key), lambda: _entry_figure(name, inputs))
+    figure = _FIGURES.get_or_make(_entry_key(name, key), lambda: _entry_figure(name, inputs))
     return _file(_entry_key(name, key), figure, challenge, form)
 
 
 def _entry_key(name: str, key: str) -> str:
-    return f"chart:{LOOK}:entry:{name}:{key}"
+    return f"entry:{name}:{key}"
 
 
 def _entry_figure(name: str, inputs: Inputs) -> Figure:
@@ -132,7 +134,7 @@ def _entry_figure(name: str, inputs: Inputs) -> Figure:
 
 def _board_key(snapshot: Snapshot, group: Group, name: str) -> str:
     shown = hashlib.sha256(repr([entry.id for entry in group.entries]).encode()).hexdigest()[:24]
-    return f"chart:{LOOK}:{snapshot.challenge}:{snapshot.version}:{group.key}:{shown}:{name}"
+    return f"{snapshot.challenge}:{snapshot.version}:{group.key}:{shown}:{name}"
 
 
 def _board_figure(snapshot: Snapshot, group: Group, name: str) -> Figure:
@@ -142,11 +144,11 @@ def _board_figure(snapshot: Snapshot, group: Group, name: str) -> Figure:
 
 
 def _picture(key: str, make: Callable[[], Figure], allowance: Allowance | None = None) -> Picture:
-    figure = _kept(key, make)
+    figure = _FIGURES.get_or_make(key, make)
     if figure.spec is None:
         return Picture(figure, SafeString())
     try:
-        svg = _kept(f"{key}:inline", lambda: drawing.inline_svg(figure, allowance or Allowance()))
+        svg = _INLINE.get_or_make(key, lambda: drawing.inline_svg(figure, allowance or Allowance()))
     except drawing.BusyError:
         return Picture(figure, SafeString())
     # An XML serialiser wrote it: every text in it is escaped, and no element of it runs anything.
@@ -160,13 +162,5 @@ def _file(
         return None
     allowed = allowance or Allowance()
     if form == "png":
-        return _kept(f"{key}:png", lambda: drawing.png_file(figure, challenge, allowed))
-    return _kept(f"{key}:svg", lambda: drawing.svg_file(figure, challenge, allowed).encode())
-
-
-def _kept(key: str, make: Callable[[], Kept]) -> Kept:
-    known: Kept | None = cache.get(key)
-    if known is None:
-        known = make()
-        cache.set(key, known, KEEP_SECONDS)
-    return known
+        return _FILES.get_or_make(f"{key}:png", lambda: drawing.png_file(figure, challenge, allowed))
+    return _FILES.get_or_make(f"{key}:svg", lambda: drawing.svg_file(figure, challenge, allowed).encode())

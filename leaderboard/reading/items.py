@@ -7,7 +7,6 @@ each line begins and how it was judged is kept in the cache once it was found ou
 from __future__ import annotations
 
 import json
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -15,15 +14,14 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, BinaryIO
 
-from django.core.cache import cache
 from django.db.models import QuerySet
 
 from evaluation.statistics import Interval, wilson_interval
+from leaderboard.reading.kept import Kind
 from leaderboard.reading.queries import counting
 from portal.runs.models import Score
 from portal.submissions.models import Submission
 
-KEEP_SECONDS = 7 * 86_400
 LONGEST_SEARCH = 200
 _ROW_GROUP = 1_000
 # What a reader may search; the other keys of a line are the same in all.
@@ -87,10 +85,10 @@ class GroupScore:
 class Index:
     """Where each item's line begins and ends (`starts` has one more), its verdict and its group."""
 
-    starts: array[int]
+    starts: tuple[int, ...]
     codes: str
     groups: tuple[str, ...]
-    group_of: array[int]
+    group_of: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -125,6 +123,10 @@ class Index:
         ]
 
 
+_INDEXES = Kind("items-index", Index, number=2, seconds=7 * 86_400)
+"""By the number of the score."""
+
+
 def public_scores(entries: Iterable[int]) -> QuerySet[Score]:
     """The scores that count of those of the entries whose single answers anybody may read."""
     published = Submission.objects.filter(pk__in=entries, status=Submission.Status.PUBLISHED)
@@ -133,12 +135,7 @@ def public_scores(entries: Iterable[int]) -> QuerySet[Score]:
 
 def index_of(score: Score) -> Index:
     """Raises ItemsMissingError."""
-    key = f"items-index:{score.pk}"
-    known: Index | None = cache.get(key)
-    if known is None:
-        known = _build(score)
-        cache.set(key, known, KEEP_SECONDS)
-    return known
+    return _INDEXES.get_or_make(str(score.pk), lambda: _build(score))
 
 
 def read(score: Score, index: Index, positions: Iterable[int]) -> list[Item]:
@@ -256,7 +253,7 @@ def _batches(file: BinaryIO) -> Iterator[list[Item]]:
 
 
 def _build(score: Score) -> Index:
-    starts, codes, groups, group_of = array("Q", [0]), [], dict[str, int](), array("H")
+    starts, codes, groups, group_of = [0], [], dict[str, int](), []
     with _opened(score) as file:
         for line in file:
             values = _parsed(line)
@@ -264,7 +261,7 @@ def _build(score: Score) -> Index:
             correct = values.get("correct")
             codes.append("u" if correct is None else "r" if correct else "w")
             group_of.append(groups.setdefault(str(values.get("group") or ""), len(groups)))
-    return Index(starts, "".join(codes), tuple(groups), group_of)
+    return Index(tuple(starts), "".join(codes), tuple(groups), tuple(group_of))
 
 
 def _item(position: int, line: dict[str, Any]) -> Item:

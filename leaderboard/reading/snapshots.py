@@ -20,17 +20,14 @@ from django.db.models import Count, Max, Sum
 from django.utils import timezone
 
 from evaluation.rules.challenges import CHALLENGES, get
-from leaderboard.reading import snapshot_format
 from leaderboard.reading.queries import public_at, read
-from leaderboard.reading.snapshot_format import Snapshot
+from leaderboard.reading.snapshot_format import BOARDS, PAST_BOARDS, Snapshot, make
 from leaderboard.standing.ranking import standings
 from portal.runs.models import Evaluation, Reproduction
 from portal.submissions.models import Submission
 
 CHECK_SECONDS = 1.0
 """How old a board may look at most to a process that knows it."""
-PAST_SECONDS = 3600
-"""How long a board of the past is kept for all processes."""
 PAST_KEPT = 3
 """How many boards of the past a process holds: one of ten thousand entries has some 40 MB."""
 
@@ -85,14 +82,15 @@ def as_of(challenge: str, moment: datetime) -> Snapshot:
     get(challenge)
     if moment >= timezone.now():
         return current(challenge)
-    key = f"board:{challenge}:{_past_stamp(challenge, moment)}"
+    key = f"{challenge}:{_past_stamp(challenge, moment)}"
     found = _past.get(key)
     return found if found and _is_fresh(found) else _loaded(key, challenge, moment)
 
 
 def _is_fresh(past: Snapshot) -> bool:
     """Whether names of teams and models, which no stamp tells of, are still as one may keep them."""
-    return (timezone.now() - past.built_at).total_seconds() < PAST_SECONDS
+    assert PAST_BOARDS.seconds is not None
+    return (timezone.now() - past.built_at).total_seconds() < PAST_BOARDS.seconds
 
 
 def _loaded(key: str, challenge: str, moment: datetime) -> Snapshot:
@@ -100,8 +98,7 @@ def _loaded(key: str, challenge: str, moment: datetime) -> Snapshot:
     with _past_lock:
         found = _past.pop(key, None)
         if found is None or not _is_fresh(found):
-            kept = cache.get(key)
-            found = _built_past(key, challenge, moment) if kept is None else snapshot_format.load(kept)
+            found = PAST_BOARDS.get(key) or _built_past(key, challenge, moment)
         _past[key] = found
         while len(_past) > PAST_KEPT:
             del _past[next(iter(_past))]
@@ -112,18 +109,15 @@ def _built_past(key: str, challenge: str, moment: datetime) -> Snapshot:
     """Built by one process at a time, by a lock of its own: today's board does not wait for it."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('board of the past'))")
-        if (kept := cache.get(key)) is not None:  # another process built it meanwhile
-            return snapshot_format.load(kept)
-        snapshot, body = _build(challenge, moment)
-        cache.set(key, body, PAST_SECONDS)
-        return snapshot
+        # Another process may have built it meanwhile.
+        return PAST_BOARDS.get_or_make(key, lambda: _build(challenge, moment))
 
 
 def renew(challenge: str) -> Snapshot:
     """Build the board anew though its stamp stays: names of teams and models are no part of that."""
     stamp = _stamps()[challenge]
-    snapshot, body = _build(challenge, None)
-    _store(challenge, _Known(snapshot, stamp), body)
+    snapshot = _build(challenge, None)
+    _store(challenge, _Known(snapshot, stamp))
     return snapshot
 
 
@@ -138,9 +132,8 @@ def _built(challenge: str, stamp: str, known: _Known | None) -> _Known:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [lock])
         found = _stored(challenge, stamp)
         if found is None:
-            snapshot, body = _build(challenge, None)
-            found = _Known(snapshot, stamp)
-            _store(challenge, found, body)
+            found = _Known(_build(challenge, None), stamp)
+            _store(challenge, found)
     return found
 
 
@@ -148,12 +141,12 @@ def _stored(challenge: str, stamp: str) -> _Known | None:
     """What another process built for that stamp."""
     if (cache.get(_name_key(challenge)) or "").partition(" ")[0] != stamp:
         return None
-    kept = cache.get(_body_key(challenge))
-    return None if kept is None else _Known(snapshot_format.load(kept), stamp)
+    kept = BOARDS.get(challenge)
+    return None if kept is None else _Known(kept, stamp)
 
 
-def _store(challenge: str, built: _Known, body: bytes) -> None:
-    cache.set(_body_key(challenge), body, None)
+def _store(challenge: str, built: _Known) -> None:
+    BOARDS.put(challenge, built.snapshot)
     cache.set(_name_key(challenge), _name(built), None)
 
 
@@ -162,11 +155,7 @@ def _name(known: _Known) -> str:
 
 
 def _name_key(challenge: str) -> str:
-    return f"board:{challenge}:name"
-
-
-def _body_key(challenge: str) -> str:
-    return f"board:{challenge}:body"
+    return f"{BOARDS.key(challenge)}:name"
 
 
 def _stamps() -> dict[str, str]:
@@ -186,7 +175,7 @@ def _stamps() -> dict[str, str]:
         .annotate(Count("pk"), Max("finished_at"))
     )
     verdicts = Reproduction.objects.order_by().values_list("original__challenge").annotate(Max("judged_at"))
-    facts: dict[str, list[object]] = {slug: [snapshot_format.FORMAT] for slug in CHALLENGES}
+    facts: dict[str, list[object]] = {slug: [] for slug in CHALLENGES}
     for rows in (entries, runs, verdicts):
         found = {row[0]: row[1:] for row in rows}
         for slug, known in facts.items():
@@ -208,18 +197,17 @@ def _past_stamp(challenge: str, moment: datetime) -> str:
         verdict=Reproduction.Verdict.CONFIRMED,
         judged_at__lte=moment,
     ).aggregate(count=Count("pk"), last=Max("judged_at"))
-    facts = (snapshot_format.FORMAT, *entries.values(), *runs.values(), *verdicts.values())
+    facts = (*entries.values(), *runs.values(), *verdicts.values())
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:20]
 
 
-def _build(challenge: str, moment: datetime | None) -> tuple[Snapshot, bytes]:
-    """The snapshot and what is stored of it."""
+def _build(challenge: str, moment: datetime | None) -> Snapshot:
     benchmarks = get(challenge).benchmarks
     reading = read(public_at(challenge, moment), moment, with_answers=True)
     newest = max((entry.protocol for entry in reading.entries), default=0)
     entries = [entry for entry in reading.entries if entry.protocol in (0, newest)]
     placed = standings(entries, benchmarks, reading.answers)
-    return snapshot_format.make(challenge, timezone.now(), placed)
+    return make(challenge, timezone.now(), placed)
 
 
 __all__ = ["Snapshot", "as_of", "checked", "current", "renew"]

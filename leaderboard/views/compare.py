@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from django.core.cache import cache
 from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -18,6 +17,7 @@ from leaderboard.board import comparison
 from leaderboard.board.comparison import MOST, Asked, Compared
 from leaderboard.reading import items, snapshots
 from leaderboard.reading.items import Item, ItemsMissingError
+from leaderboard.reading.kept import Kind
 from leaderboard.standing.entries import Standing
 from leaderboard.standing.pairing import Answers, PairedTest, Pairing, disagreements, pairings
 from leaderboard.views.items import item_url
@@ -25,7 +25,7 @@ from portal.runs.models import Score
 
 PAGE_SIZE = 10
 SUGGESTED = 40
-KEPT_SECONDS = 86_400
+_PAIRINGS = Kind("pairings", list[Pairing], number=1, seconds=86_400)
 
 
 @dataclass(frozen=True)
@@ -171,12 +171,8 @@ def _pairings(
 ) -> list[Pairing]:
     """The tests, kept by the scores that they are of, which never change: resampling takes its time."""
     scores = [[(slug, one.score) for slug, one in answers[number].items()] for number in (first, *others)]
-    key = f"pairings:{hashlib.sha256(repr((first, others, scores)).encode()).hexdigest()}"
-    found: list[Pairing] | None = cache.get(key)
-    if found is None:
-        found = pairings(first, others, answers, benchmarks)
-        cache.set(key, found, KEPT_SECONDS)
-    return found
+    key = hashlib.sha256(repr((first, others, scores)).encode()).hexdigest()
+    return _PAIRINGS.get_or_make(key, lambda: pairings(first, others, answers, benchmarks))
 
 
 def _why_untested(first: Compared, evaluated: int) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -26,6 +25,7 @@ from leaderboard.entry import facts as entry_facts
 from leaderboard.entry.citation import PAPER_BIBTEX, bibtex
 from leaderboard.figures import duration, size
 from leaderboard.reading import snapshots
+from leaderboard.reading.kept import Kind
 from leaderboard.reading.queries import COUNTS_FIRST, entry_of
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Entry, Standing
@@ -35,7 +35,7 @@ from portal.runs.models import BaselineRun, Evaluation, Reproduction
 from portal.submissions.known_of_method import card_of
 from portal.submissions.models import Submission
 
-KEPT_SECONDS = 86_400
+_PLACES = Kind("places", dict[str, entry_facts.Place], number=1, seconds=86_400)
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,10 @@ class Place:
 
     def places(self) -> dict[str, entry_facts.Place]:
         """By benchmark, kept until the board changes: it goes over all entries."""
-        key = f"places:{self.key}"
-        found: dict[str, entry_facts.Place] | None = cache.get(key)
-        if found is None:
-            found = entry_facts.places(self.entry, entry_facts.peers_of(self.standing, self.board))
-            cache.set(key, found, KEPT_SECONDS)
-        return found
+        return _PLACES.get_or_make(
+            self.key,
+            lambda: entry_facts.places(self.entry, entry_facts.peers_of(self.standing, self.board)),
+        )
 
     def profile(self) -> tuple[Entry, Peers, dict[str, str]]:
         """What its profile is drawn from."""

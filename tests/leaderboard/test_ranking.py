@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.statistics import PackedAnswers, RankRange
-from leaderboard.reading.snapshot_format import load, make
 from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
 from leaderboard.standing.ranking import Answers, standings, track_of
 
@@ -259,8 +258,6 @@ def test_a_gain_has_the_interval_of_the_items_that_both_answered() -> None:
     assert (low, high) == pytest.approx((0.2 - 1.96 * error, 0.2 + 1.96 * error), abs=1e-4)
     assert not found[sure.id].gain_is_chance and found[unsure.id].gain_is_chance
     assert found[other.id].gain is not None and found[other.id].gain_interval is None
-    snapshot, kept = make("finance", MOMENT, standings([base, sure], BENCHMARKS, bits))
-    assert load(kept).standings == snapshot.standings
 
 
 def first(right: int) -> tuple[Answers, ...]:

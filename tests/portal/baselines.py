@@ -14,6 +14,7 @@ from evaluation.wire.training import Ready, Round, Shares
 from portal.accounts.models import User
 from portal.baselines import queue, services
 from portal.runs.models import BaselineRun
+from portal.submissions.models import Submission
 from tests.portal import factories
 from tests.workers import scripted_training
 
@@ -79,3 +80,20 @@ def answers(correct: int, n: int = 100) -> dict[str, Any]:
 
 def preset() -> dict[str, Any]:
     return {**presets.get("cpu-one").settings}
+
+
+def original_with(owner: User, correct: int) -> Submission:
+    made = factories.evaluated(owner, correct=correct, scores=answers(correct))
+    return factories.publish(made)
+
+
+def retrained_with(staff: User, original: Submission, correct: int, n: int = 100) -> BaselineRun:
+    """A run that retrained `original`, whose entry has so many right answers on each benchmark."""
+    made = run(staff, original=original)
+    claimed = queue.claim(worker="test")
+    assert claimed
+    entry = factories.submission(staff, kind=Submission.Kind.REFERENCE, method="retrained")
+    queue.succeed(claimed, entry)
+    factories.evaluate(entry, correct=correct, scores=answers(correct, n) | {"n": n, "value": correct / n})
+    made.refresh_from_db()
+    return made

@@ -10,33 +10,13 @@ from django.db.utils import DatabaseError
 from django.utils import timezone
 
 from portal.accounts.models import User
-from portal.baselines import queue
 from portal.runs import reproductions
 from portal.runs import services as runs
-from portal.runs.models import BaselineRun, Reproduction
-from portal.submissions.models import Submission
+from portal.runs.models import Reproduction
 from tests.portal import baselines, factories
+from tests.portal.baselines import original_with, retrained_with
 
 pytestmark = pytest.mark.django_db
-
-
-def original_with(owner: User, correct: int) -> Submission:
-    made = factories.evaluated(owner, correct=correct, scores=baselines.answers(correct))
-    return factories.publish(made)
-
-
-def retrained_with(staff: User, original: Submission, correct: int, n: int = 100) -> BaselineRun:
-    """A run that retrained `original`, whose entry has so many right answers on each benchmark."""
-    run = baselines.run(staff, original=original)
-    claimed = queue.claim(worker="test")
-    assert claimed
-    entry = factories.submission(staff, kind=Submission.Kind.REFERENCE, method="retrained")
-    queue.succeed(claimed, entry)
-    factories.evaluate(
-        entry, correct=correct, scores=baselines.answers(correct, n) | {"n": n, "value": correct / n}
-    )
-    run.refresh_from_db()
-    return run
 
 
 @pytest.mark.parametrize(

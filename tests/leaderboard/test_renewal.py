@@ -1,0 +1,91 @@
+"""What makes a board be built anew, and what does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from leaderboard.reading import snapshots
+from leaderboard.reading.snapshots import Snapshot
+from leaderboard.standing.entries import Trust
+from portal.accounts.models import User
+from portal.queues import BUILD_BOARDS
+from portal.runs import reproductions
+from portal.runs.models import Reproduction
+from portal.submissions.models import Submission
+from tests.portal import factories
+from tests.portal.baselines import original_with, retrained_with
+
+pytestmark = pytest.mark.django_db
+Verdict = Reproduction.Verdict
+
+
+@pytest.fixture
+def original(owner: User, reviewer: User) -> Submission:
+    return original_with(owner, 70)
+
+
+@pytest.fixture
+def comparison(original: Submission, reviewer: User) -> Reproduction:
+    """Of an original and its retrained entry, both published, waiting for the verdict."""
+    found = Reproduction.objects.get(run=retrained_with(reviewer, original, 50))
+    factories.publish(found.retrained)
+    return found
+
+
+def trust(board: Snapshot, entry: Submission) -> Trust:
+    return board.by_id[entry.pk].entry.trust
+
+
+def test_a_board_stays_while_nothing_happens(original: Submission) -> None:
+    assert snapshots.checked("finance") is snapshots.checked("finance")
+
+
+def test_a_verdict_on_a_reproduction_renews_the_board_and_so_does_taking_it_back(
+    original: Submission, comparison: Reproduction, reviewer: User
+) -> None:
+    before = snapshots.checked("finance")
+    assert trust(before, original) is Trust.EVALUATED
+    reproductions.judge(comparison, judge=reviewer, verdict=Verdict.CONFIRMED)
+    confirmed = snapshots.checked("finance")
+    assert trust(confirmed, original) is Trust.NOT_REPRODUCED
+    reproductions.judge(comparison, judge=reviewer, verdict=Verdict.SET_ASIDE, reason="Other rows.")
+    assert trust(snapshots.checked("finance"), original) is Trust.EVALUATED
+    assert len({before.version, confirmed.version}) == 2
+
+
+def test_another_process_sees_the_verdict_too(
+    original: Submission, comparison: Reproduction, reviewer: User
+) -> None:
+    snapshots.checked("finance")
+    reproductions.judge(comparison, judge=reviewer, verdict=Verdict.CONFIRMED)
+    snapshots._known.clear()  # a process that has nothing but the cache
+    assert trust(snapshots.checked("finance"), original) is Trust.NOT_REPRODUCED
+
+
+def test_a_verdict_renews_the_boards_of_the_days_after_it_alone(
+    original: Submission, comparison: Reproduction, reviewer: User
+) -> None:
+    before = timezone.now()
+    assert trust(snapshots.as_of("finance", before), original) is Trust.EVALUATED
+    reproductions.judge(comparison, judge=reviewer, verdict=Verdict.CONFIRMED)
+    after = timezone.now()
+    assert trust(snapshots.as_of("finance", after), original) is Trust.NOT_REPRODUCED
+    assert trust(snapshots.as_of("finance", before), original) is Trust.EVALUATED
+    reproductions.judge(comparison, judge=reviewer, verdict=Verdict.SET_ASIDE, reason="Other rows.")
+    assert trust(snapshots.as_of("finance", after), original) is Trust.EVALUATED
+
+
+def test_a_verdict_wakes_who_builds_the_boards(
+    comparison: Reproduction,
+    reviewer: User,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr("portal.queues._send", lambda task, _: sent.append(task))
+    with django_capture_on_commit_callbacks(execute=True):
+        reproductions.judge(comparison, judge=reviewer, verdict=Verdict.CONFIRMED)
+    assert sent == [BUILD_BOARDS]
