@@ -21,12 +21,12 @@ _SLUG = re.compile(r"[a-z0-9_-]{1,60}", re.ASCII)
 
 @dataclass(frozen=True)
 class Score:
-    """A benchmark's score: `value` and `standard_error` as fractions; `items` is an address or None."""
+    """A benchmark's score: `value` is a fraction; `items` is an address or None."""
 
     benchmark: str
     value: float
-    standard_error: float | None
     n: int
+    correct: int
     unscored: int
     official: bool
     items: str | None
@@ -36,13 +36,15 @@ class Score:
         benchmark = str(row["benchmark"])
         if not _SLUG.fullmatch(benchmark):  # it becomes part of a file's name
             raise ValueError(benchmark)
-        error = row["standard_error"]
+        n, unscored, correct = int(row["n"]), int(row["unscored"]), int(row["correct"])
+        if not 0 <= correct <= n - unscored:
+            raise ValueError(f"{correct} right of {n - unscored}")
         return cls(
             benchmark,
             float(row["value"]),
-            None if error is None else float(error),
-            int(row["n"]),
-            int(row["unscored"]),
+            n,
+            correct,
+            unscored,
             bool(row["official"]),
             str(row["items"]) if row["items"] else None,
         )

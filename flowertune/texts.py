@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from evaluation.findings import RecordedFinding
 from evaluation.inspection.report import LOOK_UP, findings_as_text
+from evaluation.statistics import Interval, wilson_interval
 from flowertune.answers import Evaluation, Progress, Submission
 from flowertune.console import table
-
-_Z95 = 1.959964
 
 
 def findings_text(findings: Sequence[RecordedFinding]) -> str:
@@ -69,12 +68,17 @@ def progress_text(progress: Progress) -> str:
     return ", ".join(parts)
 
 
+def _limits(interval: Interval) -> str:
+    """As the site writes them, in per cent."""
+    return f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}"
+
+
 def scores_text(evaluation: Evaluation) -> str:
     """Scores with 95% intervals, and their mean once all are there."""
     rows = []
     for score in evaluation.scores:
-        half = None if score.standard_error is None else _Z95 * score.standard_error
-        interval = "" if half is None else f"± {100 * half:.2f}"
+        scored = score.n - score.unscored
+        interval = _limits(wilson_interval(score.correct, scored)) if scored else ""
         remark = "" if score.official else "not official"
         unscored = str(score.unscored) if score.unscored else ""
         rows.append((score.benchmark, f"{100 * score.value:.2f}", interval, f"{score.n:,}", unscored, remark))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.urls import reverse
@@ -13,10 +14,11 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from evaluation.rules.challenges import CHALLENGES
-from leaderboard.board.columns import COLUMNS
+from leaderboard.board.column import ApiField, Column, Facet, Group
+from leaderboard.board.columns import by_key, facets_by_name, limited
 from leaderboard.board.filters import SECTIONS, Filters, apply, refused_day
 from leaderboard.reading import snapshots
-from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
+from leaderboard.standing.entries import BenchmarkScore, Cost, Flag, Standing, Track, Trust
 from portal.api.conditional import ConditionalMixin
 from portal.api.schema import problem
 from portal.api.serializers import QuerySerializer
@@ -39,17 +41,81 @@ class BoardScoreSerializer(serializers.Serializer[BenchmarkScore]):
     official = serializers.BooleanField()
 
 
-class CostSerializer(serializers.Serializer[Cost]):
+class _OfColumn(serializers.Field[Any, Any, Any, Any]):
+    """What `read` gives of a standing."""
+
+    read: Callable[[Standing], Any]
+
+    def get_attribute(self, instance: Standing) -> Any:
+        return self.read(instance)
+
+
+class _Number(_OfColumn, serializers.FloatField):
+    """Of any column that holds numbers."""
+
+
+class _Count(_OfColumn, serializers.IntegerField):
+    """Of one that holds whole numbers."""
+
+
+class _Text(_OfColumn, serializers.CharField):
+    """Of one that holds words; empty where nothing is known."""
+
+
+class _Moment(_OfColumn, serializers.DateTimeField):
+    """Of one that holds moments."""
+
+
+class _Interval(_OfColumn, IntervalField):
+    """The 95% interval of a column."""
+
+
+class CostSerializer(_OfColumn, serializers.Serializer[Cost]):
+    """What something cost, and how that is known."""
+
     value = serializers.FloatField()
     basis = serializers.CharField(help_text="declared, derived or measured")
 
 
-class BoardResourcesSerializer(serializers.Serializer[Entry]):
+def _fields_of(columns: Iterable[Column]) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+    """The fields of those of the columns that the API has."""
+    fields: dict[str, serializers.Field[Any, Any, Any, Any]] = {}
+    for column in columns:
+        if column.api:
+            fields[column.api.name] = _field(column, column.api)
+            if column.api.interval:
+                fields[column.api.interval] = interval = _Interval(allow_null=True)
+                interval.read = column.interval_of
+    return fields
+
+
+def _field(column: Column, api: ApiField) -> _OfColumn:
+    options: dict[str, Any] = {"help_text": api.meaning or None}
+    field: _OfColumn
+    if column.group is Group.COST:
+        field = CostSerializer(allow_null=True, **options)
+        field.read = lambda standing: _cost_of(column, standing)
+    elif column.holds == "text":
+        field = _Text(**options)
+        field.read = lambda standing: column.value(standing) or ""
+    else:
+        field = {"number": _Number, "count": _Count, "moment": _Moment}[column.holds](
+            allow_null=True, **options
+        )
+        field.read = column.value
+    return field
+
+
+def _cost_of(column: Column, standing: Standing) -> Cost | None:
+    value = column.value(standing)
+    return Cost(value, column.basis_of(standing)) if isinstance(value, int | float) else None
+
+
+class BoardResourcesSerializer(serializers.Serializer[Standing]):
     """Missing kinds are null; communication is both directions together."""
 
-    communication_bytes = CostSerializer(allow_null=True, source="communication", help_text="Both directions")
-    client_memory_bytes = CostSerializer(allow_null=True, source="resources.client_vram", default=None)
-    time_seconds = CostSerializer(allow_null=True, source="resources.wall_time", default=None)
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return _fields_of(column for column in by_key().values() if column.group is Group.COST)
 
 
 class FlagSerializer(serializers.Serializer[Flag]):
@@ -58,7 +124,8 @@ class FlagSerializer(serializers.Serializer[Flag]):
 
 
 class StandingSerializer(serializers.Serializer[Standing]):
-    rank = serializers.IntegerField(allow_null=True, help_text="By the average; equal ones share it")
+    """An entry with its place. The columns give the fields that the board shows, too."""
+
     rank_range = serializers.SerializerMethodField(
         help_text="The best and the worst rank that the entry may have; null where no test was possible"
     )
@@ -69,21 +136,10 @@ class StandingSerializer(serializers.Serializer[Standing]):
     unranked_because = serializers.CharField()
     entry = serializers.SerializerMethodField()
     url = serializers.SerializerMethodField()
-    method = serializers.CharField(source="entry.method")
-    team = serializers.CharField(source="entry.team", help_text="Empty where the entry was withdrawn since")
-    base_model = serializers.CharField(source="entry.base_model")
-    trust = serializers.CharField(source="entry.trust")
     precision = serializers.CharField(source="entry.precision")
     scores = BoardScoreSerializer(many=True, source="entry.scores")
-    average = serializers.SerializerMethodField()
-    average_interval = serializers.SerializerMethodField()
-    gain = serializers.FloatField(
-        source="entry.gain", allow_null=True, help_text="Average less that of the untuned base model"
-    )
-    strategy = serializers.CharField(source="entry.strategy", allow_blank=True)
-    peft = serializers.CharField(source="entry.peft", allow_blank=True)
     flags = FlagSerializer(many=True, source="entry.flags")
-    resources = BoardResourcesSerializer(source="entry")
+    resources = BoardResourcesSerializer(source="*")
     published_at = serializers.DateTimeField(source="entry.published_at", help_text="On this site")
     source_date = serializers.DateField(
         source="entry.source_date",
@@ -93,6 +149,10 @@ class StandingSerializer(serializers.Serializer[Standing]):
     left = serializers.CharField(
         source="entry.left", help_text="Of a past board: withdrawn or disqualified since, else empty"
     )
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        columns = (column for column in by_key().values() if column.group is not Group.COST)
+        return {**_fields_of(columns), **super().get_fields()}
 
     def get_entry(self, standing: Standing) -> int:
         return standing.entry.id
@@ -106,15 +166,10 @@ class StandingSerializer(serializers.Serializer[Standing]):
         found = standing.rank_range
         return [found.best, found.worst] if found else None
 
-    def get_average(self, standing: Standing) -> float | None:
-        return standing.entry.average
 
-    def get_average_interval(self, standing: Standing) -> list[float] | None:
-        return list(standing.entry.interval) if standing.entry.interval else None
-
-
-def _names() -> serializers.ListField:
-    return serializers.ListField(child=serializers.CharField(max_length=100), required=False)
+def _choices(facet: Facet) -> serializers.ListField:
+    child = serializers.ChoiceField(facet.values) if facet.values else serializers.CharField(max_length=100)
+    return serializers.ListField(child=child, required=False)
 
 
 def _number() -> serializers.FloatField:
@@ -126,33 +181,28 @@ class PageSerializer(QuerySerializer):
     sort as there; one that may be repeated lets any of its values pass."""
 
     q = serializers.CharField(required=False, max_length=100, help_text="Words in the names")
-    family = _names()
-    strategy = _names()
-    peft = _names()
-    trust = serializers.ListField(
-        child=serializers.ChoiceField([trust.value for trust in Trust]), required=False
-    )
     team = serializers.ListField(child=serializers.IntegerField(min_value=1), required=False)
     min_size = _number()
     max_size = _number()
-    max_communication = _number()
-    max_client_vram = _number()
-    max_server_vram = _number()
-    max_gpu_time = _number()
     since = serializers.DateField(required=False)
     until = serializers.DateField(required=False)
     show = serializers.ChoiceField(SECTIONS, required=False)
-    sort = serializers.ChoiceField(
-        [way + key for key in COLUMNS for way in ("", "-")],
-        required=False,
-        help_text="A column; with a minus from the highest",
-    )
     as_of = serializers.DateField(required=False, help_text="The board at the end of that day (UTC)")
 
     page_size = serializers.IntegerField(required=False, min_value=1, max_value=200)
     cursor = serializers.IntegerField(
         required=False, help_text="The entry before the page; part of the address in `next`"
     )
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        sort = serializers.ChoiceField(
+            [way + key for key in by_key() for way in ("", "-")],
+            required=False,
+            help_text="A column; with a minus from the highest",
+        )
+        facets = {name: _choices(facet) for name, facet in facets_by_name().items()}
+        limits = {f"max_{column.key}": _number() for column in limited()}
+        return {**super().get_fields(), **facets, **limits, "sort": sort}
 
 
 class LeaderboardSerializer(serializers.Serializer[Any]):

@@ -15,11 +15,21 @@ def points(fraction: float | Unknown) -> float | None:
     return None if fraction is None or fraction == "" else 100 * fraction
 
 
-def signed(value: float | Unknown) -> str | None:
-    """A difference with its sign and two decimals."""
-    if value is None or value == "":
+def percent(fraction: float | Unknown) -> str:
+    """A fraction in per cent with two decimals; nothing where it is not known."""
+    return "" if fraction is None or fraction == "" else f"{100 * fraction:.2f}"
+
+
+def percent_range(interval: tuple[float, float] | None) -> str:
+    """An interval of fractions in per cent with one decimal: 61.2–78.0."""
+    return "" if interval is None else f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}"
+
+
+def signed_points(fraction: float | Unknown) -> str | None:
+    """A difference of fractions in percentage points, with its sign."""
+    if fraction is None or fraction == "":
         return None
-    return f"{value:+.2f}".replace("-", "\u2212")
+    return f"{100 * fraction:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def visible(text: str) -> str:
@@ -66,6 +76,10 @@ def duration(seconds: float | Unknown) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
+def kilowatt_hours(joules: float | None) -> str:
+    return "" if joules is None else f"{joules / 3.6e6:.3g}"
+
+
 def amount(value: float, unit: str) -> str:
     """A value in SI units as a person reads it."""
     if unit == "B":
@@ -73,13 +87,8 @@ def amount(value: float, unit: str) -> str:
     if unit == "s":
         return duration(value)
     if unit == "J":
-        return f"{value / 3.6e6:.3g} kWh"
+        return f"{kilowatt_hours(value)} kWh"
     return f"{value:,.0f}"
-
-
-def signed_points(fraction: float) -> str:
-    """A difference of fractions in percentage points, with its sign."""
-    return f"{100 * fraction:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def p_value(p: float) -> str:
@@ -96,3 +105,13 @@ def billions(parameters: int | None) -> str:
     if parameters is None:
         return ""
     return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
+
+
+def large(value: float | None) -> str:
+    """A large number with a letter for its size: 13.6M."""
+    if value is None:
+        return ""
+    for letter, factor in (("B", 1e9), ("M", 1e6), ("K", 1e3)):
+        if value >= factor:
+            return f"{value / factor:.1f}{letter}"
+    return f"{value:.0f}"

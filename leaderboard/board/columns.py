@@ -1,61 +1,43 @@
-"""The columns of a board: what each holds, in which unit, and how it is written. Tables, exports and
-comparisons are made of them."""
+"""The columns of a board in their order: what each holds, in which unit, and how it is written and chosen by.
+
+A column is added here and nowhere else: page, form, files, comparison and API read it from its object.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
-from types import MappingProxyType
-from typing import Literal
+from functools import cache
 
 from evaluation.benchmarks import BENCHMARKS
+from evaluation.method.communication import GB
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import Interval
-from leaderboard.figures import billions, gigabytes, hours
-from leaderboard.standing.entries import Cost, Entry, Standing
-
-MINUS = "\N{MINUS SIGN}"
-Value = float | int | str | datetime
-Holds = Literal["number", "count", "text", "moment"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column. `value` is what is sorted and exported: in `si_unit`, None where nothing is known; `holds`
-    says of which kind it is.
-
-    `text` is how a person reads it, in `unit`, "" where nothing is known; `basis` says how a cost is known,
-    `interval` is the 95% interval of a score in the unit of `value`, None of an impossible one. `style` is
-    the class of its cells, `group` the head that it stands under. `falls`: the highest value comes first when
-    one sorts by it.
-    `shown`: it is there unless the reader hides it, or no entry has a value.
-    """
-
-    key: str
-    title: str
-    value: Callable[[Standing], Value | None]
-    text: Callable[[Standing], str]
-    unit: str = ""
-    si_unit: str = ""
-    style: str = "cost"
-    group: str = ""
-    basis: Callable[[Standing], str] = lambda _: ""
-    interval: Callable[[Standing], Interval | None] = lambda _: None
-    falls: bool = False
-    shown: bool = True
-    meaning: str = ""
-    holds: Holds = "number"
-
-    @property
-    def heading(self) -> str:
-        """Title and unit, as a label needs them."""
-        return f"{self.title}, {self.unit}" if self.unit else self.title
+from leaderboard.board.column import ApiField, Column, Facet, Field, Group
+from leaderboard.figures import billions, gigabytes, hours, kilowatt_hours, large, percent, signed_points
+from leaderboard.standing.entries import Cost, Entry, Standing, Trust
 
 
 def columns_of(challenge: str) -> tuple[Column, ...]:
     """All columns of a challenge's board in their order."""
-    return _COLUMNS_OF[challenge]
+    return (*FIRST, *map(_score, CHALLENGES[challenge].benchmarks), *REST)
+
+
+def by_key() -> dict[str, Column]:
+    """Every column of any board; `columns_of` has those of one in their order."""
+    return {column.key: column for challenge in CHALLENGES for column in columns_of(challenge)}
+
+
+def facets_by_name() -> dict[str, Facet]:
+    """In the order of their columns, those of which all values are known last."""
+    found = [column.facet for column in by_key().values() if column.facet]
+    return {facet.name: facet for facet in sorted(found, key=lambda facet: bool(facet.values))}
+
+
+def limited() -> list[Column]:
+    """The columns of which a reader may set an upper bound."""
+    return [column for column in by_key().values() if column.limit is not None]
 
 
 def rank_text(standing: Standing) -> str:
@@ -79,15 +61,6 @@ def size_text(entry: Entry) -> str:
     return f"≈{size}" if size and entry.size_by_name else size
 
 
-def _percent(fraction: float | None) -> str:
-    return "" if fraction is None else f"{100 * fraction:.2f}"
-
-
-def _gain(standing: Standing) -> str:
-    gain = standing.entry.gain
-    return "" if gain is None else f"{100 * gain:+.2f}".replace("-", MINUS)
-
-
 def _clients(standing: Standing) -> str:
     entry = standing.entry
     if entry.clients is None:
@@ -104,20 +77,7 @@ def _count(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
 
 
-def _large(value: float | None) -> str:
-    """A number of parameters: 13.6M."""
-    if value is None:
-        return ""
-    for letter, factor in (("B", 1e9), ("M", 1e6), ("K", 1e3)):
-        if value >= factor:
-            return f"{value / factor:.1f}{letter}"
-    return f"{value:.0f}"
-
-
-def _energy(joules: float | None) -> str:
-    return "" if joules is None else f"{joules / 3.6e6:.3g}"
-
-
+@cache
 def _score(slug: str) -> Column:
     benchmark = BENCHMARKS[slug]
 
@@ -134,21 +94,39 @@ def _score(slug: str) -> Column:
         return score.interval if score and slug not in standing.entry.flagged else None
 
     return Column(
-        slug, benchmark.title, value, text, "%", "1", "score-cell", "Accuracy", interval=interval, falls=True,
-        meaning=f"{benchmark.title}, with its 95% interval",
+        slug, benchmark.title, value, text, "%", "1", "score-cell", Group.SCORE, interval=interval,
+        falls=True, meaning=f"{benchmark.title}, with its 95% interval",
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Quantity:
+    """How a kind of cost is written: in `unit`, which has so many of the `si_unit`."""
+
+    text: Callable[[float | None], str | None]
+    unit: str
+    si_unit: str
+    factor: float = 1.0
+
+
+_BYTES = _Quantity(gigabytes, "GB", "B", GB)
+_SECONDS = _Quantity(hours, "h", "s", 3600.0)
+_JOULES = _Quantity(kilowatt_hours, "kWh", "J", 3.6e6)
+_PARAMETERS = _Quantity(large, "", "parameters")
 
 
 def _cost(
     kind: str,
     title: str,
-    text: Callable[[float | None], str | None],
-    unit: str,
-    si_unit: str,
+    quantity: _Quantity,
+    meaning: str = "",
     *,
     shown: bool = True,
-    meaning: str = "",
+    limited: bool = False,
+    api: ApiField | None = None,
 ) -> Column:
+    """The column of a kind of resource; if it is `limited` readers may set an upper bound."""
+
     def cost(standing: Standing) -> Cost | None:
         return standing.entry.resources.get(kind)
 
@@ -156,17 +134,28 @@ def _cost(
         kind,
         title,
         lambda standing: found.value if (found := cost(standing)) else None,
-        lambda standing: text(found.value) or "" if (found := cost(standing)) else "",
-        unit,
-        si_unit,
-        group="Cost of the training",
+        lambda standing: quantity.text(found.value) or "" if (found := cost(standing)) else "",
+        quantity.unit,
+        quantity.si_unit,
+        group=Group.COST,
         basis=lambda standing: found.basis if (found := cost(standing)) else "",
         shown=shown,
         meaning=meaning,
+        limit=quantity.factor if limited else None,
+        api=api,
     )
 
 
-_FIRST = (
+def _rank_limit(end: str) -> Field[Standing]:
+    def value(standing: Standing) -> int | None:
+        found = standing.rank_range
+        return None if found is None else found.best if end == "best" else found.worst
+
+    meaning = f"By the paired tests: the {end} rank that it may have"
+    return Field(f"rank_{end}", "count", value, meaning=meaning)
+
+
+FIRST = (
     Column(
         "rank",
         "#",
@@ -175,6 +164,12 @@ _FIRST = (
         style="rank",
         holds="count",
         meaning="The ranks the entry may have: entries that the items cannot tell apart share some",
+        exported=(
+            Field("rank", "count", lambda s: s.rank, meaning="By the mean; equal means share one"),
+            _rank_limit("best"),
+            _rank_limit("worst"),
+        ),
+        api=ApiField("rank", "By the average; equal ones share it"),
     ),
     Column(
         "method",
@@ -183,6 +178,7 @@ _FIRST = (
         lambda s: s.entry.method,
         style="method",
         holds="text",
+        api=ApiField("method"),
     ),
     Column(
         "team",
@@ -192,6 +188,7 @@ _FIRST = (
         style="model",
         shown=False,
         holds="text",
+        api=ApiField("team", "Empty where the entry was withdrawn since"),
     ),
     Column(
         "trust",
@@ -201,6 +198,8 @@ _FIRST = (
         style="model",
         shown=False,
         holds="text",
+        facet=Facet("trust", "Trust", lambda entry: entry.trust.value, tuple(trust.value for trust in Trust)),
+        api=ApiField("trust"),
     ),
     Column(
         "base_model",
@@ -209,6 +208,8 @@ _FIRST = (
         lambda s: s.entry.base_model,
         style="model",
         holds="text",
+        facet=Facet("family", "Base model", lambda entry: entry.family),
+        api=ApiField("base_model"),
     ),
     Column(
         "size",
@@ -220,32 +221,37 @@ _FIRST = (
         holds="count",
         meaning="Parameters of the base model; ≈ where only its name states them",
     ),
-)
-_SCORES = (
     Column(
         "average",
         "Average",
         lambda s: s.entry.average,
-        lambda s: _percent(s.entry.average),
+        lambda s: percent(s.entry.average),
         "%",
         "1",
         "mean",
+        Group.SCORE,
         interval=lambda s: None if s.entry.flags else s.entry.interval,
         falls=True,
         meaning="The plain mean over the benchmarks, with its 95% interval",
+        api=ApiField("average", interval="average_interval"),
     ),
+)
+"""What stands before the scores of the benchmarks."""
+REST = (
     Column(
         "gain",
         "Gain",
         lambda s: s.entry.gain,
-        _gain,
+        lambda s: signed_points(s.entry.gain) or "",
         "points",
         "1",
+        group=Group.SCORE,
+        interval=lambda s: s.entry.gain_interval,
+        difference=True,
         falls=True,
         meaning="Average less that of the untuned base model, evaluated here in the same way",
+        api=ApiField("gain", "Average less that of the untuned base model"),
     ),
-)
-_TRAINING = (
     Column(
         "strategy",
         "Strategy",
@@ -253,6 +259,8 @@ _TRAINING = (
         lambda s: s.entry.strategy,
         style="model",
         holds="text",
+        facet=Facet("strategy", "Strategy", lambda entry: entry.strategy),
+        api=ApiField("strategy"),
     ),
     Column(
         "peft",
@@ -262,6 +270,8 @@ _TRAINING = (
         style="model",
         holds="text",
         meaning="Kind of adapter and its rank",
+        facet=Facet("peft", "PEFT", lambda entry: entry.peft),
+        api=ApiField("peft"),
     ),
     Column(
         "adapter_rank",
@@ -271,19 +281,29 @@ _TRAINING = (
         shown=False,
         holds="count",
     ),
-)
-_COSTS = (
-    _cost("communication", "Communication", gigabytes, "GB", "B", meaning="Both directions, all rounds"),
-    _cost("client_vram", "Client VRAM", gigabytes, "GB", "B", meaning="Peak GPU memory of a client"),
-    _cost("server_vram", "Server VRAM", gigabytes, "GB", "B", shown=False),
-    _cost("gpu_time", "GPU hours", hours, "h", "s"),
-    _cost("wall_time", "Wall time", hours, "h", "s", shown=False),
-    _cost("client_rss", "Client memory", gigabytes, "GB", "B", shown=False, meaning="Peak main memory"),
-    _cost("server_rss", "Server memory", gigabytes, "GB", "B", shown=False, meaning="Peak main memory"),
-    _cost("energy", "Energy", _energy, "kWh", "J", shown=False),
-    _cost("trainable_parameters", "Trained parameters", _large, "", "parameters", shown=False),
-)
-_LAST = (
+    _cost(
+        "communication",
+        "Communication",
+        _BYTES,
+        "Both directions, all rounds",
+        limited=True,
+        api=ApiField("communication_bytes", "Both directions"),
+    ),
+    _cost(
+        "client_vram",
+        "Client VRAM",
+        _BYTES,
+        "Peak GPU memory of a client",
+        limited=True,
+        api=ApiField("client_memory_bytes"),
+    ),
+    _cost("server_vram", "Server VRAM", _BYTES, shown=False, limited=True),
+    _cost("gpu_time", "GPU hours", _SECONDS, limited=True),
+    _cost("wall_time", "Wall time", _SECONDS, shown=False, api=ApiField("time_seconds")),
+    _cost("client_rss", "Client memory", _BYTES, "Peak main memory", shown=False),
+    _cost("server_rss", "Server memory", _BYTES, "Peak main memory", shown=False),
+    _cost("energy", "Energy", _JOULES, shown=False),
+    _cost("trainable_parameters", "Trained parameters", _PARAMETERS, shown=False),
     Column(
         "rounds",
         "Rounds",
@@ -311,20 +331,4 @@ _LAST = (
         meaning="Of a declared entry the day that its source gives, if any",
     ),
 )
-
-_COLUMNS_OF: Mapping[str, tuple[Column, ...]] = {
-    challenge.slug: (
-        *_FIRST,
-        _SCORES[0],
-        *map(_score, challenge.benchmarks),
-        _SCORES[1],
-        *_TRAINING,
-        *_COSTS,
-        *_LAST,
-    )
-    for challenge in CHALLENGES.values()
-}
-COLUMNS: Mapping[str, Column] = MappingProxyType(
-    {column.key: column for columns in _COLUMNS_OF.values() for column in columns}
-)
-"""Every column of any board by its key; `columns_of` has those of one in their order."""
+"""What stands behind them."""

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 
 from evaluation.method.card import MethodCard
-from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import Interval, PackedAnswers
-from leaderboard.board.columns import COLUMNS, Column, Value
+from leaderboard.board.column import Column, Group, Value
+from leaderboard.board.columns import by_key, columns_of
 from leaderboard.reading import snapshots
 from leaderboard.reading.items import public_scores
 from leaderboard.reading.queries import read
@@ -23,10 +23,6 @@ from portal.submissions.models import Submission
 
 MOST = 4
 _SUBMISSION = ("pk", "challenge", "method_card")
-_COSTS = (
-    "communication", "client_vram", "server_vram", "client_rss", "server_rss", "gpu_time", "wall_time",
-    "energy", "trainable_parameters",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,12 +107,12 @@ def compared(entries: Sequence[int]) -> list[Compared]:
 
 def score_rows(members: Sequence[Compared], challenge: str) -> list[Row]:
     """Averages and benchmarks of a challenge; entries of another have no figure there."""
-    columns = [COLUMNS[key] for key in ("average", *CHALLENGES[challenge].benchmarks, "gain")]
+    columns = [column for column in columns_of(challenge) if column.group is Group.SCORE]
     return _rows([m if m.entry.challenge == challenge else None for m in members], columns)
 
 
 def cost_rows(members: Sequence[Compared]) -> list[Row]:
-    return _rows(members, [COLUMNS[key] for key in _COSTS])
+    return _rows(members, [column for column in by_key().values() if column.group is Group.COST])
 
 
 def method_rows(members: Sequence[Compared]) -> list[Row]:
@@ -144,9 +140,8 @@ def _rows(members: Sequence[Compared | None], columns: Sequence[Column]) -> list
 
 
 def _cell(standing: Standing, column: Column) -> Cell:
-    return Cell(
-        column.text(standing), column.basis(standing), column.value(standing), column.interval(standing)
-    )
+    interval = None if column.difference else column.interval_of(standing)
+    return Cell(column.text(standing), column.basis_of(standing), column.value(standing), interval)
 
 
 def _standings(challenges: Mapping[int, str]) -> dict[int, Standing]:

@@ -12,33 +12,16 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
-from leaderboard.board.columns import Column, Holds, Value
+from leaderboard.board.column import Column, Field, RowT, Value
 from leaderboard.board.cross_domain import By, Cell, Row
 from leaderboard.standing.entries import Entry, Standing
 
-RowT = TypeVar("RowT")
-_UNITS = {"1": "fraction"}
 # What a spreadsheet takes for the beginning of a formula, full-width forms included, or for another cell.
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 _BREAKS = ("\t", "\r", "\n")
 _PART = 500
-
-
-@dataclass(frozen=True)
-class Field(Generic[RowT]):
-    """One field of every row: a name that stays the same whatever the board holds, and its unit."""
-
-    name: str
-    holds: Holds
-    value: Callable[[RowT], Value | None]
-    unit: str = ""
-    meaning: str = ""
-
-    @property
-    def heading(self) -> str:
-        return f"{self.name} [{self.unit}]" if self.unit else self.name
 
 
 @dataclass(frozen=True)
@@ -59,7 +42,7 @@ def fields_of(columns: Iterable[Column], address: Callable[[int], str]) -> tuple
         Field("entry", "count", lambda s: s.entry.id, meaning="Number of the entry"),
         Field("url", "text", lambda s: address(s.entry.id) if s.entry.has_page else None, meaning="Its page"),
         Field("track", "text", lambda s: s.track.value, meaning="Entries of one track are ranked together"),
-        *(field for column in columns for field in _of_column(column)),
+        *(field for column in columns for field in column.fields),
         Field("base_model_id", "text", lambda s: s.entry.hub_id, meaning="On the hub"),
         Field("protocol", "count", lambda s: s.entry.protocol or None, meaning="Of the evaluation"),
         Field("precision", "text", lambda s: s.entry.precision or None, meaning="Of the evaluation"),
@@ -151,26 +134,6 @@ def parquet(export: Export[RowT]) -> bytes:
     return sink.getvalue()
 
 
-def _of_column(column: Column) -> Iterator[Field[Standing]]:
-    if column.key == "rank":
-        may = "By the paired tests: the {} rank that it may have"
-        best, worst = may.format("best"), may.format("worst")
-        yield Field("rank", "count", column.value, meaning="By the mean; equal means share one")
-        yield Field("rank_best", "count", lambda s: s.rank_range.best if s.rank_range else None, "", best)
-        yield Field("rank_worst", "count", lambda s: s.rank_range.worst if s.rank_range else None, "", worst)
-        return
-    unit = _UNITS.get(column.si_unit, column.si_unit)
-    yield Field(column.key, column.holds, column.value, unit, column.meaning or column.title)
-    if column.group == "Cost of the training":
-        yield Field(f"{column.key}_basis", "text", lambda s: column.basis(s) or None)
-    if column.key == "gain":
-        yield Field("gain_low", "number", lambda s: _gain_limit(s, 0), unit)
-        yield Field("gain_high", "number", lambda s: _gain_limit(s, 1), unit)
-    elif unit == "fraction":
-        yield Field(f"{column.key}_low", "number", lambda s: _limit(column, s, 0), unit)
-        yield Field(f"{column.key}_high", "number", lambda s: _limit(column, s, 1), unit)
-
-
 def _of_challenge(challenge: str, address: Callable[[int], str]) -> Iterator[Field[Row]]:
     name = challenge.replace("-", "_")
 
@@ -185,16 +148,6 @@ def _of_challenge(challenge: str, address: Callable[[int], str]) -> Iterator[Fie
     yield Field(f"{name}_high", "number", of_cell(limit(1)), "fraction")
     yield Field(f"{name}_place", "count", of_cell(lambda cell: cell.place), meaning="Among these rows")
     yield Field(f"{name}_url", "text", of_cell(lambda cell: address(cell.standing.entry.id)))
-
-
-def _limit(column: Column, standing: Standing, end: int) -> float | None:
-    interval = column.interval(standing)
-    return interval[end] if interval else None
-
-
-def _gain_limit(standing: Standing, end: int) -> float | None:
-    interval = standing.entry.gain_interval
-    return interval[end] if interval else None
 
 
 def _lines(rows: Iterable[Sequence[str | float | None]]) -> str:

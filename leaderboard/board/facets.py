@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
-from leaderboard.board.columns import COLUMNS, columns_of
+from leaderboard.board import column
+from leaderboard.board.columns import columns_of, facets_by_name, limited
 from leaderboard.board.filters import (
     EVALUATED,
     FIXED,
-    LIMITS,
     SECTIONS,
     Filters,
     apply,
@@ -18,10 +18,9 @@ from leaderboard.board.filters import (
     shown_columns,
 )
 from leaderboard.reading.snapshots import Snapshot
-from leaderboard.standing.entries import Entry, Trust
 from leaderboard.standing.headline import FRUGAL
 
-_UNITS = {"gpu_time": "h"}
+_SMALL = 3.0
 _SECTION_TITLES = {
     "ranked": "Ranked",
     "demonstration": "Demonstration",
@@ -92,30 +91,22 @@ class ColumnChoice:
 def facets(snapshot: Snapshot, filters: Filters) -> list[Facet]:
     """What can be chosen: only where there is a choice, or where one is made."""
     found = []
-    for name, (title, _) in _FACETS.items():
-        chosen = getattr(filters, name)
-        values = sorted({*_counts(snapshot, Filters(), name), *chosen}, key=lambda value: _order(name, value))
+    for facet in facets_by_name().values():
+        chosen = filters.chosen(facet.name)
+        values = sorted({*_counts(snapshot, Filters(), facet), *chosen}, key=partial(_order, facet))
         if len(values) > 1 or chosen:
-            counts = _counts(snapshot, replace(filters, **{name: ()}), name)  # type: ignore[arg-type]
+            counts = _counts(snapshot, replace(filters, facets=filters.choosing(facet.name, ())), facet)
             choices = tuple(Choice(v, v, counts[v], v in chosen) for v in values)
-            found.append(Facet(name, title, choices))
+            found.append(Facet(facet.name, facet.title, choices))
     return found
 
 
-_FACETS: dict[str, tuple[str, Callable[[Entry], str]]] = {
-    "family": ("Base model", lambda entry: entry.family),
-    "strategy": ("Strategy", lambda entry: entry.strategy),
-    "peft": ("PEFT", lambda entry: entry.peft),
-    "trust": ("Trust", lambda entry: entry.trust.value),
-}
-
-
-def _counts(snapshot: Snapshot, filters: Filters, name: str) -> Counter[str]:
+def _counts(snapshot: Snapshot, filters: Filters, facet: column.Facet) -> Counter[str]:
     """How many entries that pass the filters have each value of a facet."""
     view = filters.same_entries
-    of = _FACETS[name][1]
     return snapshot.derived.get(
-        (name, view), lambda: Counter(value for s in apply(snapshot, view) if (value := of(s.entry)))
+        (facet.name, view),
+        lambda: Counter(value for s in apply(snapshot, view) if (value := facet.of(s.entry))),
     )
 
 
@@ -132,14 +123,13 @@ def teams(snapshot: Snapshot, filters: Filters) -> list[TeamChoice]:
     ]
 
 
-def _order(name: str, value: str) -> tuple[int, str]:
-    return (list(Trust).index(Trust(value)), "") if name == "trust" else (0, value.casefold())
+def _order(facet: column.Facet, value: str) -> tuple[int, str]:
+    return (facet.values.index(value), "") if facet.values else (0, value.casefold())
 
 
 def limits(filters: Filters) -> list[Limit]:
     return [
-        Limit(f"max_{kind}", COLUMNS[kind].title, _UNITS.get(kind, "GB"), filters.limit(kind))
-        for kind in LIMITS
+        Limit(f"max_{found.key}", found.title, found.unit, filters.limit(found.key)) for found in limited()
     ]
 
 
@@ -149,20 +139,16 @@ def presets(filters: Filters) -> list[Link]:
     is_small = filters.max_size == _SMALL and filters.min_size is None
     is_frugal = filters.limit("communication") == FRUGAL
     is_evaluated = set(filters.trust) == set(evaluated)
-    other_limits = tuple(pair for pair in filters.limits if pair[0] != "communication")
-    frugal = other_limits if is_frugal else (("communication", FRUGAL), *other_limits)
+    frugal = filters.limiting("communication", None if is_frugal else FRUGAL)
     return [
         Link("At most 3B", filters.to_query(max_size=None if is_small else _SMALL, min_size=None), is_small),
         Link(f"At most {FRUGAL:g} GB communication", filters.to_query(limits=frugal), is_frugal),
         Link(
             "Evaluated here only",
-            filters.to_query(trust=() if is_evaluated else evaluated),
+            filters.to_query(facets=filters.choosing("trust", () if is_evaluated else evaluated)),
             is_evaluated,
         ),
     ]
-
-
-_SMALL = 3.0
 
 
 def sections(snapshot: Snapshot, filters: Filters) -> list[Link]:
@@ -198,16 +184,13 @@ def chosen(snapshot: Snapshot, filters: Filters) -> list[Link]:
     """Every narrowing in force, with the view that is without it."""
     teams = {s.entry.team_id: s.entry.team for s in snapshot.standings} if filters.team else {}
     found = [Link(f"“{filters.q}”", filters.to_query(q=""), active=True)] if filters.q else []
-    for name in ("family", "strategy", "peft", "trust", "team"):
-        values = getattr(filters, name)
-        found += [
-            Link(
-                teams.get(value, f"Team {value}") if name == "team" else value,
-                filters.to_query(**{name: tuple(other for other in values if other != value)}),
-                active=True,
-            )
-            for value in values
-        ]
+    for name, values in filters.facets:
+        for value in values:
+            rest = filters.choosing(name, (other for other in values if other != value))
+            found.append(Link(value, filters.to_query(facets=rest), active=True))
+    for team in filters.team:
+        others = tuple(other for other in filters.team if other != team)
+        found.append(Link(teams.get(team, f"Team {team}"), filters.to_query(team=others), active=True))
     ends = (
         ("min_size", "at least {:g}B"),
         ("max_size", "at most {:g}B"),
@@ -221,7 +204,7 @@ def chosen(snapshot: Snapshot, filters: Filters) -> list[Link]:
             found.append(Link(text.format(value), filters.to_query(**{name: None}), active=True))
     for limit in limits(filters):
         if limit.value is not None:
-            rest = tuple(pair for pair in filters.limits if f"max_{pair[0]}" != limit.name)
+            without = filters.limiting(limit.name.removeprefix("max_"), None)
             text = f"{limit.title} at most {limit.value:g} {limit.unit}"
-            found.append(Link(text, filters.to_query(limits=rest), active=True))
+            found.append(Link(text, filters.to_query(limits=without), active=True))
     return found

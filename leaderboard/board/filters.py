@@ -11,18 +11,11 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 from django.utils.dateparse import parse_date
 
-from evaluation.method.communication import GB
-from leaderboard.board.columns import COLUMNS, Column, Value, columns_of
+from leaderboard.board.column import Column, Facet, Value
+from leaderboard.board.columns import by_key, columns_of, facets_by_name, limited
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Entry, Standing, Track, Trust
 
-# The costs that can be limited: kind of resource, and SI units in the unit that people give.
-LIMITS = {
-    "communication": GB,
-    "client_vram": GB,
-    "server_vram": GB,
-    "gpu_time": 3600,
-}
 SECTIONS = ("ranked", "demonstration", "declared", "apart")
 # Always there: a row is nothing without them.
 FIXED = ("rank", "method")
@@ -38,20 +31,18 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Filters:
-    """One view of a board. Texts of several values hold any of them; sizes are in billions of parameters.
+    """One view of a board. Sizes are in billions of parameters.
 
-    `limits` are upper bounds by kind of resource in GB or hours: an entry of which the cost is not known
-    does not pass. `show` is one of SECTIONS, "" all. `sort` is a column's key, with "-" before it from the
-    highest; "" is the board's own order. `columns` are the keys shown (None: those that are by default),
-    `pins` those that stand first. `as_of` is a day, at the end of which the board is looked at.
+    `facets` are the values chosen of each, by its name in the order of `facets_by_name`: an entry has to have
+    one of them. `limits` are upper bounds by the key of a column, in its unit: an entry of which the figure
+    is not known does not pass. `show` is one of SECTIONS, "" all. `sort` is a column's key, with "-" before
+    it from the highest; "" is the board's own order. `columns` are the keys shown (None: those that are by
+    default), `pins` those that stand first. `as_of` is a day, at the end of which the board is looked at.
     `entries` are chosen to be compared: they stay chosen whatever is shown.
     """
 
     q: str = ""
-    family: tuple[str, ...] = ()
-    strategy: tuple[str, ...] = ()
-    peft: tuple[str, ...] = ()
-    trust: tuple[str, ...] = ()
+    facets: tuple[tuple[str, tuple[str, ...]], ...] = ()
     team: tuple[int, ...] = ()
     min_size: float | None = None
     max_size: float | None = None
@@ -69,26 +60,30 @@ class Filters:
     @classmethod
     def of(cls, query: QueryDict) -> Filters:
         """The state that an address states. What cannot be read is left out: old links keep working."""
+        known = by_key()
         columns = _texts(query, "columns")
-        chosen = tuple(key for key in columns if key in COLUMNS)
+        chosen = tuple(key for key in columns if key in known)
         return cls(
             q=query.get("q", "").strip()[:_LONGEST],
-            family=_texts(query, "family"),
-            strategy=_texts(query, "strategy"),
-            peft=_texts(query, "peft"),
-            trust=tuple(value for value in _texts(query, "trust") if value in set(Trust)),
+            facets=tuple(
+                (facet.name, values)
+                for facet in facets_by_name().values()
+                if (values := _values(query, facet))
+            ),
             team=tuple(int(text) for text in _texts(query, "team") if text.isdecimal() and len(text) < 19),
             min_size=_number(query, "min_size"),
             max_size=_number(query, "max_size"),
             limits=tuple(
-                (kind, limit) for kind in LIMITS if (limit := _number(query, f"max_{kind}")) is not None
+                (column.key, limit)
+                for column in limited()
+                if (limit := _number(query, f"max_{column.key}")) is not None
             ),
             since=_day(query, "since"),
             until=_day(query, "until"),
             show=_one_of(query, "show", SECTIONS),
-            sort=_sort(query.get("sort", "")),
+            sort=text if (text := query.get("sort", "")).removeprefix("-") in known else "",
             columns=chosen if chosen or NO_COLUMNS in columns else None,
-            pins=tuple(key for key in _texts(query, "pin") if key in COLUMNS and key not in FIXED),
+            pins=tuple(key for key in _texts(query, "pin") if key in known and key not in FIXED),
             page=_page(query),
             as_of=_past_day(query, "as_of"),
             entries=_chosen(query),
@@ -101,8 +96,8 @@ class Filters:
         """
         view = replace(self, **({"page": 1} | changes)) if changes else self  # type: ignore[arg-type]
         pairs: list[tuple[str, object]] = [("q", view.q)]
-        for name in ("family", "strategy", "peft", "trust", "team"):
-            pairs += [(name, value) for value in sorted(getattr(view, name))]
+        pairs += [(name, value) for name, values in view.facets for value in sorted(values)]
+        pairs += [("team", number) for number in sorted(view.team)]
         pairs += [("min_size", _plain(view.min_size)), ("max_size", _plain(view.max_size))]
         pairs += [(f"max_{kind}", _plain(limit)) for kind, limit in view.limits]
         pairs += [("since", view.since), ("until", view.until), ("show", view.show), ("sort", view.sort)]
@@ -132,8 +127,26 @@ class Filters:
         """Whether the view is one of too many to be kept with those that everybody reads."""
         return replace(self, sort="", page=1, show="") != Filters()
 
-    def limit(self, kind: str) -> float | None:
-        return dict(self.limits).get(kind)
+    def limit(self, key: str) -> float | None:
+        return dict(self.limits).get(key)
+
+    @property
+    def trust(self) -> tuple[str, ...]:
+        return self.chosen("trust")
+
+    def limiting(self, key: str, limit: float | None) -> tuple[tuple[str, float], ...]:
+        """The limits with that one in the place of its column's, None for none."""
+        bounds = {**dict(self.limits), key: limit}
+        keys = (column.key for column in limited())
+        return tuple((key, bound) for key in keys if (bound := bounds.get(key)) is not None)
+
+    def chosen(self, facet: str) -> tuple[str, ...]:
+        return dict(self.facets).get(facet, ())
+
+    def choosing(self, facet: str, values: Iterable[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The facets with those values chosen of that one."""
+        choices = {**dict(self.facets), facet: tuple(values)}
+        return tuple((name, found) for name in facets_by_name() if (found := choices.get(name)))
 
 
 def refused_day(query: QueryDict) -> str:
@@ -162,8 +175,9 @@ def apply(snapshot: Snapshot, filters: Filters) -> Sequence[Standing]:
 def _passing(snapshot: Snapshot, filters: Filters) -> Sequence[Standing]:
     if not filters.narrows and not filters.show:
         return snapshot.standings
+    tests = _tests(filters)
     return snapshot.derived.get(
-        ("passing", filters), lambda: [s for s in snapshot.standings if _passes(s, filters)]
+        ("passing", filters), lambda: [s for s in snapshot.standings if all(test(s) for test in tests)]
     )
 
 
@@ -233,34 +247,41 @@ def _section_order(standing: Standing) -> tuple[int, str]:
     return SECTIONS.index(section), standing.entry.precision if section == "demonstration" else ""
 
 
-def _passes(standing: Standing, filters: Filters) -> bool:
-    entry = standing.entry
-    return (
-        (not filters.show or section_of(standing) == filters.show)
-        and (not filters.family or entry.family in filters.family)
-        and (not filters.strategy or entry.strategy in filters.strategy)
-        and (not filters.peft or entry.peft in filters.peft)
-        and (not filters.trust or entry.trust in filters.trust)
-        and (not filters.team or entry.team_id in filters.team)
-        and _within(entry.parameters, filters.min_size, filters.max_size, 1e9)
-        and all(
-            _within(cost.value if (cost := entry.resources.get(kind)) else None, None, limit, LIMITS[kind])
-            for kind, limit in filters.limits
-        )
-        and _between(entry.day, filters.since, filters.until)
-        and (not filters.q or _mentions(entry, filters.q))
-    )
+def _tests(filters: Filters) -> list[Callable[[Standing], bool]]:
+    """What a standing has to pass, one test for each narrowing."""
+    known, facets = by_key(), facets_by_name()
+    tests = [_has_one_of(facets[name], values) for name, values in filters.facets]
+    tests += [_is_at_most(known[key], limit) for key, limit in filters.limits]
+    if filters.show:
+        tests.append(lambda s: section_of(s) == filters.show)
+    if filters.team:
+        tests.append(lambda s: s.entry.team_id in filters.team)
+    if filters.min_size is not None or filters.max_size is not None:
+        tests.append(lambda s: _within(s.entry.parameters, filters.min_size, filters.max_size, 1e9))
+    if filters.since or filters.until:
+        tests.append(lambda s: _between(s.entry.day, filters.since, filters.until))
+    if filters.q:
+        tests.append(lambda s: _mentions(s.entry, filters.q))
+    return tests
+
+
+def _has_one_of(facet: Facet, values: tuple[str, ...]) -> Callable[[Standing], bool]:
+    return lambda standing: facet.of(standing.entry) in values
+
+
+def _is_at_most(column: Column, limit: float) -> Callable[[Standing], bool]:
+    def test(standing: Standing) -> bool:
+        value = column.value(standing)
+        return isinstance(value, int | float) and _within(value, None, limit, column.limit or 1.0)
+
+    return test
 
 
 def _between(day: date | None, since: date | None, until: date | None) -> bool:
-    if since is None and until is None:
-        return True
     return day is not None and (since is None or day >= since) and (until is None or day <= until)
 
 
 def _within(value: float | None, low: float | None, high: float | None, unit: float) -> bool:
-    if low is None and high is None:
-        return True
     if value is None:
         return False
     return (low is None or value >= low * unit) and (high is None or value <= high * unit)
@@ -275,6 +296,11 @@ def _mentions(entry: Entry, text: str) -> bool:
 def _texts(query: QueryDict, name: str) -> tuple[str, ...]:
     """The values of a repeated parameter, each once."""
     return tuple(dict.fromkeys(value[:_LONGEST] for value in query.getlist(name)[:_LONGEST] if value))
+
+
+def _values(query: QueryDict, facet: Facet) -> tuple[str, ...]:
+    """What is chosen of a facet; of one whose values are all known, none that is not among them."""
+    return tuple(v for v in _texts(query, facet.name) if not facet.values or v in facet.values)
 
 
 def _chosen(query: QueryDict) -> tuple[int, ...]:
@@ -315,10 +341,6 @@ def _page(query: QueryDict) -> int:
 def _one_of(query: QueryDict, name: str, values: Sequence[str]) -> str:
     value = query.get(name, "")
     return value if value in values else ""
-
-
-def _sort(text: str) -> str:
-    return text if text.removeprefix("-") in COLUMNS else ""
 
 
 def _plain(value: float | None) -> str:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, groupby
 
-from leaderboard.board.columns import Column
+from leaderboard.board.column import Column
 from leaderboard.board.filters import FIXED, Filters, section_of
+from leaderboard.figures import signed_points
 from leaderboard.reading.snapshot_format import Snapshot
 from leaderboard.standing.entries import Entry, Standing
 
@@ -18,7 +19,10 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure: as `text` ("" where nothing is known), with its interval in per cent or its basis."""
+    """One figure: as `text` ("" where nothing is known), with its interval in per cent or its basis.
+
+    `chance` is the interval of a difference that may be none, in words, else "".
+    """
 
     column: Column
     text: str
@@ -27,6 +31,7 @@ class Cell:
     high: float | None = None
     basis: str = ""
     impossible: bool = False
+    chance: str = ""
 
 
 @dataclass(frozen=True)
@@ -203,15 +208,18 @@ def _section_key(standing: Standing) -> tuple[str, str]:
 
 
 def _cell(column: Column, standing: Standing) -> Cell:
-    value, interval = None, column.interval(standing)
+    value, interval, chance = None, column.interval_of(standing), ""
     if column.key == "average" and standing.entry.average is not None:
         value = 100 * standing.entry.average
+    if column.difference and interval and interval[0] <= 0 <= interval[1]:
+        chance = f"95% interval {signed_points(interval[0])} to {signed_points(interval[1])} {column.unit}"
     return Cell(
         column=column,
         text=column.text(standing),
         value=value,
         low=100 * interval[0] if interval else None,
         high=100 * interval[1] if interval else None,
-        basis=column.basis(standing),
+        basis=column.basis_of(standing),
         impossible=bool(standing.entry.flags) and column.key in standing.entry.flagged,
+        chance=chance,
     )

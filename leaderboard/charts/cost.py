@@ -19,10 +19,10 @@ from leaderboard.charts.look import (
     SURFACE,
     WIDTH,
     padded,
-    percent,
     shortened,
     specification,
 )
+from leaderboard.figures import percent
 from leaderboard.standing.entries import Entry
 
 MOST_POINTS = 200
@@ -136,17 +136,17 @@ def _sentence(kind: CostKind, front: list[_Point]) -> str:
     if cheapest is best:
         return (
             f"{named(best.entry)} is both the best and the cheapest: "
-            f"{percent(best.score)} for {best.cost:,.3g} {kind.unit}."
+            f"{percent(best.score)}% for {best.cost:,.3g} {kind.unit}."
         )
     return (
-        f"The line is the best score under each budget, from {percent(cheapest.score)} for "
-        f"{cheapest.cost:,.3g} {kind.unit} ({named(cheapest.entry)}) to {percent(best.score)} for "
+        f"The line is the best score under each budget, from {percent(cheapest.score)}% for "
+        f"{cheapest.cost:,.3g} {kind.unit} ({named(cheapest.entry)}) to {percent(best.score)}% for "
         f"{best.cost:,.3g} {kind.unit} ({named(best.entry)})."
     )
 
 
 def _words(kind: CostKind, point: _Point) -> str:
-    return f"{named(point.entry)}: {percent(point.score)}, {point.cost:,.3g} {kind.unit} {point.basis}"
+    return f"{named(point.entry)}: {percent(point.score)}%, {point.cost:,.3g} {kind.unit} {point.basis}"
 
 
 def _row(point: _Point, on_front: bool) -> tuple[Cell, ...]:
@@ -155,7 +155,7 @@ def _row(point: _Point, on_front: bool) -> tuple[Cell, ...]:
         Cell(entry.method, address(entry)),
         Cell(entry.base_model),
         Cell(f"{point.cost:,.4g} {point.basis}"),
-        Cell(f"{100 * point.score:.2f}"),
+        Cell(percent(point.score)),
         Cell("yes" if on_front else ""),
     )
 

@@ -10,6 +10,7 @@ import altair as alt
 from evaluation.statistics import Interval
 from leaderboard.charts.figure import Cell, Figure, Mark, address, description, named
 from leaderboard.charts.look import ACCENT, INK, MUTED, padded, shortened, specification
+from leaderboard.figures import percent, percent_range
 from leaderboard.standing.entries import Entry, Trust
 
 NAME, TITLE = "intervals", "Intervals side by side"
@@ -49,21 +50,18 @@ def _sentence(shown: Sequence[Entry]) -> str:
         else "Overlapping intervals alone decide nothing: ranks come from paired tests."
     )
     return (
-        f"{named(first)} leads with {_percent(first.average, first.interval)}%. "
+        f"{named(first)} leads with {_estimate(first.average, first.interval)}%. "
         f"Of the other {len(shown) - 1}, the interval of {reaching} reaches into its own. {meaning}"
     )
 
 
-def _percent(value: float | None, interval: Interval | None) -> str:
-    if value is None:
-        return "–"
-    if interval is None:
-        return f"{100 * value:.2f}"
-    return f"{100 * value:.2f} ({100 * interval[0]:.1f}–{100 * interval[1]:.1f})"
+def _estimate(value: float | None, interval: Interval | None) -> str:
+    limits = f" ({percent_range(interval)})" if interval else ""
+    return "–" if value is None else f"{percent(value)}{limits}"
 
 
 def _mark(entry: Entry) -> Mark:
-    words = f"{named(entry)}: {_percent(entry.average, entry.interval)}%"
+    words = f"{named(entry)}: {_estimate(entry.average, entry.interval)}%"
     return Mark(words, address(entry))
 
 
@@ -72,9 +70,9 @@ def _row(entry: Entry, titles: Mapping[str, str]) -> tuple[Cell, ...]:
     return (
         Cell(entry.method, address(entry)),
         Cell(entry.base_model),
-        Cell(_percent(entry.average, entry.interval)),
+        Cell(_estimate(entry.average, entry.interval)),
         *(
-            Cell(_percent(score.value, score.interval) if (score := scores.get(slug)) else "–")
+            Cell(_estimate(score.value, score.interval) if (score := scores.get(slug)) else "–")
             for slug in titles
         ),
     )

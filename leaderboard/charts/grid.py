@@ -11,7 +11,8 @@ from typing import Any
 import altair as alt
 
 from leaderboard.charts.figure import Cell, Figure, Mark, address, description
-from leaderboard.charts.look import ACCENT, INK, LINE, percent, shortened, specification
+from leaderboard.charts.look import ACCENT, INK, LINE, shortened, specification
+from leaderboard.figures import percent
 from leaderboard.standing.entries import Entry
 
 NAME, TITLE = "strategies", "Strategy by base model"
@@ -104,7 +105,7 @@ def _sentence(tried: Sequence[_Cell]) -> str:
     best = max(tried, key=lambda cell: cell.score)
     pairs = "1 pair of strategy and base model was" if len(tried) == 1 else f"{len(tried)} pairs were"
     return (
-        f"{pairs} tried; the best is {best.words} with {percent(best.score)}. A cell leads to the best of "
+        f"{pairs} tried; the best is {best.words} with {percent(best.score)}%. A cell leads to the best of "
         "its pair's entries: the more there were, the more it owes to luck."
     )
 
@@ -112,14 +113,14 @@ def _sentence(tried: Sequence[_Cell]) -> str:
 def _mark(cell: _Cell) -> Mark:
     by = f" by {cell.best.team}" if cell.best.team else ""
     of = f", the best of {cell.tried} entries" if cell.tried > 1 else ""
-    return Mark(f"{cell.words}: {percent(cell.score)}, {cell.best.method}{by}{of}", address(cell.best))
+    return Mark(f"{cell.words}: {percent(cell.score)}%, {cell.best.method}{by}{of}", address(cell.best))
 
 
 def _row(cell: _Cell) -> tuple[Cell, ...]:
     return (
         Cell(cell.model),
         Cell(cell.strategy),
-        Cell(f"{100 * cell.score:.2f}"),
+        Cell(percent(cell.score)),
         Cell(str(cell.tried)),
         Cell(cell.best.method, address(cell.best)),
     )

@@ -16,9 +16,9 @@ from leaderboard.charts.look import (
     SURFACE,
     WIDTH,
     padded,
-    percent,
     specification,
 )
+from leaderboard.figures import percent
 from leaderboard.standing.entries import Entry
 
 NAME, TITLE = "history", "The best score over time"
@@ -49,8 +49,8 @@ def board_figure(_name: str, entries: Sequence[Entry], _titles: Mapping[str, str
         name=NAME,
         title=TITLE,
         sentence=(
-            f"The best average rose from {percent(first.average)} on {first.day} to "
-            f"{percent(last.average)} on {last.day}, in {len(best)} steps."
+            f"The best average rose from {percent(first.average)}% on {first.day} to "
+            f"{percent(last.average)}% on {last.day}, in {len(best)} steps."
         ),
         head=("Published", "Method", "Base model", "Average (%)"),
         rows=tuple(_row(entry) for entry in best),
@@ -77,7 +77,7 @@ def _age(entry: Entry) -> tuple[date, float, int]:
 
 def _mark(entry: Entry, raised: bool) -> Mark:
     assert entry.average is not None
-    words = f"{named(entry)}, {entry.day}: {percent(entry.average)}{', a new best' if raised else ''}"
+    words = f"{named(entry)}, {entry.day}: {percent(entry.average)}%{', a new best' if raised else ''}"
     return Mark(words, address(entry), tabbed=raised)
 
 
@@ -87,7 +87,7 @@ def _row(entry: Entry) -> tuple[Cell, ...]:
         Cell(str(entry.day)),
         Cell(entry.method, address(entry)),
         Cell(entry.base_model),
-        Cell(f"{100 * entry.average:.2f}"),
+        Cell(percent(entry.average)),
     )
 
 

@@ -57,10 +57,6 @@ def shortened(text: str, length: int = 26) -> str:
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
 
 
-def percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f}%"
-
-
 def padded(values: list[float], share: float = 0.08, *, lowest: float = -math.inf) -> tuple[float, float]:
     """The range of some values with room around it."""
     low, high = min(values), max(values)

@@ -11,6 +11,7 @@ from django.urls import reverse
 from leaderboard.charts.figure import Cell, Figure, Mark, description, named
 from leaderboard.charts.inputs import Peers
 from leaderboard.charts.look import ACCENT, EDGE, INK, LINE, SURFACE, WIDTH, padded, specification
+from leaderboard.figures import percent
 from leaderboard.standing.entries import BenchmarkScore, Entry
 
 NAME, TITLE = "profile", "Against the base model and the best"
@@ -58,17 +59,13 @@ def _value_of(entry: Entry | None, benchmark: str) -> float | None:
     return next((score.value for score in scores if score.benchmark == benchmark), None)
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.2f}"
-
-
 def _row(score: BenchmarkScore, peers: Peers, titles: Mapping[str, str]) -> tuple[Cell, ...]:
     best = peers.best.get(score.benchmark)
     return (
         Cell(titles[score.benchmark]),
-        Cell(_percent(score.value)),
-        Cell(_percent(_value_of(peers.base, score.benchmark))),
-        Cell(_percent(_value_of(best, score.benchmark))),
+        Cell(percent(score.value) or "–"),
+        Cell(percent(_value_of(peers.base, score.benchmark)) or "–"),
+        Cell(percent(_value_of(best, score.benchmark)) or "–"),
         Cell(best.method, reverse("entry", args=[best.id])) if best else Cell("–"),
     )
 

@@ -14,10 +14,11 @@ from evaluation.rules.protocol import Precision
 from leaderboard.charts.inputs import Peers
 from leaderboard.entry.benchmark import right_at
 from leaderboard.reading import items
-from leaderboard.reading.items import GroupScore, ItemsMissingError
+from leaderboard.reading.items import GroupScore
 from leaderboard.reading.queries import communication
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import BenchmarkScore, Entry, Standing, Track
+from portal.runs.items import ItemsMissingError
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Resource
 

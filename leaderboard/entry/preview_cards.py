@@ -14,7 +14,7 @@ from evaluation.benchmarks import BENCHMARKS
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import Interval
 from leaderboard.board.columns import rank_text
-from leaderboard.figures import gigabytes
+from leaderboard.figures import gigabytes, percent, percent_range
 from leaderboard.markup import xml_text
 from leaderboard.reading.kept import Kind
 from leaderboard.reading.snapshots import Snapshot
@@ -91,7 +91,7 @@ def board_card(board: Snapshot) -> Card:
         corner=count,
         title=challenge.title,
         subtitle=_fitted(challenge.summary, 27, 1080),
-        figure=_percent(leaders[0].entry.average) if leaders else "",
+        figure=percent(leaders[0].entry.average) if leaders else "",
         figure_note=_interval_text(leaders[0].entry) if leaders else "",
         facts=_board_facts(leaders[0]) if leaders else (),
         rows=tuple(
@@ -115,7 +115,7 @@ def entry_card(entry: Entry, standing: Standing | None, *, disqualified: bool = 
         corner=challenge.title,
         title=_fitted(entry.method, 54, 1080),
         subtitle=_fitted(f"{entry.team} · {entry.base_model}", 27, 1080),
-        figure="" if disqualified else _percent(entry.average),
+        figure="" if disqualified else percent(entry.average),
         figure_note="" if disqualified else _interval_text(entry),
         facts=() if disqualified else _entry_facts(entry, standing),
         rows=()
@@ -153,7 +153,7 @@ def _entry_facts(entry: Entry, standing: Standing | None) -> tuple[Fact, ...]:
 def _row(place: int, label: str, value: float | None, interval: Interval | None) -> Row:
     point = _position(value or 0.0)
     low, high = map(_position, interval) if interval else (point, point)
-    text = _percent(value) or "no score"
+    text = percent(value) or "no score"
     return Row(_FIRST_ROW + place * _ROW_HEIGHT, _fitted(label, 26, 560), text, low, point, high)
 
 
@@ -161,16 +161,11 @@ def _position(fraction: float) -> float:
     return round(_AXIS_LEFT + fraction * (_AXIS_RIGHT - _AXIS_LEFT), 1)
 
 
-def _percent(fraction: float | None) -> str:
-    return "" if fraction is None else f"{100 * fraction:.2f}"
-
-
 def _interval_text(entry: Entry) -> str:
     if entry.interval is None:
         return ""
-    low, high = entry.interval
     what = "average as declared" if entry.protocol == 0 else "average"
-    return f"{what}, 95% interval {100 * low:.1f}–{100 * high:.1f}"
+    return f"{what}, 95% interval {percent_range(entry.interval)}"
 
 
 def _fitted(text: str, size: int, width: int) -> str:

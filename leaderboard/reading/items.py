@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 from evaluation.statistics import Interval, wilson_interval
 from leaderboard.reading.kept import Kind
 from leaderboard.reading.queries import counting
+from portal.runs.items import ItemsMissingError, open_items
 from portal.runs.models import Score
 from portal.submissions.models import Submission
 
@@ -26,10 +27,6 @@ LONGEST_SEARCH = 200
 _ROW_GROUP = 1_000
 # What a reader may search; the other keys of a line are the same in all.
 _SEARCHED = ("prompt", "completion", "prediction", "target")
-
-
-class ItemsMissingError(Exception):
-    """The single answers of a score are not there to be read; the text says so to a reader."""
 
 
 class Verdict(StrEnum):
@@ -171,7 +168,7 @@ def _holds(line: dict[str, Any], wanted: str) -> bool:
 
 def json_lines(score: Score) -> Any:
     """The stored file, to be streamed. Raises ItemsMissingError."""
-    return _open(score)
+    return open_items(score)
 
 
 def parquet(score: Score) -> Iterator[bytes]:
@@ -179,7 +176,7 @@ def parquet(score: Score) -> Iterator[bytes]:
 
     Raises ItemsMissingError at once where the file is gone.
     """
-    return _parquet(score, _open(score))
+    return _parquet(score, open_items(score))
 
 
 def _parquet(score: Score, file: Any) -> Iterator[bytes]:
@@ -295,14 +292,5 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 @contextmanager
 def _opened(score: Score) -> Iterator[BinaryIO]:
-    with closing(_open(score)) as file:
+    with closing(open_items(score)) as file:
         yield file
-
-
-def _open(score: Score) -> Any:
-    if not score.items:
-        raise ItemsMissingError("The single answers of this score were not kept.")
-    try:
-        return score.items.open("rb")
-    except FileNotFoundError as error:
-        raise ItemsMissingError("The single answers of this score are no longer in storage.") from error

@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from leaderboard.reading.kept import Kind, plain
-from leaderboard.standing.entries import Standing, Track
+from leaderboard.standing.entries import Standing
+from leaderboard.standing.headline import leader
 
 _MOST_DERIVED = 48
 _T = TypeVar("_T")
@@ -64,11 +65,8 @@ class Snapshot:
 
     @cached_property
     def leader(self) -> Standing | None:
-        """What stands first: of the ranked; without any of the declared; else of those with an average."""
-        ranked = (s for s in self.standings if s.rank == 1)
-        declared = (s for s in self.standings if s.track is Track.DECLARED and not s.entry.flags)
-        complete = (s for s in self.standings if s.entry.average is not None)
-        return next(ranked, None) or next(declared, None) or next(complete, None)
+        """What stands first."""
+        return leader(self.standings)
 
 
 def make(challenge: str, built_at: datetime, standings: Iterable[Standing]) -> Snapshot:

@@ -26,20 +26,20 @@ class Headline:
 
 def headline(found: Sequence[Standing]) -> Headline | None:
     """Of standings in the board's own order; None where none has an average."""
-    leader = _leader(found)
-    if leader is None:
+    first = leader(found)
+    if first is None:
         return None
-    kind = _kind(leader)
+    kind = _kind(first)
     alike = [s for s in found if _kind(s) == kind]
     return Headline(
-        leader=leader,
+        leader=first,
         alike=len(alike),
-        rivals=sum(_overlap(leader, other) for other in alike if other is not leader),
-        frugal=next((s for s in alike if s is not leader and _is_frugal(s)), None),
+        rivals=sum(_overlap(first, other) for other in alike if other is not first),
+        frugal=next((s for s in alike if s is not first and _is_frugal(s)), None),
     )
 
 
-def _leader(found: Sequence[Standing]) -> Standing | None:
+def leader(found: Sequence[Standing]) -> Standing | None:
     """The first of the ranked; without any of the declared; else of those with an average."""
     ranked = (s for s in found if s.rank is not None)
     declared = (s for s in found if s.track is Track.DECLARED and not s.entry.flags)

@@ -9,7 +9,6 @@ from leaderboard import figures
 register = template.Library()
 for _write in (
     figures.points,
-    figures.signed,
     figures.visible,
     figures.hours,
     figures.gigabytes,

@@ -11,6 +11,7 @@ from evaluation.benchmarks import BENCHMARKS
 from evaluation.rules.challenges import CHALLENGES, PAPER, Challenge
 from leaderboard.board.exports import FORMATS
 from leaderboard.entry.preview_cards import HEIGHT, WIDTH
+from leaderboard.figures import percent
 from leaderboard.markup import json_ld
 from leaderboard.standing.entries import Entry
 from portal.submissions.models import Submission
@@ -51,7 +52,7 @@ def entry_metadata(context: dict[str, Any], entry: Entry) -> dict[str, Any]:
     title = f"{entry.method} · {challenge.title}"
     if context["submission"].status == Submission.Status.DISQUALIFIED:
         return _disqualified(context, entry)
-    known = "" if entry.average is None else f"{100 * entry.average:.2f}% on average, "
+    known = "" if entry.average is None else f"{percent(entry.average)}% on average, "
     how = "as its team declares" if entry.protocol == 0 else "evaluated here"
     description = (
         f"{entry.method} by {entry.team} on {entry.base_model} in the {challenge.title} challenge: "

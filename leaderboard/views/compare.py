@@ -16,11 +16,12 @@ from evaluation.rules.challenges import CHALLENGES, Challenge
 from leaderboard.board import comparison
 from leaderboard.board.comparison import MOST, Asked, Compared
 from leaderboard.reading import items, snapshots
-from leaderboard.reading.items import Item, ItemsMissingError
+from leaderboard.reading.items import Item
 from leaderboard.reading.kept import Kind
 from leaderboard.standing.entries import Standing
 from leaderboard.standing.pairing import Answers, PairedTest, Pairing, disagreements, pairings
 from leaderboard.views.items import item_url
+from portal.runs.items import ItemsMissingError
 from portal.runs.models import Score
 
 PAGE_SIZE = 10

@@ -18,6 +18,7 @@ from evaluation.benchmarks import BENCHMARKS
 from evaluation.rules.challenges import CHALLENGES
 from leaderboard.board.columns import rank_text
 from leaderboard.charts.palette import light_colours
+from leaderboard.figures import percent
 from leaderboard.markup import xml_text
 from leaderboard.standing.entries import Track
 from leaderboard.views.entry import Place, public
@@ -84,7 +85,7 @@ def embed(request: HttpRequest, pk: int) -> HttpResponse:
 def _badge_text(place: Place) -> str:
     if not place.is_on_board:
         return "disqualified" if place.is_disqualified else "earlier protocol"
-    average = f"{100 * place.entry.average:.2f}%" if place.entry.average is not None else "incomplete"
+    average = f"{percent(place.entry.average)}%" if place.entry.average is not None else "incomplete"
     if place.standing.rank is None:
         return f"{average} {'declared' if place.standing.track is Track.DECLARED else 'not ranked'}"
     mark = " demonstration" if place.standing.track is Track.DEMONSTRATION else ""

@@ -14,6 +14,7 @@ from django.views.decorators.http import conditional_page, require_safe
 
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from leaderboard.board.columns import rank_text
+from leaderboard.figures import percent, percent_range
 from leaderboard.markup import xml_text
 from leaderboard.reading import snapshots
 from leaderboard.standing.entries import Standing
@@ -54,8 +55,7 @@ class Publications(Feed):
         if entry.average is None or entry.interval is None:
             score = "not evaluated on every benchmark"
         else:
-            low, high = (f"{100 * limit:.1f}" for limit in entry.interval)
-            score = f"average {100 * entry.average:.2f}% (95% interval {low}–{high})"
+            score = f"average {percent(entry.average)}% (95% interval {percent_range(entry.interval)})"
         place = f"rank {rank_text(item)}" if item.rank else f"not ranked: {item.unranked_because}"
         track = "" if item.track == "official" else f" of the {item.track} entries" if item.rank else ""
         told = f"{entry.method} by {entry.team} on {entry.base_model}: {score}, {place}{track}."

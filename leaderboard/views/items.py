@@ -15,7 +15,8 @@ from django.views.decorators.http import require_safe
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.rules.challenges import CHALLENGES
 from leaderboard.reading import items
-from leaderboard.reading.items import Index, Item, ItemsMissingError, Verdict
+from leaderboard.reading.items import Index, Item, Verdict
+from portal.runs.items import ItemsMissingError
 from portal.runs.models import Score
 
 PAGE_SIZE = 20

@@ -254,6 +254,7 @@ def score(benchmark: str, value: float, items: str | None = None) -> dict[str, A
         "value": value,
         "standard_error": 0.01,
         "n": 100,
+        "correct": round(100 * value),
         "unscored": 0,
         "official": True,
         "items": items,

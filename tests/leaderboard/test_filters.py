@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderboard.board import facets
-from leaderboard.board.columns import COLUMNS
+from leaderboard.board.columns import by_key
 from leaderboard.board.filters import Filters, apply, shown_columns, simplified
 from leaderboard.reading.snapshot_format import Snapshot
 from leaderboard.standing.entries import Cost, Entry, Trust
@@ -88,15 +88,24 @@ def test_what_cannot_be_read_is_left_out(query: str) -> None:
 
 
 texts = st.text(min_size=1, max_size=8).filter(lambda text: text.strip() == text)
+
+
+def some(values: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[str, ...]]:
+    return st.lists(values, unique=True, max_size=3).map(lambda found: tuple(sorted(found)))
+
+
+def chosen(values: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple(pair for pair in zip(("family", "trust"), values, strict=True) if pair[1])
+
+
 views = st.builds(
     Filters,
     q=texts,
-    family=st.lists(texts, unique=True, max_size=3).map(lambda v: tuple(sorted(v))),
-    trust=st.lists(st.sampled_from([t.value for t in Trust]), unique=True).map(lambda v: tuple(sorted(v))),
+    facets=st.tuples(some(texts), some(st.sampled_from([t.value for t in Trust]))).map(chosen),
     max_size=st.none() | st.integers(0, 999).map(float),
     since=st.none() | st.dates(date(2020, 1, 1), date(2030, 1, 1)),
     sort=st.sampled_from(["", "average", "-average", "date"]),
-    columns=st.none() | st.lists(st.sampled_from(list(COLUMNS)), unique=True, min_size=1).map(tuple),
+    columns=st.none() | st.lists(st.sampled_from(list(by_key())), unique=True, min_size=1).map(tuple),
     pins=st.lists(st.sampled_from(["average", "communication"]), unique=True).map(tuple),
     page=st.integers(1, 9999),
 )

@@ -16,6 +16,7 @@ from rest_framework.request import Request
 
 from portal.api.conditional import ConditionalMixin, not_modified
 from portal.api.serializers.evaluations import EvaluationSerializer
+from portal.runs.items import ItemsMissingError, open_items
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
 
@@ -78,20 +79,15 @@ class Items(ConditionalMixin):
         etag = f'"items-{score.pk}"'  # a score and its items never change
         if unchanged := not_modified(request, etag):
             return unchanged
+        try:
+            items = open_items(score)
+        except ItemsMissingError as error:
+            raise NotFound(str(error)) from error
         response = FileResponse(
-            _opened(score),
+            items,
             as_attachment=True,
             filename=f"evaluation-{pk}-{benchmark}.jsonl",
             content_type=JsonLinesRenderer.media_type,
         )
         response["ETag"] = etag
         return response
-
-
-def _opened(score: Score) -> Any:
-    if not score.items:
-        raise NotFound("The single answers of this score were not kept.")
-    try:
-        return score.items.open("rb")
-    except FileNotFoundError as error:
-        raise NotFound("The single answers of this score are no longer in storage.") from error
