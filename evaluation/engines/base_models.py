@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GenerationConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from evaluation.engines.attention import use_grouped_attention
 from evaluation.engines.memory import memory_for
 from evaluation.errors import ModelError
+from evaluation.precision import compute_alike, loading_options
 from evaluation.rules.protocol import Precision
-
-_DTYPES = {"nf4": torch.bfloat16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -28,21 +27,16 @@ def load_tokenizer(folder: Path) -> Any:
 
 def load_model(folder: Path, precision: Precision, device: torch.device) -> Any:
     """The model in eval mode. Raises ModelError, OutOfMemoryError."""
-    options: dict[str, Any] = {"device_map": {"": device}}
-    if precision == "nf4":
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
-        )
     try:
         with memory_for(f"loading {folder} as {precision}"):
             model, report = AutoModelForCausalLM.from_pretrained(
                 folder,
-                dtype=_DTYPES[precision],
+                device_map={"": device},
                 use_safetensors=True,
                 trust_remote_code=False,
                 local_files_only=True,
                 output_loading_info=True,
-                **options,
+                **loading_options(precision),
             )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise ModelError(f"the base model {folder} cannot be loaded as {precision}: {error}") from error
@@ -50,6 +44,7 @@ def load_model(folder: Path, precision: Precision, device: torch.device) -> Any:
         raise ModelError(f"the base model {folder} lacks {len(missing)} tensors, first: {missing[0]}")
     _forget_sampling(model)
     use_grouped_attention(model)
+    compute_alike(model)
     if device.type == "cpu" and precision == "fp32":
         _lay_out_for_cpu(model)
     return model.eval()

@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 from peft.tuners.lora import LoraLayer
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evaluation.errors import ModelError
 from evaluation.federated import adapter
 from evaluation.federated.adapter import LoraSettings, first_values
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.factors import Arrays, chosen, products
+from evaluation.precision import compute_alike, loading_options
 
 Factors = dict[str, tuple[torch.Tensor, torch.Tensor]]
 
@@ -75,14 +76,9 @@ def load(path: Path, precision: str, gradient_checkpointing: bool, lora: LoraSet
     Raises ModelError when the folder cannot be loaded in this precision.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    options: dict[str, Any] = {"dtype": torch.float32 if precision == "fp32" else torch.bfloat16}
-    if precision == "nf4":
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
-        )
     try:
         base = AutoModelForCausalLM.from_pretrained(
-            path, device_map={"": device}, local_files_only=True, **options
+            path, device_map={"": device}, local_files_only=True, **loading_options(precision)
         )
         vocabulary = tokenizer(path)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
@@ -90,6 +86,7 @@ def load(path: Path, precision: str, gradient_checkpointing: bool, lora: LoraSet
     if vocabulary.eos_token_id is None:
         raise ModelError(f"the tokenizer in {path} has no end token to teach the model where an answer ends")
     base.config.use_cache = False
+    compute_alike(base)
     if gradient_checkpointing:
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model = adapter.attach(base, lora)

@@ -32,7 +32,7 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_llama(tmp_path_factory.mktemp("models") / "tiny-llama")
 
 
-def make_tiny_llama(folder: Path, context: int = 4_096, seed: int = 0) -> Path:
+def make_tiny_llama(folder: Path, context: int = 4_096, seed: int = 0, width: int = 32) -> Path:
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     tokenizer = byte_tokenizer()
@@ -40,8 +40,8 @@ def make_tiny_llama(folder: Path, context: int = 4_096, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     config = transformers.LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
+        hidden_size=width,
+        intermediate_size=width * 3 // 2,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,

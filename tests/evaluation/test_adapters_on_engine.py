@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.evaluation.conftest import make_adapter
+from tests.evaluation.conftest import make_adapter, make_tiny_llama
 
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
@@ -30,12 +30,18 @@ KINDS: dict[str, dict[str, Any]] = {
 TOKENS = list(range(30, 60))
 
 
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model wide enough for 4-bit layers in which each row holds whole blocks."""
+    return make_tiny_llama(tmp_path_factory.mktemp("models") / "base", width=64)
+
+
 @pytest.fixture(scope="module", params=PRECISIONS)
-def engine(request: pytest.FixtureRequest, tiny_llama: Path) -> Iterator[TransformersEngine]:
+def engine(request: pytest.FixtureRequest, base: Path) -> Iterator[TransformersEngine]:
     if request.param == "nf4":
         pytest.importorskip("bitsandbytes")
     engine = TransformersEngine()
-    engine.open(tiny_llama, request.param)
+    engine.open(base, request.param)
     yield engine
     engine.close()
 
@@ -53,14 +59,14 @@ def of_peft(base: Path, precision: Precision, adapter: Path) -> Any:
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_an_adapter_computes_what_peft_computes_and_leaves_no_residue(
-    kind: dict[str, Any], engine: TransformersEngine, tiny_llama: Path, tmp_path: Path
+    kind: dict[str, Any], engine: TransformersEngine, base: Path, tmp_path: Path
 ) -> None:
     assert engine._source is not None
-    adapter = make_adapter(tiny_llama, tmp_path / "adapter", **kind)
+    adapter = make_adapter(base, tmp_path / "adapter", **kind)
     before = logits(engine._base())
     engine.use_adapter(adapter)
     found = logits(engine._base())
     engine.use_adapter(None)
     assert not torch.allclose(found, before, atol=1e-2)
-    torch.testing.assert_close(found, of_peft(tiny_llama, engine._source[1], adapter), rtol=0, atol=0)
+    torch.testing.assert_close(found, of_peft(base, engine._source[1], adapter), rtol=0, atol=0)
     assert torch.equal(logits(engine._base()), before)

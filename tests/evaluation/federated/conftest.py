@@ -40,11 +40,14 @@ ANSWERS = {"up": "buy", "down": "sell", "flat": "hold"}
 
 @pytest.fixture(scope="session")
 def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_base_model(tmp_path_factory.mktemp("models") / "tiny-llama")
+
+
+def make_base_model(folder: Path, width: int = 16) -> Path:
     """A folder with a random Llama of a few thousand weights and a tokenizer of whole words."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
     vocabulary = {word: position for position, word in enumerate(("<unk>", "</s>", *WORDS))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -55,8 +58,8 @@ def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(vocabulary),
-            hidden_size=16,
-            intermediate_size=32,
+            hidden_size=width,
+            intermediate_size=2 * width,
             num_hidden_layers=2,
             num_attention_heads=2,
             num_key_value_heads=1,

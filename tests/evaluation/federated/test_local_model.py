@@ -15,7 +15,9 @@ from evaluation.federated import training
 from evaluation.federated.adapter import GlobalAdapter, first_values
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.factors import Arrays, chosen
-from evaluation.federated.local_model import LocalModel, local_model
+from evaluation.federated.local_model import LocalModel, load, local_model
+
+from .conftest import make_base_model
 
 IDS = torch.tensor([[4, 5, 6, 7]])
 SEED = "7"
@@ -88,6 +90,25 @@ def test_a_residual_comes_and_goes_without_a_trace(precision: str, config: Feder
     assert torch.equal(logits(local), before)
     local.put(residual(config, 3), SEED)
     assert torch.equal(logits(local), with_residual)
+
+
+def test_training_on_4_bit_weights_is_alike_on_every_processor(
+    config: FederatedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With and without the instructions for which bitsandbytes would pack the weights once they answer."""
+    model = make_base_model(tmp_path / "model", width=64)  # rows that hold whole blocks of 4-bit weights
+    config = replace(config, model=model, precision="nf4", held_out=2, evaluate_every=1)
+    outcomes = []
+    for packs in (False, True):
+        monkeypatch.setattr("bitsandbytes.nn.modules.has_avx512bf16", lambda packs=packs: packs)
+        load.cache_clear()
+        first = training.train(config, 0, training.Work(1, 0.01), {})
+        held_out = training.held_out_loss(config, first.arrays)
+        second = training.train(config, 0, training.Work(2, 0.01), first.arrays)
+        outcomes.append((first.loss, held_out, second.loss, second.arrays))
+    (*losses, arrays), (*other_losses, other_arrays) = outcomes
+    assert losses == other_losses
+    assert all((arrays[name] == other_arrays[name]).all() for name in arrays)
 
 
 def test_a_residual_acts_as_its_product_in_the_weights(config: FederatedConfig) -> None:
