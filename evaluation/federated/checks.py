@@ -43,6 +43,7 @@ _COUNTS = {
     "evaluate_every": (0, 10_000),
     "held_out": (0, 10_000_000),
     "seed": (0, 2**63 - 1),
+    "threads": (1, 1_024),
 }
 _CHOICES = {"adapter": tuple(KINDS), "schedule": SCHEDULES, "precision": tuple(PRECISION_BITS)}
 

@@ -21,6 +21,8 @@ SCHEDULES = ("cosine", "constant")
 CLIPPING = ("fixed", "adaptive")
 # Bits a weight of the frozen base model takes in memory, as FlowerTune configs write `model.quantization`.
 PRECISION_BITS = {"nf4": 4, "bf16": 16, "fp32": 32}
+# As many as the smallest machine that the documentation speaks of has cores.
+THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class FederatedConfig:
     fp32. `strategy_options` are sorted by name; options that are left out have the strategy's default.
     A round fails with fewer than `minimum_clients` usable replies. `held_out` rows are kept from training;
     the loss on them is taken every `evaluate_every` rounds and after the last one, never where that is 0.
+    A client computes on the CPU with `threads`, whatever the machine has: sums are divided among them, and so
+    the last digits of the adapter depend on their number.
     """
 
     challenge: str
@@ -95,6 +99,7 @@ class FederatedConfig:
     minimum_clients: int = 1
     evaluate_every: int = 0
     held_out: int = 0
+    threads: int = THREADS
 
     @property
     def kind(self) -> AdapterKind:
@@ -141,6 +146,7 @@ class FederatedConfig:
             "model.lora.modules": ",".join(self.target_modules),
             "train.data": str(self.train_data),
             "train.seed": self.seed,
+            "train.threads": self.threads,
             "train.learning-rate-max": self.learning_rate,
             "train.learning-rate-min": self.learning_rate_min,
             "train.learning-rate-schedule": self.schedule,
@@ -205,6 +211,7 @@ class FederatedConfig:
                 minimum_clients=int(values["strategy.min-train-nodes"]),
                 evaluate_every=int(values["evaluate.every-rounds"]),
                 held_out=int(values["evaluate.held-out-rows"]),
+                threads=int(values["train.threads"]),
             )
         except KeyError as error:
             raise EvaluationError(f"the run configuration has no key {error}") from error

@@ -64,7 +64,11 @@ class LocalModel:
 
 
 def local_model(config: FederatedConfig) -> LocalModel:
-    """The model that a run trains, loaded once in this process."""
+    """The model that a run trains, loaded once in this process, which computes with the run's threads now.
+
+    Ray gives its processes as many as they have cores, and other programs what their environment says.
+    """
+    torch.set_num_threads(config.threads)
     return load(config.model, config.precision, config.gradient_checkpointing, LoraSettings.of(config))
 
 

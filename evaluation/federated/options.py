@@ -41,6 +41,7 @@ _PLAIN = {
     "evaluate_every": int,
     "held_out": int,
     "seed": int,
+    "threads": int,
 }
 
 
@@ -112,7 +113,11 @@ def _add_settings(whole: argparse.ArgumentParser) -> None:
     training.add_argument("--dropout", type=float)
     training.add_argument("--target-modules", help="comma-separated")
     training.add_argument("--precision", help="of the frozen base model: nf4, bf16 or fp32")
-    whole.add_argument("--seed", type=int)
+    reproducing = whole.add_argument_group("reproducing it")
+    reproducing.add_argument("--seed", type=int)
+    reproducing.add_argument(
+        "--threads", type=int, help="of a client on the CPU; with others the adapter's last digits differ"
+    )
     privacy = whole.add_argument_group("differential privacy")
     privacy.add_argument(
         "--clipping", help=f"of the clients' updates: {', '.join(configuration.CLIPPING)}, none"

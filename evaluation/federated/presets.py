@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from evaluation.federated.config import FederatedConfig, sampled
+from evaluation.federated.config import THREADS, FederatedConfig, sampled
 from evaluation.method.strategies import STRATEGIES
 from evaluation.names import lookup
 from evaluation.rules import challenges
@@ -58,6 +58,7 @@ _TEMPLATE = {
     "target_modules": ("q_proj", "v_proj"),
     "precision": "nf4",
     "seed": 42,
+    "threads": THREADS,
 }
 
 # Small enough for two CPU cores: every strategy in minutes.

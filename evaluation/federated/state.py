@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from evaluation.errors import DataError, EvaluationError
-from evaluation.federated.config import FederatedConfig
+from evaluation.federated.config import THREADS, FederatedConfig
 from evaluation.wire.training import Round
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class RunState:
             raise DataError(f"the state in {self.folder} cannot be read: {error}") from error
         if not isinstance(kept, dict):
             raise DataError(f"the state in {self.folder} cannot be read: {_RUN} holds no object")
-        different = _different(kept, self._identity())
+        # What was kept before threads were a setting goes on with as many as a run has by default.
+        different = _different({"threads": THREADS} | kept, self._identity())
         if different:
             raise EvaluationError(
                 f"{self.folder} holds another run: {', '.join(different)} differ; "

@@ -79,7 +79,7 @@ GROUPS = (
         ),
         more=True,
     ),
-    Group("Reproducing it", ("seed",), more=True),
+    Group("Reproducing it", ("seed", "threads"), more=True),
 )
 
 
@@ -181,7 +181,8 @@ class RunForm(forms.Form):
         "Of the norms, which adaptive clipping follows.", label="Target quantile"
     )
     privacy_quantile_rate = _number("Step of adaptive clipping.", label="Quantile rate")
-    seed = _count("The same settings and seed give the same adapter.", lowest=0)
+    seed = _count("The same settings, seed and threads give the same adapter.", lowest=0)
+    threads = _count("Of a client on the CPU. The last digits of the adapter depend on them.")
 
     def __init__(self, *args: Any, original: Submission | None = None, **kwargs: Any) -> None:
         """`original` is the submission that the run retrains: its challenge and base model are kept."""
@@ -295,6 +296,7 @@ _PLAIN = (
     "held_out",
     "evaluate_every",
     "seed",
+    "threads",
 )
 
 

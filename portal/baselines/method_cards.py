@@ -68,7 +68,8 @@ def settings_of(submission: Submission, rows: int | None) -> tuple[dict[str, Any
     _local_training(reading)
     _adapter(reading)
     _privacy(reading)
-    reading.assumed.append(f"Seed: cards have none, {reading.settings['seed']} here.")
+    for name in ("seed", "threads"):
+        reading.assumed.append(f"{name.capitalize()}: cards have none, {reading.settings[name]} here.")
     return reading.settings, tuple(reading.assumed)
 
 

@@ -118,7 +118,7 @@ def shown(run: BaselineRun, *, for_staff: bool) -> Shown:
             for failure in metric.failures
         ],
         split=_split(run.setup.get("partition") or ()),
-        facts=_facts(config),
+        facts=_facts(config, threads_fixed="threads" in run.config),
         toml=_toml(config),
         reproduction=reproduction,
         benchmarks=_benchmarks(reproduction) if reproduction else [],
@@ -185,7 +185,8 @@ def _benchmarks(reproduction: Reproduction) -> list[BenchmarkLine]:
     ]
 
 
-def _facts(config: FederatedConfig) -> list[tuple[str, str]]:
+def _facts(config: FederatedConfig, *, threads_fixed: bool) -> list[tuple[str, str]]:
+    """The settings in words; runs from before threads were one took what their machine had."""
     info = STRATEGIES.get(config.strategy)
     title = info.title if info else config.strategy
     options = ", ".join(f"{name} {value:g}" for name, value in config.strategy_options)
@@ -219,6 +220,8 @@ def _facts(config: FederatedConfig) -> list[tuple[str, str]]:
         ("Partition", split),
         ("Seed", f"{config.seed}"),
     ]
+    if threads_fixed:
+        facts.append(("Threads", f"{config.threads} of a client on the CPU"))
     if config.held_out:
         every = "round" if config.evaluate_every == 1 else f"{config.evaluate_every} rounds"
         held_out = f"{config.held_out} rows, every {every}"

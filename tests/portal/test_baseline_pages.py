@@ -167,6 +167,20 @@ def test_staff_cancel_after_a_question_and_run_again(as_reviewer: Client, review
     assert 'name="rounds" value="7"' in form
 
 
+def test_a_run_says_its_threads_unless_it_is_from_before_they_were_a_setting(
+    client: Client, reviewer: User
+) -> None:
+    run = baselines.run(reviewer, threads=3)
+    assert "3 of a client on the CPU" in client.get(f"/baselines/runs/{run.pk}/").content.decode()
+    config = {name: value for name, value in run.config.items() if name != "threads"}
+    old = BaselineRun.objects.create(
+        challenge=run.challenge, base_model=run.base_model, strategy=run.strategy, precision=run.precision,
+        method=run.method, config=config, rounds=run.rounds, requested_by=reviewer,
+    )  # fmt: skip
+    page = client.get(f"/baselines/runs/{old.pk}/").content.decode()
+    assert "of a client on the CPU" not in page and "Seed" in page
+
+
 def test_a_retraining_of_what_is_not_public_is_staffs_alone(
     client: Client, as_reviewer: Client, owner: User, reviewer: User
 ) -> None:
@@ -188,8 +202,8 @@ def test_a_submission_is_retrained_from_its_method_card(as_reviewer: Client, own
     address = f"/baselines/runs/new/?reproduce={original.pk}"
     form = as_reviewer.get(address).content.decode()
     assert "Retrain “FedAvg”" in form and 'name="rounds" value="8"' in form
-    assert "Seed: cards have none" in form
-    as_reviewer.post(address, form_values(clients=50, clients_per_round=5, rounds=8))
+    assert "Seed: cards have none" in form and "Threads: cards have none, 2 here." in form
+    as_reviewer.post(address, form_values(clients=50, clients_per_round=5, rounds=8, threads=4))
     run = BaselineRun.objects.get()
     assert run.original == original
     assert (
@@ -197,6 +211,7 @@ def test_a_submission_is_retrained_from_its_method_card(as_reviewer: Client, own
         in as_reviewer.get(f"/submissions/{original.pk}/").content.decode()
     )
     assert "Local steps: changed to 3 from 10." in run.assumed
+    assert "Threads: changed to 4 from 2." in run.assumed
 
 
 def test_a_retraining_keeps_challenge_and_base_model(as_reviewer: Client, owner: User) -> None:

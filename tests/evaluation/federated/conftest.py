@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,6 @@ with warnings.catch_warnings():
     import torch
 
 from evaluation.federated.config import FederatedConfig
-
-torch.set_num_threads(1)  # threads that wait for each other take longer than the tiny model's sums
 
 WORDS = (
     "Instruction",
@@ -87,6 +86,15 @@ def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other take longer than the tiny model's sums. A run sets its own."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def config(base_model: Path, rows_file: Path) -> FederatedConfig:
     """Two rounds of two out of three clients, which hold 4, 3 and 3 rows."""
@@ -109,4 +117,5 @@ def config(base_model: Path, rows_file: Path) -> FederatedConfig:
         target_modules=("q_proj", "v_proj"),
         precision="fp32",
         seed=7,
+        threads=1,
     )

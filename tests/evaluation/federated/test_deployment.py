@@ -83,7 +83,7 @@ def federation(tmp_path: Path, base_model: Path, rows_file: Path) -> Iterator[de
     home.mkdir()
     programs_folder = Path(sys.executable).parent  # Flower's programs start each other by name
     environment = os.environ | quiet_environment(str(home)) | {
-        "OMP_NUM_THREADS": "1", "PATH": f"{programs_folder}:{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "3", "PATH": f"{programs_folder}:{os.environ['PATH']}",
     }  # fmt: skip
     superlink: list[str | Path] = [
         "flower-superlink", "--disable-runtime-dependency-installation",
@@ -130,6 +130,7 @@ def test_the_app_trains_on_a_superlink_with_two_supernodes(
     assert [event["event"] for event in events] == ["ready", "round", "done"]
     measured = json.loads((tmp_path / "out" / "training.json").read_text())
     assert [one["clients"] for one in measured["rounds"]] == [[0, 1]]
+    assert measured["hardware"]["clients"].endswith(", 1 threads")  # the run's, whatever the nodes were given
     assert measured["communication_up_bytes"] == measured["trainable_parameters"] * 4 * 2
     refused = subprocess.run(
         [

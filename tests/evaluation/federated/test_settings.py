@@ -17,7 +17,7 @@ from evaluation.errors import EvaluationError, UnknownNameError
 from evaluation.federated import options, presets
 from evaluation.federated.app_file import pyproject
 from evaluation.federated.checks import findings
-from evaluation.federated.config import FederatedConfig, Partition, Privacy
+from evaluation.federated.config import THREADS, FederatedConfig, Partition, Privacy
 from evaluation.federated.planned import planned_bytes
 from evaluation.findings import Finding, has_errors
 from evaluation.flowerconfig import inspect_app_config
@@ -142,6 +142,12 @@ def test_settings_survive_json_and_flowers_configuration(config: FederatedConfig
 def test_settings_of_the_wrong_type_are_named(change: dict[str, object], message: str) -> None:
     with pytest.raises(EvaluationError, match=message):
         FederatedConfig.from_dict(run_with().as_dict() | change)
+
+
+def test_settings_stored_before_threads_were_one_have_the_default() -> None:
+    values = run_with().as_dict()
+    del values["threads"]
+    assert FederatedConfig.from_dict(values).threads == THREADS
 
 
 def test_a_missing_setting_is_named() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from evaluation.errors import DataError, EvaluationError
-from evaluation.federated.config import FederatedConfig, Partition
+from evaluation.federated.config import THREADS, FederatedConfig, Partition
 from evaluation.federated.job import prepare
 from evaluation.federated.server_app import federate
 from evaluation.wire.training import Event, RoundEnded
@@ -84,6 +85,19 @@ def test_another_run_is_not_resumed_and_the_settings_that_differ_are_named(
         run(replace(config, train_data=rows), tmp_path / "out", tmp_path / "state")
 
 
+def test_a_run_kept_before_threads_were_a_setting_goes_on_with_the_default(
+    config: FederatedConfig, tmp_path: Path
+) -> None:
+    usual = replace(config, threads=THREADS)
+    with pytest.raises(StopError):
+        run(usual, tmp_path / "out", tmp_path / "state", stop_after=1)
+    kept = tmp_path / "state" / "run.json"
+    kept.write_text(json.dumps({k: v for k, v in json.loads(kept.read_text()).items() if k != "threads"}))
+    with pytest.raises(EvaluationError, match="threads differ"):
+        run(replace(config, threads=THREADS + 1), tmp_path / "out", tmp_path / "state")
+    assert run(usual, tmp_path / "out", tmp_path / "state") == [1, 2]
+
+
 def test_the_same_run_from_other_places_is_the_same(config: FederatedConfig, tmp_path: Path) -> None:
     with pytest.raises(StopError):
         run(config, tmp_path / "out", tmp_path / "state", stop_after=1)
@@ -113,15 +127,16 @@ def test_a_damaged_state_is_an_error_that_names_the_file(
 def test_a_killed_process_leaves_no_other_and_its_run_goes_on(
     config: FederatedConfig, tmp_path: Path
 ) -> None:
-    """SIGKILL, which no clean-up survives, in the middle of real rounds."""
-    config = replace(config, rounds=20, local_steps=1)
+    """SIGKILL, which no clean-up survives, in the middle of real rounds; and threads are the run's own."""
+    config = replace(config, rounds=20, local_steps=1, threads=2)
     words = tmp_path / "run.json"
     words.write_text(json.dumps(config.as_dict()))
     command = [
         sys.executable, "-m", "evaluation.federated", "--config", str(words), "--events",
         "--output", str(tmp_path / "out"), "--state", str(tmp_path / "state"), "--resume",
     ]  # fmt: skip
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as killed:
+    one, three = (os.environ | {"OMP_NUM_THREADS": threads} for threads in "13")
+    with subprocess.Popen(command, cwd=ROOT, env=one, stdout=subprocess.PIPE, text=True) as killed:
         assert killed.stdout
         heard = [json.loads(killed.stdout.readline()) for _ in range(4)]
         family = psutil.Process(killed.pid).children(recursive=True)
@@ -130,10 +145,11 @@ def test_a_killed_process_leaves_no_other_and_its_run_goes_on(
     assert [event["event"] for event in heard] == ["ready", "round", "round", "round"]
     _, alive = psutil.wait_procs(family, timeout=20)
     assert alive == []
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    ended = subprocess.run(command, cwd=ROOT, env=three, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
     events = [json.loads(line) for line in ended.stdout.splitlines()]
     assert events[0]["resumed"] >= 3
+    assert {ready["hardware"].rpartition(", ")[2] for ready in (heard[0], events[0])} == {"2 threads"}
     assert [event["round"] for event in events[1:-1]] == list(range(1, 21))
     assert events[-1]["event"] == "done"
     run(config, tmp_path / "whole")

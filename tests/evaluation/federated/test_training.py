@@ -81,6 +81,19 @@ def test_the_base_model_is_loaded_once_and_only_lora_weights_train(config: Feder
     assert all("lora_" in name for name in trainable)
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_client_computes_with_the_run_s_threads_and_not_the_process_s(
+    threads: int, config: FederatedConfig
+) -> None:
+    config = replace(config, threads=threads, held_out=2, evaluate_every=1)
+    torch.set_num_threads(2)
+    arrays = training.train(config, 0, training.Work(1, 0.01), {}).arrays
+    assert torch.get_num_threads() == threads
+    torch.set_num_threads(2)
+    training.held_out_loss(config, arrays)
+    assert torch.get_num_threads() == threads
+
+
 def test_rows_are_digested_by_content(tmp_path: Path) -> None:
     one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
     one.write_text('{"instruction": "i", "input": "", "output": "o"}\n')
