@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,9 +12,12 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import Field, PositiveInt, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from evaluation.rules.base_size import read_limits
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 Names = Annotated[list[str], NoDecode]
+Limits = Annotated[Mapping[str, int], NoDecode]
 
 
 class Environment(BaseSettings):
@@ -55,6 +59,8 @@ class Environment(BaseSettings):
 
     webhooks_to_loopback: bool = False
 
+    base_model_max_parameters: Limits = Field(default="", validate_default=True)
+
     evaluation_data: str = ""
     evaluation_limit: PositiveInt | None = None
     evaluation_engine: Literal["auto", "transformers"] = "auto"
@@ -73,6 +79,11 @@ class Environment(BaseSettings):
         return (
             [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
         )
+
+    @field_validator("base_model_max_parameters", mode="before")
+    @classmethod
+    def _by_challenge(cls, value: str) -> Mapping[str, int]:
+        return read_limits(value)
 
     @field_validator("database_url")
     @classmethod

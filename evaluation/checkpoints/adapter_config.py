@@ -73,9 +73,7 @@ def inspect_adapter_config(
     findings = FindingCollector()
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(raw) > MAX_SIZE:
-        message = (
-            f"The file has {len(raw):,} bytes, the limit is {MAX_SIZE:,}. Upload PEFT's adapter_config.json."
-        )
+        message = f"The file is over the limit of {MAX_SIZE:,} bytes. Upload PEFT's adapter_config.json."
         findings.error("adapter_config.too_large", message, name)
         return None, findings.collected()
     try:

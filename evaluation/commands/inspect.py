@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from evaluation import rules
 from evaluation.checkpoints import base_model_tensors
 from evaluation.commands.files import as_json
 from evaluation.commands.options import Commands, add_command, number
 from evaluation.commands.status import Status
-from evaluation.inspection.app import Options, inspect
+from evaluation.inspection import Known, KnownBase, inspect
 from evaluation.inspection.communication_log import parse_amount
+from evaluation.inspection.folder import gather
 from evaluation.inspection.report import as_dict, as_text
-from evaluation.rules import challenges
+from evaluation.rules.base_size import LARGEST_BASE_PARAMETERS
 
 
 def add(commands: Commands) -> None:
@@ -43,7 +45,11 @@ def add(commands: Commands) -> None:
         help="check the adapter's shapes against this base model too",
     )
     parser.add_argument(
-        "--max-parameters", type=number(1), metavar="N", help="the site's limit on the size of base models"
+        "--max-parameters",
+        type=number(1),
+        default=LARGEST_BASE_PARAMETERS,
+        metavar="N",
+        help=f"the site's limit on the size of base models (default: {LARGEST_BASE_PARAMETERS:,})",
     )
     parser.add_argument(
         "--communication",
@@ -55,11 +61,12 @@ def add(commands: Commands) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> Status:
-    challenge = challenges.get(options.challenge)
-    base = base_model_tensors(options.base_model) if options.base_model else None
-    known = Options(base, options.max_parameters, options.communication)
-    inspection = inspect(options.path, challenge, known)
-    print(as_json(as_dict(inspection)) if options.json else as_text(inspection))
+    binding = rules.of(options.challenge, max_base_parameters=options.max_parameters)
+    base = KnownBase(tensors=base_model_tensors(options.base_model)) if options.base_model else None
+    folder = gather(options.path)
+    inspection = inspect(folder.material, binding, Known(base, declared_bytes=options.communication))
+    shown = as_json(as_dict(inspection, folder.files)) if options.json else as_text(inspection, folder.files)
+    print(shown)
     return Status.FAILED if inspection.has_errors else Status.DONE
 
 

@@ -61,6 +61,11 @@ def has_errors(findings: Iterable[RecordedFinding]) -> bool:
     return any(finding.severity is Severity.ERROR for finding in findings)
 
 
+def errors_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """By severity, otherwise in the order given."""
+    return tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity)))
+
+
 def excerpt(text: str, limit: int = 80) -> str:
     """`text` from a stranger, fit for a message: at most `limit` characters of it, nothing unprintable.
 
@@ -100,7 +105,7 @@ class FindingCollector:
             for (severity, code), count in self._seen.items()
             if count > ALIKE_LIMIT
         )
-        return tuple(sorted([*self._kept, *cut], key=lambda finding: _ORDER.index(finding.severity)))
+        return errors_first([*self._kept, *cut])
 
     def _add(self, finding: Finding) -> None:
         kind = (finding.severity, finding.code)

@@ -10,18 +10,16 @@ from evaluation.findings import Finding, FindingCollector
 from evaluation.flowerconfig.document import CONFIG_FILE, MAX_SIZE, Document, parse_document
 from evaluation.flowerconfig.layouts import CURRENT, AppLayout, app_layout, find
 from evaluation.flowerconfig.reader import MethodReader
-from evaluation.flowerconfig.rules import challenge_of, check_base_size, check_rules, named_size
+from evaluation.flowerconfig.rules import challenge_of, check_rules
 from evaluation.method.card import MethodCard
-from evaluation.rules.challenges import Challenge
+from evaluation.rules import Rules
 
 __all__ = [
     "CONFIG_FILE",
     "MAX_SIZE",
     "challenge_of",
-    "check_base_size",
     "inspect_app_config",
     "inspect_config",
-    "named_size",
 ]
 
 
@@ -43,9 +41,9 @@ def inspect_config(
 
 
 def inspect_app_config(
-    text: bytes, challenge: Challenge | None, *, name: str = CONFIG_FILE
+    text: bytes, rules: Rules | None, *, name: str = CONFIG_FILE
 ) -> tuple[MethodCard | None, tuple[Finding, ...]]:
-    """Read a Flower app's configuration and check it against the challenge's rules, if one is given.
+    """Read a Flower app's configuration and check it against a challenge's rules, if they are given.
 
     The card is None when the file is no TOML or configures no Flower app; otherwise it holds what could
     be read, also when findings are errors. All problems are found in one pass.
@@ -56,9 +54,9 @@ def inspect_app_config(
     if document is None or layout is None:
         return None, findings.collected()
     reader = MethodReader(layout, document, findings)
-    card = reader.card(challenge.clients if challenge else None)
-    if challenge:
-        check_rules(challenge, card, reader, findings)
+    card = reader.card(rules.clients if rules else None)
+    if rules:
+        check_rules(rules, card, reader, findings)
     return card, findings.collected()
 
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 
 from evaluation.findings import FindingCollector, excerpt
 from evaluation.flowerconfig import fields
 from evaluation.flowerconfig.layouts import Entry
 from evaluation.flowerconfig.reader import MethodReader
 from evaluation.method.card import MethodCard
+from evaluation.rules import Rules
 from evaluation.rules.challenges import CHALLENGES, Challenge
 
-_SIZE = re.compile(r"(?<![\w.])(?P<number>\d{1,4}(?:\.\d{1,3})?) ?(?P<unit>[bm])(?![a-z])", re.IGNORECASE)
 
-
-def check_rules(
-    challenge: Challenge, card: MethodCard, reader: MethodReader, findings: FindingCollector
-) -> None:
+def check_rules(rules: Rules, card: MethodCard, reader: MethodReader, findings: FindingCollector) -> None:
     """Report every rule of the challenge that the configuration breaks or leaves open."""
-    check = _RuleCheck(challenge, card, reader, findings)
+    check = _RuleCheck(rules, card, reader, findings)
     check.static_section()
     check.supernodes()
     check.completeness()
@@ -26,44 +23,22 @@ def check_rules(
 
 def challenge_of(training_set: str) -> Challenge | None:
     """The challenge that trains on the data set, None when none does."""
-    wanted = training_set.casefold()
     return next(
-        (c for c in CHALLENGES.values() if wanted in {name.casefold() for name in c.training_sets}), None
+        (
+            challenge
+            for challenge in CHALLENGES.values()
+            if _is_one_of(training_set, (*challenge.training_sets, *challenge.former_training_sets))
+        ),
+        None,
     )
-
-
-def named_size(base_model: str) -> int | None:
-    """The number of parameters that a base model's name gives: 7B, 135M, 1.5b; None when it gives none."""
-    match = _SIZE.search(re.sub(r"[-_/]", " ", base_model))
-    if match is None:
-        return None
-    return round(float(match["number"]) * (10**9 if match["unit"] in "bB" else 10**6))
-
-
-def check_base_size(
-    base_model: str | None, parameters: int | None, limit: int, findings: FindingCollector, place: str
-) -> None:
-    """Report a base model of more than `limit` parameters.
-
-    With the true number of `parameters` that is an error; without it the name's figure gives a warning,
-    since it is rounded.
-    """
-    if parameters is not None and parameters > limit:
-        message = f"The base model has {parameters:,} parameters; the limit is {limit:,}. Choose another."
-        findings.error("config.base_model_size", message, place)
-    elif parameters is None and base_model and (named := named_size(base_model) or 0) > limit:
-        message = (
-            f'By its name "{excerpt(base_model)}" has some {named:,} parameters, the limit is {limit:,}. '
-            "Choose a smaller one."
-        )
-        findings.warning("config.base_model_size", message, place)
 
 
 class _RuleCheck:
     def __init__(
-        self, challenge: Challenge, card: MethodCard, reader: MethodReader, findings: FindingCollector
+        self, rules: Rules, card: MethodCard, reader: MethodReader, findings: FindingCollector
     ) -> None:
-        self._challenge = challenge
+        self._rules = rules
+        self._title = rules.challenge.title
         self._card = card
         self._reader = reader
         self._document = reader.document
@@ -75,7 +50,7 @@ class _RuleCheck:
         entry = self._reader.static_entry()
         editable = self._reader.editable_dataset()
         header = f"[{'.'.join((*self._layout.app, 'config', 'static'))}]"
-        wanted = self._challenge.training_sets[0]
+        wanted = self._rules.training_sets[0]
         if entry is None:
             there = self._layout.has_static_table
             what = f"{header} names no data set" if there else f"There is no section {header}"
@@ -95,8 +70,14 @@ class _RuleCheck:
             self._findings.warning("config.static_extra", message, self._place(other))
 
     def _static_dataset(self, dataset: str, entry: Entry) -> None:
-        allowed = self._challenge.training_sets
-        if dataset.casefold() in {name.casefold() for name in allowed}:
+        allowed = self._rules.training_sets
+        if _is_one_of(dataset, allowed):
+            return
+        if _is_one_of(dataset, self._rules.former_training_sets):
+            message = (
+                f'"{excerpt(dataset)}" holds the same rows as "{allowed[0]}", as today\'s template names it.'
+            )
+            self._findings.note("config.static_dataset", message, self._place(entry))
             return
         other = challenge_of(dataset)
         hint = (
@@ -104,14 +85,12 @@ class _RuleCheck:
             if other
             else f'The section may not be changed; train on "{allowed[0]}".'
         )
-        message = (
-            f'The static data set of {self._challenge.title} was replaced by "{excerpt(dataset)}". {hint}'
-        )
+        message = f'The static data set of {self._title} was replaced by "{excerpt(dataset)}". {hint}'
         self._findings.error("config.static_dataset", message, self._place(entry))
 
     def supernodes(self) -> None:
         """As many SuperNodes as the challenge has clients; a file of today's template does not say."""
-        needed, title = self._challenge.clients, self._challenge.title
+        needed, title = self._rules.clients, self._title
         entry = self._reader.clients_entry()
         if entry is None:
             message = (
@@ -141,6 +120,10 @@ class _RuleCheck:
 
     def _place(self, entry: Entry | None) -> str:
         return self._document.place(entry.path) if entry else self._document.name
+
+
+def _is_one_of(name: str, names: Iterable[str]) -> bool:
+    return name.casefold() in {each.casefold() for each in names}
 
 
 def _key(entry: Entry) -> str:

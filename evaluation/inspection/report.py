@@ -7,20 +7,21 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from evaluation.findings import RecordedFinding, Severity, excerpt
-from evaluation.inspection.app import Inspection
+from evaluation.inspection.folder import AppFiles
+from evaluation.inspection.submission import Inspection
 from evaluation.method.communication import size_text
 
 LOOK_UP = "`flowertune explain CODE` says more about a code in brackets."
 _WIDTH = 100
 
 
-def as_text(inspection: Inspection) -> str:
+def as_text(inspection: Inspection, files: AppFiles) -> str:
     """Files, method, adapter and communication as tables, then all findings by severity.
 
     Each finding has its code in brackets, and the last line says how to look one up.
     """
     sections = [
-        (inspection.challenge.title, _files(inspection)),
+        (inspection.rules.challenge.title, _files(files)),
         ("Method", inspection.card.rows() if inspection.card else ()),
         ("Adapter", _adapter(inspection)),
         ("Communication", _communication(inspection)),
@@ -30,19 +31,14 @@ def as_text(inspection: Inspection) -> str:
     return "\n\n".join([*tables, *findings_as_text(inspection.findings), *look_up])
 
 
-def as_dict(inspection: Inspection) -> dict[str, object]:
+def as_dict(inspection: Inspection, files: AppFiles) -> dict[str, object]:
     """A JSON-serialisable object; sizes in bytes, what is not known is null."""
-    files, adapter, derived, log = (
-        inspection.files,
-        inspection.adapter,
-        inspection.communication,
-        inspection.log,
-    )
+    adapter, derived, log = inspection.adapter, inspection.communication, inspection.log
     summary: dict[str, object] | None = None
     if adapter:
         summary = dataclasses.asdict(adapter) | {"modules": len(adapter.modules)}
     return {
-        "challenge": inspection.challenge.slug,
+        "challenge": inspection.rules.challenge.slug,
         "config": files.name(files.config) if files.config else None,
         "checkpoint": files.name(files.adapter) if files.adapter else None,
         "round": files.round,
@@ -59,8 +55,7 @@ def as_dict(inspection: Inspection) -> dict[str, object]:
     }
 
 
-def _files(inspection: Inspection) -> list[tuple[str, str]]:
-    files = inspection.files
+def _files(files: AppFiles) -> list[tuple[str, str]]:
     rows = [("Configuration", files.name(files.config))] if files.config else []
     if files.adapter:
         name = files.name(files.adapter)

@@ -21,7 +21,8 @@ COMMUNICATION_BUDGET_BYTES = 200_000 * 1024**2
 class Challenge:
     """One domain of the board. A submission's score is the plain mean over `benchmarks`.
 
-    `training_sets` are the hub ids allowed in the static part of a Flower app's config, preferred first.
+    `training_sets` are the hub ids allowed in the static part of a Flower app's config, preferred first;
+    `former_training_sets` the same data under names of earlier templates, or upstream of them.
     `clients` is the fixed number of SuperNodes, `baseline_clients_per_round` what the baseline samples.
     """
 
@@ -33,6 +34,7 @@ class Challenge:
     baseline_clients_per_round: int
     benchmarks: tuple[str, ...]
     communication_budget_bytes: int = COMMUNICATION_BUDGET_BYTES
+    former_training_sets: tuple[str, ...] = ()
 
 
 _IN_BOARD_ORDER = (
@@ -71,6 +73,7 @@ _IN_BOARD_ORDER = (
         title="Code",
         summary="Code generation in Python, JavaScript and C++, tested by running what is generated.",
         training_sets=("flwrlabs/code-alpaca-20k",),
+        former_training_sets=("lucasmccabe-lmi/CodeAlpaca-20k", "sahil2801/CodeAlpaca-20k"),
         clients=10,
         baseline_clients_per_round=2,
         benchmarks=("mbpp", "humaneval", "multipl_e_js", "multipl_e_cpp"),

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from evaluation import rules
+from evaluation.inspection import KnownBase
 from evaluation.method.communication import size_text
+from evaluation.rules import Rules
+from evaluation.rules.base_size import LARGEST_BASE_PARAMETERS
 from flowertune.commands.options import Commands, Context, add_command
 from flowertune.console import table
 from flowertune.exit_status import Status
@@ -17,7 +21,8 @@ def add(commands: Commands) -> None:
         "challenges",
         _challenges,
         summary="list the challenges and their rules",
-        about="List the site's challenges: benchmarks, number of clients and communication budget.",
+        about="List the site's challenges: benchmarks, number of clients, communication budget and "
+        "the largest base model.",
         examples="  flowertune challenges\n",
     )
     add_command(
@@ -30,9 +35,26 @@ def add(commands: Commands) -> None:
     )
 
 
-def base_models(site: Site) -> list[str]:
-    """The hub ids of the listed base models."""
-    return [str(row.get("hub_id")) for row in site.rows("base-models/")]
+def base_models(site: Site) -> list[KnownBase]:
+    """The listed base models, as far as the list describes them."""
+    return [
+        KnownBase(
+            hub_id=str(row.get("hub_id")),
+            revision=str(row.get("revision") or "") or None,
+            parameters=_number(row.get("parameters")),
+        )
+        for row in site.rows("base-models/")
+    ]
+
+
+def rules_of(site: Site, challenge: str) -> Rules:
+    """A challenge's rules with this site's limits; those of the benchmark where the site states none."""
+    limit = _number(site.document("GET", f"challenges/{challenge}/").get("max_base_parameters"))
+    return rules.of(challenge, max_base_parameters=limit or LARGEST_BASE_PARAMETERS)
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _challenges(context: Context) -> Status:
@@ -44,11 +66,12 @@ def _challenges(context: Context) -> Status:
             ", ".join(row["benchmarks"]),
             str(row["clients"]),
             size_text(row["communication_budget_bytes"]),
+            _billions(row.get("max_base_parameters")),
         )
         for row in rows
     ]
-    head = ("challenge", "benchmarks", "clients", "budget")
-    context.console.result({"results": rows}, table(shown, head=head, right=(2, 3)))
+    head = ("challenge", "benchmarks", "clients", "budget", "base model up to")
+    context.console.result({"results": rows}, table(shown, head=head, right=(2, 3, 4)))
     return Status.DONE
 
 

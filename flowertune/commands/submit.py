@@ -14,14 +14,16 @@ from tqdm import tqdm
 
 from evaluation.checkpoints import ADAPTER_FILE
 from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
-from evaluation.findings import Finding, Severity, has_errors
-from evaluation.inspection.app import Inspection, Options, inspect
+from evaluation.findings import Finding, has_errors
+from evaluation.inspection import Inspection, Known, KnownBase, Material, inspect
 from evaluation.inspection.communication_log import parse_amount
-from evaluation.inspection.declared import DeclaredScore, check_declared_scores
+from evaluation.inspection.declared import DeclaredScore
+from evaluation.inspection.folder import AppFiles, gather
+from evaluation.inspection.submission import named_base_model
 from evaluation.rules import challenges
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from flowertune.answers import Submission
-from flowertune.commands.catalogue import base_models
+from flowertune.commands.catalogue import base_models, rules_of
 from flowertune.commands.follow import add_watching, watch_to_the_end
 from flowertune.commands.options import Commands, Context, add_command
 from flowertune.console import as_row
@@ -33,8 +35,6 @@ from flowertune.texts import findings_text, submission_text
 from flowertune.uploads import LocalFile
 
 _PERCENT = re.compile(r"(100|[0-9]{1,2})(\.[0-9]{1,2})?%?", re.ASCII)
-# What only a note or a warning says of a folder is an error of what is to be submitted.
-_MISSING = ("app.no_checkpoint", "app.no_config")
 _TEXT_BYTES = 1024**2
 
 
@@ -91,15 +91,21 @@ def _submit(context: Context) -> Status:
         )
     challenge = _challenge(context)
     declared = _declared(options.declared, challenge)
-    inspection = inspect(options.folder, challenge, Options(declared_bytes=options.communication))
-    found = _checked(context, [*inspection.findings, *check_declared_scores(declared)])
-    if inspection.files.adapter:
-        console.note(f"Checkpoint: {inspection.files.adapter}")
+    folder = gather(options.folder, whole=True)
     with context.site() as site:
-        fields = _fields(context, site, inspection)
+        listed = base_models(site)
+        base = _found(options.base_model or named_base_model(folder.material), listed)
+        known = Known(base=base, declared_bytes=options.communication, declared_scores=declared)
+        inspection = inspect(folder.material, rules_of(site, challenge.slug), known)
+        found = _checked(context, inspection.findings)
+        if folder.files.adapter:
+            console.note(f"Checkpoint: {folder.files.adapter}")
+        base_model = base.hub_id if base else _chosen_base_model(context, listed, folder.material)
+        fields = {**_said_fields(context), "challenge": challenge.slug, "base_model": base_model}
+        fields["method"] = _method(context, inspection)
         if declared:
             fields["declared_scores"] = {score.benchmark: str(score.percent) for score in declared}
-        parcel = _parcel(context, inspection, fields)
+        parcel = _parcel(context, folder.files, inspection, fields)
         if not _is_wanted(context, parcel):
             raise ClientError("Nothing was sent.")
         sent = _send(context, site, parcel)
@@ -107,8 +113,7 @@ def _submit(context: Context) -> Status:
         console.note(_said(sent, submission))
         if options.watch:
             return watch_to_the_end(context, site, submission.id)
-    known = {(finding.code, finding.message) for finding in found}
-    fresh = tuple(f for f in submission.findings if (f.code, f.message) not in known)
+    fresh = tuple(finding for finding in submission.findings if finding not in found)
     local = [as_row(finding) for finding in found]
     document = {**sent.document, "repeated": not sent.is_new, "local_findings": local}
     console.result(document, submission_text(replace(submission, findings=fresh)))
@@ -143,15 +148,15 @@ def _declared(given: Sequence[str], challenge: Challenge) -> list[DeclaredScore]
     return list(declared.values())
 
 
-def _checked(context: Context, found: Sequence[Finding]) -> list[Finding]:
-    """All findings, shown, errors first. Raises ClientError where one stands against the submission."""
-    is_draft = context.options.draft
-    findings = [
-        replace(f, severity=Severity.ERROR) if f.code in _MISSING and not is_draft else f for f in found
-    ]
-    order = list(Severity)
-    findings.sort(key=lambda finding: order.index(finding.severity))
-    if has_errors(findings) and not is_draft:
+def _found(name: str | None, listed: Sequence[KnownBase]) -> KnownBase | None:
+    """The listed base model of this name."""
+    wanted = (name or "").lower()
+    return next((base for base in listed if (base.hub_id or "").lower() == wanted), None)
+
+
+def _checked(context: Context, findings: Sequence[Finding]) -> Sequence[Finding]:
+    """All findings, shown. Raises ClientError where one stands against the submission."""
+    if has_errors(findings) and not context.options.draft:
         raise ClientError(
             "Nothing was sent: correct the errors above, or keep what is there with --draft.",
             findings,
@@ -162,8 +167,8 @@ def _checked(context: Context, found: Sequence[Finding]) -> list[Finding]:
     return findings
 
 
-def _fields(context: Context, site: Site, inspection: Inspection) -> dict[str, Any]:
-    """The API's fields that are known or answered; what nobody said is left out."""
+def _said_fields(context: Context) -> dict[str, Any]:
+    """The API's fields that options give; what nobody said is left out."""
     options = context.options
     said = {
         "team": options.team,
@@ -171,34 +176,26 @@ def _fields(context: Context, site: Site, inspection: Inspection) -> dict[str, A
         "paper_url": options.paper,
         "code_url": options.code,
     }
-    fields: dict[str, Any] = {
-        "challenge": inspection.challenge.slug,
-        "base_model": _base_model(context, site, inspection),
-        "method": _method(context, inspection),
-        **{name: value for name, value in said.items() if value is not None},
-    }
+    fields: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     if options.communication is not None:
         fields["resources"] = [{"kind": "communication", "value": options.communication}]
     return fields
 
 
-def _base_model(context: Context, site: Site, inspection: Inspection) -> str:
-    """A listed model: the one that was named, else the one that the files name, else the one chosen."""
-    listed = base_models(site)
-    by_name = {hub_id.lower(): hub_id for hub_id in listed}
-    named = context.options.base_model
-    suggested = inspection.card.base_model if inspection.card else None
-    if found := by_name.get((named or suggested or "").lower()):
-        return found
-    if not listed:
+def _chosen_base_model(context: Context, listed: Sequence[KnownBase], material: Material) -> str:
+    """The listed model that is chosen, where the one that is named by option or files is not listed."""
+    hub_ids = [base.hub_id for base in listed if base.hub_id]
+    if not hub_ids:
         raise ClientError("The site lists no base model, so nothing can be submitted now.")
-    unlisted = f"{named or suggested} is not on the site's list of base models"
-    if named or not context.console.is_interactive:
-        reason = unlisted if named or suggested else "The files name no base model"
-        raise UsageError(f"{reason}. Give --base-model with one of: {', '.join(listed)}")
-    if suggested:
+    given: str | None = context.options.base_model
+    named = given or named_base_model(material)
+    unlisted = f"{named} is not on the site's list of base models"
+    if given or not context.console.is_interactive:
+        reason = unlisted if named else "The files name no base model"
+        raise UsageError(f"{reason}. Give --base-model with one of: {', '.join(hub_ids)}")
+    if named:
         context.console.note(f"{unlisted}:")
-    return context.console.choose("Base model", listed, option="--base-model ID")
+    return context.console.choose("Base model", hub_ids, option="--base-model ID")
 
 
 def _method(context: Context, inspection: Inspection) -> str:
@@ -213,8 +210,8 @@ def _method(context: Context, inspection: Inspection) -> str:
     return context.console.ask("Name of the method", default=suggested, option="--method NAME")
 
 
-def _parcel(context: Context, inspection: Inspection, fields: dict[str, Any]) -> Parcel:
-    files, adapter = inspection.files, None
+def _parcel(context: Context, files: AppFiles, inspection: Inspection, fields: dict[str, Any]) -> Parcel:
+    adapter = None
     texts = {"pyproject": files.config}
     if files.adapter:
         texts["adapter_config"] = files.adapter / ADAPTER_CONFIG_FILE

@@ -1,4 +1,4 @@
-"""What a base model's name says of it: its family, and its size where the files are not known."""
+"""The family that a base model's name shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ _KNOWN = [
     (name, re.compile(rf"(?<![A-Za-z])(?i:{re.escape(name)})|(?<=[a-z]){re.escape(name)}"))
     for name in _FAMILIES
 ]
-_SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*([bm])(?![a-z])", re.IGNORECASE)
 
 
 @cache
@@ -29,12 +28,3 @@ def family_of(hub_id: str) -> str:
             return family
     word = re.match(r"[^\W\d_]+", name)
     return word[0].capitalize() if word else name
-
-
-@cache
-def parameters_of(name: str) -> int | None:
-    """The number of parameters that a model's name states, like 7B or 135M; None where it states none."""
-    found = _SIZE.search(name)
-    if found is None:
-        return None
-    return round(float(found[1]) * (1e9 if found[2].lower() == "b" else 1e6))

@@ -16,9 +16,10 @@ from evaluation import adapter_kinds as kinds
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.findings import Severity
 from evaluation.method.strategies import strategy_title
+from evaluation.rules.base_size import named_size
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import PackedAnswers
-from leaderboard.reading.model_names import family_of, parameters_of
+from leaderboard.reading.model_names import family_of
 from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Trust
 from leaderboard.standing.ranking import Answers
 from portal.runs.models import Evaluation, Score
@@ -244,7 +245,7 @@ def _entry(
         hub_id=hub_id,
         base_model_id=base_model,
         family=family_of(hub_id),
-        parameters=parameters or parameters_of(name),
+        parameters=parameters or named_size(name),
         size_by_name=not parameters,
         kind=kind,
         trust=_trust(kind),

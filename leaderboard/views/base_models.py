@@ -12,9 +12,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from evaluation.rules.base_size import named_size
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from leaderboard.reading import snapshots
-from leaderboard.reading.model_names import family_of, parameters_of
+from leaderboard.reading.model_names import family_of
 from leaderboard.standing.entries import Standing
 from portal.submissions.models import BaseModel
 
@@ -86,7 +87,7 @@ def base_models(request: HttpRequest) -> HttpResponse:
         Summary(
             model,
             family_of(model.hub_id),
-            model.parameters or parameters_of(model.name),
+            model.parameters or named_size(model.name),
             tuple(Domain.of(standings[model.hub_id][slug]) for slug in CHALLENGES),
         )
         for model in models
@@ -104,7 +105,7 @@ def base_model(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "model": model,
         "family": family_of(model.hub_id),
-        "parameters": model.parameters or parameters_of(model.name),
+        "parameters": model.parameters or named_size(model.name),
         "boards": [
             Board(
                 challenge,

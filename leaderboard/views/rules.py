@@ -9,29 +9,23 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from evaluation.benchmarks import BENCHMARKS, Benchmark
-from evaluation.rules import protocol
-from evaluation.rules.challenges import CHALLENGES, Challenge
+from evaluation.rules import Rules, protocol
+from portal.submissions.rules import all_site_rules
 
 
 @dataclass(frozen=True)
-class Rules:
-    """A challenge with its benchmarks and the precision that the current protocol evaluates it in."""
+class Row:
+    """A challenge's rules on this site, and its benchmarks."""
 
-    challenge: Challenge
+    rules: Rules
     benchmarks: tuple[Benchmark, ...]
-    precision: str
 
 
 @require_safe
 def rules(request: HttpRequest) -> HttpResponse:
     context = {
-        "rules": [
-            Rules(
-                challenge,
-                tuple(BENCHMARKS[slug] for slug in challenge.benchmarks),
-                protocol.CURRENT.precisions[challenge.slug],
-            )
-            for challenge in CHALLENGES.values()
+        "rows": [
+            Row(rules, tuple(BENCHMARKS[slug] for slug in rules.benchmarks)) for rules in all_site_rules()
         ],
         "protocol": protocol.CURRENT.number,
     }

@@ -14,7 +14,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from evaluation.findings import Finding, Severity
-from evaluation.inspection.declared import DeclaredScore, check_declared_scores
+from evaluation.inspection import Known, Material, inspect
+from evaluation.inspection.declared import DeclaredScore
 from evaluation.method.communication import GB
 from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import Team, User
@@ -22,6 +23,7 @@ from portal.queues import wake_board_builders
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.submissions.models import DeclaredScore as StoredScore
 from portal.submissions.models import Finding as StoredFinding
+from portal.submissions.rules import site_rules
 
 COLUMNS = (
     "challenge", "team", "base_model", "communication_gb", "score_1", "score_2", "score_3", "score_4", "date",
@@ -64,8 +66,10 @@ class BoardRow:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     @property
-    def findings(self) -> list[Finding]:
-        return check_declared_scores(self.scores)
+    def findings(self) -> tuple[Finding, ...]:
+        """What the inspection says of figures without files; nothing stands against a row of the past."""
+        known = Known(declared_bytes=self.communication, declared_scores=self.scores, is_exempt=True)
+        return inspect(Material(), site_rules(self.challenge), known).findings
 
 
 @dataclass(frozen=True)

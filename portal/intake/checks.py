@@ -1,4 +1,4 @@
-"""All checks of a draft in one pass: its files, each against the others, and what is declared of it."""
+"""All checks of a draft: the inspection of what it says and its files, and what only the database tells."""
 
 from __future__ import annotations
 
@@ -11,171 +11,132 @@ from django.core.files.storage import default_storage
 
 from evaluation.checkpoints import (
     ADAPTER_FILE,
-    AdapterConfig,
     AdapterSummary,
     BaseModelTensors,
-    inspect_adapter,
-    inspect_adapter_config,
     normalised_adapter_config,
 )
 from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
-from evaluation.findings import Finding, FindingCollector, Severity
-from evaluation.flowerconfig import CONFIG_FILE, inspect_app_config
-from evaluation.flowerconfig.agreement import check_agreement
-from evaluation.inspection.declared import check_declared_scores
-from evaluation.method.card import MethodCard
-from evaluation.method.communication import Communication, check_budget, check_declared, derive
-from evaluation.rules.challenges import CHALLENGES
+from evaluation.findings import Finding, Severity, errors_first, has_errors
+from evaluation.flowerconfig import CONFIG_FILE
+from evaluation.inspection import Inspection, Known, KnownBase, Material, MaterialFile, inspect
+from evaluation.inspection.base_model import SELECTED
+from evaluation.inspection.material import SUBMITTED
 from portal.intake.drafts import Cost, Draft, Files
-from portal.submissions.models import Resource, Submission
+from portal.submissions.models import BaseModel, Resource, Submission
+from portal.submissions.rules import site_rules
 
 Kind = Resource.Kind
 Basis = Resource.Basis
 
 MISSING_FILE = "submission.missing_file"
-DECLARED_COMMUNICATION = "communication, declared"
 
 
 @dataclass(frozen=True)
-class Inspection:
-    """Everything that the checks found, errors first, and what the files mean where they are sound.
+class Checked:
+    """A draft's inspection, and the `findings` of both it and the database, errors first.
 
-    `keep_adapter` says whether the adapter is safetensors at all: then a draft keeps it, since another base
-    model or configuration may fit it.
+    `adapter_config` is what an evaluation loads, where the files are sound. `keep_adapter` says whether the
+    adapter is safetensors at all: then a draft keeps it, since another base model or configuration may fit.
     """
 
-    findings: list[Finding]
-    summary: AdapterSummary | None
+    inspection: Inspection
+    findings: tuple[Finding, ...]
     adapter_config: dict[str, object] | None
-    card: MethodCard | None
-    communication: Communication | None
     keep_adapter: bool
 
     @property
+    def summary(self) -> AdapterSummary | None:
+        return self.inspection.adapter
+
+    @property
+    def has_errors(self) -> bool:
+        return has_errors(self.findings)
+
+    @property
     def derived_costs(self) -> list[Cost]:
-        costs = []
+        """What follows from the adapter's tensors; none while they are not there."""
+        costs, communication = [], self.inspection.communication
         if self.summary:
             costs.append(Cost(Kind.TRAINABLE_PARAMETERS, float(self.summary.parameters), Basis.DERIVED))
-        if self.communication:
-            costs.append(Cost(Kind.COMMUNICATION, float(self.communication.total_bytes), Basis.DERIVED))
+            if communication:
+                costs.append(Cost(Kind.COMMUNICATION, float(communication.total_bytes), Basis.DERIVED))
         return costs
 
 
-def inspect(draft: Draft, *, files_expected: bool = True) -> Inspection:
+def check(draft: Draft, *, files_expected: bool = True) -> Checked:
     """Check a draft in one pass; stores nothing. Files on their way from the hub are not missing."""
     files = draft.files or Files()
-    # A reference run of this site may leave the challenge's rules: a demonstration has fewer clients.
-    rules = None if draft.kind == Submission.Kind.REFERENCE else CHALLENGES[draft.challenge]
-    findings = [*_base_model(draft), *check_declared_scores(draft.declared_scores)]
-    if files_expected:
-        findings += _missing(draft, files)
-    card, config = None, None
-    if files.config is not None:
-        card, found = inspect_app_config(files.config, rules)
-        findings += found
-    if files.adapter_config is not None:
-        config, found = inspect_adapter_config(
-            files.adapter_config,
-            base_hub_id=draft.base_model.hub_id,
-            base_revision=draft.base_model.revision or None,
-        )
-        findings += found
-    summary, adapter_findings = _adapter(draft, files, config)
-    findings += adapter_findings
-    if card:
-        findings += check_agreement(card, config, summary)
-    communication = derive(card, summary.parameters) if card and summary else None
-    findings += _costs(draft, summary, communication)
-    if summary:
-        findings += _duplicates(draft, summary)
-    order = list(Severity)
-    findings.sort(key=lambda finding: order.index(finding.severity))
-    return Inspection(
-        findings=findings,
-        summary=summary,
+    is_untuned = draft.kind == Submission.Kind.REFERENCE and files.is_empty
+    material = _material(files, expected=files_expected and not is_untuned)
+    inspection = inspect(material, site_rules(draft.challenge), _known(draft))
+    config, summary = inspection.adapter_config, inspection.adapter
+    duplicates = _duplicates(draft, summary) if summary else []
+    return Checked(
+        inspection=inspection,
+        findings=errors_first([*_closed(draft.base_model), *inspection.findings, *duplicates]),
         adapter_config=normalised_adapter_config(config, draft.base_model.hub_id, summary)
         if config and summary
         else None,
-        card=card,
-        communication=communication,
-        keep_adapter=files.has_adapter and not _is_unreadable(adapter_findings),
+        keep_adapter=files.has_adapter and not _has_no_safetensors(inspection.findings),
     )
 
 
-def _base_model(draft: Draft) -> list[Finding]:
-    if draft.base_model.active:
-        return []
-    message = f"{draft.base_model.hub_id} takes no new submissions. Choose a base model from the list."
-    return [Finding("submission.base_model_closed", Severity.ERROR, message, "base_model")]
+def _material(files: Files, *, expected: bool) -> Material:
+    return Material(
+        config=_text(files.config, CONFIG_FILE),
+        adapter_config=_text(files.adapter_config, ADAPTER_CONFIG_FILE),
+        adapter=MaterialFile(ADAPTER_FILE, files.adapter_size, lambda: _opened(files))
+        if files.has_adapter
+        else None,
+        expected=frozenset(SUBMITTED if expected else ()),
+    )
 
 
-def _missing(draft: Draft, files: Files) -> list[Finding]:
-    if draft.kind == Submission.Kind.REFERENCE and files.is_empty:
-        return []
-    there = {
-        ADAPTER_FILE: files.has_adapter,
-        ADAPTER_CONFIG_FILE: files.adapter_config is not None,
-        CONFIG_FILE: files.config is not None,
-    }
-    return [
-        Finding(MISSING_FILE, Severity.ERROR, "This file is missing. Add it.", name)
-        for name, is_there in there.items()
-        if not is_there
-    ]
-
-
-def _adapter(
-    draft: Draft, files: Files, config: AdapterConfig | None
-) -> tuple[AdapterSummary | None, tuple[Finding, ...]]:
-    if not files.has_adapter:
-        return None, ()
-    base = BaseModelTensors.from_json(draft.base_model.tensors) if draft.base_model.tensors else None
-    with _opened(files) as file:
-        file.seek(0)
-        return inspect_adapter(file, files.adapter_size, config, base)
+def _text(content: bytes | None, name: str) -> MaterialFile | None:
+    return None if content is None else MaterialFile.of_bytes(content, name)
 
 
 @contextmanager
 def _opened(files: Files) -> Iterator[BinaryIO]:
     if files.adapter is not None:
+        files.adapter.seek(0)
         yield files.adapter
     else:
         with default_storage.open(files.stored_as, "rb") as stored:
             yield stored  # type: ignore[misc]  # a Django File reads and seeks like a BinaryIO
 
 
-def _is_unreadable(findings: tuple[Finding, ...]) -> bool:
+def _known(draft: Draft) -> Known:
+    """What the draft says beside its files. A reference run of this site may leave the challenge's rules."""
+    model = draft.base_model
+    declared = {cost.kind: cost.value for cost in draft.costs if cost.basis == Basis.DECLARED}
+    communication = declared.get(Kind.COMMUNICATION)
+    if communication is None and Kind.COMMUNICATION_UP in declared and Kind.COMMUNICATION_DOWN in declared:
+        communication = declared[Kind.COMMUNICATION_UP] + declared[Kind.COMMUNICATION_DOWN]
+    return Known(
+        base=KnownBase(
+            hub_id=model.hub_id,
+            revision=model.revision or None,
+            parameters=model.parameters,
+            tensors=BaseModelTensors.from_json(model.tensors) if model.tensors else None,
+        ),
+        declared_bytes=communication,
+        declared_parameters=declared.get(Kind.TRAINABLE_PARAMETERS),
+        declared_scores=draft.declared_scores,
+        is_exempt=draft.kind == Submission.Kind.REFERENCE,
+    )
+
+
+def _closed(base_model: BaseModel) -> list[Finding]:
+    if base_model.active:
+        return []
+    message = f"{base_model.hub_id} takes no new submissions. Choose a base model from the list."
+    return [Finding("submission.base_model_closed", Severity.ERROR, message, SELECTED)]
+
+
+def _has_no_safetensors(findings: tuple[Finding, ...]) -> bool:
     """Whether the adapter is no safetensors file: no other base model or configuration could fit it."""
     return any(f.severity is Severity.ERROR and f.code.startswith(("file.", "header.")) for f in findings)
-
-
-def _costs(
-    draft: Draft, summary: AdapterSummary | None, communication: Communication | None
-) -> tuple[Finding, ...]:
-    """Declared figures against derived ones, and both against the budget."""
-    findings = FindingCollector()
-    declared = {cost.kind: cost.value for cost in draft.costs if cost.basis == Basis.DECLARED}
-    budget = CHALLENGES[draft.challenge].communication_budget_bytes
-    stated = declared.get(Kind.COMMUNICATION)
-    if stated is None and Kind.COMMUNICATION_UP in declared and Kind.COMMUNICATION_DOWN in declared:
-        stated = declared[Kind.COMMUNICATION_UP] + declared[Kind.COMMUNICATION_DOWN]
-    if stated is not None:
-        check_budget(stated, budget, DECLARED_COMMUNICATION, findings)
-    if communication:
-        check_budget(communication.total_bytes, budget, CONFIG_FILE, findings)
-        if stated is not None and summary:
-            check_declared(
-                stated, communication, DECLARED_COMMUNICATION, findings, tensors=summary.tensor_count
-            )
-    parameters = declared.get(Kind.TRAINABLE_PARAMETERS)
-    if summary and parameters is not None and parameters != summary.parameters:
-        findings.warning(
-            "submission.parameters_differ",
-            f"{parameters:,.0f} trainable parameters are declared, the adapter has {summary.parameters:,}. "
-            "Check the number, or say in the description what else was trained.",
-            "trainable parameters, declared",
-        )
-    return findings.collected()
 
 
 def _duplicates(draft: Draft, summary: AdapterSummary) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -14,9 +15,9 @@ from portal.submissions.models import BaseModel, Resource, Submission
 class InvalidSubmission(Exception):
     """The submission has problems that block it; `findings` holds them all. It was not sent."""
 
-    def __init__(self, findings: list[Finding]) -> None:
+    def __init__(self, findings: Sequence[Finding]) -> None:
         super().__init__("; ".join(finding.message for finding in findings))
-        self.findings = findings
+        self.findings = list(findings)
 
 
 class TransitionRefused(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, BinaryIO, cast
@@ -13,11 +13,13 @@ from django.core.files.uploadedfile import UploadedFile
 from django.template.defaultfilters import filesizeformat
 
 from evaluation.benchmarks import BENCHMARKS
+from evaluation.findings import Finding
 from evaluation.hub.names import is_path, is_repository
 from evaluation.inspection.declared import MAX_DECIMALS, DeclaredScore
 from evaluation.method.communication import GB
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.accounts.models import Team, User
+from portal.intake.checks import MISSING_FILE
 from portal.intake.drafts import Cost, Draft, Files, HubSource
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.uploads import SMALL_FILE_BYTES
@@ -139,14 +141,11 @@ class SubmissionForm(forms.Form):
     paper_url = forms.URLField(label="Paper", required=False, assume_scheme="https")
     code_url = forms.URLField(label="Code", required=False, assume_scheme="https")
 
-    def __init__(
-        self, *args: Any, user: User, submission: Submission | None = None, whole: bool = True, **kwargs: Any
-    ) -> None:
-        """For a new submission, or the draft `submission`. A `whole` one needs its files to be somewhere."""
+    def __init__(self, *args: Any, user: User, submission: Submission | None = None, **kwargs: Any) -> None:
+        """For a new submission, or the draft `submission`."""
         super().__init__(*args, **kwargs)
         self.user = user
         self.submission = submission
-        self.whole = whole
         team = self.fields["team"]
         assert isinstance(team, forms.ModelChoiceField)
         team.queryset = Team.objects.filter(memberships__user=user)
@@ -211,11 +210,14 @@ class SubmissionForm(forms.Form):
                 if data.get(name):
                     self.add_error("hub_repository", "Name the repository too.")
                     break
-            if self.whole:
-                for name in FILES:
-                    if not (self._is_sent(name) or name in self.errors or name in self.files_there):
-                        self.add_error(name, "This file is missing.")
         return data
+
+    def name_missing(self, findings: Iterable[Finding]) -> None:
+        """Say at the fields of a form that was sent which files the checks miss."""
+        labels = {self.fields[name].label: name for name in FILES}
+        for finding in findings:
+            if finding.code == MISSING_FILE:
+                self.add_error(labels[finding.location], finding.message)
 
     def _is_sent(self, name: str) -> bool:
         data = self.cleaned_data

@@ -9,10 +9,10 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from evaluation.findings import Finding, Severity, has_errors
+from evaluation.findings import Finding, Severity
 from portal.accounts.models import Team
 from portal.intake import hub_fetches, stored_files
-from portal.intake.checks import MISSING_FILE, Inspection, inspect
+from portal.intake.checks import MISSING_FILE, Checked, check
 from portal.intake.drafts import (
     Cost,
     Draft,
@@ -45,10 +45,10 @@ def submit(draft: Draft) -> Submission:
     Raises InvalidSubmission with every finding when one of them is an error; then nothing is stored.
     """
     _refuse(check_quota(draft.team, draft.kind))
-    inspection = inspect(draft)
-    if has_errors(inspection.findings):
-        raise InvalidSubmission(inspection.findings)
-    sha256 = inspection.summary.sha256 if inspection.summary else None
+    checked = check(draft)
+    if checked.has_errors:
+        raise InvalidSubmission(checked.findings)
+    sha256 = checked.summary.sha256 if checked.summary else None
     files = draft.files or Files()
     stored_as = "" if sha256 is None or stored_files.is_known(sha256) else stored_files.store(files, sha256)
     try:
@@ -56,8 +56,8 @@ def submit(draft: Draft) -> Submission:
             _lock(draft.team)
             _refuse(check_quota(draft.team, draft.kind))
             submission = _create_row(draft)
-            _write(submission, draft, files, inspection, stored_as)
-            _queue(submission, inspection)
+            _write(submission, draft, files, checked, stored_as)
+            _queue(submission, checked)
     finally:
         _discard_own(files, stored_as)
     if files.stored_as:
@@ -72,15 +72,15 @@ def create(draft: Draft) -> Submission:
     draft, like a pickle, is not kept; its finding says so.
     """
     _refuse(check_drafts(draft.team))
-    inspection = inspect(draft, files_expected=draft.hub is None)
+    checked = check(draft, files_expected=draft.hub is None)
     files = draft.files or Files()
-    stored_as = _store_if_kept(files, inspection)
+    stored_as = _store_if_kept(files, checked)
     try:
         with transaction.atomic():
             _lock(draft.team)
             _refuse(check_drafts(draft.team))
             submission = _create_row(draft)
-            _write(submission, draft, files, inspection, stored_as)
+            _write(submission, draft, files, checked, stored_as)
             if draft.hub:
                 hub_fetches.request(submission, draft.hub)
             if files.stored_as != stored_as:
@@ -121,16 +121,16 @@ def send(submission: Submission) -> Submission:
     _refuse(check_quota(submission.team, Submission.Kind(submission.kind)))
     if hub_fetches.is_under_way(submission):
         raise TransitionRefused("Its files are still on their way from the hub. Send it when they are there.")
-    checked, inspection = _redraft(submission, draft_of, Files())
-    if has_errors(inspection.findings):
-        raise InvalidSubmission(inspection.findings)
+    draft, checked = _redraft(submission, draft_of, Files())
+    if checked.has_errors:
+        raise InvalidSubmission(checked.findings)
     with transaction.atomic():
         current = _lock_draft(submission)
-        if current.edited_at != checked.edited_at:
+        if current.edited_at != draft.edited_at:
             raise TransitionRefused("Somebody changed the draft at this moment. Look at it again.")
         _lock(current.team)
         _refuse(check_quota(current.team, Submission.Kind(current.kind)))
-        _queue(current, inspection)
+        _queue(current, checked)
     return current
 
 
@@ -216,7 +216,7 @@ def _redraft(
     *,
     origin: str = "",
     also: Sequence[Finding] = (),
-) -> tuple[Submission, Inspection]:
+) -> tuple[Submission, Checked]:
     """Write what `changed` makes of a draft's locked row, with the files that were sent in their places."""
     stored_as = ""
     try:
@@ -227,20 +227,21 @@ def _redraft(
             draft = replace(changed(current), files=files)
             if draft.hub:
                 hub_fetches.request(current, draft.hub)
-            inspection = inspect(draft, files_expected=not hub_fetches.is_under_way(current))
-            inspection.findings[:] = [*also, *_with_reasons(inspection.findings, current)]
-            stored_as = _store_if_kept(files, inspection)
+            checked = check(draft, files_expected=not hub_fetches.is_under_way(current))
+            reasoned = [*also, *_with_reasons(checked.findings, current)]
+            checked = replace(checked, findings=tuple(reasoned))
+            stored_as = _store_if_kept(files, checked)
             if not sent.is_empty:
                 current.origin = origin
-            _write(current, draft, files, inspection, stored_as)
+            _write(current, draft, files, checked, stored_as)
             for name in {before, sent.stored_as} - {stored_as}:
                 stored_files.discard_once_committed(name)
     finally:
         _discard_own(sent, stored_as)
-    return current, inspection
+    return current, checked
 
 
-def _with_reasons(findings: list[Finding], draft: Submission) -> list[Finding]:
+def _with_reasons(findings: Sequence[Finding], draft: Submission) -> list[Finding]:
     """The findings, and for a file that is missing because it could not be kept what was found in it."""
     before = [finding for f in draft.findings.all() if (finding := f.as_finding())]
     result = []
@@ -287,10 +288,10 @@ def _completed(sent: Files, stored: Files) -> Files:
     )
 
 
-def _store_if_kept(files: Files, inspection: Inspection) -> str:
-    if not inspection.keep_adapter:
+def _store_if_kept(files: Files, checked: Checked) -> str:
+    if not checked.keep_adapter:
         return ""
-    return stored_files.store(files, inspection.summary.sha256 if inspection.summary else None)
+    return stored_files.store(files, checked.summary.sha256 if checked.summary else None)
 
 
 def _discard_own(files: Files, stored_as: str) -> None:
@@ -310,17 +311,16 @@ def _create_row(draft: Draft) -> Submission:
     )
 
 
-def _write(
-    submission: Submission, draft: Draft, files: Files, inspection: Inspection, stored_as: str
-) -> None:
+def _write(submission: Submission, draft: Draft, files: Files, checked: Checked, stored_as: str) -> None:
     """Write everything that a draft says into its locked row, and what belongs to it."""
+    card = checked.inspection.card
     submission.team, submission.base_model = draft.team, draft.base_model
     for name in ("challenge", "method", "description", "paper_url", "code_url"):
         setattr(submission, name, getattr(draft, name))
     submission.adapter_file.name = stored_as
     submission.adapter_config_text = stored_files.kept_adapter_config(files)
     submission.config_text = stored_files.kept_config(files)
-    submission.method_card = inspection.card.to_json() if inspection.card else None
+    submission.method_card = card.to_json() if card else None
     submission.edited_at = timezone.now()
     submission.save()
     submission.findings.all().delete()
@@ -332,22 +332,22 @@ def _write(
             message=f.message,
             location=f.location[:400],
         )
-        for f in inspection.findings
+        for f in checked.findings
     )
     submission.resources.all().delete()
     Resource.objects.bulk_create(
         Resource(submission=submission, kind=cost.kind, value=cost.value, basis=cost.basis)
-        for cost in [*draft.costs, *inspection.derived_costs]
+        for cost in [*draft.costs, *checked.derived_costs]
     )
     submission.declared_scores.all().delete()
     DeclaredScore.objects.bulk_create(DeclaredScore.of(submission, score) for score in draft.declared_scores)
 
 
-def _queue(submission: Submission, inspection: Inspection) -> None:
+def _queue(submission: Submission, checked: Checked) -> None:
     """Turn a locked draft without errors into a submission that waits for its evaluation."""
     stored_as = submission.adapter_file.name or ""
-    if inspection.summary:
-        submission.checkpoint = stored_files.checkpoint_of(inspection, stored_as)
+    if checked.summary:
+        submission.checkpoint = stored_files.checkpoint_of(checked, stored_as)
     submission.adapter_file.name = ""
     submission.sent_at = timezone.now()
     submission.save(update_fields=["checkpoint", "adapter_file", "sent_at"])
@@ -362,7 +362,6 @@ __all__ = [
     "Draft",
     "Files",
     "HubSource",
-    "Inspection",
     "InvalidSubmission",
     "TransitionRefused",
     "amend",
@@ -371,7 +370,6 @@ __all__ = [
     "delete",
     "draft_of",
     "expire_drafts",
-    "inspect",
     "send",
     "submit",
     "withdraw",

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from evaluation.checkpoints.adapter_config import MAX_SIZE as MAX_ADAPTER_CONFIG
 from evaluation.flowerconfig import MAX_SIZE as MAX_CONFIG
-from portal.intake.checks import Inspection
+from portal.intake.checks import Checked
 from portal.intake.drafts import Files
 from portal.submissions.models import Checkpoint, Submission
 
@@ -81,9 +81,9 @@ def is_known(sha256: str) -> bool:
     return Checkpoint.objects.filter(sha256=sha256).exists()
 
 
-def checkpoint_of(inspection: Inspection, stored_as: str) -> Checkpoint:
+def checkpoint_of(checked: Checked, stored_as: str) -> Checkpoint:
     """The checkpoint of these tensors under this config; its file is the one stored first."""
-    summary, config = inspection.summary, inspection.adapter_config
+    summary, config = checked.summary, checked.adapter_config
     assert summary and config is not None
     known = Checkpoint.objects.filter(sha256=summary.sha256).first()
     checkpoint, _ = Checkpoint.objects.get_or_create(

@@ -36,7 +36,7 @@ def create(request: HttpRequest) -> HttpResponse:
         challenge = request.GET.get("challenge", "")
         return _form_page(request, SubmissionForm(user=user, initial={"challenge": challenge}))
     send = _is_to_be_sent(request)
-    form = SubmissionForm(request.POST, request.FILES, user=user, whole=send)
+    form = SubmissionForm(request.POST, request.FILES, user=user)
     if too_large := getattr(request, "upload_too_large", None):
         return _form_page(request, form, [file_too_large(too_large)], status=413)
     if not form.is_valid():
@@ -49,6 +49,7 @@ def create(request: HttpRequest) -> HttpResponse:
     except UploadError as error:
         return _without_upload(request, form, error)
     except services.InvalidSubmission as error:
+        form.name_missing(error.findings)
         return _form_page(request, form, error.findings, status=422)
     _say_what_happens(request, submission)
     return redirect(submission)
@@ -66,7 +67,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         form = SubmissionForm(user=user, submission=submission, initial=values_of(submission))
         return _form_page(request, form, list(submission.findings.all()))
     send = _is_to_be_sent(request)
-    form = SubmissionForm(request.POST, request.FILES, user=user, submission=submission, whole=send)
+    form = SubmissionForm(request.POST, request.FILES, user=user, submission=submission)
     if too_large := getattr(request, "upload_too_large", None):
         return _form_page(request, form, [file_too_large(too_large)], status=413)
     if not form.is_valid():

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 from evaluation.checkpoints import base_model_tensors
 from evaluation.errors import ModelError
 from portal.submissions.models import BaseModel
+from portal.submissions.rules import all_site_rules
+
+
+def open_challenges(parameters: int) -> list[str]:
+    """The challenges whose limit a base model of this size keeps."""
+    return [r.challenge.slug for r in all_site_rules() if parameters <= r.max_base_parameters]
 
 
 def register_base_model(
     *, hub_id: str, folder: Path, revision: str = "", licence: str = "", from_hub: bool = False
 ) -> BaseModel:
-    """Add the model in `folder` to the list under `hub_id`, or renew its entry. Raises ModelError."""
+    """Add the model in `folder` to the list under `hub_id`, or renew its entry.
+
+    Raises ModelError, also for a new one that is too large for every challenge: nobody could submit to it.
+    """
     if hub_id.count("/") != 1:
         raise ModelError(f"“{hub_id}” is no hub id: it reads organisation/name")
     tensors = base_model_tensors(folder)
@@ -24,12 +32,18 @@ def register_base_model(
         raise ModelError(
             f"{folder / 'config.json'} does not say the context length (max_position_embeddings)"
         )
+    if not open_challenges(tensors.parameters) and not BaseModel.objects.filter(hub_id=hub_id).exists():
+        raise ModelError(
+            f"{hub_id} has {tensors.parameters:,} parameters; the limit is "
+            f"{max(rules.max_base_parameters for rules in all_site_rules()):,} "
+            "(BASE_MODEL_MAX_PARAMETERS). Nothing was added"
+        )
     base_model, _ = BaseModel.objects.update_or_create(
         hub_id=hub_id,
         defaults={
             "revision": revision,
             "local_path": "" if from_hub else str(folder),
-            "parameters": sum(math.prod(shape) for shape in tensors.shapes.values()),
+            "parameters": tensors.parameters,
             "context_length": context,
             "licence": licence,
             "tensors": tensors.to_json(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evaluation.findings import Finding, Severity
 from evaluation.flowerconfig import inspect_app_config
 from evaluation.method.card import MethodCard
-from evaluation.rules.challenges import Challenge, get
+from evaluation.rules import of
 
 APP = """\
 [tool.flwr.app]
@@ -51,10 +51,10 @@ def app(values: str = VALUES, *, more: str = "", static: str = STATIC, federatio
 
 
 def read(
-    text: str | bytes, challenge: Challenge | str | None = "general-nlp"
+    text: str | bytes, challenge: str | None = "general-nlp"
 ) -> tuple[MethodCard | None, tuple[Finding, ...]]:
     content = text.encode() if isinstance(text, str) else text
-    return inspect_app_config(content, get(challenge) if isinstance(challenge, str) else challenge)
+    return inspect_app_config(content, of(challenge) if challenge else None)
 
 
 def card_of(text: str, challenge: str = "general-nlp") -> MethodCard:

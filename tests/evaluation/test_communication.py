@@ -29,6 +29,7 @@ from evaluation.method.communication import (
     derive,
     size_text,
 )
+from evaluation.rules import of
 from evaluation.rules.challenges import get
 
 # Shapes of SmolLM2-135M: 30 layers, 576 wide, 9 heads of 64 over 3 key-value heads, 1,536 in between.
@@ -89,7 +90,7 @@ def test_a_card_without_rounds_or_clients_derives_nothing() -> None:
 
 def test_a_real_configuration_derives_the_boards_figure(shared: Path) -> None:
     text = (shared / "configs" / "tioi_smollm2_135m_instruct_general_nlp.toml").read_bytes()
-    card, _ = inspect_app_config(text, get("general-nlp"))
+    card, _ = inspect_app_config(text, of("general-nlp"))
     assert card is not None
     parameters = adapter_parameters(card, SMOLLM2)
     assert parameters == 460_800

@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 
 from evaluation.findings import Finding, Severity
-from evaluation.flowerconfig import inspect_app_config
 from evaluation.flowerconfig.code import strategy_in_code
 from evaluation.method.card import DifferentialPrivacy, MethodCard
 from evaluation.method.strategies import canonical
-from evaluation.rules.challenges import CHALLENGES
 from tests.evaluation.configs import FEDERATION, VALUES, app, card_of, read, serious
 
 # What the facts of shared/configs call each finding in words.
@@ -46,8 +44,8 @@ def test_every_real_configuration_gives_its_facts_and_findings(shared: Path) -> 
     expected = json.loads((shared / "configs" / "expected.json").read_text())
     assert expected
     for name, fact in expected.items():
-        challenge = CHALLENGES[fact.get("challenge", "general-nlp")]
-        card, findings = inspect_app_config((shared / "configs" / name).read_bytes(), challenge)
+        content = (shared / "configs" / name).read_bytes()
+        card, findings = read(content, fact.get("challenge", "general-nlp"))
         assert serious(findings) == [("error", EXPECTED[text]) for text in fact["findings"]], name
         if card is not None:
             assert facts(card) == {key: fact[key] for key in facts(card)}, name

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import evaluation.federated
-from evaluation.findings import FindingCollector, has_errors
-from evaluation.flowerconfig import challenge_of, check_base_size, named_size
+from evaluation.findings import has_errors
+from evaluation.flowerconfig import challenge_of
 from evaluation.rules.challenges import CHALLENGES
 from tests.evaluation.configs import APP, FEDERATION, STATIC, VALUES, app, read, serious
 
@@ -159,9 +159,18 @@ def test_every_training_set_of_every_challenge_is_allowed() -> None:
                 static=STATIC.replace("flwrlabs/alpaca-gpt4", name),
                 federation=FEDERATION.replace("20", str(challenge.clients)),
             )
-            assert serious(read(text, challenge)[1]) == [], name
+            assert serious(read(text, challenge.slug)[1]) == [], name
             assert challenge_of(name.upper()) == challenge
     assert challenge_of("other/data") is None
+
+
+def test_a_former_name_of_the_training_set_is_taken_with_a_note(shared: Path) -> None:
+    text = (shared / "field" / "former_code_dataset.toml").read_bytes()
+    _, findings = read(text, "code")
+    notes = [finding for finding in findings if finding.code == "config.static_dataset"]
+    assert [note.severity.value for note in notes] == ["note"] and serious(findings) == []
+    assert "flwrlabs/code-alpaca-20k" in notes[0].message
+    assert challenge_of("sahil2801/codealpaca-20K") == CHALLENGES["code"]
 
 
 def test_the_finding_on_another_challenges_data_names_that_challenge() -> None:
@@ -178,31 +187,3 @@ def test_the_reference_app_keeps_the_rules() -> None:
     card, findings = read((folder / "pyproject.toml").read_bytes(), "finance")
     assert findings == ()
     assert card is not None and (card.strategy, card.clients_per_round, card.rounds) == ("fedavg", 5, 200)
-
-
-@pytest.mark.parametrize(
-    ("name", "size"),
-    [
-        ("mistralai/Mistral-7B-v0.3", 7 * 10**9),
-        ("HuggingFaceTB/SmolLM2-135M-Instruct", 135 * 10**6),
-        ("Qwen/Qwen2.5-1.5B", 1_500_000_000),
-        ("org/llama_3b_v2", 3 * 10**9),
-        ("microsoft/phi-4", None),
-        ("internlm3-8bit", None),
-        ("", None),
-    ],
-)
-def test_sizes_in_names_are_read(name: str, size: int | None) -> None:
-    assert named_size(name) == size
-
-
-def test_a_base_model_over_the_limit_is_an_error_where_its_size_is_known() -> None:
-    def check(name: str | None, parameters: int | None) -> list[str]:
-        findings = FindingCollector()
-        check_base_size(name, parameters, 13 * 10**9, findings, "pyproject.toml")
-        return [finding.severity.value for finding in findings.collected()]
-
-    assert check("org/model-14B", 12_900_000_000) == []
-    assert check("org/model", 13_000_000_001) == ["error"]
-    assert check("org/model-14B", None) == ["warning"]
-    assert check("org/model-7B", None) == check(None, None) == []

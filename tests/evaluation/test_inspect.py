@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 
+from evaluation import rules
 from evaluation.__main__ import main
 from evaluation.checkpoints import ADAPTER_FILE
 from evaluation.errors import DataError
-from evaluation.inspection.app import Inspection, Options, inspect
-from evaluation.rules.challenges import get
+from evaluation.inspection import Inspection, Known, KnownBase, inspect
+from evaluation.inspection.folder import AppFiles, gather
+from evaluation.rules import Rules
 from tests.evaluation.adapters import base_model, config_document, lora_tensors, safetensors
 from tests.evaluation.configs import VALUES, app
 
-CHALLENGE = get("general-nlp")
+RULES = rules.of("general-nlp")
+BASE = Known(base=KnownBase(tensors=base_model()))
 VALID = app(
     VALUES.replace("org/model-7B", "Example/Tiny-Llama")
     .replace("lora-r = 8", "lora-r = 4")
@@ -45,6 +48,15 @@ def app_folder(tmp_path: Path) -> Path:
     return folder
 
 
+def look(path: Path, known: Known | None = None, binding: Rules = RULES) -> Inspection:
+    """Inspect what is at a path."""
+    return inspect(gather(path).material, binding, known or Known())
+
+
+def located(path: Path) -> AppFiles:
+    return gather(path).files
+
+
 def codes(inspection: Inspection) -> list[str]:
     return [finding.code for finding in inspection.findings]
 
@@ -54,9 +66,9 @@ def run(*arguments: object) -> int:
 
 
 def test_a_folder_is_found_out_by_itself(app_folder: Path) -> None:
-    inspection = inspect(app_folder, CHALLENGE, Options(base=base_model()))
+    inspection = look(app_folder, BASE)
     assert codes(inspection) == []
-    assert inspection.files.round == 100  # the highest number, not the last by letters
+    assert located(app_folder).round == 100  # the highest number, not the last by letters
     assert inspection.card is not None and inspection.card.strategy == "fedavg"  # from the code
     assert inspection.adapter is not None
     assert inspection.communication is not None
@@ -65,9 +77,9 @@ def test_a_folder_is_found_out_by_itself(app_folder: Path) -> None:
 
 def test_of_several_runs_the_last_by_name_is_taken_and_noted(app_folder: Path) -> None:
     save_adapter(app_folder / "results" / "2026-02-12_09-00-00" / "peft_100")
-    inspection = inspect(app_folder, CHALLENGE)
-    assert inspection.files.adapter is not None
-    assert inspection.files.adapter.parent.name == "2026-02-12_09-00-00"
+    inspection = look(app_folder)
+    adapter = located(app_folder).adapter
+    assert adapter is not None and adapter.parent.name == "2026-02-12_09-00-00"
     assert codes(inspection) == ["app.several_runs"]
 
 
@@ -75,20 +87,20 @@ def test_folders_that_hold_no_results_are_passed_over(app_folder: Path) -> None:
     for name in (".venv", "node_modules", "__pycache__"):
         save_adapter(app_folder / name / "peft_999")
     (app_folder / "loop").symlink_to(app_folder)
-    assert inspect(app_folder, CHALLENGE).files.round == 100
+    assert located(app_folder).round == 100
 
 
 def test_a_checkpoint_of_another_round_is_a_warning(app_folder: Path) -> None:
     text = VALID.replace("num-server-rounds = 100", "num-server-rounds = 200")
     (app_folder / "pyproject.toml").write_text(text)
-    assert codes(inspect(app_folder, CHALLENGE)) == ["app.round"]
+    assert codes(look(app_folder)) == ["app.round"]
 
 
 def test_a_strategy_that_merges_a_residual_saves_a_larger_rank(app_folder: Path) -> None:
     save_adapter(app_folder / "results" / "2026-02-11_10-00-00" / "peft_100", rank=24, lora_alpha=24)
     text = VALID.replace("strategy.fraction-evaluate", 'strategy.name = "fedex"\nstrategy.fraction-evaluate')
     (app_folder / "pyproject.toml").write_text(text)
-    inspection = inspect(app_folder, CHALLENGE)
+    inspection = look(app_folder)
     assert "config.adapter_differs" not in codes(inspection)
     assert inspection.communication is None
 
@@ -100,7 +112,7 @@ def test_an_adapter_of_another_run_is_a_warning_for_each_value(app_folder: Path)
         "strategy.fraction-evaluate", 'model.lora.modules = "o_proj"\nstrategy.fraction-evaluate'
     )
     (app_folder / "pyproject.toml").write_text(text)
-    inspection = inspect(app_folder, CHALLENGE)
+    inspection = look(app_folder)
     assert codes(inspection) == ["config.adapter_differs"] * 4
     places = {finding.location for finding in inspection.findings}
     assert places == {
@@ -113,73 +125,76 @@ def test_a_local_copy_of_the_base_model_agrees(app_folder: Path) -> None:
     folder = app_folder / "results" / "2026-02-11_10-00-00" / "peft_100"
     for path in ("/data/models/tiny-llama", "/hub/models--a--b/snapshots/0abc", "./model"):
         save_adapter(folder, base_model_name_or_path=path)
-        assert codes(inspect(app_folder, CHALLENGE)) == []
+        assert codes(look(app_folder)) == []
 
 
 def test_the_log_is_found_and_compared(app_folder: Path) -> None:
-    derived = inspect(app_folder, CHALLENGE).communication
+    derived = look(app_folder).communication
     assert derived is not None
     log = app_folder / "comm_cost.txt"
     megabytes = derived.total_bytes / 1024**2
     log.write_text(f"Communication budget: used {megabytes:.4f} MB (+0.00 MB this round) / 200,000 MB")
-    assert codes(inspect(app_folder, CHALLENGE)) == []
+    assert codes(look(app_folder)) == []
     log.write_text("2.9 GB")
-    (finding,) = inspect(app_folder, CHALLENGE).findings
+    (finding,) = look(app_folder).findings
     assert (finding.code, finding.location) == ("communication.differs", "comm_cost.txt")
     log.write_text("900 GB")
-    assert codes(inspect(app_folder, CHALLENGE)) == ["communication.budget", "communication.differs"]
+    assert codes(look(app_folder)) == ["communication.budget", "communication.differs"]
 
 
 def test_a_budget_that_the_configuration_exceeds_is_an_error(app_folder: Path) -> None:
     text = VALID.replace("num-server-rounds = 100", "num-server-rounds = 9000000").replace("0.1", "1.0")
     (app_folder / "pyproject.toml").write_text(text)
-    inspection = inspect(app_folder, CHALLENGE)
+    inspection = look(app_folder)
     assert inspection.has_errors
     assert "communication.budget" in codes(inspection)
 
 
 def test_without_an_adapter_the_base_model_gives_its_size(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(VALID)
-    inspection = inspect(tmp_path, CHALLENGE, Options(base=base_model()))
+    inspection = look(tmp_path, BASE)
     assert codes(inspection) == ["app.no_checkpoint"]
     assert inspection.communication is not None
     assert inspection.communication.parameters == 2 * 4 * ((8 + 12) + (8 + 8))
 
 
 def test_the_size_of_the_base_model_can_be_limited(app_folder: Path) -> None:
-    limited = Options(base=base_model(), max_base_parameters=100)
-    assert codes(inspect(app_folder, CHALLENGE, limited)) == ["config.base_model_size"]
-    assert inspect(app_folder, CHALLENGE, limited).has_errors
+    limited = rules.of("general-nlp", max_base_parameters=100)
+    assert codes(look(app_folder, BASE, limited)) == ["config.base_model_size"]
+    assert look(app_folder, BASE, limited).has_errors
+    named = look(app_folder, Known(KnownBase("Example/Tiny-25B")))
+    size = [finding for finding in named.findings if finding.code == "config.base_model_size"]
+    assert [(f.severity.value, f.location) for f in size] == [("warning", "base_model")]
+    assert "24,000,000,000" in size[0].message
 
 
 def test_an_adapter_folder_is_checked_alone(app_folder: Path) -> None:
     folder = app_folder / "results" / "2026-02-11_10-00-00" / "peft_5"
     for path in (folder, folder / ADAPTER_FILE):
-        inspection = inspect(path, CHALLENGE)
+        inspection = look(path)
         assert codes(inspection) == ["app.no_config"]
         assert inspection.adapter is not None and inspection.card is None
 
 
 def test_a_file_alone_is_checked_alone(app_folder: Path) -> None:
-    inspection = inspect(app_folder / "pyproject.toml", CHALLENGE)
+    inspection = look(app_folder / "pyproject.toml")
     assert codes(inspection) == []
     assert inspection.adapter is None and inspection.communication is None
 
 
 def test_an_app_one_folder_below_is_found_if_it_is_the_only_one(app_folder: Path) -> None:
-    inspection = inspect(app_folder.parent, CHALLENGE)
-    assert inspection.files.config == app_folder / "pyproject.toml"
+    assert located(app_folder.parent).config == app_folder / "pyproject.toml"
     other = app_folder.parent / "other"
     other.mkdir()
     (other / "pyproject.toml").write_text(VALID)
     with pytest.raises(DataError, match="my-app, other"):
-        inspect(app_folder.parent, CHALLENGE)
+        look(app_folder.parent)
 
 
 def test_a_checkpoint_brings_its_configuration_along(tmp_path: Path) -> None:
     folder = save_adapter(tmp_path / "checkpoints" / "mine")
     (folder / "pyproject.toml").write_text(VALID)
-    inspection = inspect(tmp_path, CHALLENGE)
+    inspection = look(tmp_path)
     assert codes(inspection) == []
     assert inspection.card is not None
 
@@ -197,16 +212,18 @@ def test_half_a_checkpoint_is_an_error(tmp_path: Path, present: str, missing: st
     (tmp_path / "adapter_model.bin").write_bytes(b"\x80\x02evil")
     for name in {ADAPTER_FILE, "adapter_config.json", "adapter_model.bin"} - {present}:
         (tmp_path / name).unlink()
-    inspection = inspect(tmp_path, CHALLENGE)
-    places = [finding.location for finding in inspection.findings if finding.code == "app.missing_file"]
+    inspection = look(tmp_path)
+    places = [
+        finding.location for finding in inspection.findings if finding.code == "submission.missing_file"
+    ]
     assert missing in places
 
 
 def test_nothing_to_inspect_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no file or folder"):
-        inspect(tmp_path / "nowhere", CHALLENGE)
+        look(tmp_path / "nowhere")
     with pytest.raises(DataError, match="holds neither"):
-        inspect(tmp_path, CHALLENGE)
+        look(tmp_path)
 
 
 def test_the_command_shows_tables_and_findings(app_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -247,9 +264,8 @@ def test_the_command_says_what_is_wrong_with_its_call(
 
 
 def test_the_real_federated_adapter_passes(shared: Path) -> None:
-    inspection = inspect(
-        shared / "checkpoints" / "fed_smollm2", get("finance"), Options(declared_bytes=225 * 1024**2)
-    )
+    declared = Known(declared_bytes=225 * 1024**2)
+    inspection = look(shared / "checkpoints" / "fed_smollm2", declared, rules.of("finance"))
     assert inspection.findings == ()
     assert inspection.communication is not None
     assert inspection.communication.total_bytes == 225 * 1024**2

@@ -39,6 +39,7 @@ class State:
     faults: deque[Fault] = field(default_factory=deque)
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     received: int = 0
+    max_base_parameters: int = 24_000_000_000
     findings: list[dict[str, str]] = field(default_factory=list)
     statuses: deque[dict[str, Any]] = field(default_factory=deque)
     """What the submission becomes, one step at each time it is read."""
@@ -109,6 +110,8 @@ class Handler(BaseHTTPRequestHandler):
                 self._json(200, {"user": "sender", "scopes": ["read", "submit"], "expires_at": None})
             case ["base-models"]:
                 self._json(200, {"next": None, "results": [{"hub_id": BASE_MODEL, "parameters": 1000}]})
+            case ["challenges", slug]:
+                self._json(200, {"slug": slug, "max_base_parameters": self.server.state.max_base_parameters})
             case ["uploads"]:
                 self._begin()
             case ["uploads", key]:

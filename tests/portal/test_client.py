@@ -99,7 +99,9 @@ def test_a_draft_is_kept_with_its_errors_then_completed_and_sent(run: Run, app: 
     name = ("--base-model", adapters.HUB_ID)
     status, refused = run("submit", str(app), *SUBMIT, *name)
     assert status == Status.REFUSED and not Submission.objects.exists()
-    assert "app.no_config" in {f["code"] for f in refused["error"]["findings"] if f["severity"] == "error"}
+    assert "submission.missing_file" in {
+        f["code"] for f in refused["error"]["findings"] if f["severity"] == "error"
+    }
     status, draft = run("submit", str(app), *SUBMIT, *name, "--draft")
     assert status == Status.DONE and draft["status"] == "received", draft
     (app / "pyproject.toml").write_bytes(factories.PYPROJECT)

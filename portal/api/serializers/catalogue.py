@@ -10,21 +10,25 @@ from rest_framework import serializers
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.findings.catalogue import AREA_OF
 from evaluation.findings.kinds import FindingKind
-from evaluation.rules.challenges import Challenge
+from evaluation.rules import Rules
 from portal.api.findings import help_address
 from portal.api.serializers.common import SEVERITY_CHOICES
 from portal.submissions.models import BaseModel
 
 
-class ChallengeSerializer(serializers.Serializer[Challenge]):
-    slug = serializers.CharField()
-    title = serializers.CharField()
-    summary = serializers.CharField()
+class ChallengeSerializer(serializers.Serializer[Rules]):
+    slug = serializers.CharField(source="challenge.slug")
+    title = serializers.CharField(source="challenge.title")
+    summary = serializers.CharField(source="challenge.summary")
     benchmarks = serializers.ListField(child=serializers.CharField())
     training_sets = serializers.ListField(child=serializers.CharField())
+    former_training_sets = serializers.ListField(
+        child=serializers.CharField(), help_text="The same data under former names, taken with a note"
+    )
     clients = serializers.IntegerField(help_text="The fixed number of SuperNodes")
-    baseline_clients_per_round = serializers.IntegerField()
+    baseline_clients_per_round = serializers.IntegerField(source="challenge.baseline_clients_per_round")
     communication_budget_bytes = serializers.IntegerField()
+    max_base_parameters = serializers.IntegerField(help_text="The limit on the size of base models")
 
 
 class BenchmarkSerializer(serializers.Serializer[Benchmark]):
@@ -41,18 +45,19 @@ class ChallengeDetailSerializer(ChallengeSerializer):
     rules = serializers.SerializerMethodField(help_text="In sentences")
     benchmark_details = serializers.SerializerMethodField()
 
-    def get_rules(self, challenge: Challenge) -> list[str]:
+    def get_rules(self, rules: Rules) -> list[str]:
         return [
-            f"The static section names the data set {' or '.join(challenge.training_sets)} and nothing else.",
-            f"The run has {challenge.clients} SuperNodes.",
+            f"The static section names the data set {' or '.join(rules.training_sets)} and nothing else.",
+            f"The base model has at most {rules.max_base_parameters:,} parameters.",
+            f"The run has {rules.clients} SuperNodes.",
             f"All messages of a run together, both directions, adapter tensors only, stay within "
-            f"{challenge.communication_budget_bytes:,} bytes.",
+            f"{rules.communication_budget_bytes:,} bytes.",
             "The last PEFT checkpoint of the run is what is evaluated.",
-            f"The score is the plain mean over {', '.join(challenge.benchmarks)}.",
+            f"The score is the plain mean over {', '.join(rules.benchmarks)}.",
         ]
 
-    def get_benchmark_details(self, challenge: Challenge) -> list[dict[str, Any]]:
-        return [dict(BenchmarkSerializer(BENCHMARKS[slug]).data) for slug in challenge.benchmarks]
+    def get_benchmark_details(self, rules: Rules) -> list[dict[str, Any]]:
+        return [dict(BenchmarkSerializer(BENCHMARKS[slug]).data) for slug in rules.benchmarks]
 
 
 class BaseModelSerializer(serializers.ModelSerializer[BaseModel]):

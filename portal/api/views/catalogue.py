@@ -26,6 +26,7 @@ from portal.api.serializers.catalogue import (
     FindingKindSerializer,
 )
 from portal.submissions.models import BaseModel
+from portal.submissions.rules import all_site_rules, site_rules
 
 
 @extend_schema(tags=["challenges"])
@@ -37,7 +38,7 @@ class ChallengeList(ConditionalMixin, generics.ListAPIView[Any]):
     filter_backends = []
 
     def get_queryset(self) -> Any:
-        return CHALLENGES.values()
+        return all_site_rules()
 
 
 @extend_schema(tags=["challenges"])
@@ -50,7 +51,7 @@ class ChallengeDetail(ConditionalMixin, generics.RetrieveAPIView[Any]):
         slug = self.kwargs["slug"]
         if slug not in CHALLENGES:
             raise NotFound(f"There is no challenge “{slug}”. There are: {', '.join(CHALLENGES)}.")
-        return CHALLENGES[slug]
+        return site_rules(slug)
 
 
 @extend_schema(tags=["base models"])

@@ -9,7 +9,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from evaluation.errors import EvaluationError
 from evaluation.hub import fetching
-from portal.submissions.base_models import register_base_model
+from evaluation.rules.base_size import named_size
+from evaluation.rules.challenges import CHALLENGES
+from portal.submissions.base_models import open_challenges, register_base_model
 
 
 class Command(BaseCommand):
@@ -26,6 +28,7 @@ class Command(BaseCommand):
     ) -> None:
         try:
             if path is None:
+                self._warn_of_size(hub_id)
                 snapshot = fetching.fetch("@".join(filter(None, (hub_id, revision))))
                 folder, revision = snapshot.folder, snapshot.commit
             else:
@@ -39,4 +42,19 @@ class Command(BaseCommand):
             )
         except EvaluationError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{base_model.hub_id}: {base_model.parameters:,} parameters, open for submissions")
+        size = base_model.parameters or 0
+        self.stdout.write(f"{base_model.hub_id}: {size:,} parameters, {_openness(size)}")
+
+    def _warn_of_size(self, hub_id: str) -> None:
+        """Before hours of fetching; the files decide."""
+        named = named_size(hub_id)
+        if named and not open_challenges(named):
+            self.stderr.write(f"By its name {hub_id} has some {named:,} parameters, {_openness(named)}.")
+
+
+def _openness(parameters: int) -> str:
+    challenges = open_challenges(parameters)
+    if not challenges:
+        return "over the limit (BASE_MODEL_MAX_PARAMETERS): it takes no new submissions"
+    which = "" if len(challenges) == len(CHALLENGES) else f" to {', '.join(challenges)} alone"
+    return f"open for submissions{which}"

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluation import rules
 from evaluation.checkpoints import base_model_tensors
 from evaluation.errors import EvaluationError, UnknownNameError
 from evaluation.federated import options, presets
@@ -31,7 +32,7 @@ NAMES = {"ffa-lora": "ffalora", "fedex-lora": "fedex", "local-only": "localonly"
 
 def card_of(config: FederatedConfig) -> tuple[MethodCard, tuple[Finding, ...]]:
     text = pyproject(config, "Trained on nothing.")
-    card, found = inspect_app_config(text.encode(), challenges.get(config.challenge))
+    card, found = inspect_app_config(text.encode(), rules.of(config.challenge))
     assert card is not None, found
     return card, found
 

@@ -1,4 +1,4 @@
-"""The files of a Flower app on disk that belong to a submission, found by their names."""
+"""A Flower app on disk as material to inspect: a submission's files, found by their names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from evaluation.checkpoints import ADAPTER_FILE
 from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
 from evaluation.errors import DataError
 from evaluation.findings import FindingCollector, excerpt
-from evaluation.flowerconfig.document import CONFIG_FILE
+from evaluation.flowerconfig import CONFIG_FILE
+from evaluation.inspection.material import SUBMITTED, Material, MaterialFile
 
 MAX_DEPTH = 6
 MAX_FOLDERS = 20_000
@@ -26,33 +27,82 @@ _LOG = re.compile(r"comm[\w.-]*\.(?:txt|log)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class AppFiles:
-    """What was found; `adapter` is a folder and `round` its number when it is called `peft_<number>`."""
+    """What was found; `adapter` is a folder and `round` its number when it is called `peft_<number>`.
+
+    `is_searched`: a folder was given, not its configuration alone.
+    """
 
     root: Path
     config: Path | None
     adapter: Path | None
     log: Path | None = None
     sources: tuple[Path, ...] = ()
+    is_searched: bool = True
 
     @property
     def round(self) -> int | None:
         return _round(self.adapter) if self.adapter else None
 
     def name(self, path: Path) -> str:
-        """A file's name for findings: relative to the folder that was given."""
+        """A file's name for people: relative to the folder that was given."""
         return excerpt(path.relative_to(self.root).as_posix(), 160)
 
 
-def locate(path: Path, findings: FindingCollector) -> AppFiles:
-    """The files at `path`: a Flower app folder, a pyproject.toml or an adapter folder (or one of its files).
+@dataclass(frozen=True, slots=True)
+class AppFolder:
+    """Where the files are, and what there is to inspect of them."""
 
-    Of several checkpoints the last is taken: that of the highest round in the last run by name. What is
-    missing or ambiguous is among `findings`. Raises DataError when there is nothing to inspect.
+    files: AppFiles
+    material: Material
+
+
+def gather(path: Path, *, whole: bool = False) -> AppFolder:
+    """What is at `path`: a Flower app folder, a pyproject.toml or an adapter folder (or one of its files).
+
+    Of several checkpoints the last is taken: that of the highest round in the last run by name. To be
+    submitted it has to be `whole`; else only the halves of a checkpoint miss each other. Raises DataError
+    when there is nothing to inspect or it cannot be read.
     """
+    collector = FindingCollector()
+    try:
+        files = _located(path, collector)
+    except OSError as error:
+        raise DataError(f"{path} cannot be searched: {error.strerror}") from error
+    if not whole:
+        _note_absent(files, collector)
+    expected = SUBMITTED if whole else (ADAPTER_FILE, ADAPTER_CONFIG_FILE) if files.adapter else ()
+    material = Material(
+        config=_file(files.config, CONFIG_FILE),
+        adapter_config=_file(files.adapter and files.adapter / ADAPTER_CONFIG_FILE, ADAPTER_CONFIG_FILE),
+        adapter=_file(files.adapter and files.adapter / ADAPTER_FILE, ADAPTER_FILE),
+        expected=frozenset(expected),
+        log=_file(files.log, files.name(files.log) if files.log else ""),
+        sources=tuple(MaterialFile.of_path(source, files.name(source)) for source in files.sources),
+        checkpoint=files.name(files.adapter) if files.adapter else "",
+        round=files.round,
+        findings=collector.collected(),
+    )
+    return AppFolder(files, material)
+
+
+def _file(path: Path | None, name: str) -> MaterialFile | None:
+    return MaterialFile.of_path(path, name) if path and path.is_file() else None
+
+
+def _note_absent(files: AppFiles, findings: FindingCollector) -> None:
+    if files.config is None:
+        message = f"There is no {CONFIG_FILE}, so only the adapter was checked. Give the Flower app's folder."
+        findings.note("app.no_config", message)
+    if files.adapter is None and files.is_searched:
+        message = f"There is no adapter yet: no folder with {ADAPTER_FILE}. Train first, or give its folder."
+        findings.warning("app.no_checkpoint", message)
+
+
+def _located(path: Path, findings: FindingCollector) -> AppFiles:
     if path.name in (ADAPTER_FILE, ADAPTER_CONFIG_FILE) and path.is_file():
         path = path.absolute().parent
     if path.is_file():
-        return AppFiles(path.absolute().parent, path.absolute(), None)
+        return AppFiles(path.absolute().parent, path.absolute(), None, is_searched=False)
     if not path.is_dir():
         raise DataError(f"there is no file or folder {path}")
     root = path.absolute()
@@ -67,12 +117,6 @@ def locate(path: Path, findings: FindingCollector) -> AppFiles:
             f"{path} holds neither {CONFIG_FILE} nor an adapter; give the Flower app's folder, its "
             f"{CONFIG_FILE} or a folder with {ADAPTER_FILE}"
         )
-    if config is None:
-        message = f"There is no {CONFIG_FILE}, so only the adapter was checked. Give the Flower app's folder."
-        findings.note("app.no_config", message)
-    if adapter is None:
-        message = f"There is no adapter yet: no folder with {ADAPTER_FILE}. Train first, or give its folder."
-        findings.warning("app.no_checkpoint", message)
     return AppFiles(root, config, adapter, _log(app, adapter), _sources(app) if config else ())
 
 
