@@ -45,6 +45,9 @@ def add(commands: Commands) -> None:
         help="check the adapter's shapes against this base model too",
     )
     parser.add_argument(
+        "--base-model-id", metavar="ID", help="hub id of the listed base model that you will select"
+    )
+    parser.add_argument(
         "--max-parameters",
         type=number(1),
         default=LARGEST_BASE_PARAMETERS,
@@ -62,7 +65,8 @@ def add(commands: Commands) -> None:
 
 def _inspect(options: argparse.Namespace) -> Status:
     binding = rules.of(options.challenge, max_base_parameters=options.max_parameters)
-    base = KnownBase(tensors=base_model_tensors(options.base_model)) if options.base_model else None
+    tensors = base_model_tensors(options.base_model) if options.base_model else None
+    base = KnownBase(hub_id=options.base_model_id, tensors=tensors)
     folder = gather(options.path)
     inspection = inspect(folder.material, binding, Known(base, declared_bytes=options.communication))
     shown = as_json(as_dict(inspection, folder.files)) if options.json else as_text(inspection, folder.files)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from evaluation import rules
+from evaluation.checkpoints import BaseModelTensors
+from evaluation.errors import ModelError
 from evaluation.inspection import KnownBase
 from evaluation.method.communication import size_text
 from evaluation.rules import Rules
@@ -35,26 +38,31 @@ def add(commands: Commands) -> None:
     )
 
 
-def base_models(site: Site) -> list[KnownBase]:
-    """The listed base models, as far as the list describes them."""
-    return [
-        KnownBase(
-            hub_id=str(row.get("hub_id")),
-            revision=str(row.get("revision") or "") or None,
-            parameters=_number(row.get("parameters")),
+def base_models(site: Site) -> list[str]:
+    """The hub ids of the listed base models."""
+    return [str(row.get("hub_id")) for row in site.rows("base-models/")]
+
+
+def base_model(site: Site, hub_id: str) -> KnownBase:
+    """A listed base model as the site knows it. Raises ClientError where it is no model that this knows."""
+    row = site.document("GET", f"base-models/{quote(hub_id)}/")
+    try:
+        return KnownBase(
+            hub_id=str(row["hub_id"]),
+            revision=str(row["revision"]) or None,
+            parameters=int(row["parameters"]),
+            tensors=BaseModelTensors.from_json(row["tensors"]),
         )
-        for row in site.rows("base-models/")
-    ]
+    except (KeyError, TypeError, ValueError, AttributeError, ModelError) as error:
+        raise site.unexpected() from error
 
 
 def rules_of(site: Site, challenge: str) -> Rules:
     """A challenge's rules with this site's limits; those of the benchmark where the site states none."""
-    limit = _number(site.document("GET", f"challenges/{challenge}/").get("max_base_parameters"))
-    return rules.of(challenge, max_base_parameters=limit or LARGEST_BASE_PARAMETERS)
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+    limit = site.document("GET", f"challenges/{challenge}/").get("max_base_parameters")
+    return rules.of(
+        challenge, max_base_parameters=limit if isinstance(limit, int) else LARGEST_BASE_PARAMETERS
+    )
 
 
 def _challenges(context: Context) -> Status:

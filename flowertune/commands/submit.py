@@ -15,7 +15,7 @@ from tqdm import tqdm
 from evaluation.checkpoints import ADAPTER_FILE
 from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
 from evaluation.findings import Finding, has_errors
-from evaluation.inspection import Inspection, Known, KnownBase, Material, inspect
+from evaluation.inspection import Inspection, Known, inspect
 from evaluation.inspection.communication_log import parse_amount
 from evaluation.inspection.declared import DeclaredScore
 from evaluation.inspection.folder import AppFiles, gather
@@ -23,7 +23,7 @@ from evaluation.inspection.submission import named_base_model
 from evaluation.rules import challenges
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from flowertune.answers import Submission
-from flowertune.commands.catalogue import base_models, rules_of
+from flowertune.commands.catalogue import base_model, base_models, rules_of
 from flowertune.commands.follow import add_watching, watch_to_the_end
 from flowertune.commands.options import Commands, Context, add_command
 from flowertune.console import as_row
@@ -94,17 +94,17 @@ def _submit(context: Context) -> Status:
     folder = gather(options.folder, whole=True)
     with context.site() as site:
         listed = base_models(site)
-        base = _found(options.base_model or named_base_model(folder.material), listed)
+        named = options.base_model or named_base_model(folder.material)
+        hub_id = next((each for each in listed if each.lower() == (named or "").lower()), None)
+        base = base_model(site, hub_id) if hub_id else None
         known = Known(base=base, declared_bytes=options.communication, declared_scores=declared)
         inspection = inspect(folder.material, rules_of(site, challenge.slug), known)
         found = _checked(context, inspection.findings)
         if folder.files.adapter:
             console.note(f"Checkpoint: {folder.files.adapter}")
-        base_model = base.hub_id if base else _chosen_base_model(context, listed, folder.material)
-        fields = {**_said_fields(context), "challenge": challenge.slug, "base_model": base_model}
+        hub_id = hub_id or _chosen_base_model(context, listed, named)
+        fields = {**_said_fields(context, declared), "challenge": challenge.slug, "base_model": hub_id}
         fields["method"] = _method(context, inspection)
-        if declared:
-            fields["declared_scores"] = {score.benchmark: str(score.percent) for score in declared}
         parcel = _parcel(context, folder.files, inspection, fields)
         if not _is_wanted(context, parcel):
             raise ClientError("Nothing was sent.")
@@ -148,12 +148,6 @@ def _declared(given: Sequence[str], challenge: Challenge) -> list[DeclaredScore]
     return list(declared.values())
 
 
-def _found(name: str | None, listed: Sequence[KnownBase]) -> KnownBase | None:
-    """The listed base model of this name."""
-    wanted = (name or "").lower()
-    return next((base for base in listed if (base.hub_id or "").lower() == wanted), None)
-
-
 def _checked(context: Context, findings: Sequence[Finding]) -> Sequence[Finding]:
     """All findings, shown. Raises ClientError where one stands against the submission."""
     if has_errors(findings) and not context.options.draft:
@@ -167,7 +161,7 @@ def _checked(context: Context, findings: Sequence[Finding]) -> Sequence[Finding]
     return findings
 
 
-def _said_fields(context: Context) -> dict[str, Any]:
+def _said_fields(context: Context, declared: Sequence[DeclaredScore]) -> dict[str, Any]:
     """The API's fields that options give; what nobody said is left out."""
     options = context.options
     said = {
@@ -179,23 +173,22 @@ def _said_fields(context: Context) -> dict[str, Any]:
     fields: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     if options.communication is not None:
         fields["resources"] = [{"kind": "communication", "value": options.communication}]
+    if declared:
+        fields["declared_scores"] = {score.benchmark: str(score.percent) for score in declared}
     return fields
 
 
-def _chosen_base_model(context: Context, listed: Sequence[KnownBase], material: Material) -> str:
+def _chosen_base_model(context: Context, listed: Sequence[str], named: str | None) -> str:
     """The listed model that is chosen, where the one that is named by option or files is not listed."""
-    hub_ids = [base.hub_id for base in listed if base.hub_id]
-    if not hub_ids:
+    if not listed:
         raise ClientError("The site lists no base model, so nothing can be submitted now.")
-    given: str | None = context.options.base_model
-    named = given or named_base_model(material)
     unlisted = f"{named} is not on the site's list of base models"
-    if given or not context.console.is_interactive:
+    if context.options.base_model or not context.console.is_interactive:
         reason = unlisted if named else "The files name no base model"
-        raise UsageError(f"{reason}. Give --base-model with one of: {', '.join(hub_ids)}")
+        raise UsageError(f"{reason}. Give --base-model with one of: {', '.join(listed)}")
     if named:
         context.console.note(f"{unlisted}:")
-    return context.console.choose("Base model", hub_ids, option="--base-model ID")
+    return context.console.choose("Base model", listed, option="--base-model ID")
 
 
 def _method(context: Context, inspection: Inspection) -> str:

@@ -11,6 +11,7 @@ v1: list[URLPattern | URLResolver] = [
     path("base-models/", catalogue.BaseModelList.as_view(), name="api-base-models"),
     path("findings/", catalogue.FindingKindList.as_view(), name="api-findings"),
     path("findings/<str:code>/", catalogue.FindingKindDetail.as_view(), name="api-finding"),
+    path("base-models/<path:hub_id>/", catalogue.BaseModelDetail.as_view(), name="api-base-model"),
     path("submissions/", submissions.SubmissionList.as_view(), name="api-submissions"),
     path("submissions/<int:pk>/", submissions.SubmissionDetail.as_view(), name="api-submission"),
     path("submissions/<int:pk>/send/", submissions.SubmissionSend.as_view(), name="api-send"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +16,32 @@ LAYERS = 2
 HIDDEN, OUT, VOCABULARY = 8, 12, 20
 
 Tensor = tuple[str, tuple[int, ...], bytes]
+
+
+# Shapes of SmolLM2-135M: 30 layers, 576 wide, 9 heads of 64 over 3 key-value heads, 1,536 in between.
+SMOLLM2 = BaseModelTensors(
+    {
+        "model.embed_tokens.weight": (49_152, 576),
+        "model.norm.weight": (576,),
+        **{
+            f"model.layers.{layer}.{name}.weight": shape
+            for layer in range(30)
+            for name, shape in (
+                ("self_attn.q_proj", (576, 576)),
+                ("self_attn.k_proj", (192, 576)),
+                ("self_attn.v_proj", (192, 576)),
+                ("self_attn.o_proj", (576, 576)),
+                ("mlp.gate_proj", (1_536, 576)),
+                ("mlp.up_proj", (1_536, 576)),
+                ("mlp.down_proj", (576, 1_536)),
+                ("input_layernorm", (576,)),
+                ("post_attention_layernorm", (576,)),
+            )
+        },
+    },
+    tie_word_embeddings=True,
+    model_type="llama",
+)
 
 
 def base_model() -> BaseModelTensors:
@@ -77,3 +105,18 @@ def with_header(header: bytes, data: bytes) -> bytes:
 def safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
     header = json.dumps(header_of(tensors, metadata)).encode()
     return with_header(header, b"".join(data for _, _, data in tensors.values()))
+
+
+def write_base(folder: Path, tensors: BaseModelTensors) -> None:
+    """A base model of these shapes, whose weights are a hole in the file."""
+    folder.mkdir(parents=True)
+    settings = {"model_type": tensors.model_type, "tie_word_embeddings": tensors.tie_word_embeddings}
+    (folder / "config.json").write_text(json.dumps({**settings, "max_position_embeddings": 512}))
+    header, position = {}, 0
+    for name, shape in tensors.shapes.items():
+        size = 2 * math.prod(shape)
+        header[name] = {"dtype": "F16", "shape": list(shape), "data_offsets": [position, position + size]}
+        position += size
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(with_header(json.dumps(header).encode(), b""))
+        file.truncate(file.tell() + position)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.checkpoints import BaseModelTensors
 from evaluation.findings import Finding, FindingCollector, Severity
 from evaluation.flowerconfig import inspect_app_config
 from evaluation.inspection.communication_log import (
@@ -31,31 +30,8 @@ from evaluation.method.communication import (
 )
 from evaluation.rules import of
 from evaluation.rules.challenges import get
+from tests.evaluation.adapters import SMOLLM2
 
-# Shapes of SmolLM2-135M: 30 layers, 576 wide, 9 heads of 64 over 3 key-value heads, 1,536 in between.
-SMOLLM2 = BaseModelTensors(
-    {
-        "model.embed_tokens.weight": (49_152, 576),
-        "model.norm.weight": (576,),
-        **{
-            f"model.layers.{layer}.{name}.weight": shape
-            for layer in range(30)
-            for name, shape in (
-                ("self_attn.q_proj", (576, 576)),
-                ("self_attn.k_proj", (192, 576)),
-                ("self_attn.v_proj", (192, 576)),
-                ("self_attn.o_proj", (576, 576)),
-                ("mlp.gate_proj", (1_536, 576)),
-                ("mlp.up_proj", (1_536, 576)),
-                ("mlp.down_proj", (576, 1_536)),
-                ("input_layernorm", (576,)),
-                ("post_attention_layernorm", (576,)),
-            )
-        },
-    },
-    tie_word_embeddings=True,
-    model_type="llama",
-)
 BASELINE = Communication(13_631_488, clients_per_round=2, rounds=200)
 
 

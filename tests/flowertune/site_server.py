@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.evaluation import adapters
+
 TOKEN = "flt_test-token"
 BASE_MODEL = "Example/Tiny-Llama"
 
@@ -40,6 +42,7 @@ class State:
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     received: int = 0
     max_base_parameters: int = 24_000_000_000
+    parameters: int = 1000
     findings: list[dict[str, str]] = field(default_factory=list)
     statuses: deque[dict[str, Any]] = field(default_factory=deque)
     """What the submission becomes, one step at each time it is read."""
@@ -110,6 +113,9 @@ class Handler(BaseHTTPRequestHandler):
                 self._json(200, {"user": "sender", "scopes": ["read", "submit"], "expires_at": None})
             case ["base-models"]:
                 self._json(200, {"next": None, "results": [{"hub_id": BASE_MODEL, "parameters": 1000}]})
+            case ["base-models", *parts] if "/".join(parts) == BASE_MODEL:
+                known = {"hub_id": BASE_MODEL, "revision": "", "parameters": self.server.state.parameters}
+                self._json(200, {**known, "tensors": adapters.base_model().to_json()})
             case ["challenges", slug]:
                 self._json(200, {"slug": slug, "max_base_parameters": self.server.state.max_base_parameters})
             case ["uploads"]:

@@ -35,6 +35,16 @@ def test_errors_are_all_shown_and_nothing_is_sent(run: Run, server: SiteServer, 
     assert "config.supernodes" in for_people.err and "--draft" in for_people.err and for_people.out == ""
 
 
+def test_a_base_model_over_the_sites_limit_is_refused_before_anything_is_sent(
+    run: Run, server: SiteServer, app: Path
+) -> None:
+    server.state.parameters, server.state.max_base_parameters = 14_000_000_000, 13_000_000_000
+    ended = run("submit", str(app), *SUBMIT)
+    assert ended.status == Status.REFUSED and not server.state.uploads
+    (finding,) = ended.document["error"]["findings"]
+    assert finding["code"] == "config.base_model_size" and "13,000,000,000" in finding["message"]
+
+
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(
     ("method", "path"),

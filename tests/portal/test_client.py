@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from flowertune.__main__ import main
 from flowertune.exit_status import Status
 from portal.accounts.models import ApiToken, User
 from portal.submissions.base_models import register_base_model
-from portal.submissions.models import Submission
+from portal.submissions.models import BaseModel, Submission
 from portal.uploads.models import Upload
 from tests.evaluation import adapters
 from tests.portal import factories
@@ -99,9 +100,8 @@ def test_a_draft_is_kept_with_its_errors_then_completed_and_sent(run: Run, app: 
     name = ("--base-model", adapters.HUB_ID)
     status, refused = run("submit", str(app), *SUBMIT, *name)
     assert status == Status.REFUSED and not Submission.objects.exists()
-    assert "submission.missing_file" in {
-        f["code"] for f in refused["error"]["findings"] if f["severity"] == "error"
-    }
+    errors = {f["code"] for f in refused["error"]["findings"] if f["severity"] == "error"}
+    assert errors == {"submission.missing_file"}
     status, draft = run("submit", str(app), *SUBMIT, *name, "--draft")
     assert status == Status.DONE and draft["status"] == "received", draft
     (app / "pyproject.toml").write_bytes(factories.PYPROJECT)
@@ -110,19 +110,36 @@ def test_a_draft_is_kept_with_its_errors_then_completed_and_sent(run: Run, app: 
     assert sent["description"] == "Now whole" and not Upload.objects.open().exists()
 
 
-def test_what_the_site_alone_can_see_is_refused_and_costs_no_second_upload(run: Run, app: Path) -> None:
-    factories.base_model("Example/Other")
-    arguments = ("submit", str(app), *SUBMIT, "--base-model", "Example/Other")
-    status, refused = run(*arguments)
-    assert status == Status.REFUSED and "adapter_config.base_model" in {
-        f["code"] for f in refused["error"]["findings"]
-    }
+def test_what_the_site_alone_can_see_is_refused_and_costs_no_second_upload(
+    run: Run, app: Path, settings: Any
+) -> None:
+    settings.SUBMISSIONS_PER_DAY = 0
+    status, refused = run("submit", str(app), *SUBMIT)
+    codes = [finding["code"] for finding in refused["error"]["findings"]]
+    assert (status, codes) == (Status.REFUSED, ["submission.quota"])
     (upload,) = Upload.objects.open()
     assert upload.is_complete
+    settings.SUBMISSIONS_PER_DAY = 20
     status, sent = run("submit", str(app), *SUBMIT)
     assert status == Status.DONE, sent
     upload.refresh_from_db()
     assert upload.consumed_at and Upload.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "code"),
+    [("Example/Other", "adapter_config.base_model"), (adapters.HUB_ID, "adapter.shape")],
+)
+def test_what_does_not_fit_the_base_model_is_seen_before_anything_is_sent(
+    run: Run, app: Path, option: str, code: str
+) -> None:
+    fitting = adapters.base_model()
+    shapes = {name: tuple(2 * size for size in shape) for name, shape in fitting.shapes.items()}
+    BaseModel.objects.update(tensors=replace(fitting, shapes=shapes).to_json())
+    factories.base_model("Example/Other")
+    status, refused = run("submit", str(app), *SUBMIT, "--base-model", option)
+    assert status == Status.REFUSED and code in {f["code"] for f in refused["error"]["findings"]}
+    assert not Upload.objects.exists()
 
 
 def test_a_withdrawn_submission_may_be_sent_anew(run: Run, app: Path) -> None:

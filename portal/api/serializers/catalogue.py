@@ -85,3 +85,13 @@ class FindingKindSerializer(serializers.Serializer[FindingKind]):
     @extend_schema_field({"type": "string", "format": "uri"})
     def get_help(self, kind: FindingKind) -> str:
         return help_address(kind.code, self.context["request"])
+
+
+class BaseModelDetailSerializer(BaseModelSerializer):
+    tensors = serializers.JSONField(
+        help_text="What an adapter has to fit: `shapes` of the weights by name, `model_type` and "
+        "`tie_word_embeddings` as in config.json"
+    )
+
+    class Meta(BaseModelSerializer.Meta):
+        fields = [*BaseModelSerializer.Meta.fields, "tensors"]

@@ -20,6 +20,7 @@ from evaluation.rules.challenges import CHALLENGES
 from portal.api.conditional import ConditionalMixin
 from portal.api.pagination import ByKeyUpwards, WholeList
 from portal.api.serializers.catalogue import (
+    BaseModelDetailSerializer,
     BaseModelSerializer,
     ChallengeDetailSerializer,
     ChallengeSerializer,
@@ -88,6 +89,20 @@ class FindingKindDetail(ConditionalMixin, generics.RetrieveAPIView[Any]):
             hint = f" Did you mean {' or '.join(alike)}?" if alike else ""
             raise NotFound(f"There is no finding code “{excerpt(code)}”.{hint}")
         return CATALOGUE[code]
+
+
+@extend_schema(tags=["base models"])
+class BaseModelDetail(ConditionalMixin, generics.RetrieveAPIView[BaseModel]):
+    """A base model that takes new submissions, with the shapes of its weights."""
+
+    serializer_class = BaseModelDetailSerializer
+
+    def get_object(self) -> BaseModel:
+        hub_id = self.kwargs["hub_id"]
+        model = BaseModel.objects.filter(hub_id__iexact=hub_id, active=True).first()
+        if model is None:
+            raise NotFound(f"“{hub_id}” is not on the list of base models; /api/v1/base-models/ shows it.")
+        return model
 
 
 @extend_schema(exclude=True)

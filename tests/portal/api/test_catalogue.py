@@ -37,6 +37,15 @@ def test_base_models_that_take_submissions_are_listed(nobody: Api) -> None:
     assert [row["hub_id"] for row in nobody.get("base-models/").json()["results"]] == [adapters.HUB_ID]
 
 
+def test_a_base_model_tells_what_an_adapter_has_to_fit(nobody: Api) -> None:
+    factories.base_model()
+    factories.base_model("Old/Model", active=False)
+    body = nobody.get(f"base-models/{adapters.HUB_ID.lower()}/").json()
+    assert body["hub_id"] == adapters.HUB_ID and body["tensors"] == adapters.base_model().to_json()
+    for hub_id in ("Old/Model", "nobody/knows"):
+        assert nobody.get(f"base-models/{hub_id}/").status_code == 404
+
+
 def test_the_leaderboard_has_ranks_scores_and_costs(nobody: Api, owner: User) -> None:
     factories.published(owner, method="Worse", correct=50)
     factories.published(owner, method="Better", correct=60)
