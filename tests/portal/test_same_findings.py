@@ -54,6 +54,7 @@ FIELDS = {"adapter_model": ADAPTER_FILE, "adapter_config": ADAPTER_CONFIG_FILE, 
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 Row = tuple[str, str, str, str]
+_KEYS = ("code", "severity", "message", "location")
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,9 @@ class Ways(Protocol):
 
 def row(finding: Any) -> Row:
     """A Finding, a stored one, or one of a JSON document."""
-    get = finding.get if isinstance(finding, dict) else lambda name: getattr(finding, name)
-    return get("code"), str(get("severity")), get("message"), get("location")
+    values = finding if isinstance(finding, dict) else {name: getattr(finding, name) for name in _KEYS}
+    code, severity, message, location = (str(values[name]) for name in _KEYS)
+    return code, severity, message, location
 
 
 @pytest.fixture
