@@ -1,21 +1,37 @@
 #!/usr/bin/env python
-"""Django's command line for this project."""
+"""Django's command line for this project. Starts the embedded services for the commands that use them."""
 
 import os
 import sys
+from contextlib import nullcontext
+
+# What reads code and settings alone. A command that is not named here may use database and broker.
+WITHOUT_SERVICES = frozenset(
+    {"check", "collectstatic", "diffsettings", "findstatic", "help", "makemessages", "spectacular", "version"}
+)
+ASKS_ABOUT_A_COMMAND = frozenset({"-h", "--help", "--version"})
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    from portal.environment import read_environment
     from portal.machine import embedded
+    from portal.machine.daemons import ServiceError
 
     try:
-        execute_from_command_line(sys.argv)
-    finally:
-        # The settings may have started the embedded services; the last process that uses them stops them.
-        embedded.stop_unless_used(embedded.default_state())
+        services = embedded.running(read_environment()) if uses_services(sys.argv[1:]) else nullcontext()
+        with services:
+            execute_from_command_line(sys.argv)
+    except (ImproperlyConfigured, ServiceError) as error:
+        sys.exit(f"{error}")
+
+
+def uses_services(arguments: list[str]) -> bool:
+    command = next((word for word in arguments if not word.startswith("-")), "help")
+    return command not in WITHOUT_SERVICES and ASKS_ABOUT_A_COMMAND.isdisjoint(arguments)
 
 
 if __name__ == "__main__":

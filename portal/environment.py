@@ -30,6 +30,7 @@ class Environment(BaseSettings):
     var_dir: Path = PROJECT_ROOT / "var"
     database_url: str = ""
     redis_url: str = ""
+    embedded_state_dir: Path | None = None
 
     site_url: str = "http://127.0.0.1:8000"
     allowed_hosts: Names = Field(default=["127.0.0.1", "localhost", "[::1]"])
@@ -106,6 +107,11 @@ class Environment(BaseSettings):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
 
+    @property
+    def services_state(self) -> Path:
+        """The folder of the embedded services, which run where DATABASE_URL or REDIS_URL is empty."""
+        return self.embedded_state_dir or self.var_dir / "services"
+
     def storage(self) -> dict[str, Any]:
         """Return the entry of Django's STORAGES for stored files: a bucket where one is named, else a folder.
 
@@ -137,7 +143,7 @@ class Environment(BaseSettings):
         }
 
     def resolve_secret_key(self) -> str:
-        """Return SECRET_KEY, or the one generated at the first start and kept in var/secret_key."""
+        """Return SECRET_KEY, or the one generated when it was first needed and kept in var/secret_key."""
         if self.secret_key:
             return self.secret_key
         path = self.var_dir / "secret_key"

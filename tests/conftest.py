@@ -10,7 +10,8 @@ from pathlib import Path
 
 import django
 import pytest
-from hypothesis import settings
+from django.conf import settings
+from hypothesis import settings as hypothesis_settings
 
 from portal.machine import embedded
 
@@ -21,20 +22,22 @@ STATE = ROOT / "var" / "test-services"
 VAR_DIR = Path(tempfile.mkdtemp(prefix="flowertune-tests-"))
 os.environ |= {"DEBUG": "1", "VAR_DIR": str(VAR_DIR)}
 
-# The settings start the services, so this precedes them; and the conftest files of the folders below
-# import models, so the settings cannot wait for a hook of pytest's.
+# The conftest files of the folders below import models, so the settings cannot wait for a hook of pytest's.
 os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
 os.environ["EMBEDDED_STATE_DIR"] = str(STATE)
 if not os.environ.get("DATABASE_URL"):
     embedded.ensure_postgres(STATE, durable=False)
+if not os.environ.get("REDIS_URL"):
+    embedded.ensure_valkey(STATE)
 django.setup()
+Path(settings.STATIC_ROOT).mkdir()  # which `collectstatic` would make
 
 # A shell's background job ignores Ctrl-C, and so would the programs that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes depends on what else the machine does.
-settings.register_profile("without deadline", deadline=None)
-settings.load_profile("without deadline")
+hypothesis_settings.register_profile("without deadline", deadline=None)
+hypothesis_settings.load_profile("without deadline")
 
 
 def pytest_unconfigure() -> None:

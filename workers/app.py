@@ -12,7 +12,12 @@ django.setup()
 from celery.signals import worker_shutting_down  # noqa: E402 -- Django has to be set up first
 from django.conf import settings  # noqa: E402
 
+from portal import addresses  # noqa: E402
+from portal.environment import read_environment  # noqa: E402
 from portal.queues import DELIVER_NOTIFICATIONS, MAINTENANCE, app  # noqa: E402
+
+addresses.require_embedded(read_environment())
+settings.VAR_DIR.mkdir(parents=True, exist_ok=True)  # the scheduler keeps its times there
 
 # How late a retry of a notification may be; new ones wake a worker at once.
 DELIVERY_SECONDS = 15

