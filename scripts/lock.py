@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = ("web", "worker", "dev")
 HEADER = """\
 # Written by scripts/lock.py. To change a version: edit pyproject.toml, then
-#   .venv/bin/pip install -e '.[web,worker,dev]' && make lock
+#   .venv/bin/pip install -e '.[web,worker,s3,dev]' && make lock
 # A build suffix such as torch's +cpu is left out: each machine takes the build that its index offers.
 """
 

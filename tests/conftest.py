@@ -3,58 +3,109 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 from pathlib import Path
 
 import django
 import pytest
-from django.conf import settings
-from hypothesis import settings as hypothesis_settings
 
 from portal.machine import embedded
+from tests import own, profiles
 
-ROOT = Path(__file__).resolve().parent.parent
-STATE = ROOT / "var" / "test-services"
+SLOW_SECONDS = 5.0
+
+if (
+    "DJANGO_SETTINGS_MODULE" in os.environ
+):  # pytest-django has read them, for other services than the tests' own
+    raise pytest.UsageError(
+        "DJANGO_SETTINGS_MODULE is set; the tests choose services before settings are read"
+    )
+
+_own = own.take()
 
 # Plain HTTP and unhashed static files, as in development; production's settings have tests of their own.
-VAR_DIR = Path(tempfile.mkdtemp(prefix="flowertune-tests-"))
-os.environ |= {"DEBUG": "1", "VAR_DIR": str(VAR_DIR)}
-
+os.environ |= {
+    "DEBUG": "1",
+    "VAR_DIR": str(_own.var_dir),
+    "EMBEDDED_STATE_DIR": str(own.STATE),
+    "DATABASE_URL": embedded.ensure_postgres(own.STATE, durable=False),
+    "REDIS_URL": f"{embedded.ensure_valkey(own.STATE)}?db={_own.number}",
+    "DJANGO_SETTINGS_MODULE": "portal.settings",
+    # There is a test process for each core already; and no result may depend on their number.
+    "OMP_NUM_THREADS": "1",
+}
 # The conftest files of the folders below import models, so the settings cannot wait for a hook of pytest's.
-os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
-os.environ["EMBEDDED_STATE_DIR"] = str(STATE)
-if not os.environ.get("DATABASE_URL"):
-    embedded.ensure_postgres(STATE, durable=False)
-if not os.environ.get("REDIS_URL"):
-    embedded.ensure_valkey(STATE)
 django.setup()
-Path(settings.STATIC_ROOT).mkdir()  # which `collectstatic` would make
+
+from django.conf import settings  # noqa: E402
+from django.db import connection  # noqa: E402
+
+connection.settings_dict["TEST"]["NAME"] = _own.database_name
+settings.STATIC_ROOT.mkdir()  # which `collectstatic` would make
 
 # A shell's background job ignores Ctrl-C, and so would the programs that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes depends on what else the machine does.
-hypothesis_settings.register_profile("without deadline", deadline=None)
-hypothesis_settings.load_profile("without deadline")
+profiles.load()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--vllm", action="store_true", help="run the tests of the vLLM engine, and no others")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    left_out = [] if config.getoption("--vllm") else ["vLLM's tests (make test-vllm)"]
+    left_out += [] if profiles.LONG else ["most examples of property tests (make test-long)"]
+    return [f"left out: {', '.join(left_out)}"] if left_out else []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = bool(config.getoption("--vllm"))
+    others = [item for item in items if bool(item.get_closest_marker("vllm")) != wanted]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that took long and do not say why. It is no failure: the machine may have been busy."""
+    unmarked = {
+        report.nodeid: report.duration
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if report.when == "call" and report.duration > SLOW_SECONDS and "slow" not in report.keywords
+    }
+    if unmarked:
+        terminalreporter.section(f"over {SLOW_SECONDS:g} s without a mark slow(reason)", yellow=True)
+        for name, seconds in sorted(unmarked.items(), key=lambda pair: -pair[1]):
+            terminalreporter.line(f"{seconds:6.1f} s  {name}")
+
+
+def pytest_xdist_setupnodes() -> None:
+    """The processes that run the tests choose for themselves."""
+    del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 def pytest_unconfigure() -> None:
-    """The last test session of those that run at a time stops the services."""
-    embedded.stop_unless_used(STATE)
-    shutil.rmtree(VAR_DIR, ignore_errors=True)
+    """The last test process of those that run at a time stops the services."""
+    embedded.stop_unless_used(own.STATE)
+    _own.give_back()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings_xdist_suffix() -> None:
+    """The database is this process's already, whichever session it belongs to."""
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Return the folder of real data and oracles beside the project, for tests that compare with them."""
-    folder = ROOT.parent / "shared"
+    folder = own.ROOT.parent / "shared"
     if folder.is_dir():
         return folder
     reason = f"needs real data and oracles in {folder}, which is not here"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
+    if os.environ.get("REQUIRE_SHARED"):
+        pytest.fail(f"{reason}, and REQUIRE_SHARED is set")
     pytest.skip(reason)
 
 

@@ -285,6 +285,7 @@ def _launch_valkey(server: Server, owner: Owner | None, sockets: Path) -> None:
         "pidfile": str(server.pid_file),
         "logfile": str(server.log),
         "port": "0",
+        "databases": "64",  # each test process has one of its own
         "unixsocket": str(sockets / VALKEY_SOCKET),
         "unixsocketperm": "700",
         # A snapshot replaces the last one whole, so no crash can leave data that stops the next start, as

@@ -12,6 +12,7 @@ from evaluation.adapter_kinds import LORA
 from evaluation.checkpoints import inspect_adapter_config, normalised_adapter_config
 from evaluation.findings import Finding, Severity, has_errors
 from tests.evaluation.adapters import HUB_ID, config, config_document
+from tests.profiles import examples
 
 
 def inspect(document: object) -> tuple[Finding, ...]:
@@ -238,13 +239,13 @@ KEYS = st.sampled_from(
 
 
 @given(raw=st.binary(max_size=200))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 def test_arbitrary_bytes_never_crash(raw: bytes) -> None:
     assert has_errors(inspect(raw))
 
 
 @given(changes=st.dictionaries(KEYS | st.text(max_size=9), JSON_VALUES, max_size=5))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_arbitrary_values_never_crash_and_findings_are_storable(changes: dict[str, object]) -> None:
     for finding in inspect(config_document() | changes):
         assert finding.message.isprintable() and finding.location.isprintable()

@@ -36,10 +36,11 @@ from tests.evaluation.adapters import (
     safetensors,
     with_header,
 )
+from tests.profiles import examples
 
 ROOT = Path(__file__).resolve().parents[2]
 Q0 = "base_model.model.model.layers.0.self_attn.q_proj"
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
 
 
 def inspect(

@@ -24,6 +24,7 @@ from evaluation.errors import DataError, HubError
 from evaluation.rules.protocol import CURRENT
 from tests.evaluation.conftest import WriteRows
 from tests.evaluation.hub_server import COMMIT, HubServer
+from tests.profiles import examples
 
 pyarrow = pytest.importorskip("pyarrow")
 pytest.importorskip("pyarrow.parquet")
@@ -241,7 +242,7 @@ ROWS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
 
 @pytest.mark.parametrize("slug", ROWS)
 @given(st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(25))
 def test_any_rows_survive_json_lines_and_parquet(
     tmp_path_factory: pytest.TempPathFactory, slug: str, drawn: st.DataObject
 ) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from evaluation.findings import Finding, Severity, has_errors
 from evaluation.flowerconfig import MAX_SIZE, inspect_config
+from tests.profiles import examples
 
 APP = b"[tool.flwr.app.config]\nnum-server-rounds = 3\n"
 
@@ -100,14 +101,14 @@ def test_many_dotted_keys_take_no_long_time() -> None:
 
 
 @given(text=st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_arbitrary_bytes_never_crash(text: bytes) -> None:
     for finding in inspect_config(text)[1]:
         assert finding.message.isprintable()
 
 
 @given(position=st.integers(0, len(APP) - 1), value=st.integers(0, 255))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_one_changed_byte_never_crashes(position: int, value: int) -> None:
     inspect_config(APP[:position] + bytes([value]) + APP[position + 1 :])
 

@@ -15,6 +15,7 @@ from evaluation.findings import has_errors
 from evaluation.flowerconfig.positions import key_lines
 from evaluation.method.card import MethodCard
 from tests.evaluation.configs import FEDERATION, STATIC, VALUES, app, read
+from tests.profiles import examples
 
 KEYS = [line.split(" = ")[0] for line in VALUES.splitlines()] + [
     "strategy.name", "strategy.proximal-mu", "use-flexlora", "model.lora.modules", "model.lora.use-dora",
@@ -95,7 +96,7 @@ def meaning(text: str) -> tuple[MethodCard | None, list[tuple[str, str]]]:
 
 
 @given(values=CONFIGS)
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_any_values_give_a_card_and_findings(values: dict[str, Any]) -> None:
     card, findings = read(dotted(values))
     assert card is not None
@@ -106,7 +107,7 @@ def test_any_values_give_a_card_and_findings(values: dict[str, Any]) -> None:
 
 
 @given(values=LEGAL)
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_dotted_nested_and_inline_mean_the_same(values: dict[str, Any]) -> None:
     first = meaning(dotted(values))
     assert meaning(nested(values)) == first
@@ -114,7 +115,7 @@ def test_dotted_nested_and_inline_mean_the_same(values: dict[str, Any]) -> None:
 
 
 @given(values=LEGAL, underscores=st.lists(st.booleans(), min_size=60, max_size=60))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_dashes_and_underscores_mean_the_same(values: dict[str, Any], underscores: list[bool]) -> None:
     choices = iter(underscores)
 
@@ -125,7 +126,7 @@ def test_dashes_and_underscores_mean_the_same(values: dict[str, Any], underscore
 
 
 @given(content=st.binary(max_size=300))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_arbitrary_bytes_end_in_findings(content: bytes) -> None:
     card, findings = read(content)
     assert card is not None or has_errors(findings)
@@ -149,7 +150,7 @@ HEADERS = ["[t{}]", "[t{}.'a.b']", "[[t{}]]", "# t{}", "", "\t [ t{} . x ] # [y]
     ),
     end=st.sampled_from(["\n", "\r\n"]),
 )
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_the_line_of_every_key_is_found(pieces: list[tuple[str, str, str]], end: str) -> None:
     text, expected = "", []
     for number, (header, key, value) in enumerate(pieces):
@@ -163,7 +164,7 @@ def test_the_line_of_every_key_is_found(pieces: list[tuple[str, str, str]], end:
 
 @example('a = 1\n"\\." = 2')  # an escape that TOML does not have
 @given(text=st.text(alphabet="[]{}=\"'.,#\n\\ abc", max_size=60))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_the_scan_for_lines_ends_on_anything(text: str) -> None:
     key_lines(text)
 

@@ -23,8 +23,9 @@ from tests.evaluation.adapters import (
     safetensors,
     with_header,
 )
+from tests.profiles import examples
 
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
 
 
 def header_findings(content: bytes) -> tuple[Finding, ...]:

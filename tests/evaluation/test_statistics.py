@@ -38,6 +38,7 @@ from evaluation.statistics import (
     rank_ranges,
     wilson_interval,
 )
+from tests.profiles import examples
 
 counts = st.integers(1, 5_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 few = st.integers(0, 400)
@@ -220,7 +221,7 @@ def test_mcnemars_test_of_many_items_is_exact_and_quick() -> None:
     assert time.perf_counter() - start < 1
 
 
-@settings(max_examples=15)  # statsmodels takes a fifth of a second for each
+@settings(max_examples=examples(15))  # statsmodels takes a fifth of a second for each
 @given(p_values)
 def test_holms_correction_is_that_of_statsmodels(values: list[float]) -> None:
     assert holm(values) == pytest.approx(multipletests(values, method="holm")[1])
@@ -308,7 +309,7 @@ def test_the_bootstraps_interval_lies_where_the_data_are(strata: list[dict[float
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 100))
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_the_randomisation_test_of_one_benchmark_is_mcnemars(only_a: int, only_b: int, rest: int) -> None:
     p = randomisation_test([{1.0: only_a, -1.0: only_b, 0.0: rest}])
     assert p == pytest.approx(mcnemar_exact(only_a, only_b), abs=0.025)  # five standard errors of drawing
@@ -412,13 +413,13 @@ boards = st.lists(st.sampled_from([0.2, 0.4, 0.5, 0.55, 0.6]), min_size=2, max_s
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(boards)
 def test_rank_ranges_are_what_all_corrected_tests_say(entries: list[list[PackedAnswers]]) -> None:
     assert rank_ranges(entries) == reference(entries)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(boards, st.randoms(use_true_random=False))
 def test_rank_ranges_do_not_depend_on_the_order_of_entries(
     entries: list[list[PackedAnswers]], random: numpy.random.Generator
@@ -429,7 +430,7 @@ def test_rank_ranges_do_not_depend_on_the_order_of_entries(
     assert rank_ranges([entries[place] for place in order]) == [ranges[place] for place in order]
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(boards)
 def test_an_entrys_place_by_the_mean_lies_in_its_range(entries: list[list[PackedAnswers]]) -> None:
     means = [sum(answers.right_count / answers.items for answers in entry) for entry in entries]

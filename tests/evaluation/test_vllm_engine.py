@@ -27,10 +27,7 @@ from tests.evaluation.conftest import byte_tokenizer, make_adapter, make_tiny_ll
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-if vllm_support.build() is None:
-    if os.environ.get("CI"):
-        pytest.fail(vllm_support.NOT_INSTALLED, pytrace=False)
-    pytest.skip(vllm_support.NOT_INSTALLED, allow_module_level=True)
+pytestmark = pytest.mark.vllm
 
 from evaluation.engines.transformers import TransformersEngine  # noqa: E402 - needs the packages above
 

@@ -13,6 +13,7 @@ from evaluation.errors import DataError
 from evaluation.federated import data
 from evaluation.federated.config import FederatedConfig, Partition
 from evaluation.federated.partitioning import OTHER_VALUES, SHOWN_VALUES, bars, shares, split
+from tests.profiles import examples
 
 SUBJECTS = ("law", "physics", "history")
 
@@ -43,7 +44,7 @@ KINDS = (
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.sampled_from(KINDS), st.integers(1, 3), st.integers(30, 90), st.integers(0, 12), st.integers(0, 2**31)
 )

@@ -1,6 +1,6 @@
 """Whatever is asked of the API, it answers as its schema says, and never with a server error.
 
-`FUZZ_EXAMPLES=200 pytest tests/portal/api/test_fuzz.py` asks more of it.
+`make test-long` asks more of it, and FUZZ_EXAMPLES=200 as much as one likes.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from portal.uploads.headers import CONTENT_TYPE
 from portal.uploads.models import Upload
 from tests.portal import factories
 from tests.portal.api.conftest import finished_upload
+from tests.profiles import LONG
 
 pytestmark = pytest.mark.django_db
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES") or (120 if LONG else 8))
 # The rules of the field go beyond what a schema can say: a listed base model, an upload that is there.
 ALL = list(HealthCheck)
 NOT_CHECKED = ["positive_data_acceptance"]
@@ -120,9 +121,7 @@ def ask(
     load_all_checks()
     skipped = CHECKS.get_by_names(NOT_CHECKED)
 
-    @settings(
-        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=ALL
-    )
+    @settings(max_examples=EXAMPLES, derandomize=True, database=None, suppress_health_check=ALL)
     @given(st.data())
     def example(data: st.DataObject) -> None:
         has_row = "{" in operation.path and data.draw(st.booleans())
