@@ -40,7 +40,8 @@ def require_embedded(env: Environment) -> None:
     if silent:
         raise ImproperlyConfigured(
             f"no {' and no '.join(silent)} of {env.services_state} answers. `manage.py serve` starts them"
-            " with the site, `python -m portal.machine.embedded start` alone; or set DATABASE_URL and REDIS_URL."
+            " with the site, `python -m portal.machine.embedded start` alone;"
+            " or set DATABASE_URL and REDIS_URL."
         )
 
 

@@ -20,7 +20,7 @@ def main(mark: str, state: str, var_dir: str) -> None:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(marked, timeout=1)
-    from portal import embedded  # late: for most of its life this process should be small
+    from portal.machine import embedded  # late: for most of its life this process should be small
 
     embedded.stop_unless_used(Path(state))
     shutil.rmtree(var_dir, ignore_errors=True)
