@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -14,9 +13,10 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from evaluation.rules.challenges import CHALLENGES
+from leaderboard.addresses import entry_page
 from leaderboard.board.column import ApiField, Column, Facet, Group
 from leaderboard.board.columns import by_key, facets_by_name, limited
-from leaderboard.board.filters import SECTIONS, Filters, apply, refused_day
+from leaderboard.board.filters import SECTIONS, Filters, apply, refusals
 from leaderboard.reading import snapshots
 from leaderboard.standing.entries import BenchmarkScore, Cost, Flag, Standing, Track, Trust
 from portal.api.conditional import ConditionalMixin
@@ -160,7 +160,8 @@ class StandingSerializer(serializers.Serializer[Standing]):
     def get_url(self, standing: Standing) -> str | None:
         if not standing.entry.has_page:
             return None
-        return str(self.context["request"].build_absolute_uri(reverse("entry", args=[standing.entry.id])))
+        address = entry_page(standing.entry.id, standing.entry.protocol)
+        return str(self.context["request"].build_absolute_uri(address))
 
     def get_rank_range(self, standing: Standing) -> list[int] | None:
         found = standing.rank_range
@@ -187,6 +188,11 @@ class PageSerializer(QuerySerializer):
     since = serializers.DateField(required=False)
     until = serializers.DateField(required=False)
     show = serializers.ChoiceField(SECTIONS, required=False)
+    protocol = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        help_text="The board under that protocol, by default under the site's own",
+    )
     as_of = serializers.DateField(required=False, help_text="The board at the end of that day (UTC)")
 
     page_size = serializers.IntegerField(required=False, min_value=1, max_value=200)
@@ -207,7 +213,7 @@ class PageSerializer(QuerySerializer):
 
 class LeaderboardSerializer(serializers.Serializer[Any]):
     challenge = serializers.CharField()
-    protocol = serializers.IntegerField(allow_null=True)
+    protocol = serializers.IntegerField(help_text="The board's: entries of others are not on it")
     results = StandingSerializer(many=True)
     next = serializers.CharField(allow_null=True)
 
@@ -231,12 +237,10 @@ class Leaderboard(ConditionalMixin):
             raise NotFound(f"There is no challenge “{challenge}”. There are: {', '.join(CHALLENGES)}.")
         page = PageSerializer(data=request.query_params)
         page.is_valid(raise_exception=True)
-        if refused := refused_day(request.query_params):
-            raise serializers.ValidationError({"as_of": refused})
+        if refused := refusals(request.query_params):
+            raise serializers.ValidationError(refused)
         filters = Filters.of(request.query_params)
-        snapshot = (
-            snapshots.as_of(challenge, filters.moment) if filters.moment else snapshots.current(challenge)
-        )
+        snapshot = snapshots.as_of(challenge, filters.moment, filters.protocol)
         standings = list(apply(snapshot, filters))
         if filters.show != "declared" and Trust.DECLARED not in filters.trust:
             standings = [s for s in standings if s.track is not Track.DECLARED]

@@ -11,11 +11,13 @@ from portal.queues import BUILD_BOARDS, app
 def build_boards() -> None:
     """Build the boards that changed."""
     for challenge in CHALLENGES:
-        snapshots.checked(challenge)
+        for protocol in snapshots.checked(challenge).protocols:
+            snapshots.checked(challenge, protocol)
 
 
 @app.task(name="leaderboard.tasks.renew_boards")
 def renew_boards() -> None:
     """Build all boards anew: the names of teams and base models may have changed."""
     for challenge in CHALLENGES:
-        snapshots.renew(challenge)
+        for protocol in snapshots.checked(challenge).protocols:
+            snapshots.renew(challenge, protocol)

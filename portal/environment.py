@@ -13,6 +13,7 @@ from pydantic import Field, PositiveInt, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from evaluation.rules.base_size import read_limits
+from evaluation.rules.protocol import CURRENT, PROTOCOLS
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -61,6 +62,7 @@ class Environment(BaseSettings):
     webhooks_to_loopback: bool = False
 
     base_model_max_parameters: Limits = Field(default="", validate_default=True)
+    leaderboard_protocol: int = CURRENT.number
 
     evaluation_data: str = ""
     evaluation_limit: PositiveInt | None = None
@@ -85,6 +87,13 @@ class Environment(BaseSettings):
     @classmethod
     def _by_challenge(cls, value: str) -> Mapping[str, int]:
         return read_limits(value)
+
+    @field_validator("leaderboard_protocol")
+    @classmethod
+    def _known_protocol(cls, value: int) -> int:
+        if value not in PROTOCOLS:
+            raise ValueError(f"there is no protocol {value}; there are: {', '.join(map(str, PROTOCOLS))}")
+        return value
 
     @field_validator("database_url")
     @classmethod

@@ -19,13 +19,14 @@ from typing import Any
 from django.conf import settings
 from django.core.files import File
 
-from evaluation import data
+from evaluation import data, rules
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.checkpoints import ADAPTER_FILE, CONFIG_FILE
+from evaluation.data.sources import in_folder
 from evaluation.errors import EvaluationError, SandboxError
 from evaluation.hub import fetching
-from evaluation.rules.challenges import CHALLENGES, Challenge
-from evaluation.rules.protocol import PROTOCOLS
+from evaluation.rules import Rules
+from evaluation.rules.challenges import CHALLENGES
 from evaluation.running.judging import check_sandbox
 from evaluation.wire.evaluating import Done, Event, Job, Loading, Progress, Scored
 from evaluation.wire.messages import Failed
@@ -41,8 +42,8 @@ WORKER_NAME = f"{socket.gethostname()}:{os.getpid()}"
 LEFTOVER_SECONDS = 86_400
 
 _process = EvaluationProcess()
-_left_to_others: set[str] = set()
-"""Challenges that this machine has not the programs for."""
+_left_to_others: set[tuple[str, int]] = set()
+"""Challenges, each under a protocol, that this machine has not the programs for."""
 # Celery may run tasks in threads; one child process serves one evaluation at a time.
 _busy = threading.Lock()
 
@@ -63,15 +64,16 @@ def run_queued() -> None:
             evaluation = services.claim(
                 worker=WORKER_NAME,
                 loaded_base_model=_process.loaded_base_model,
-                challenges=CHALLENGES.keys() - _left_to_others,
+                without=_left_to_others,
             )
             if evaluation is None:
                 return
             # Found out only now, because trying the sandbox takes seconds.
-            if _can_judge(evaluation.submission.challenge):
+            asked = (evaluation.submission.challenge, evaluation.protocol)
+            if _can_judge(*asked):
                 run(evaluation)
             else:
-                _left_to_others.add(evaluation.submission.challenge)
+                _left_to_others.add(asked)
                 with suppress(claims.ClaimLostError):  # withdrawn meanwhile
                     services.give_back(evaluation)
     finally:
@@ -81,10 +83,10 @@ def run_queued() -> None:
 
 
 @functools.cache
-def _can_judge(challenge: str) -> bool:
-    """Whether this machine can judge the challenge's answers: generated programs need the sandbox."""
+def _can_judge(challenge: str, protocol: int) -> bool:
+    """Whether this machine can judge the answers: generated programs need the sandbox."""
     try:
-        check_sandbox(BENCHMARKS[slug] for slug in CHALLENGES[challenge].benchmarks)
+        check_sandbox(BENCHMARKS[slug] for slug in rules.of(challenge, protocol).benchmarks)
     except SandboxError as error:
         logger.error("this worker leaves %s to others: %s", CHALLENGES[challenge].title, error)
         return False
@@ -149,35 +151,34 @@ def _run_in(scratch: Path, evaluation: Evaluation) -> None:
 
 
 def _job(scratch: Path, evaluation: Evaluation, output: Path) -> Job:
-    challenge = CHALLENGES[evaluation.submission.challenge]
+    asked = rules.of(evaluation.submission.challenge, evaluation.protocol)
     output.mkdir()
     return Job(
         job=str(evaluation.claim_id),
         model=str(model_folder(evaluation.base_model)),
         adapter=str(_adapter_folder(scratch, evaluation)) if evaluation.checkpoint else None,
-        benchmarks=tuple(services.remaining_benchmarks(evaluation, challenge.benchmarks)),
+        benchmarks=tuple(services.remaining_benchmarks(evaluation, asked.benchmarks)),
         protocol=evaluation.protocol,
         engine=settings.EVALUATION_ENGINE,
-        precision=settings.EVALUATION_PRECISION or PROTOCOLS[evaluation.protocol].precisions[challenge.slug],
-        data=settings.EVALUATION_DATA or str(_fetched_data(challenge)),
+        precision=settings.EVALUATION_PRECISION or asked.precision,
+        data=settings.EVALUATION_DATA or str(_fetched_data(asked)),
         limit=settings.EVALUATION_LIMIT,
         output=str(output),
     )
 
 
-def _fetched_data(challenge: Challenge) -> Path:
-    """A folder with the challenge's pinned data sets, fetched here, because the child has no network."""
-    folder: Path = settings.VAR_DIR / "benchmarks" / challenge.slug
-    if not folder.is_dir():
-        folder.parent.mkdir(exist_ok=True)
+def _fetched_data(asked: Rules) -> Path:
+    """A folder with the pinned data sets that a protocol asks of a challenge, and maybe those of others.
+
+    Fetched here, because the child has no network.
+    """
+    folder: Path = settings.VAR_DIR / "benchmarks" / asked.challenge.slug
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = [BENCHMARKS[slug] for slug in asked.benchmarks]
+    if missing := [benchmark for benchmark in wanted if in_folder(benchmark, folder) is None]:
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            whole = Path(scratch) / "whole"
-            data.export(None, whole, benchmarks=[BENCHMARKS[slug] for slug in challenge.benchmarks])
-            try:
-                whole.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # else another worker was faster
-                    raise
+            for path in data.export(None, Path(scratch), benchmarks=missing):
+                path.rename(folder / path.name)  # whole or not at all; another worker's are the same
     return folder
 
 

@@ -9,9 +9,10 @@ from evaluation.benchmarks import code, finance, general_nlp, medical
 from evaluation.benchmarks.definition import Benchmark
 from evaluation.names import lookup
 
-BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
-    {b.slug: b for b in (*general_nlp.BENCHMARKS, *finance.BENCHMARKS, *medical.BENCHMARKS, *code.BENCHMARKS)}
-)
+_KNOWN: dict[str, Benchmark] = {
+    b.slug: b for b in (*general_nlp.BENCHMARKS, *finance.BENCHMARKS, *medical.BENCHMARKS, *code.BENCHMARKS)
+}
+BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(_KNOWN)
 
 
 def get(slug: str) -> Benchmark:

@@ -6,14 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from evaluation import benchmarks
+from evaluation import benchmarks, rules
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.commands.files import as_json
-from evaluation.commands.options import Commands, add_command, add_data
+from evaluation.commands.options import Commands, add_command, add_data, add_protocol
 from evaluation.commands.status import Status
 from evaluation.commands.text import paragraph
 from evaluation.data import Holding, describe, export
-from evaluation.rules import challenges
 
 
 def add(commands: Commands) -> None:
@@ -36,6 +35,7 @@ def add(commands: Commands) -> None:
     subject = parser.add_mutually_exclusive_group()
     subject.add_argument("--challenge", metavar="SLUG", help="only the benchmarks of a challenge")
     subject.add_argument("--benchmark", metavar="SLUG", help="only one benchmark")
+    add_protocol(parser)
     parser.add_argument("--fetch", action="store_true", help="fetch from the hub what its cache lacks")
     parser.add_argument(
         "--export", type=Path, metavar="FOLDER", help="fetch, and write a data folder of JSONL files"
@@ -61,7 +61,7 @@ def _chosen(options: argparse.Namespace) -> list[Benchmark]:
     if options.benchmark:
         return [benchmarks.get(options.benchmark)]
     if options.challenge:
-        return [BENCHMARKS[slug] for slug in challenges.get(options.challenge).benchmarks]
+        return [BENCHMARKS[slug] for slug in rules.of(options.challenge, options.protocol).benchmarks]
     return list(BENCHMARKS.values())
 
 

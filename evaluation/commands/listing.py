@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.commands.files import as_json
-from evaluation.commands.options import Commands, add_command
+from evaluation.commands.options import Commands, add_command, add_protocol
 from evaluation.commands.status import Status
 from evaluation.commands.text import paragraph
 from evaluation.engines import AUTO, ENGINES
@@ -25,21 +26,21 @@ def add(commands: Commands) -> None:
         about="Show what can be evaluated, and the names that the other commands take.",
         examples="  python -m evaluation list\n  python -m evaluation list --json\n",
     )
+    add_protocol(parser)
     parser.add_argument("--json", action="store_true", help="print as JSON")
 
 
 def _list(options: argparse.Namespace) -> Status:
     if options.json:
-        print(as_json(_as_dict()))
+        print(as_json(_as_dict(options.protocol)))
         return Status.DONE
-    for challenge in CHALLENGES.values():
-        precision = protocol.CURRENT.precisions[challenge.slug]
-        metric = BENCHMARKS[challenge.benchmarks[0]].metric
-        about = f"{challenge.title}, {metric} in {precision}. {challenge.summary}"
-        print(paragraph(about, f"{challenge.slug}: "))
-        for slug in challenge.benchmarks:
-            benchmark = BENCHMARKS[slug]
-            print(paragraph(benchmark.source, f"  {slug:<21}{benchmark.rows:>6,} items  "))
+    for slug, challenge in CHALLENGES.items():
+        asked = rules.of(slug, options.protocol)
+        metric = BENCHMARKS[asked.benchmarks[0]].metric
+        about = f"{challenge.title}, {metric} in {asked.precision}. {challenge.summary}"
+        print(paragraph(about, f"{slug}: "))
+        for benchmark in map(BENCHMARKS.__getitem__, asked.benchmarks):
+            print(paragraph(benchmark.source, f"  {benchmark.slug:<21}{benchmark.rows:>6,} items  "))
         print()
     print(f"protocols:  {', '.join(map(str, protocol.PROTOCOLS))}")
     print(f"engines:    {', '.join((AUTO, *ENGINES))}")
@@ -47,13 +48,14 @@ def _list(options: argparse.Namespace) -> Status:
     return Status.DONE
 
 
-def _as_dict() -> dict[str, Any]:
+def _as_dict(number: int) -> dict[str, Any]:
+    under = [rules.of(slug, number) for slug in CHALLENGES]
     return {
         "challenges": {
-            challenge.slug: {
-                "title": challenge.title,
-                "summary": challenge.summary,
-                "precision": protocol.CURRENT.precisions[challenge.slug],
+            asked.challenge.slug: {
+                "title": asked.challenge.title,
+                "summary": asked.challenge.summary,
+                "precision": asked.precision,
                 "benchmarks": {
                     slug: {
                         "title": BENCHMARKS[slug].title,
@@ -62,10 +64,10 @@ def _as_dict() -> dict[str, Any]:
                         "source": BENCHMARKS[slug].source,
                         "digest": BENCHMARKS[slug].digest,
                     }
-                    for slug in challenge.benchmarks
+                    for slug in asked.benchmarks
                 },
             }
-            for challenge in CHALLENGES.values()
+            for asked in under
         },
         "protocols": list(protocol.PROTOCOLS),
         "engines": [AUTO, *ENGINES],

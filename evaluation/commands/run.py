@@ -7,13 +7,13 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+from evaluation import rules
 from evaluation.commands import progress
 from evaluation.commands.files import as_json, check_writable, replacing, write_json
 from evaluation.commands.options import Commands, add_command, add_data, add_output, add_protocol, number
 from evaluation.commands.status import Status
 from evaluation.commands.text import limits, paragraph, percent
 from evaluation.engines import AUTO, ENGINES
-from evaluation.rules import challenges
 from evaluation.rules.protocol import PRECISIONS
 from evaluation.running.run import Evaluation, Evaluator, Plan, score_completions
 from evaluation.running.score import Score, write_items
@@ -87,7 +87,11 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> Status:
-    slugs = (options.benchmark,) if options.benchmark else challenges.get(options.challenge).benchmarks
+    slugs = (
+        (options.benchmark,)
+        if options.benchmark
+        else rules.of(options.challenge, options.protocol).benchmarks
+    )
     plan = Plan(
         model=options.model,
         benchmarks=slugs,

@@ -51,7 +51,8 @@ def describe(
 
 def _holding(benchmark: Benchmark, location: str | Path | None, fetch: bool) -> Holding:
     try:
-        dataset = load(benchmark, location, protocol.CURRENT, None, fetch=fetch)
+        rules = protocol.asking(benchmark.slug) or protocol.CURRENT
+        dataset = load(benchmark, location, rules, None, fetch=fetch)
     except (DataError, HubError) as error:
         return Holding(benchmark.slug, None, benchmark.rows, None, False, (str(error),), 0, None)
     return Holding(

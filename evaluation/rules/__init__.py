@@ -21,7 +21,7 @@ class Rules:
     @property
     def benchmarks(self) -> tuple[str, ...]:
         """The benchmarks whose plain mean is the score, in the board's order."""
-        return self.challenge.benchmarks
+        return self.protocol.benchmarks[self.challenge.slug]
 
     @property
     def precision(self) -> Precision:

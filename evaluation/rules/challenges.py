@@ -1,4 +1,5 @@
-"""The four challenges: what a submission to each trains on, its rules and how it is evaluated.
+"""The four challenges: what a submission to each trains on and its rules. What it is evaluated on is the
+protocol's.
 
 Facts: FlowerTune LLM Leaderboard, described in PAPER. Light to import: the web process reads it.
 """
@@ -19,7 +20,7 @@ COMMUNICATION_BUDGET_BYTES = 200_000 * 1024**2
 
 @dataclass(frozen=True)
 class Challenge:
-    """One domain of the board. A submission's score is the plain mean over `benchmarks`.
+    """One domain of the board.
 
     `training_sets` are the hub ids allowed in the static part of a Flower app's config, preferred first;
     `former_training_sets` the same data under names of earlier templates, or upstream of them.
@@ -32,7 +33,6 @@ class Challenge:
     training_sets: tuple[str, ...]
     clients: int
     baseline_clients_per_round: int
-    benchmarks: tuple[str, ...]
     communication_budget_bytes: int = COMMUNICATION_BUDGET_BYTES
     former_training_sets: tuple[str, ...] = ()
 
@@ -45,7 +45,6 @@ _IN_BOARD_ORDER = (
         training_sets=("flwrlabs/alpaca-gpt4", "vicgalle/alpaca-gpt4"),
         clients=20,
         baseline_clients_per_round=2,
-        benchmarks=("mmlu_stem", "mmlu_social_sciences", "mmlu_humanities"),
     ),
     Challenge(
         slug="finance",
@@ -54,7 +53,6 @@ _IN_BOARD_ORDER = (
         training_sets=("flwrlabs/fingpt-sentiment-train", "FinGPT/fingpt-sentiment-train"),
         clients=50,
         baseline_clients_per_round=5,
-        benchmarks=("fpb", "fiqa", "tfns"),
     ),
     Challenge(
         slug="medical",
@@ -66,7 +64,6 @@ _IN_BOARD_ORDER = (
         ),
         clients=20,
         baseline_clients_per_round=2,
-        benchmarks=("pubmedqa", "medmcqa", "medqa", "careqa"),
     ),
     Challenge(
         slug="code",
@@ -76,7 +73,6 @@ _IN_BOARD_ORDER = (
         former_training_sets=("lucasmccabe-lmi/CodeAlpaca-20k", "sahil2801/CodeAlpaca-20k"),
         clients=10,
         baseline_clients_per_round=2,
-        benchmarks=("mbpp", "humaneval", "multipl_e_js", "multipl_e_cpp"),
     ),
 )
 

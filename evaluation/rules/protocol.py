@@ -1,7 +1,7 @@
 """Everything that is fixed across entrants, under a number. A published number never changes.
 
-Change a prompt, an extraction rule, a limit or a precision and it becomes a new protocol: scores of
-different protocols are never ranked together.
+Change a prompt, an extraction rule, a limit, a precision or a challenge's list of benchmarks and it becomes a
+new protocol: scores of different protocols are never ranked together, and no row leaves an older board.
 """
 
 from __future__ import annotations
@@ -28,14 +28,16 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Protocol:
-    """The parameters that the benchmark modules read.
+    """What each challenge is evaluated on, and the parameters that the benchmark modules read.
 
+    `benchmarks` are, by challenge slug, those whose plain mean is the score, in the board's order.
     `instructions` and `program_sequence_tokens` go by benchmark slug, `precisions` by challenge slug; the
     templates use str.format. `program_seconds` is the processor time that a generated program may take with
     its tests, by language. `sampling` is for several completions an item, which are asked for explicitly.
     """
 
     number: int
+    benchmarks: Mapping[str, tuple[str, ...]]
     question_template: str
     options_template: str
     instructions: Mapping[str, str]
@@ -45,6 +47,10 @@ class Protocol:
     program_seconds: Mapping[str, int]
     sampling: Sampling
     precisions: Mapping[str, Precision]
+
+    def has(self, benchmark: str) -> bool:
+        """Whether some challenge is evaluated on it."""
+        return any(benchmark in own for own in self.benchmarks.values())
 
 
 _MMLU = "Answer the following multiple choice question."
@@ -69,6 +75,14 @@ _ABSTRACT = (
 
 _FIRST = Protocol(
     number=1,
+    benchmarks=MappingProxyType(
+        {
+            "general-nlp": ("mmlu_stem", "mmlu_social_sciences", "mmlu_humanities"),
+            "finance": ("fpb", "fiqa", "tfns"),
+            "medical": ("pubmedqa", "medmcqa", "medqa", "careqa"),
+            "code": ("mbpp", "humaneval", "multipl_e_js", "multipl_e_cpp"),
+        }
+    ),
     question_template=(
         "<|im_start|>question\n{instruction}\n{question}\nThe answer is:\n<|im_end|>\n<|im_start|>answer\n"
     ),
@@ -98,10 +112,20 @@ _FIRST = Protocol(
     precisions=MappingProxyType({"general-nlp": "nf4", "finance": "nf4", "medical": "nf4", "code": "fp32"}),
 )
 
-PROTOCOLS: Mapping[int, Protocol] = MappingProxyType({_FIRST.number: _FIRST})
+_KNOWN: dict[int, Protocol] = {protocol.number: protocol for protocol in (_FIRST,)}
+PROTOCOLS: Mapping[int, Protocol] = MappingProxyType(_KNOWN)
 CURRENT = _FIRST
+"""Where nobody names one: on the command line, and on a site whose operator chose none."""
+PUBLIC = _FIRST
+"""The procedure of the public board: scores that are taken over from there belong to this protocol."""
 
 
 def get(number: int) -> Protocol:
     """Return the protocol; raise UnknownNameError when there is none of that number."""
     return lookup("protocol", str(number), {str(n): protocol for n, protocol in PROTOCOLS.items()})
+
+
+def asking(benchmark: str, preferred: Protocol = CURRENT) -> Protocol | None:
+    """The protocol to ask a benchmark by: the preferred one if it has it, else the newest that has."""
+    newest_first = sorted(PROTOCOLS.values(), key=lambda known: known.number, reverse=True)
+    return next((known for known in (preferred, *newest_first) if known.has(benchmark)), None)

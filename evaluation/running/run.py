@@ -17,7 +17,7 @@ from evaluation.benchmarks import Benchmark
 from evaluation.benchmarks.samples import Decoding, Request
 from evaluation.engines import Choice, Engine
 from evaluation.engines.scripted import ScriptedEngine, read_completions
-from evaluation.errors import CheckpointError, DataError, EvaluationError, ModelError
+from evaluation.errors import CheckpointError, DataError, EvaluationError, ModelError, UnknownNameError
 from evaluation.hub import fetching
 from evaluation.names import lookup
 from evaluation.rules import protocol
@@ -123,7 +123,7 @@ class Evaluator:
         clock = _Clock()
         rules = protocol.get(plan.protocol)
         precision = _precision(plan, rules)
-        wanted = [benchmarks.get(slug) for slug in plan.benchmarks]
+        wanted = [_asked(slug, rules) for slug in plan.benchmarks]
         _check_samples(plan.samples, wanted)
         check_sandbox(wanted)
         datasets = [data.load(benchmark, plan.data, rules, plan.limit) for benchmark in wanted]
@@ -172,10 +172,11 @@ def score_completions(
 ) -> Evaluation:
     """Score a file of completions of one benchmark, made elsewhere: never officially.
 
-    Raises DataError when the file is malformed or holds ids that the benchmark does not have.
+    Raises UnknownNameError where the protocol has no such benchmark, DataError when the file is malformed or
+    holds ids that the benchmark does not have.
     """
     rules = protocol.get(number)
-    dataset = data.load(benchmarks.get(slug), location, rules, None)
+    dataset = data.load(_asked(slug, rules), location, rules, None)
     strange = set(read_completions(completions)) - {sample.key for sample in dataset.samples}
     if strange:
         raise DataError(
@@ -285,6 +286,14 @@ class _Asking:
         if self.samples > 1:
             reasons.append(f"{self.samples} completions an item were sampled; the protocol decodes greedily")
         return reasons
+
+
+def _asked(slug: str, rules: Protocol) -> Benchmark:
+    """The benchmark. Raises UnknownNameError where there is none, or the protocol has not that one."""
+    found = benchmarks.get(slug)
+    if not rules.has(slug):
+        raise UnknownNameError(f"protocol {rules.number} has no benchmark {slug!r}")
+    return found
 
 
 def _seed(rules: Protocol, benchmark: str, key: str) -> int:

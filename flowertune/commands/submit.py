@@ -22,6 +22,7 @@ from evaluation.inspection.folder import AppFiles, gather
 from evaluation.inspection.submission import named_base_model
 from evaluation.rules import challenges
 from evaluation.rules.challenges import CHALLENGES, Challenge
+from evaluation.rules.protocol import PROTOCOLS
 from flowertune.answers import Submission
 from flowertune.commands.catalogue import base_model, base_models, rules_of
 from flowertune.commands.follow import add_watching, watch_to_the_end
@@ -128,14 +129,18 @@ def _challenge(context: Context) -> Challenge:
 
 
 def _declared(given: Sequence[str], challenge: Challenge) -> list[DeclaredScore]:
-    """Scores as they were printed: 27.50 says more than 27.5. Raises UsageError."""
+    """Scores as they were printed: 27.50 says more than 27.5. Raises UsageError.
+
+    Benchmarks of any protocol pass: which one the site goes by, it says itself.
+    """
+    known = list(
+        dict.fromkeys(slug for rules in PROTOCOLS.values() for slug in rules.benchmarks[challenge.slug])
+    )
     declared: dict[str, DeclaredScore] = {}
     for text in given:
         slug, _, value = text.partition("=")
-        if slug not in challenge.benchmarks:
-            raise UsageError(
-                f"--declared {text}: {challenge.slug} has the benchmarks {', '.join(challenge.benchmarks)}."
-            )
+        if slug not in known:
+            raise UsageError(f"--declared {text}: {challenge.slug} has the benchmarks {', '.join(known)}.")
         try:
             if slug in declared or not _PERCENT.fullmatch(value):
                 raise ValueError(value)

@@ -10,23 +10,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from functools import cache
 
+from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.method.communication import GB
 from evaluation.rules.challenges import CHALLENGES
+from evaluation.rules.protocol import PROTOCOLS
 from evaluation.statistics import Interval
 from leaderboard.board.column import ApiField, Column, Facet, Field, Group
 from leaderboard.figures import billions, gigabytes, hours, kilowatt_hours, large, percent, signed_points
 from leaderboard.standing.entries import Cost, Entry, Standing, Trust
 
 
-def columns_of(challenge: str) -> tuple[Column, ...]:
-    """All columns of a challenge's board in their order."""
-    return (*FIRST, *map(_score, CHALLENGES[challenge].benchmarks), *REST)
+def columns_of(challenge: str, protocol: int) -> tuple[Column, ...]:
+    """All columns of a challenge's board under a protocol in their order."""
+    return (*FIRST, *map(_score, rules.of(challenge, protocol).benchmarks), *REST)
 
 
 def by_key() -> dict[str, Column]:
     """Every column of any board; `columns_of` has those of one in their order."""
-    return {column.key: column for challenge in CHALLENGES for column in columns_of(challenge)}
+    boards = ((challenge, protocol) for challenge in CHALLENGES for protocol in PROTOCOLS)
+    return {column.key: column for board in boards for column in columns_of(*board)}
 
 
 def facets_by_name() -> dict[str, Facet]:

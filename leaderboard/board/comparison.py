@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from urllib.parse import urlencode
 
 from django.http import QueryDict
 
 from evaluation.method.card import MethodCard
+from evaluation.rules.protocol import PUBLIC
 from evaluation.statistics import Interval, PackedAnswers
 from leaderboard.board.column import Column, Group, Value
 from leaderboard.board.columns import by_key, columns_of
@@ -87,12 +89,15 @@ class Row:
         return len({cell.text for cell in self.cells if cell.text}) > 1
 
 
-def compared(entries: Sequence[int]) -> list[Compared]:
-    """Those of the entries that are published, in the order asked for; in a constant number of queries."""
+def compared(entries: Sequence[int], protocol: int) -> list[Compared]:
+    """Those of the entries that are published, in the order asked for; in a constant number of queries.
+
+    With their figures under the protocol; those that have none under it with what they have, and no place.
+    """
     published = Submission.objects.filter(pk__in=entries, status=Submission.Status.PUBLISHED)
     rows = {pk: (challenge, card) for pk, challenge, card in published.order_by().values_list(*_SUBMISSION)}
-    standings = _standings({pk: challenge for pk, (challenge, _) in rows.items()})
-    answers = _answers(list(standings))
+    standings = _standings({pk: challenge for pk, (challenge, _) in rows.items()}, protocol)
+    answers = _answers({pk: standing.entry for pk, standing in standings.items()}, protocol)
     return [
         Compared(
             entry=standings[pk].entry,
@@ -107,8 +112,10 @@ def compared(entries: Sequence[int]) -> list[Compared]:
 
 def score_rows(members: Sequence[Compared], challenge: str) -> list[Row]:
     """Averages and benchmarks of a challenge; entries of another have no figure there."""
-    columns = [column for column in columns_of(challenge) if column.group is Group.SCORE]
-    return _rows([m if m.entry.challenge == challenge else None for m in members], columns)
+    own = [m if m.entry.challenge == challenge else None for m in members]
+    protocols = dict.fromkeys(m.entry.protocol or PUBLIC.number for m in own if m)
+    found = {column.key: column for number in protocols for column in columns_of(challenge, number)}
+    return _rows(own, [column for column in found.values() if column.group is Group.SCORE])
 
 
 def cost_rows(members: Sequence[Compared]) -> list[Row]:
@@ -144,20 +151,24 @@ def _cell(standing: Standing, column: Column) -> Cell:
     return Cell(column.text(standing), column.basis_of(standing), column.value(standing), interval)
 
 
-def _standings(challenges: Mapping[int, str]) -> dict[int, Standing]:
-    """By entry its place on the board; an entry of an older protocol has none, and no gain."""
-    boards = {slug: snapshots.current(slug) for slug in set(challenges.values())}
+def _standings(challenges: Mapping[int, str], protocol: int) -> dict[int, Standing]:
+    """By entry its place on the protocol's board; one without figures under it has none, and no gain."""
+    boards = {slug: snapshots.current(slug, protocol) for slug in set(challenges.values())}
     found = {pk: known for pk, challenge in challenges.items() if (known := boards[challenge].by_id.get(pk))}
     if others := challenges.keys() - found.keys():
-        reason = "evaluated under an older protocol"
+        reason = f"not evaluated under protocol {protocol}"
         for entry in read(Submission.objects.filter(pk__in=others)).entries:
             found[entry.id] = Standing(entry, track_of(entry), None, unranked_because=reason)
     return found
 
 
-def _answers(entries: Sequence[int]) -> Mapping[int, Answers]:
+def _answers(entries: Mapping[int, Entry], protocol: int) -> Mapping[int, Answers]:
+    """Those behind the figures that are shown of each."""
     found: dict[int, dict[str, Answered]] = {}
-    for score in public_scores(entries).select_related("evaluation"):
+    others = [pk for pk, entry in entries.items() if entry.protocol not in (0, protocol)]
+    scores = [public_scores(entries.keys() - set(others), protocol)]
+    scores += [public_scores(others)] if others else []
+    for score in chain.from_iterable(part.select_related("evaluation") for part in scores):
         found.setdefault(score.evaluation.submission_id, {})[score.benchmark] = _answered(score)
     return found
 

@@ -175,7 +175,7 @@ def column_choices(snapshot: Snapshot, filters: Filters) -> list[ColumnChoice]:
     shown = {column.key for column in shown_columns(snapshot, filters)}
     return [
         ColumnChoice(c.key, c.heading, c.meaning, c.key in shown, c.key in filters.pins)
-        for c in columns_of(snapshot.challenge)
+        for c in columns_of(snapshot.challenge, snapshot.protocol)
         if c.key not in FIXED
     ]
 

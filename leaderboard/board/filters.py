@@ -8,9 +8,11 @@ from datetime import UTC, date, datetime, time
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.http import QueryDict
 from django.utils.dateparse import parse_date
 
+from leaderboard.addresses import asked_protocol, refused_protocol
 from leaderboard.board.column import Column, Facet, Value
 from leaderboard.board.columns import by_key, columns_of, facets_by_name, limited
 from leaderboard.reading.snapshots import Snapshot
@@ -38,7 +40,8 @@ class Filters:
     is not known does not pass. `show` is one of SECTIONS, "" all. `sort` is a column's key, with "-" before
     it from the highest; "" is the board's own order. `columns` are the keys shown (None: those that are by
     default), `pins` those that stand first. `as_of` is a day, at the end of which the board is looked at.
-    `entries` are chosen to be compared: they stay chosen whatever is shown.
+    `entries` are chosen to be compared: they stay chosen whatever is shown. `protocol` says which board, None
+    the one under the site's own.
     """
 
     q: str = ""
@@ -56,6 +59,7 @@ class Filters:
     page: int = 1
     as_of: date | None = None
     entries: tuple[int, ...] = ()
+    protocol: int | None = None
 
     @classmethod
     def of(cls, query: QueryDict) -> Filters:
@@ -87,6 +91,7 @@ class Filters:
             page=_page(query),
             as_of=_past_day(query, "as_of"),
             entries=_chosen(query),
+            protocol=_protocol(query),
         )
 
     def to_query(self, **changes: object) -> str:
@@ -95,7 +100,7 @@ class Filters:
         The same view has the same text, so that it may name what is cached. Changes lead to the first page.
         """
         view = replace(self, **({"page": 1} | changes)) if changes else self  # type: ignore[arg-type]
-        pairs: list[tuple[str, object]] = [("q", view.q)]
+        pairs: list[tuple[str, object]] = [("protocol", view.protocol), ("q", view.q)]
         pairs += [(name, value) for name, values in view.facets for value in sorted(values)]
         pairs += [("team", number) for number in sorted(view.team)]
         pairs += [("min_size", _plain(view.min_size)), ("max_size", _plain(view.max_size))]
@@ -114,8 +119,8 @@ class Filters:
 
     @property
     def same_entries(self) -> Filters:
-        """The view that holds the same entries, and is the same for all orders, pages and columns."""
-        return replace(self, sort="", columns=None, pins=(), page=1, as_of=None, entries=())
+        """The view of its board that holds the same entries, whatever the order, the page and the columns."""
+        return replace(self, sort="", columns=None, pins=(), page=1, as_of=None, entries=(), protocol=None)
 
     @property
     def narrows(self) -> bool:
@@ -125,7 +130,7 @@ class Filters:
     @property
     def is_rare(self) -> bool:
         """Whether the view is one of too many to be kept with those that everybody reads."""
-        return replace(self, sort="", page=1, show="") != Filters()
+        return replace(self, sort="", page=1, show="", protocol=None) != Filters()
 
     def limit(self, key: str) -> float | None:
         return dict(self.limits).get(key)
@@ -149,8 +154,14 @@ class Filters:
         return tuple((name, found) for name in facets_by_name() if (found := choices.get(name)))
 
 
-def refused_day(query: QueryDict) -> str:
-    """Why there is no board of the day that an address asks for, in a sentence; "" where there is one."""
+def refusals(query: QueryDict) -> dict[str, str]:
+    """Why there is no board of the day and under the protocol that an address asks for: a sentence by
+    parameter, none where there is one."""
+    found = {"as_of": _refused_day(query), "protocol": refused_protocol(query)}
+    return {name: reason for name, reason in found.items() if reason}
+
+
+def _refused_day(query: QueryDict) -> str:
     text = query.get("as_of", "").strip()
     if not text or _past_day(query, "as_of"):
         return ""
@@ -168,7 +179,8 @@ def apply(snapshot: Snapshot, filters: Filters) -> Sequence[Standing]:
     if not filters.sort:
         return kept
     key, falls = filters.sort.lstrip("-"), filters.sort.startswith("-")
-    column = next((column for column in columns_of(snapshot.challenge) if column.key == key), None)
+    columns = columns_of(snapshot.challenge, snapshot.protocol)
+    column = next((column for column in columns if column.key == key), None)
     return kept if column is None else _sorted(kept, column, falls=falls)
 
 
@@ -193,7 +205,7 @@ def shown_columns(snapshot: Snapshot, filters: Filters) -> tuple[Column, ...]:
 
     By default a column is there if any entry of the board has a value for it.
     """
-    columns = columns_of(snapshot.challenge)
+    columns = columns_of(snapshot.challenge, snapshot.protocol)
     usual = _usual(snapshot) if filters.columns is None else filters.columns
     chosen = {*usual, *FIXED, *filters.pins}
     first = [column for column in columns if column.key in FIXED]
@@ -215,7 +227,7 @@ def simplified(snapshot: Snapshot, filters: Filters) -> Filters:
 
 def _usual(snapshot: Snapshot) -> frozenset[str]:
     """The columns that are there by default."""
-    columns = columns_of(snapshot.challenge)
+    columns = columns_of(snapshot.challenge, snapshot.protocol)
     return snapshot.derived.get(
         "usual columns",
         lambda: frozenset(c.key for c in columns if c.shown and _known(snapshot.standings, c)),
@@ -331,6 +343,12 @@ def _day(query: QueryDict, name: str) -> date | None:
 def _past_day(query: QueryDict, name: str) -> date | None:
     found = _day(query, name)
     return found if found and found <= datetime.now(UTC).date() else None
+
+
+def _protocol(query: QueryDict) -> int | None:
+    """None for the site's own and for what there is not."""
+    number = None if refused_protocol(query) else asked_protocol(query)
+    return None if number == settings.LEADERBOARD_PROTOCOL else number
 
 
 def _page(query: QueryDict) -> int:

@@ -13,8 +13,8 @@ from typing import Any
 
 from django.utils.safestring import SafeString, mark_safe
 
+from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.rules.challenges import CHALLENGES
 from leaderboard.charts import drawing
 from leaderboard.charts.drawing import Allowance
 from leaderboard.charts.figure import Figure
@@ -138,7 +138,8 @@ def _board_key(snapshot: Snapshot, group: Group, name: str) -> str:
 
 
 def _board_figure(snapshot: Snapshot, group: Group, name: str) -> Figure:
-    titles = {slug: BENCHMARKS[slug].title for slug in CHALLENGES[snapshot.challenge].benchmarks}
+    benchmarks = rules.of(snapshot.challenge, snapshot.protocol).benchmarks
+    titles = {slug: BENCHMARKS[slug].title for slug in benchmarks}
     figure: Figure = import_module(BOARD[name]).board_figure(name, group.entries, titles)
     return figure
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.urls import reverse
-
+from leaderboard.addresses import entry_page
 from leaderboard.standing.entries import Entry
 
 MARK = "mark-"
@@ -62,7 +61,7 @@ def named(entry: Entry) -> str:
 
 def address(entry: Entry) -> str:
     """Where a mark or a cell of an entry leads; "" where it has no page any more."""
-    return reverse("entry", args=[entry.id]) if entry.has_page else ""
+    return entry_page(entry.id, entry.protocol) if entry.has_page else ""
 
 
 def description(position: int) -> str:

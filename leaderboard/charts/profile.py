@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
-from django.urls import reverse
 
-from leaderboard.charts.figure import Cell, Figure, Mark, description, named
+from leaderboard.charts.figure import Cell, Figure, Mark, address, description, named
 from leaderboard.charts.inputs import Peers
 from leaderboard.charts.look import ACCENT, EDGE, INK, LINE, SURFACE, WIDTH, padded, specification
 from leaderboard.figures import percent
@@ -31,7 +30,7 @@ def figure(entry: Entry, peers: Peers, titles: Mapping[str, str]) -> Figure:
         head=("Benchmark", "This entry (%)", "Untuned base (%)", "Best (%)", "Best entry"),
         rows=tuple(_row(score, peers, titles) for score in own),
         marks=tuple(
-            Mark(f"Best on {titles[s.benchmark]}: {named(best)}", reverse("entry", args=[best.id]))
+            Mark(f"Best on {titles[s.benchmark]}: {named(best)}", address(best))
             for s in own
             if (best := _best(s.benchmark, entry, peers))
         ),
@@ -66,7 +65,7 @@ def _row(score: BenchmarkScore, peers: Peers, titles: Mapping[str, str]) -> tupl
         Cell(percent(score.value) or "–"),
         Cell(percent(_value_of(peers.base, score.benchmark)) or "–"),
         Cell(percent(_value_of(best, score.benchmark)) or "–"),
-        Cell(best.method, reverse("entry", args=[best.id])) if best else Cell("–"),
+        Cell(best.method, address(best)) if best else Cell("–"),
     )
 
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from evaluation import data
+from evaluation import benchmarks, data
 from evaluation.benchmarks import Benchmark
 from evaluation.benchmarks.samples import Decoding, Sample
-from evaluation.rules import protocol
+from evaluation.rules import protocol as protocols
+from evaluation.rules.protocol import Protocol
 from leaderboard.reading.queries import counting
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import BenchmarkScore, Standing, Track
@@ -55,15 +56,20 @@ class Field:
     best: tuple[Placed, ...]
 
 
+def example(benchmark: Benchmark, protocol: Protocol) -> Sample:
+    """The first of the built-in demonstration items, as the protocol asks it."""
+    return _example(benchmark.slug, protocol.number)
+
+
 @cache
-def example(benchmark: Benchmark) -> Sample:
-    """The first of the built-in demonstration items, as the current protocol asks it."""
-    return data.load(benchmark, data.DEMONSTRATION, protocol.CURRENT, 1, fetch=False).samples[0]
+def _example(benchmark: str, protocol: int) -> Sample:
+    asked = data.load(benchmarks.get(benchmark), data.DEMONSTRATION, protocols.get(protocol), 1, fetch=False)
+    return asked.samples[0]
 
 
-def decoding(benchmark: Benchmark) -> Decoding:
+def decoding(benchmark: Benchmark, protocol: Protocol) -> Decoding:
     """The limits of the answers; a length that depends on the tokenizer is given as that of one token."""
-    return benchmark.decoding(protocol.CURRENT, lambda _text: 1)
+    return benchmark.decoding(protocol, lambda _text: 1)
 
 
 def field(benchmark: Benchmark, board: Snapshot) -> Field | None:
@@ -76,7 +82,8 @@ def field(benchmark: Benchmark, board: Snapshot) -> Field | None:
     found.sort(key=lambda pair: (-(pair[1].value or 0.0), pair[0].entry.published_at, pair[0].entry.id))
     values = [score.value or 0.0 for _, score in found]
     first = found[:SHOWN]
-    kept = _without_leaked(benchmark, [s.entry.id for s, _ in first]) if track is Track.OFFICIAL else {}
+    entries = [standing.entry.id for standing, _ in first]
+    kept = _without_leaked(benchmark, entries, board.protocol) if track is Track.OFFICIAL else {}
     best = tuple(Placed(standing, score, kept.get(standing.entry.id)) for standing, score in first)
     return Field(track, len(found), statistics.median(values), _bins(values), best)
 
@@ -92,12 +99,12 @@ def _bins(values: Sequence[float]) -> tuple[Bin, ...]:
     )
 
 
-def _without_leaked(benchmark: Benchmark, submissions: Sequence[int]) -> Mapping[int, float]:
+def _without_leaked(benchmark: Benchmark, submissions: Sequence[int], protocol: int) -> Mapping[int, float]:
     """By submission: the share right of the official items that do not stand in the training set too."""
     if not benchmark.leaked:
         return {}
     rows = Score.objects.filter(
-        evaluation__in=counting(submissions).values("pk"),
+        evaluation__in=counting(submissions, protocol=protocol).values("pk"),
         benchmark=benchmark.slug,
         official=True,
         n=benchmark.rows,

@@ -48,12 +48,28 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class EvaluationRow:
-    """An evaluation that was finished; `counts`: the board shows this one."""
+    """An evaluation that was finished; `counts`: the board of its protocol shows this one."""
 
     evaluation: Evaluation
     average: float | None
     counts: bool
     versions: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ProtocolsRow:
+    """A benchmark with the score under each protocol, None where it does not ask it."""
+
+    benchmark: Benchmark
+    scores: tuple[BenchmarkScore | None, ...]
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """An entry's standings under several protocols, and their scores by benchmark."""
+
+    standings: tuple[Standing, ...]
+    rows: tuple[ProtocolsRow, ...]
 
 
 @dataclass(frozen=True)
@@ -117,11 +133,26 @@ def score_rows(entry: Entry, evaluation: Evaluation, found: Mapping[str, Place])
     return [_score_row(score, stored[score.benchmark], found) for score in entry.scores]
 
 
-def evaluation_rows(evaluations: Sequence[Evaluation], counting: Evaluation) -> list[EvaluationRow]:
-    """All finished ones, the newest first."""
+def evaluation_rows(evaluations: Sequence[Evaluation]) -> list[EvaluationRow]:
+    """All finished ones, of which the first under each protocol counts."""
+    counting = {one.protocol: one for one in reversed(evaluations)}
     return [
-        EvaluationRow(one, _average(one.scores.all()), one == counting, _versions(one)) for one in evaluations
+        EvaluationRow(one, _average(one.scores.all()), one == counting[one.protocol], _versions(one))
+        for one in evaluations
     ]
+
+
+def side_by_side(standings: Sequence[Standing]) -> SideBySide | None:
+    """In rising order of the protocols; None of one alone."""
+    if len(standings) < 2:
+        return None
+    ordered = sorted(standings, key=lambda standing: standing.entry.protocol)
+    benchmarks = dict.fromkeys(score.benchmark for s in ordered for score in s.entry.scores)
+    rows = [
+        ProtocolsRow(BENCHMARKS[slug], tuple(s.entry.by_benchmark.get(slug) for s in ordered))
+        for slug in benchmarks
+    ]
+    return SideBySide(tuple(ordered), tuple(rows))
 
 
 def resource_rows(resources: Iterable[Resource]) -> list[ResourceRow]:

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.findings.catalogue import CATALOGUE
+from evaluation.rules import protocol
 from evaluation.rules.challenges import CHALLENGES
 from portal.submissions.models import BaseModel, Submission
 
@@ -23,7 +24,7 @@ class Pages(Sitemap[str]):
         return [
             *map(reverse, _PAGES),
             *(reverse("leaderboard:board", args=[slug]) for slug in CHALLENGES),
-            *(reverse("benchmark", args=[slug]) for slug in BENCHMARKS),
+            *(reverse("benchmark", args=[slug]) for slug in BENCHMARKS if protocol.asking(slug)),
             *(reverse("help:finding", args=[code]) for code in CATALOGUE),
         ]
 

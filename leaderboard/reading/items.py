@@ -124,10 +124,11 @@ _INDEXES = Kind("items-index", Index, number=2, seconds=7 * 86_400)
 """By the number of the score."""
 
 
-def public_scores(entries: Iterable[int]) -> QuerySet[Score]:
+def public_scores(entries: Iterable[int], protocol: int | None = None) -> QuerySet[Score]:
     """The scores that count of those of the entries whose single answers anybody may read."""
     published = Submission.objects.filter(pk__in=entries, status=Submission.Status.PUBLISHED)
-    return Score.objects.filter(evaluation__in=counting(published.values("pk")).values("pk"))
+    counted = counting(published.values("pk"), protocol=protocol)
+    return Score.objects.filter(evaluation__in=counted.values("pk"))
 
 
 def index_of(score: Score) -> Index:

@@ -9,7 +9,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from django.db.models import Case, F, Q, QuerySet, When
+from django.conf import settings
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.fields.json import KT
 
 from evaluation import adapter_kinds as kinds
@@ -17,7 +18,7 @@ from evaluation.benchmarks import BENCHMARKS
 from evaluation.findings import Severity
 from evaluation.method.strategies import strategy_title
 from evaluation.rules.base_size import named_size
-from evaluation.rules.challenges import CHALLENGES
+from evaluation.rules.protocol import PROTOCOLS, PUBLIC, Protocol
 from evaluation.statistics import PackedAnswers
 from leaderboard.reading.model_names import family_of
 from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Trust
@@ -52,13 +53,10 @@ _SCORE = (
     "reasons", "data_digest",
 )  # fmt: skip
 
-COUNTS_FIRST = ("-protocol", "-finished_at", "-pk")
-"""The order in which the finished evaluations of a submission count: only the first does."""
-
 
 @dataclass(frozen=True)
 class Reading:
-    """Entries, and by their id the answers to each benchmark in the challenge's order, where all are kept."""
+    """Entries, and by their id the answers to each benchmark in the protocol's order, where all are kept."""
 
     entries: list[Entry]
     answers: Mapping[int, tuple[Answers, ...]]
@@ -77,16 +75,22 @@ def public_at(challenge: str, moment: datetime | None = None) -> SubmissionQuery
 
 
 def read(
-    submissions: SubmissionQuerySet, moment: datetime | None = None, *, with_answers: bool = False
+    submissions: SubmissionQuerySet,
+    moment: datetime | None = None,
+    *,
+    protocol: int | None = None,
+    with_answers: bool = False,
 ) -> Reading:
-    """The entries of those submissions, each with the evaluation of the newest protocol that finished last
-    (before `moment`). One that nobody evaluated is no entry, but for the imported with declared scores."""
+    """The entries of those submissions, each with the evaluation that `counting` finds.
+
+    One that has none is no entry, but for the imported with declared scores, which belong to PUBLIC."""
     rows = list(submissions.order_by("pk").values_list(*_SUBMISSION))
     chosen = submissions.order_by().values("pk")
-    evaluations = counting(chosen, moment)
+    evaluations = counting(chosen, moment, protocol=protocol)
     counted = {row[0]: row[1:] for row in evaluations.values_list(*_EVALUATION)}
-    scores, answers = _scores(evaluations.values("pk"), with_answers=with_answers)
-    declared = _declared(chosen)
+    orders = {number: _order(PROTOCOLS[under]) for number, under, _ in counted.values()}
+    scores, answers = _scores(evaluations.values("pk"), orders, with_answers=with_answers)
+    declared = _declared(chosen) if protocol in (None, PUBLIC.number) else {}
     flags = _flags(chosen)
     costs = _costs(chosen)
     marks = marks_of(chosen, as_of=moment)
@@ -109,25 +113,48 @@ def read(
     return Reading(entries, by_submission)
 
 
-def entry_of(submission: int) -> Entry:
+def entry_of(submission: int, protocol: int | None = None) -> Entry:
     """The entry of one public submission. Raises LookupError where there was nothing to show of it."""
-    found = read(Submission.objects.filter(pk=submission, status__in=Submission.PUBLIC)).entries
+    chosen = Submission.objects.filter(pk=submission, status__in=Submission.PUBLIC)
+    found = read(chosen, protocol=protocol).entries
     if not found:
         raise LookupError(f"submission {submission} is no entry")
     return found[0]
 
 
-def counting(chosen: Any, moment: datetime | None = None) -> QuerySet[Evaluation]:
-    """The evaluation of each of the submissions that counts, of those that finished before `moment`."""
+def counting(
+    chosen: Any, moment: datetime | None = None, *, protocol: int | None = None
+) -> QuerySet[Evaluation]:
+    """The evaluation of each of the submissions that counts, of those that finished before `moment`.
+
+    That is the last under `protocol`; for None the last under the site's own, else under the newest.
+    """
     finished = Evaluation.objects.filter(submission__in=chosen, status=Evaluation.Status.SUCCEEDED)
     if moment is not None:
         finished = finished.filter(finished_at__lte=moment)
-    return finished.order_by("submission_id", *COUNTS_FIRST).distinct("submission_id")
+    order: tuple[Any, ...] = ("-finished_at", "-pk")
+    if protocol is not None:
+        finished = finished.filter(protocol=protocol)
+    else:
+        finished = finished.filter(protocol__in=list(PROTOCOLS))
+        others_last = Case(When(protocol=settings.LEADERBOARD_PROTOCOL, then=0), default=1)
+        order = (others_last, "-protocol", *order)
+    return finished.order_by("submission_id", *order).distinct("submission_id")
+
+
+def protocols_of(chosen: Iterable[int]) -> set[int]:
+    """The protocols that at least one of these published submissions has figures under."""
+    published = Submission.objects.filter(pk__in=chosen, status=Submission.Status.PUBLISHED).order_by()
+    finished = Q(evaluations__status=Evaluation.Status.SUCCEEDED)
+    evaluated = published.filter(finished).values_list("evaluations__protocol", flat=True)
+    imported = published.filter(kind=Submission.Kind.IMPORTED).values_list(Value(PUBLIC.number), flat=True)
+    return set(evaluated.union(imported)) & PROTOCOLS.keys()
 
 
 def _scores(
-    evaluations: Any, *, with_answers: bool
+    evaluations: Any, orders: Mapping[int, Mapping[str, int]], *, with_answers: bool
 ) -> tuple[dict[int, list[BenchmarkScore]], dict[int, tuple[Answers, ...]]]:
+    """By evaluation, of which `orders` give the order of the benchmarks."""
     columns = (*_SCORE, "correct_bits") if with_answers else _SCORE
     # Most scores have no reasons: nothing to parse.
     reasoned = Case(When(official=False, then=F("unofficial_reasons")), default=None)
@@ -144,11 +171,11 @@ def _scores(
         if with_answers and row[11] and not unscored:
             answers[number][benchmark] = Answers(digest, _all_scored(n, bytes(row[11])))
     complete = {
-        number: tuple(answers[number][score.benchmark] for score in _in_order(found))
+        number: tuple(answers[number][score.benchmark] for score in _in_order(found, orders[number]))
         for number, found in scores.items()
         if len(answers[number]) == len(found)
     }
-    return {number: _in_order(found) for number, found in scores.items()}, complete
+    return {number: _in_order(found, orders[number]) for number, found in scores.items()}, complete
 
 
 def _all_scored(n: int, right: bytes) -> PackedAnswers:
@@ -161,11 +188,13 @@ def _every(n: int) -> bytes:
     return ((1 << n) - 1 << (-n % 8)).to_bytes((n + 7) // 8, "big")
 
 
-_ORDER = {slug: place for c in CHALLENGES.values() for place, slug in enumerate(c.benchmarks)}
+def _order(protocol: Protocol) -> dict[str, int]:
+    """The place of each benchmark in its challenge."""
+    return {slug: place for own in protocol.benchmarks.values() for place, slug in enumerate(own)}
 
 
-def _in_order(scores: Iterable[BenchmarkScore]) -> list[BenchmarkScore]:
-    return sorted(scores, key=lambda score: _ORDER[score.benchmark])
+def _in_order(scores: Iterable[BenchmarkScore], order: Mapping[str, int]) -> list[BenchmarkScore]:
+    return sorted(scores, key=lambda score: order[score.benchmark])
 
 
 def _declared(chosen: Any) -> dict[int, list[BenchmarkScore]]:
@@ -181,7 +210,8 @@ def _declared(chosen: Any) -> dict[int, list[BenchmarkScore]]:
                 benchmark, float(value), round(float(value) * n), n, n, 0, "declared", False, (), decimals
             )
         )
-    return {submission: _in_order(scores) for submission, scores in found.items()}
+    order = _order(PUBLIC)
+    return {submission: _in_order(scores, order) for submission, scores in found.items()}
 
 
 def _flags(chosen: Any) -> dict[int, list[Flag]]:

@@ -43,9 +43,15 @@ class Derived:
 
 @dataclass(frozen=True, eq=False)  # by identity: comparing would look at every score
 class Snapshot:
-    """A board as it stands, or stood at some moment. `version` changes with the content."""
+    """A challenge's board under one protocol as it stands, or stood at some moment.
+
+    `version` changes with the content. `protocols` are those that the challenge has boards of, the site's own
+    first.
+    """
 
     challenge: str
+    protocol: int
+    protocols: tuple[int, ...]
     version: str
     built_at: datetime
     standings: tuple[Standing, ...]
@@ -59,24 +65,26 @@ class Snapshot:
         return {standing.entry.id: standing for standing in self.standings}
 
     @cached_property
-    def protocol(self) -> int | None:
-        """The protocol of the evaluated entries; None where there are none."""
-        return max((s.entry.protocol for s in self.standings if s.entry.protocol), default=None)
-
-    @cached_property
     def leader(self) -> Standing | None:
         """What stands first."""
         return leader(self.standings)
 
 
-def make(challenge: str, built_at: datetime, standings: Iterable[Standing]) -> Snapshot:
+def make(
+    challenge: str,
+    built_at: datetime,
+    standings: Iterable[Standing],
+    *,
+    protocol: int,
+    protocols: tuple[int, ...],
+) -> Snapshot:
     """The snapshot of these standings."""
     placed = tuple(standings)
-    version = hashlib.sha256(plain(placed)).hexdigest()[:16]
-    return Snapshot(challenge, version, built_at, placed)
+    version = hashlib.sha256(plain((protocol, protocols, placed))).hexdigest()[:16]
+    return Snapshot(challenge, protocol, protocols, version, built_at, placed)
 
 
-BOARDS = Kind("board", Snapshot, number=8, seconds=None)
-"""The boards as they stand, by challenge."""
-PAST_BOARDS = Kind("past-board", Snapshot, number=8, seconds=3600)
+BOARDS = Kind("board", Snapshot, number=9, seconds=None)
+"""The boards as they stand, by challenge and protocol."""
+PAST_BOARDS = Kind("past-board", Snapshot, number=9, seconds=3600)
 """Those of the past, by what was on them."""

@@ -1,9 +1,10 @@
 """Snapshots of the boards: what stands on each, in order. Built once for a state of the database.
 
-A stamp names that state: the number of published entries and the last change of any. It is read at most once
-a second for a board in a process, and as long as it stays, pages ask the database for nothing. A snapshot is
-built by whoever needs it first, mostly a worker that the change has woken, under a lock of the database, and
-kept in the cache for the other processes. While one is being built, those who have an older one show it.
+A challenge has a board for each protocol. A stamp names the state it was built from: the number of published
+entries and the last change of any. Stamps are read at most once a second in a process, and as long as a
+board's stays, its pages ask the database for nothing. A snapshot is built by whoever needs it first, mostly a
+worker that the change has woken, under a lock of the database, and kept in the cache for the other processes.
+While one is being built, those who have an older one show it.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connection, transaction
-from django.db.models import Count, Max, Sum
+from django.db.models import Count, Max, Q, Sum
 from django.utils import timezone
 
-from evaluation.rules.challenges import CHALLENGES, get
+from evaluation import rules
+from evaluation.rules.challenges import CHALLENGES
+from evaluation.rules.protocol import PROTOCOLS, PUBLIC
 from leaderboard.reading.queries import public_at, read
 from leaderboard.reading.snapshot_format import BOARDS, PAST_BOARDS, Snapshot, make
 from leaderboard.standing.ranking import standings
@@ -33,6 +38,40 @@ PAST_KEPT = 3
 
 
 @dataclass(frozen=True)
+class _Board:
+    """Which board: a challenge's under one protocol."""
+
+    challenge: str
+    protocol: int
+
+    @classmethod
+    def of(cls, challenge: str, protocol: int | None) -> _Board:
+        """The site's own protocol where none is named. Raises UnknownNameError."""
+        number = settings.LEADERBOARD_PROTOCOL if protocol is None else protocol
+        rules.of(challenge, number)
+        return cls(challenge, number)
+
+    def __str__(self) -> str:
+        return f"{self.challenge}:{self.protocol}"
+
+
+@dataclass(frozen=True)
+class _State:
+    """The stamp of a board, and the protocols that its challenge has boards of, the site's own first."""
+
+    stamp: str
+    protocols: tuple[int, ...]
+
+    @classmethod
+    def of(cls, board: _Board, filled: Iterable[int], facts: Iterable[object]) -> _State:
+        """`filled` are the protocols under which there are entries; `facts` change with the board's."""
+        others = {board.protocol, *filled} - {settings.LEADERBOARD_PROTOCOL}
+        protocols = (settings.LEADERBOARD_PROTOCOL, *sorted(others))
+        told = repr((protocols, *facts))
+        return cls(hashlib.sha256(told.encode()).hexdigest()[:20], protocols)
+
+
+@dataclass(frozen=True)
 class _Known:
     """A snapshot with the stamp of the state it was built from, and when this process last looked."""
 
@@ -41,50 +80,52 @@ class _Known:
     checked: float = 0.0
 
 
-_known: dict[str, _Known] = {}
+_known: dict[_Board, _Known] = {}
 _past: dict[str, Snapshot] = {}
 _past_lock = threading.Lock()
 
 
-def current(challenge: str) -> Snapshot:
-    """The board as it stands. Raises UnknownNameError where there is no such challenge."""
-    get(challenge)
-    known = _known.get(challenge)
+def current(challenge: str, protocol: int | None = None) -> Snapshot:
+    """The board under a protocol, by default the site's own, as it stands. Raises UnknownNameError."""
+    board = _Board.of(challenge, protocol)
+    known = _known.get(board)
     if known is None or time.monotonic() - known.checked >= CHECK_SECONDS:
-        return checked(challenge)
+        return checked(challenge, protocol)
     return known.snapshot
 
 
-def checked(challenge: str) -> Snapshot:
+def checked(challenge: str, protocol: int | None = None) -> Snapshot:
     """The board as it stands at this very moment, built if it has to be.
 
     All boards that this process knows are looked after at once, in as many queries as one.
     """
-    now, stamps = time.monotonic(), _stamps()
-    names = cache.get_many([_name_key(slug) for slug in _known])
-    for slug, known in list(_known.items()):
-        if known.stamp == stamps[slug] and names.get(_name_key(slug)) in (None, _name(known)):
-            _known[slug] = replace(known, checked=now)
-    before = _known.get(challenge)
+    board = _Board.of(challenge, protocol)
+    now, states = time.monotonic(), _states()
+    names = cache.get_many([_name_key(other) for other in _known])
+    for other, known in list(_known.items()):
+        if known.stamp == states[other].stamp and names.get(_name_key(other)) in (None, _name(known)):
+            _known[other] = replace(known, checked=now)
+    before = _known.get(board)
     if before is None or before.checked < now:
-        stamp = stamps[challenge]
-        found = _stored(challenge, stamp) or _built(challenge, stamp, before)
-        _known[challenge] = replace(found, checked=now)
-    return _known[challenge].snapshot
+        state = states[board]
+        found = _stored(board, state) or _built(board, state, before)
+        _known[board] = replace(found, checked=now)
+    return _known[board].snapshot
 
 
-def as_of(challenge: str, moment: datetime) -> Snapshot:
-    """The board as it stood at a moment. Raises UnknownNameError where there is no such challenge.
+def as_of(challenge: str, moment: datetime | None, protocol: int | None = None) -> Snapshot:
+    """The board as it stood at a moment, for None as it stands. Raises UnknownNameError.
 
     Moments between which nothing happened share one snapshot: whoever walks through the days makes no more
     work than there were changes.
     """
-    get(challenge)
-    if moment >= timezone.now():
-        return current(challenge)
-    key = f"{challenge}:{_past_stamp(challenge, moment)}"
+    if moment is None or moment >= timezone.now():
+        return current(challenge, protocol)
+    board = _Board.of(challenge, protocol)
+    state = _past_state(board, moment)
+    key = f"{board}:{state.stamp}"
     found = _past.get(key)
-    return found if found and _is_fresh(found) else _loaded(key, challenge, moment)
+    return found if found and _is_fresh(found) else _loaded(key, board, state, moment)
 
 
 def _is_fresh(past: Snapshot) -> bool:
@@ -93,121 +134,142 @@ def _is_fresh(past: Snapshot) -> bool:
     return (timezone.now() - past.built_at).total_seconds() < PAST_BOARDS.seconds
 
 
-def _loaded(key: str, challenge: str, moment: datetime) -> Snapshot:
+def _loaded(key: str, board: _Board, state: _State, moment: datetime) -> Snapshot:
     """The board of the past kept under that key or built: once, however many threads ask for it."""
     with _past_lock:
         found = _past.pop(key, None)
         if found is None or not _is_fresh(found):
-            found = PAST_BOARDS.get(key) or _built_past(key, challenge, moment)
+            found = PAST_BOARDS.get(key) or _built_past(key, board, state, moment)
         _past[key] = found
         while len(_past) > PAST_KEPT:
             del _past[next(iter(_past))]
     return found
 
 
-def _built_past(key: str, challenge: str, moment: datetime) -> Snapshot:
+def _built_past(key: str, board: _Board, state: _State, moment: datetime) -> Snapshot:
     """Built by one process at a time, by a lock of its own: today's board does not wait for it."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('board of the past'))")
         # Another process may have built it meanwhile.
-        return PAST_BOARDS.get_or_make(key, lambda: _build(challenge, moment))
+        return PAST_BOARDS.get_or_make(key, lambda: _build(board, state, moment))
 
 
-def renew(challenge: str) -> Snapshot:
+def renew(challenge: str, protocol: int | None = None) -> Snapshot:
     """Build the board anew though its stamp stays: names of teams and models are no part of that."""
-    stamp = _stamps()[challenge]
-    snapshot = _build(challenge, None)
-    _store(challenge, _Known(snapshot, stamp))
+    board = _Board.of(challenge, protocol)
+    state = _states()[board]
+    snapshot = _build(board, state, None)
+    _store(board, _Known(snapshot, state.stamp))
     return snapshot
 
 
-def _built(challenge: str, stamp: str, known: _Known | None) -> _Known:
-    """The board of that stamp or a later one; the one that is known while another process builds it."""
+def _built(board: _Board, state: _State, known: _Known | None) -> _Known:
+    """The board of that state or a later one; the one that is known while another process builds it."""
     with transaction.atomic(), connection.cursor() as cursor:
-        lock = f"board:{challenge}"
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s))", [lock])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s))", [str(board)])
         if not cursor.fetchone()[0]:
             if known is not None:
                 return known
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [lock])
-        found = _stored(challenge, stamp)
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [str(board)])
+        found = _stored(board, state)
         if found is None:
-            found = _Known(_build(challenge, None), stamp)
-            _store(challenge, found)
+            found = _Known(_build(board, state, None), state.stamp)
+            _store(board, found)
     return found
 
 
-def _stored(challenge: str, stamp: str) -> _Known | None:
-    """What another process built for that stamp."""
-    if (cache.get(_name_key(challenge)) or "").partition(" ")[0] != stamp:
+def _stored(board: _Board, state: _State) -> _Known | None:
+    """What another process built for that state."""
+    if (cache.get(_name_key(board)) or "").partition(" ")[0] != state.stamp:
         return None
-    kept = BOARDS.get(challenge)
-    return None if kept is None else _Known(kept, stamp)
+    kept = BOARDS.get(str(board))
+    return None if kept is None else _Known(kept, state.stamp)
 
 
-def _store(challenge: str, built: _Known) -> None:
-    BOARDS.put(challenge, built.snapshot)
-    cache.set(_name_key(challenge), _name(built), None)
+def _store(board: _Board, built: _Known) -> None:
+    BOARDS.put(str(board), built.snapshot)
+    cache.set(_name_key(board), _name(built), None)
 
 
 def _name(known: _Known) -> str:
     return f"{known.stamp} {known.snapshot.version}"
 
 
-def _name_key(challenge: str) -> str:
-    return f"{BOARDS.key(challenge)}:name"
+def _name_key(board: _Board) -> str:
+    return f"{BOARDS.key(str(board))}:name"
 
 
-def _stamps() -> dict[str, str]:
-    """By challenge: changes with its published entries, those that left, re-runs and reproductions."""
+def _states() -> dict[_Board, _State]:
+    """Of all boards: they change with a challenge's published entries, those that left, re-runs under the
+    protocol and reproductions."""
+    is_declared = Q(kind=Submission.Kind.IMPORTED, status=Submission.Status.PUBLISHED)
     entries = (
         Submission.objects.filter(status__in=(*Submission.PUBLIC, Submission.Status.WITHDRAWN))
         .order_by()
         .values_list("challenge")
-        .annotate(Count("pk"), Max("status_changed_at"))
+        .annotate(Count("pk"), Max("status_changed_at"), declared=Count("pk", filter=is_declared))
     )
     runs = (
         Evaluation.objects.filter(
             submission__status=Submission.Status.PUBLISHED, status=Evaluation.Status.SUCCEEDED
         )
         .order_by()
-        .values_list("submission__challenge")
+        .values_list("submission__challenge", "protocol")
         .annotate(Count("pk"), Max("finished_at"))
     )
     verdicts = Reproduction.objects.order_by().values_list("original__challenge").annotate(Max("judged_at"))
-    facts: dict[str, list[object]] = {slug: [] for slug in CHALLENGES}
-    for rows in (entries, runs, verdicts):
-        found = {row[0]: row[1:] for row in rows}
-        for slug, known in facts.items():
-            known.append(found.get(slug))
-    return {slug: hashlib.sha256(repr(known).encode()).hexdigest()[:20] for slug, known in facts.items()}
+    of_challenge = {row[0]: row[1:] for row in entries}
+    of_board = {_Board(*row[:2]): row[2:] for row in runs}
+    judged = {row[0]: row[1:] for row in verdicts}
+    filled: dict[str, set[int]] = {slug: set() for slug in CHALLENGES}
+    for slug, (*_, declared) in of_challenge.items():
+        filled[slug] |= {PUBLIC.number} if declared else set()
+    for board in of_board:
+        filled[board.challenge] |= {board.protocol} & PROTOCOLS.keys()
+    return {
+        (board := _Board(slug, number)): _State.of(
+            board, filled[slug], (of_challenge.get(slug), of_board.get(board), judged.get(slug))
+        )
+        for slug in CHALLENGES
+        for number in PROTOCOLS
+    }
 
 
-def _past_stamp(challenge: str, moment: datetime) -> str:
+def _past_state(board: _Board, moment: datetime) -> _State:
     """Changes with what was on the board at a moment, as far as is known today."""
-    shown = public_at(challenge, moment)
+    shown = public_at(board.challenge, moment)
     entries = shown.aggregate(
-        count=Count("pk"), last=Max("published_at"), total=Sum("pk"), left=Max("status_changed_at")
+        count=Count("pk"),
+        last=Max("published_at"),
+        total=Sum("pk"),
+        left=Max("status_changed_at"),
+        imported=Count("pk", filter=Q(kind=Submission.Kind.IMPORTED)),
     )
-    runs = Evaluation.objects.filter(
-        submission__in=shown.values("pk"), status=Evaluation.Status.SUCCEEDED, finished_at__lte=moment
-    ).aggregate(count=Count("pk"), last=Max("finished_at"))
+    runs = (
+        Evaluation.objects.filter(
+            submission__in=shown.values("pk"), status=Evaluation.Status.SUCCEEDED, finished_at__lte=moment
+        )
+        .order_by()
+        .values_list("protocol")
+        .annotate(Count("pk"), Max("finished_at"))
+    )
     verdicts = Reproduction.objects.filter(
         original__in=shown.values("pk"),
         verdict=Reproduction.Verdict.CONFIRMED,
         judged_at__lte=moment,
     ).aggregate(count=Count("pk"), last=Max("judged_at"))
-    facts = (*entries.values(), *runs.values(), *verdicts.values())
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:20]
+    under = {number: found for number, *found in runs if number in PROTOCOLS}
+    filled = {*under, *([PUBLIC.number] if entries["imported"] else [])}
+    facts = (*entries.values(), under.get(board.protocol), *verdicts.values())
+    return _State.of(board, filled, facts)
 
 
-def _build(challenge: str, moment: datetime | None) -> Snapshot:
-    benchmarks = get(challenge).benchmarks
-    reading = read(public_at(challenge, moment), moment, with_answers=True)
-    newest = max((entry.protocol for entry in reading.entries), default=0)
-    entries = [entry for entry in reading.entries if entry.protocol in (0, newest)]
-    placed = standings(entries, benchmarks, reading.answers)
-    return make(challenge, timezone.now(), placed)
+def _build(board: _Board, state: _State, moment: datetime | None) -> Snapshot:
+    chosen = public_at(board.challenge, moment)
+    reading = read(chosen, moment, protocol=board.protocol, with_answers=True)
+    benchmarks = rules.of(board.challenge, board.protocol).benchmarks
+    placed = standings(reading.entries, benchmarks, reading.answers)
+    return make(board.challenge, timezone.now(), placed, protocol=board.protocol, protocols=state.protocols)
 
 
 __all__ = ["Snapshot", "as_of", "checked", "current", "renew"]

@@ -7,8 +7,10 @@ from typing import Any
 from django import template
 from django.urls import reverse
 
+from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.rules.challenges import CHALLENGES, PAPER, Challenge
+from leaderboard.addresses import entry_page, under
 from leaderboard.board.exports import FORMATS
 from leaderboard.entry.preview_cards import HEIGHT, WIDTH
 from leaderboard.figures import percent
@@ -21,27 +23,29 @@ _PUBLISHER = {"@type": "Organization", "name": "FlowerTune Leaderboard"}
 
 
 @register.inclusion_tag("leaderboard/_metadata.html", takes_context=True)
-def board_metadata(context: dict[str, Any], challenge: Challenge) -> dict[str, Any]:
+def board_metadata(context: dict[str, Any], challenge: Challenge, protocol: int) -> dict[str, Any]:
     """Open Graph and schema.org of a board."""
     site, title = context["site_url"], f"{challenge.title} leaderboard"
     description = (
         f"{challenge.summary} Federated fine-tuning of language models: every entry with the 95% interval of "
         "its scores and what its training cost."
     )
-    url = site + reverse("leaderboard:board", args=[challenge.slug])
+    url = site + under(reverse("leaderboard:board", args=[challenge.slug]), protocol)
+    benchmarks = rules.of(challenge.slug, protocol).benchmarks
     data = _dataset(site, title, description, url) | {
         "isAccessibleForFree": True,
-        "variableMeasured": [_variable(BENCHMARKS[slug].title) for slug in challenge.benchmarks],
+        "variableMeasured": [_variable(BENCHMARKS[slug].title) for slug in benchmarks],
         "distribution": [
             {
                 "@type": "DataDownload",
                 "encodingFormat": kind.content_type.partition(";")[0],
-                "contentUrl": site + reverse(f"leaderboard:board-{form}", args=[challenge.slug]),
+                "contentUrl": site
+                + under(reverse(f"leaderboard:board-{form}", args=[challenge.slug]), protocol),
             }
             for form, kind in FORMATS.items()
         ],
     }
-    picture = site + reverse("leaderboard:board-card", args=[challenge.slug])
+    picture = site + under(reverse("leaderboard:board-card", args=[challenge.slug]), protocol)
     return _context(title, description, url, picture, data)
 
 
@@ -58,14 +62,14 @@ def entry_metadata(context: dict[str, Any], entry: Entry) -> dict[str, Any]:
         f"{entry.method} by {entry.team} on {entry.base_model} in the {challenge.title} challenge: "
         f"{known}{how}."
     )
-    url = site + reverse("entry", args=[entry.id])
+    url = site + entry_page(entry.id, entry.protocol)
     data = _dataset(site, title, description, url) | {
         "creator": {"@type": "Organization", "name": entry.team},
         "isPartOf": {
             "@type": "Dataset",
             "name": f"{challenge.title} leaderboard",
             "description": challenge.summary,
-            "url": site + reverse("leaderboard:board", args=[challenge.slug]),
+            "url": site + under(reverse("leaderboard:board", args=[challenge.slug]), entry.protocol),
         },
         "variableMeasured": [
             _variable(BENCHMARKS[score.benchmark].title, score.value, score.interval)
@@ -74,7 +78,8 @@ def entry_metadata(context: dict[str, Any], entry: Entry) -> dict[str, Any]:
     }
     if entry.day:
         data["datePublished"] = entry.day.isoformat()
-    return _context(title, description, url, site + reverse("entry-card", args=[entry.id]), data)
+    picture = under(reverse("entry-card", args=[entry.id]), entry.protocol)
+    return _context(title, description, url, site + picture, data)
 
 
 def _disqualified(context: dict[str, Any], entry: Entry) -> dict[str, Any]:

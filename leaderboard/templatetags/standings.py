@@ -5,6 +5,7 @@ from __future__ import annotations
 from django import template
 
 from evaluation.benchmarks import BENCHMARKS
+from leaderboard import addresses
 from leaderboard.board import columns
 from leaderboard.standing.entries import Entry, Standing
 
@@ -15,6 +16,18 @@ register = template.Library()
 def rank_text(standing: Standing) -> str:
     """The ranks that an entry may have, like 2–5; empty where it has none."""
     return columns.rank_text(standing)
+
+
+@register.filter
+def entry_page(entry: Entry) -> str:
+    """The address of an entry's page with these figures."""
+    return addresses.entry_page(entry.id, entry.protocol)
+
+
+@register.filter
+def under(path: str, protocol: int) -> str:
+    """An address with the protocol, where that is not the site's own."""
+    return addresses.under(path, protocol)
 
 
 @register.filter

@@ -5,6 +5,7 @@ What stands on it depends on the snapshot and the address alone, so that it is r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +20,9 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from evaluation.rules.challenges import CHALLENGES
+from leaderboard.addresses import ProtocolLink, under
 from leaderboard.board import facets
-from leaderboard.board.filters import Filters, apply, refused_day, shown_columns, simplified
+from leaderboard.board.filters import Filters, apply, refusals, shown_columns, simplified
 from leaderboard.board.tables import Page
 from leaderboard.charts import catalogue
 from leaderboard.pages import cached
@@ -30,6 +32,7 @@ from leaderboard.standing.headline import FRUGAL, headline
 
 FORM = "board-form"
 CHARTS = ("communication", "intervals")
+_INSTEAD = {"as_of": "as it stands now", "protocol": "under the protocol that this site puts first"}
 _HEADERS = ("HX-Request", "HX-History-Restore-Request", "HX-Trigger")
 
 
@@ -40,14 +43,14 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
     if slug not in CHALLENGES:
         raise Http404(f"no challenge {slug}")
     filters = Filters.of(request.GET)
-    snapshot = snapshots.as_of(slug, filters.moment) if filters.moment else snapshots.current(slug)
+    snapshot = snapshots.as_of(slug, filters.moment, filters.protocol)
     filters = _on_a_page(snapshot, simplified(snapshot, filters))
     query, path = filters.to_query(), reverse("leaderboard:board", args=[slug])
     address = f"{path}?{query}" if query else path
     htmx: Any = request.htmx  # type: ignore[attr-defined]
     in_place = bool(htmx) and not htmx.history_restore_request
-    if problem := refused_day(request.GET):
-        messages.warning(request, f"{problem} This is the board as it stands now.")
+    if problems := refusals(request.GET):
+        messages.warning(request, instead("This is the board", problems))
         return HttpResponseClientRedirect(address) if in_place else redirect(address)
     if request.META["QUERY_STRING"] != query and not in_place:
         return redirect(address)
@@ -64,6 +67,13 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
         )
     patch_vary_headers(response, _HEADERS)
     return response
+
+
+def instead(shown: str, problems: Mapping[str, str]) -> str:
+    """What an address asks in vain for, and what is shown in its place; "" where nothing is."""
+    if not problems:
+        return ""
+    return f"{' '.join(problems.values())} {shown} {' and '.join(_INSTEAD[name] for name in problems)}."
 
 
 def _on_a_page(snapshot: Snapshot, filters: Filters) -> Filters:
@@ -84,6 +94,7 @@ def _page(request: HttpRequest, snapshot: Snapshot, filters: Filters, path: str)
     charts = cached.fragment((snapshot.challenge, snapshot.version, "charts"), lambda: _charts(snapshot))
     context = {
         "challenge": CHALLENGES[snapshot.challenge],
+        "protocol": snapshot.protocol,
         "view": mark_safe(view),  # noqa: S308  # templates made these
         "charts": mark_safe(charts),  # noqa: S308
         "section": "boards",
@@ -99,7 +110,8 @@ def _charts(snapshot: Snapshot) -> str:
     groups = catalogue.groups(snapshot.standings)
     pictures = [catalogue.board_picture(snapshot, groups[0], name) for name in CHARTS] if groups else []
     text = render_to_string(
-        "leaderboard/_charts.html", {"pictures": pictures, "slug": snapshot.challenge, "query": ""}
+        "leaderboard/_charts.html",
+        {"pictures": pictures, "slug": snapshot.challenge, "protocol": snapshot.protocol},
     )
     return cached.Passing(text) if any(picture.is_late for picture in pictures) else text
 
@@ -112,12 +124,27 @@ def _part(snapshot: Snapshot, filters: Filters, path: str, *, form: bool) -> str
     return results + render_to_string("leaderboard/_form.html", apart) if form else results
 
 
+def protocol_links(snapshot: Snapshot, filters: Filters, path: str) -> list[ProtocolLink]:
+    """The same view of each board that the challenge has; none where it has one."""
+    if len(snapshot.protocols) < 2:
+        return []
+    first, found = snapshot.protocols[0], []
+    for number in snapshot.protocols:
+        query = filters.to_query(protocol=None if number == first else number)
+        address = f"{path}?{query}" if query else path
+        found.append(ProtocolLink(number, address, number == snapshot.protocol))
+    return found
+
+
 def _context(snapshot: Snapshot, filters: Filters, path: str) -> dict[str, Any]:
     page = Page(apply(snapshot, filters), shown_columns(snapshot, filters), filters)
     in_order = apply(snapshot, replace(filters, sort=""))
     return {
         "challenge": CHALLENGES[snapshot.challenge],
+        "protocol": snapshot.protocol,
+        "protocols": protocol_links(snapshot, filters, path),
         "path": path,
+        "whole": under(path, snapshot.protocol),
         "filters": filters,
         "query": filters.to_query(entries=()),
         "elsewhere": page.elsewhere(snapshot),
@@ -127,7 +154,7 @@ def _context(snapshot: Snapshot, filters: Filters, path: str) -> dict[str, Any]:
         "headline": headline(in_order),
         "narrowed": filters.narrows or bool(filters.show),
         "frugal_gb": FRUGAL,
-        "evaluated": snapshot.protocol is not None,
+        "evaluated": any(standing.entry.protocol for standing in snapshot.standings),
         "page": page,
         "facets": facets.facets(snapshot, filters),
         "teams": facets.teams(snapshot, filters),

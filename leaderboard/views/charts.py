@@ -11,13 +11,14 @@ from django.views.decorators.http import require_safe
 from rest_framework.throttling import BaseThrottle
 
 from evaluation.rules.challenges import CHALLENGES
-from leaderboard.board.filters import Filters, apply, refused_day
+from leaderboard.board.filters import Filters, apply, refusals
 from leaderboard.charts import catalogue
 from leaderboard.charts.drawing import Allowance, BusyError, TooManyError
 from leaderboard.pages import cached
 from leaderboard.reading import snapshots
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Track
+from leaderboard.views.board import instead, protocol_links
 
 CONTENT_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 # What `show` has to be in a view's address for the entries of a track.
@@ -29,7 +30,7 @@ def charts(request: HttpRequest, slug: str) -> HttpResponse:
     """All pictures of a view, which is stated as on the board."""
     filters = replace(Filters.of(request.GET), entries=())
     snapshot = _snapshot(slug, filters)
-    problem = refused_day(request.GET)
+    problem = instead("These are the charts of the board", refusals(request.GET))
     key = ("charts", slug, snapshot.version, filters.to_query(page=1), problem)
     return cached.shared(
         request,
@@ -49,8 +50,10 @@ def _page(request: HttpRequest, snapshot: Snapshot, filters: Filters, problem: s
     ]
     context = {
         "challenge": CHALLENGES[snapshot.challenge],
+        "protocol": snapshot.protocol,
+        "protocols": protocol_links(snapshot, filters, request.path),
         "filters": filters,
-        "problem": f"{problem} These are the charts of the board as it stands now." if problem else "",
+        "problem": problem,
         "as_of": filters.as_of,
         "current_query": filters.to_query(as_of=None),
         "path": request.path,
@@ -71,8 +74,8 @@ def _page(request: HttpRequest, snapshot: Snapshot, filters: Filters, problem: s
 def chart_file(request: HttpRequest, slug: str, name: str, form: str) -> HttpResponse:
     """A picture of a view as SVG or PNG. 404 where it has nothing to draw, 400 for a day without a board,
     429 or 503 where it has to be asked for again later."""
-    if problem := refused_day(request.GET):
-        return HttpResponseBadRequest(problem, content_type="text/plain; charset=utf-8")
+    if problems := refusals(request.GET):
+        return HttpResponseBadRequest(" ".join(problems.values()), content_type="text/plain; charset=utf-8")
     filters = Filters.of(request.GET)
     snapshot = _snapshot(slug, filters)
     groups = catalogue.groups(apply(snapshot, filters))
@@ -124,4 +127,4 @@ def too_many() -> HttpResponse:
 def _snapshot(slug: str, filters: Filters) -> Snapshot:
     if slug not in CHALLENGES:
         raise Http404(f"no challenge {slug}")
-    return snapshots.as_of(slug, filters.moment) if filters.moment else snapshots.current(slug)
+    return snapshots.as_of(slug, filters.moment, filters.protocol)

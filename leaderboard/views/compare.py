@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from django.conf import settings
 from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.rules.challenges import CHALLENGES, Challenge
+from leaderboard.addresses import ProtocolLink, asked_protocol, protocol_query
 from leaderboard.board import comparison
 from leaderboard.board.comparison import MOST, Asked, Compared
 from leaderboard.reading import items, snapshots
 from leaderboard.reading.items import Item
 from leaderboard.reading.kept import Kind
+from leaderboard.reading.queries import protocols_of
 from leaderboard.standing.entries import Standing
 from leaderboard.standing.pairing import Answers, PairedTest, Pairing, disagreements, pairings
 from leaderboard.views.items import item_url
@@ -76,27 +81,52 @@ class DisputedItem:
 def compare(request: HttpRequest) -> HttpResponse:
     """404 where entries are asked for and none of them is published."""
     asked = Asked.of(request.GET)
-    members = comparison.compared(asked.entries)
+    known = protocols_of(asked.entries) if asked.entries else set()
+    protocol = asked_protocol(request.GET) or _protocol(known)
+    members = comparison.compared(asked.entries, protocol)
     numbers = [member.entry.id for member in members]
     unknown = [number for number in asked.entries if number not in numbers]
     problems = [*asked.problems, *(f"There is no published entry {number}." for number in unknown)]
     challenges = list(dict.fromkeys(member.entry.challenge for member in members))
     context = {
         "problems": problems,
-        "columns": _columns(members),
-        "entries": Asked.query(numbers) if numbers else "",
+        "columns": _columns(members, protocol),
+        "entries": _query(numbers, protocol) if numbers else "",
+        "protocol": protocol,
+        "protocols": _links(numbers, known, protocol),
         "numbers": numbers,
         "can_add": len(members) < MOST,
-        "suggestions": _suggestions(challenges[0], numbers) if challenges else [],
+        "suggestions": _suggestions(challenges[0], numbers, protocol) if challenges else [],
         "challenge": CHALLENGES[challenges[0]] if len(challenges) == 1 else None,
         "several_challenges": len(challenges) > 1,
         "tables": _tables(members),
         "section": "boards",
     }
     if alike := _alike(members):
-        context |= _paired(request, alike, numbers)
+        context |= _paired(request, alike, numbers, protocol)
     status = 404 if asked.entries and not members else 200
     return render(request, "leaderboard/compare.html", context, status=status)
+
+
+def _protocol(known: set[int]) -> int:
+    """What is shown where the address names none: the site's own if some entry has figures under it."""
+    if not known or settings.LEADERBOARD_PROTOCOL in known:
+        return int(settings.LEADERBOARD_PROTOCOL)
+    return max(known)
+
+
+def _query(entries: Sequence[int], protocol: int, **more: object) -> str:
+    """The address of a comparison."""
+    return "&".join(filter(None, (protocol_query(protocol), Asked.query(entries, **more))))
+
+
+def _links(numbers: Sequence[int], known: set[int], shown: int) -> list[ProtocolLink]:
+    """The same entries under each protocol that one of them has figures under; none where there is one."""
+    found = sorted(known | {shown}) if known else []
+    return [
+        ProtocolLink(number, f"?{Asked.query(numbers, protocol=number)}", number == shown)
+        for number in (found if len(found) > 1 else ())
+    ]
 
 
 def _alike(members: Sequence[Compared]) -> list[Compared]:
@@ -108,21 +138,21 @@ def _alike(members: Sequence[Compared]) -> list[Compared]:
     return []
 
 
-def _columns(members: Sequence[Compared]) -> list[Column]:
+def _columns(members: Sequence[Compared], protocol: int) -> list[Column]:
     numbers = [member.entry.id for member in members]
     return [
         Column(
             member=member,
-            without=Asked.query([number for number in numbers if number != member.entry.id]),
-            first=Asked.query(sorted(numbers, key=lambda number: number != member.entry.id)),
+            without=_query([number for number in numbers if number != member.entry.id], protocol),
+            first=_query(sorted(numbers, key=lambda number: number != member.entry.id), protocol),
         )
         for member in members
     ]
 
 
-def _suggestions(challenge: str, numbers: Sequence[int]) -> list[Standing]:
+def _suggestions(challenge: str, numbers: Sequence[int], protocol: int) -> list[Standing]:
     """The best of the same board, for those who have no number at hand."""
-    board = snapshots.current(challenge).standings
+    board = snapshots.current(challenge, protocol).standings
     return [standing for standing in board if standing.entry.id not in numbers][:SUGGESTED]
 
 
@@ -147,7 +177,9 @@ def _tables(members: Sequence[Compared]) -> list[tuple[str, list[comparison.Row]
     return [table for table in tables if table[1]]
 
 
-def _paired(request: HttpRequest, members: Sequence[Compared], numbers: Sequence[int]) -> dict[str, object]:
+def _paired(
+    request: HttpRequest, members: Sequence[Compared], numbers: Sequence[int], protocol: int
+) -> dict[str, object]:
     """The paired tests and disputed items of the entries of one challenge that were evaluated here.
 
     `numbers` are all entries that the page compares.
@@ -155,8 +187,8 @@ def _paired(request: HttpRequest, members: Sequence[Compared], numbers: Sequence
     evaluated = [member for member in members if not member.is_declared]
     if members[0].is_declared or len(evaluated) < 2:
         return {"no_tests": _why_untested(members[0], len(evaluated))}
-    benchmarks = CHALLENGES[members[0].entry.challenge].benchmarks
     first, others = evaluated[0], evaluated[1:]
+    benchmarks = rules.of(first.entry.challenge, first.entry.protocol).benchmarks
     answers = {member.entry.id: member.answers for member in evaluated}
     found = _pairings(first.entry.id, [other.entry.id for other in others], answers, benchmarks)
     return {
@@ -164,7 +196,7 @@ def _paired(request: HttpRequest, members: Sequence[Compared], numbers: Sequence
         "against": [_against(other, pairing) for other, pairing in zip(others, found, strict=True)],
         "untested": [member for member in members if member.is_declared],
         "precisions": len({member.entry.precision for member in evaluated}) > 1,
-    } | _disputes(request, evaluated, numbers)
+    } | _disputes(request, evaluated, partial(_query, numbers, protocol))
 
 
 def _pairings(
@@ -192,8 +224,11 @@ def _against(other: Compared, pairing: Pairing) -> Against:
     return Against(other, tests, pairing.average)
 
 
-def _disputes(request: HttpRequest, members: Sequence[Compared], numbers: Sequence[int]) -> dict[str, object]:
-    benchmarks = CHALLENGES[members[0].entry.challenge].benchmarks
+def _disputes(
+    request: HttpRequest, members: Sequence[Compared], query: Callable[..., str]
+) -> dict[str, object]:
+    """`query` is that of the page, to which a benchmark may be added."""
+    benchmarks = rules.of(members[0].entry.challenge, members[0].entry.protocol).benchmarks
     chosen = request.GET.get("benchmark", "")
     disputed, positions_of = [], {}
     for slug in benchmarks:
@@ -201,7 +236,7 @@ def _disputes(request: HttpRequest, members: Sequence[Compared], numbers: Sequen
         if not packed:
             continue
         positions_of[slug] = disagreements(packed)
-        address = Asked.query(numbers, benchmark=slug)
+        address = query(benchmark=slug)
         disputed.append(
             Disputed(BENCHMARKS[slug], len(positions_of[slug]), packed[0].items, address, slug == chosen)
         )
@@ -223,7 +258,7 @@ def _disputed_items(members: Sequence[Compared], slug: str, page: Page[int]) -> 
         return {"missing": str(error)}
     rows = []
     for position, answers in zip(page.object_list, zip(*columns, strict=True), strict=True):
-        addresses = [item_url(member.entry.id, slug, position) for member in members]
+        addresses = [item_url(member.entry, slug, position) for member in members]
         told = list(zip(members, answers, addresses, strict=True))
         rows.append(DisputedItem(position + 1, answers[0].prompt, answers[0].target, told))
     return {"disputed_items": rows}

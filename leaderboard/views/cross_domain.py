@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
@@ -10,6 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from evaluation.rules.challenges import CHALLENGES
+from leaderboard.addresses import ProtocolLink, asked_protocol, protocol_query
 from leaderboard.board.cross_domain import By, Order, compare, tracks
 from leaderboard.pages import cached
 from leaderboard.reading import snapshots
@@ -26,7 +28,7 @@ _TITLES = {
 
 @require_safe
 def boards(request: HttpRequest) -> HttpResponse:
-    found = [snapshots.current(slug) for slug in CHALLENGES]
+    found = [snapshots.current(slug, asked_protocol(request.GET)) for slug in CHALLENGES]
     known = tracks(found) or [Track.OFFICIAL]
     chosen = chosen_of(request.GET, known) | {"page": request.GET.get("page", "1")[:8]}
     key = ("boards", *(board.version for board in found), *chosen.values())
@@ -45,32 +47,48 @@ def chosen_of(query: QueryDict, known: list[Track]) -> dict[str, str]:
 def _page(
     request: HttpRequest, found: list[Snapshot], known: list[Track], chosen: dict[str, str]
 ) -> HttpResponse:
+    protocol = found[0].protocol
+    link = partial(query_of, chosen, protocol)
     rows = compare(found, Track(chosen["show"]), By(chosen["by"]), Order(chosen["order"]))
     context = {
         "page": Paginator(rows, PAGE_SIZE).get_page(chosen["page"]),
         "complete": sum(row.is_complete for row in rows),
         "domains": list(CHALLENGES.values()),
-        "query": _query(chosen),
+        "query": link(),
+        "protocol": protocol,
+        "protocols": _protocols(found, chosen),
         "by": chosen["by"],
         "order": chosen["order"],
         "track": chosen["show"],
         "groups": [
             (
                 "Scores",
-                [(_TITLES[track], _query(chosen, show=track), track == chosen["show"]) for track in known],
+                [(_TITLES[track], link(show=track), track == chosen["show"]) for track in known],
             ),
             (
                 "Rows",
                 [
-                    ("Methods", _query(chosen, by=By.METHOD), chosen["by"] == By.METHOD),
-                    ("Base models", _query(chosen, by=By.BASE_MODEL), chosen["by"] == By.BASE_MODEL),
+                    ("Methods", link(by=By.METHOD), chosen["by"] == By.METHOD),
+                    (
+                        "Base models",
+                        link(by=By.BASE_MODEL),
+                        chosen["by"] == By.BASE_MODEL,
+                    ),
                 ],
             ),
             (
                 "Order",
                 [
-                    ("Mean rank", _query(chosen, order=Order.PLACE), chosen["order"] == Order.PLACE),
-                    ("Mean score", _query(chosen, order=Order.AVERAGE), chosen["order"] == Order.AVERAGE),
+                    (
+                        "Mean rank",
+                        link(order=Order.PLACE),
+                        chosen["order"] == Order.PLACE,
+                    ),
+                    (
+                        "Mean score",
+                        link(order=Order.AVERAGE),
+                        chosen["order"] == Order.AVERAGE,
+                    ),
                 ],
             ),
         ],
@@ -79,8 +97,20 @@ def _page(
     return render(request, "leaderboard/boards.html", context)
 
 
-def _query(chosen: dict[str, str], **changes: str) -> str:
-    return urlencode({name: value for name, value in (chosen | changes).items() if name != "page"})
+def query_of(chosen: dict[str, str], protocol: int, **changes: str) -> str:
+    """What an address has to state to show this."""
+    stated = urlencode({name: value for name, value in (chosen | changes).items() if name != "page"})
+    return "&".join(filter(None, (protocol_query(protocol), stated)))
+
+
+def _protocols(found: list[Snapshot], chosen: dict[str, str]) -> list[ProtocolLink]:
+    """The same under each protocol that some challenge has a board of; none where there is one."""
+    first = found[0].protocols[0]
+    others = sorted({number for board in found for number in board.protocols} - {first})
+    return [
+        ProtocolLink(number, f"?{query_of(chosen, number)}", number == found[0].protocol)
+        for number in ((first, *others) if others else ())
+    ]
 
 
 def _one_of(value: str | None, values: list[str] | list[Track] | list[By] | list[Order]) -> str:

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.rules.challenges import CHALLENGES
+from leaderboard.addresses import asked_protocol, protocol_query
 from leaderboard.board.columns import rank_text
 from leaderboard.charts.palette import light_colours
 from leaderboard.figures import percent
@@ -52,7 +53,7 @@ class Badge:
 def badge(request: HttpRequest, pk: int) -> HttpResponse:
     """Rank and average as they stand, as a picture of 20 pixels' height."""
     submission = public(pk)
-    place = Place.of(submission)
+    place = Place.of(submission, asked_protocol(request.GET))
     made = Badge(f"FlowerTune {CHALLENGES[submission.challenge].title}", _badge_text(place), _colour(place))
     content = render_to_string("leaderboard/badge.svg", {"badge": made})
     etag = f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
@@ -69,11 +70,12 @@ def badge(request: HttpRequest, pk: int) -> HttpResponse:
 def embed(request: HttpRequest, pk: int) -> HttpResponse:
     """A page of the entry's figures alone. It holds no forms and nothing of who looks at it."""
     submission = public(pk)
-    place = Place.of(submission)
+    place = Place.of(submission, asked_protocol(request.GET))
     context = {
         "submission": submission,
         "challenge": CHALLENGES[submission.challenge],
         "entry": place.entry,
+        "protocol": place.protocol if protocol_query(place.protocol) else 0,
         "standing": place.standing,
         "scores": [(BENCHMARKS[score.benchmark], score) for score in place.entry.scores],
     }
@@ -84,11 +86,13 @@ def embed(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _badge_text(place: Place) -> str:
     if not place.is_on_board:
-        return "disqualified" if place.is_disqualified else "earlier protocol"
+        return "disqualified" if place.is_disqualified else "not on the board"
     average = f"{percent(place.entry.average)}%" if place.entry.average is not None else "incomplete"
     if place.standing.rank is None:
         return f"{average} {'declared' if place.standing.track is Track.DECLARED else 'not ranked'}"
     mark = " demonstration" if place.standing.track is Track.DEMONSTRATION else ""
+    if protocol_query(place.protocol):
+        mark += f" · protocol {place.protocol}"
     return xml_text(f"#{rank_text(place.standing)} · {average}{mark}")
 
 

@@ -13,10 +13,13 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.findings import Severity
 from evaluation.method.card import MethodCard
 from evaluation.rules.challenges import CHALLENGES
+from evaluation.rules.protocol import PROTOCOLS, PUBLIC
+from leaderboard.addresses import ProtocolLink, asked_protocol, entry_page, protocol_query
 from leaderboard.charts import catalogue
 from leaderboard.charts.catalogue import Picture
 from leaderboard.charts.drawing import BusyError
@@ -26,7 +29,7 @@ from leaderboard.entry.citation import PAPER_BIBTEX, bibtex
 from leaderboard.figures import duration, size
 from leaderboard.reading import snapshots
 from leaderboard.reading.kept import Kind
-from leaderboard.reading.queries import COUNTS_FIRST, entry_of
+from leaderboard.reading.queries import entry_of
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Entry, Standing
 from leaderboard.standing.ranking import track_of
@@ -40,7 +43,8 @@ _PLACES = Kind("places", dict[str, entry_facts.Place], number=1, seconds=86_400)
 
 @dataclass(frozen=True)
 class Place:
-    """A public entry and its place, which a disqualified one and one of an older protocol do not have."""
+    """A public entry with its figures under the protocol of `board` and its place there, which a disqualified
+    one does not have."""
 
     entry: Entry
     standing: Standing
@@ -49,17 +53,27 @@ class Place:
     is_disqualified: bool
 
     @classmethod
-    def of(cls, submission: Submission) -> Place:
-        """Raises Http404 where there is nothing to show."""
-        board = snapshots.current(submission.challenge)
+    def of(cls, submission: Submission, protocol: int | None = None) -> Place:
+        """Under a protocol; for None under the site's own, else under the newest that there is.
+
+        Raises Http404 where there is nothing to show.
+        """
+        board = snapshots.current(submission.challenge, protocol)
         if known := board.by_id.get(submission.pk):
             return cls(known.entry, known, board, True, False)
         try:
-            entry = entry_of(submission.pk)
+            entry = entry_of(submission.pk, protocol)
         except LookupError as error:
             raise Http404("published without an evaluation") from error
+        board = snapshots.current(submission.challenge, entry.protocol or PUBLIC.number)
+        if known := board.by_id.get(submission.pk):
+            return cls(known.entry, known, board, True, False)
         is_disqualified = submission.status == Submission.Status.DISQUALIFIED
         return cls(entry, Standing(entry, track_of(entry), None), board, False, is_disqualified)
+
+    @property
+    def protocol(self) -> int:
+        return self.board.protocol
 
     @property
     def key(self) -> str:
@@ -75,7 +89,8 @@ class Place:
     def profile(self) -> tuple[Entry, Peers, dict[str, str]]:
         """What its profile is drawn from."""
         peers = entry_facts.peers_of(self.standing, self.board)
-        titles = {slug: BENCHMARKS[slug].title for slug in CHALLENGES[self.entry.challenge].benchmarks}
+        benchmarks = rules.of(self.entry.challenge, self.protocol).benchmarks
+        titles = {slug: BENCHMARKS[slug].title for slug in benchmarks}
         return self.entry, entry_facts.profile_peers(self.entry, peers), titles
 
 
@@ -83,20 +98,23 @@ class Place:
 def entry(request: HttpRequest, pk: int) -> HttpResponse:
     """A published or disqualified entry. Others have no public page: 404, so that they stay private."""
     submission = public(pk)
-    place = Place.of(submission)
+    place = Place.of(submission, asked_protocol(request.GET))
     context = _frame(submission, place)
     if submission.kind == Submission.Kind.IMPORTED:
         scores = [(BENCHMARKS[score.benchmark], score) for score in place.entry.scores]
         return render(request, "leaderboard/declared_entry.html", context | {"scores": scores})
     evaluations: list[Evaluation] = submission.finished  # type: ignore[attr-defined]  # prefetched
-    if not evaluations:
+    counting = next((one for one in evaluations if one.protocol == place.protocol), None)
+    if counting is None:
         raise Http404("published without an evaluation")
-    counting = evaluations[0]
+    others = _other_places(submission, place)
     run = _run_of(submission)
     context |= {
         "evaluation": counting,
         "scores": entry_facts.score_rows(place.entry, counting, place.places()),
-        "evaluations": entry_facts.evaluation_rows(evaluations, counting),
+        "evaluations": entry_facts.evaluation_rows(evaluations),
+        "protocols": _protocol_links(place, others),
+        "side_by_side": entry_facts.side_by_side([place.standing, *(other.standing for other in others)]),
         "target_names": _target_names(submission),
         "provenance": _provenance(counting.provenance),
         "settings": _settings(submission),
@@ -108,10 +126,10 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
-def chart_file(_request: HttpRequest, pk: int, name: str, form: str) -> HttpResponse:
+def chart_file(request: HttpRequest, pk: int, name: str, form: str) -> HttpResponse:
     """A picture of an entry as SVG or PNG. 404 where it has nothing to draw."""
     submission = public(pk)
-    place = Place.of(submission)
+    place = Place.of(submission, asked_protocol(request.GET))
     run = _run_of(submission)
     try:
         if name == "profile":
@@ -134,7 +152,7 @@ def public(pk: int) -> Submission:
     finished = (
         Evaluation.objects.filter(status=Evaluation.Status.SUCCEEDED)
         .prefetch_related("scores")
-        .order_by(*COUNTS_FIRST)
+        .order_by("-protocol", "-finished_at", "-pk")
     )
     rows = (
         Submission.objects.filter(status__in=Submission.PUBLIC)
@@ -160,6 +178,9 @@ def _frame(submission: Submission, place: Place) -> dict[str, Any]:
         "track": place.standing.track,
         "standing": place.standing,
         "is_on_board": place.is_on_board,
+        "protocol": place.protocol,
+        "protocol_query": protocol_query(place.protocol),
+        "site_protocol": settings.LEADERBOARD_PROTOCOL,
         "chart_files": f"{reverse('entry', args=[submission.pk])}charts/profile",
         "rounds_files": f"{reverse('entry', args=[submission.pk])}charts/rounds",
         "profile": catalogue.entry_picture("profile", place.key, place.profile),
@@ -168,10 +189,26 @@ def _frame(submission: Submission, place: Place) -> dict[str, Any]:
         # Warnings are for the reviewer; of an imported entry they are shown as flags.
         "findings": [f for f in submission.findings.all() if f.severity == Severity.NOTE.value],
         "decisions": submission.decisions.all(),
-        "citation": bibtex(place.entry, settings.SITE_URL + reverse("entry", args=[submission.pk])),
+        "citation": bibtex(place.entry, settings.SITE_URL + entry_page(submission.pk, place.protocol)),
         "paper": PAPER_BIBTEX,
         "section": "boards",
     }
+
+
+def _other_places(submission: Submission, shown: Place) -> list[Place]:
+    """The places under the other protocols that the entry was evaluated under."""
+    finished: list[Evaluation] = submission.finished  # type: ignore[attr-defined]  # prefetched
+    numbers = dict.fromkeys(one.protocol for one in finished if one.protocol in PROTOCOLS)
+    return [Place.of(submission, number) for number in numbers if number != shown.protocol]
+
+
+def _protocol_links(shown: Place, others: list[Place]) -> list[ProtocolLink]:
+    """The page under each protocol; none where there is one."""
+    places = sorted([shown, *others], key=lambda place: place.protocol) if others else []
+    return [
+        ProtocolLink(place.protocol, entry_page(place.entry.id, place.protocol), place is shown)
+        for place in places
+    ]
 
 
 def _settings(submission: Submission) -> list[entry_facts.Setting]:

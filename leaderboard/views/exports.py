@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
 
 from django.http import (
     Http404,
@@ -20,14 +19,15 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
 from evaluation.rules.challenges import CHALLENGES
+from leaderboard.addresses import asked_protocol, entry_page
 from leaderboard.board.columns import columns_of
 from leaderboard.board.cross_domain import By, Order, Row, compare, tracks
 from leaderboard.board.exports import FORMATS, Export, cross_domain_fields, fields_of
-from leaderboard.board.filters import Filters, apply, refused_day, shown_columns
+from leaderboard.board.filters import Filters, apply, refusals, shown_columns
 from leaderboard.reading import snapshots
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Standing, Track
-from leaderboard.views.cross_domain import chosen_of
+from leaderboard.views.cross_domain import chosen_of, query_of
 
 # Part of the ETag: raised whenever the same board is written differently.
 LAYOUT = 3
@@ -37,15 +37,16 @@ LAYOUT = 3
 def board(request: HttpRequest, slug: str, form: str) -> HttpResponseBase:
     """All entries that the board's page would show for the same query, on all its pages.
 
-    Every column is there, unless the query chooses some. 400 for a day of which there is no board: a file
-    of another day would not tell.
+    Every column is there, unless the query chooses some. 400 for a day of which there is no board, and for
+    a protocol that there is not: a file of another one would not tell.
     """
     if slug not in CHALLENGES:
         raise Http404(f"no challenge {slug}")
-    if problem := refused_day(request.GET):
-        return HttpResponseBadRequest(f"as_of: {problem}\n", content_type="text/plain; charset=utf-8")
+    if problems := refusals(request.GET):
+        text = "".join(f"{name}: {problem}\n" for name, problem in problems.items())
+        return HttpResponseBadRequest(text, content_type="text/plain; charset=utf-8")
     filters = Filters.of(request.GET)
-    snapshot = snapshots.as_of(slug, filters.moment) if filters.moment else snapshots.current(slug)
+    snapshot = snapshots.as_of(slug, filters.moment, filters.protocol)
     day = filters.as_of or snapshot.built_at
     return _answer(
         request,
@@ -58,15 +59,18 @@ def board(request: HttpRequest, slug: str, form: str) -> HttpResponseBase:
 @require_safe
 def boards(request: HttpRequest, form: str) -> HttpResponseBase:
     """The comparison over all challenges, as its page shows it for the same query."""
-    found = [snapshots.current(slug) for slug in CHALLENGES]
+    found = [snapshots.current(slug, asked_protocol(request.GET)) for slug in CHALLENGES]
+    protocol = found[0].protocol
     chosen = chosen_of(request.GET, tracks(found) or [Track.OFFICIAL])
     versions = " ".join(snapshot.version for snapshot in found)
-    page = request.build_absolute_uri(reverse("boards"))
+    source = f"{request.build_absolute_uri(reverse('boards'))}?{query_of(chosen, protocol)}"
 
     def export() -> Export[Row]:
         rows = compare(found, Track(chosen["show"]), By(chosen["by"]), Order(chosen["order"]))
-        facts = (*chosen.items(), ("snapshot", versions), ("source", f"{page}?{urlencode(chosen)}"))
-        return Export(facts, cross_domain_fields(CHALLENGES, _address(request), By(chosen["by"])), rows)
+        stated = (("protocol", str(protocol)), *chosen.items())
+        facts = (*stated, ("snapshot", versions), ("source", source))
+        address = _address(request, protocol)
+        return Export(facts, cross_domain_fields(CHALLENGES, address, By(chosen["by"])), rows)
 
     day = max(snapshot.built_at for snapshot in found)
     return _answer(request, f"{versions} {chosen}", export, f"flowertune-{day:%Y-%m-%d}.{form}")
@@ -102,20 +106,21 @@ def _file(export: Export[Any], name: str) -> HttpResponseBase:
 
 
 def _export(request: HttpRequest, snapshot: Snapshot, filters: Filters) -> Export[Standing]:
-    columns = columns_of(snapshot.challenge) if filters.columns is None else shown_columns(snapshot, filters)
+    every = columns_of(snapshot.challenge, snapshot.protocol)
+    columns = every if filters.columns is None else shown_columns(snapshot, filters)
     page = request.build_absolute_uri(reverse("leaderboard:board", args=[snapshot.challenge]))
     query = filters.to_query(page=1)
     facts = (
         ("challenge", snapshot.challenge),
-        ("protocol", str(snapshot.protocol or "")),
+        ("protocol", str(snapshot.protocol)),
         ("snapshot", snapshot.version),
         ("as_of", filters.as_of.isoformat() if filters.as_of else ""),
         ("source", f"{page}?{query}" if query else page),
     )
-    return Export(facts, fields_of(columns, _address(request)), apply(snapshot, filters))
+    return Export(facts, fields_of(columns, _address(request, snapshot.protocol)), apply(snapshot, filters))
 
 
-def _address(request: HttpRequest) -> Callable[[int], str]:
+def _address(request: HttpRequest, protocol: int) -> Callable[[int], str]:
     """The page of an entry by its number; made once, as it is asked for in every row."""
-    entries = request.build_absolute_uri(reverse("entry", args=[0])).removesuffix("0/")
-    return lambda entry: f"{entries}{entry}/"
+    entries, _, rest = request.build_absolute_uri(entry_page(0, protocol)).rpartition("0/")
+    return lambda entry: f"{entries}{entry}/{rest}"

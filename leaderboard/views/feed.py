@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.contrib.syndication.views import Feed
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -13,6 +15,7 @@ from django.utils.html import escape
 from django.views.decorators.http import conditional_page, require_safe
 
 from evaluation.rules.challenges import CHALLENGES, Challenge
+from leaderboard.addresses import asked_protocol, entry_page, protocol_query, under
 from leaderboard.board.columns import rank_text
 from leaderboard.figures import percent, percent_range
 from leaderboard.markup import xml_text
@@ -22,28 +25,40 @@ from leaderboard.standing.entries import Standing
 LENGTH = 50
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What a feed is of: one challenge or all, under a protocol."""
+
+    challenge: Challenge | None
+    protocol: int
+
+
 class Publications(Feed):
     """The entries that are on the boards now, the newest first. Imported ones are no news of this site."""
 
     feed_type = Atom1Feed
     subtitle = "Entries that were evaluated and published"
 
-    def get_object(self, _request: HttpRequest, slug: str | None = None) -> Challenge | None:
-        if slug is None:
-            return None
-        if slug not in CHALLENGES:
+    def get_object(self, request: HttpRequest, slug: str | None = None) -> Subject:
+        if slug is not None and slug not in CHALLENGES:
             raise Http404(f"no challenge {slug}")
-        return CHALLENGES[slug]
+        asked = asked_protocol(request.GET)
+        return Subject(CHALLENGES[slug] if slug else None, asked or settings.LEADERBOARD_PROTOCOL)
 
-    def title(self, challenge: Challenge | None) -> str:
-        return f"FlowerTune Leaderboard: {challenge.title}" if challenge else "FlowerTune Leaderboard"
+    def title(self, subject: Subject) -> str:
+        challenge = f": {subject.challenge.title}" if subject.challenge else ""
+        protocol = f", protocol {subject.protocol}" if protocol_query(subject.protocol) else ""
+        return f"FlowerTune Leaderboard{challenge}{protocol}"
 
-    def link(self, challenge: Challenge | None) -> str:
-        return reverse("leaderboard:board", args=[challenge.slug]) if challenge else reverse("home")
+    def link(self, subject: Subject) -> str:
+        if subject.challenge is None:
+            return reverse("home")
+        return under(reverse("leaderboard:board", args=[subject.challenge.slug]), subject.protocol)
 
-    def items(self, challenge: Challenge | None) -> list[Standing]:
-        slugs = [challenge.slug] if challenge else list(CHALLENGES)
-        standings = [s for slug in slugs for s in snapshots.current(slug).standings if s.entry.protocol]
+    def items(self, subject: Subject) -> list[Standing]:
+        slugs = [subject.challenge.slug] if subject.challenge else list(CHALLENGES)
+        boards = [snapshots.current(slug, subject.protocol) for slug in slugs]
+        standings = [s for board in boards for s in board.standings if s.entry.protocol]
         standings.sort(key=lambda s: (s.entry.published_at, s.entry.id), reverse=True)
         return standings[:LENGTH]
 
@@ -62,7 +77,7 @@ class Publications(Feed):
         return escape(xml_text(told))  # readers take a summary for HTML
 
     def item_link(self, item: Any) -> str:
-        return reverse("entry", args=[item.entry.id])
+        return entry_page(item.entry.id, item.entry.protocol)
 
     def item_author_name(self, item: Any) -> str:
         return xml_text(item.entry.team)

@@ -12,10 +12,13 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.rules.challenges import CHALLENGES
+from leaderboard.addresses import asked_protocol, protocol_query
 from leaderboard.reading import items
 from leaderboard.reading.items import Index, Item, Verdict
+from leaderboard.standing.entries import Entry
 from portal.runs.items import ItemsMissingError
 from portal.runs.models import Score
 
@@ -31,6 +34,7 @@ class View:
     subject: str
     text: str
     item: int | None
+    protocol: int | None = None
 
     @classmethod
     def of(cls, request: HttpRequest) -> View:
@@ -41,11 +45,13 @@ class View:
             subject=request.GET.get("subject", "")[: items.LONGEST_SEARCH],
             text=request.GET.get("q", "").strip()[: items.LONGEST_SEARCH],
             item=int(item) if item.isdecimal() and len(item) < 8 else None,
+            protocol=asked_protocol(request.GET),
         )
 
     def to_query(self, **changes: str) -> str:
         stated = {"show": self.verdict or "", "subject": self.subject, "q": self.text} | changes
-        return urlencode({name: value for name, value in stated.items() if value})
+        query = urlencode({name: value for name, value in stated.items() if value})
+        return "&".join(filter(None, (protocol_query(self.protocol or 0), query)))
 
     @property
     def narrows(self) -> bool:
@@ -55,8 +61,8 @@ class View:
 @require_safe
 def explorer(request: HttpRequest, pk: int, benchmark: str) -> HttpResponse:
     """404 for whatever is not published: its answers are its team's affair."""
-    score = _score(pk, benchmark)
     view = View.of(request)
+    score = _score(pk, benchmark, view.protocol)
     context = _frame(score) | {"view": view}
     try:
         index = items.index_of(score)
@@ -70,9 +76,9 @@ def explorer(request: HttpRequest, pk: int, benchmark: str) -> HttpResponse:
 
 
 @require_safe
-def download(_request: HttpRequest, pk: int, benchmark: str, form: str) -> HttpResponseBase:
+def download(request: HttpRequest, pk: int, benchmark: str, form: str) -> HttpResponseBase:
     """All items as a file, streamed."""
-    score = _score(pk, benchmark)
+    score = _score(pk, benchmark, asked_protocol(request.GET))
     try:
         items.index_of(score)  # has read every line, so that nothing breaks in the middle of a file
         content = items.json_lines(score) if form == "jsonl" else items.parquet(score)
@@ -89,17 +95,18 @@ def download(_request: HttpRequest, pk: int, benchmark: str, form: str) -> HttpR
     return response
 
 
-def item_url(entry: int, benchmark: str, position: int) -> str:
+def item_url(entry: Entry, benchmark: str, position: int) -> str:
     """Where an item of an entry stands; `position` counts from 0."""
     number = position + 1
-    return f"{reverse('items', args=[entry, benchmark])}?item={number}#item-{number}"
+    query = "&".join(filter(None, (protocol_query(entry.protocol), f"item={number}")))
+    return f"{reverse('items', args=[entry.id, benchmark])}?{query}#item-{number}"
 
 
-def _score(pk: int, benchmark: str) -> Score:
+def _score(pk: int, benchmark: str, protocol: int | None) -> Score:
     if benchmark not in BENCHMARKS:
         raise Http404(f"no benchmark {benchmark}")
     score = (
-        items.public_scores([pk])
+        items.public_scores([pk], protocol)
         .filter(benchmark=benchmark)
         .select_related("evaluation__submission__team", "evaluation__submission__base_model")
         .defer("correct_bits", "scored_bits", "evaluation__submission__base_model__tensors")
@@ -113,14 +120,16 @@ def _score(pk: int, benchmark: str) -> Score:
 def _frame(score: Score) -> dict[str, object]:
     submission = score.evaluation.submission
     challenge = CHALLENGES[submission.challenge]
-    others = items.public_scores([submission.pk]).exclude(items="")
+    protocol = score.evaluation.protocol
+    others = items.public_scores([submission.pk], protocol).exclude(items="")
     kept = {score.benchmark, *others.values_list("benchmark", flat=True)}
     return {
         "score": score,
         "submission": submission,
         "challenge": challenge,
         "benchmark": BENCHMARKS[score.benchmark],
-        "tabs": [BENCHMARKS[slug] for slug in challenge.benchmarks if slug in kept],
+        "protocol": protocol,
+        "tabs": [BENCHMARKS[s] for s in rules.of(challenge.slug, protocol).benchmarks if s in kept],
         "section": "boards",
     }
 

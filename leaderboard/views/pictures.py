@@ -8,9 +8,10 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
 from evaluation.rules.challenges import CHALLENGES
+from leaderboard.addresses import asked_protocol
 from leaderboard.entry.preview_cards import Card, board_card, entry_card
 from leaderboard.reading import snapshots
-from leaderboard.reading.queries import entry_of
+from leaderboard.views.entry import Place
 from portal.submissions.models import Submission
 
 
@@ -18,7 +19,7 @@ from portal.submissions.models import Submission
 def board(request: HttpRequest, slug: str) -> HttpResponseBase:
     if slug not in CHALLENGES:
         raise Http404(f"no challenge {slug}")
-    return _picture(request, board_card(snapshots.current(slug)))
+    return _picture(request, board_card(snapshots.current(slug, asked_protocol(request.GET))))
 
 
 @require_safe
@@ -27,13 +28,9 @@ def entry(request: HttpRequest, pk: int) -> HttpResponseBase:
     submission = get_object_or_404(
         Submission.objects.filter(status__in=Submission.PUBLIC).only("challenge", "status"), pk=pk
     )
-    standing = snapshots.current(submission.challenge).by_id.get(pk)
-    try:
-        shown = standing.entry if standing else entry_of(pk)
-    except LookupError as error:
-        raise Http404(str(error)) from error
-    gone = submission.status == Submission.Status.DISQUALIFIED
-    return _picture(request, entry_card(shown, standing, disqualified=gone))
+    place = Place.of(submission, asked_protocol(request.GET))
+    standing = place.standing if place.is_on_board else None
+    return _picture(request, entry_card(place.entry, standing, disqualified=place.is_disqualified))
 
 
 def _picture(request: HttpRequest, card: Card) -> HttpResponseBase:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from evaluation.benchmarks import BENCHMARKS, Benchmark
-from evaluation.rules import Rules, protocol
+from evaluation.rules import Rules
 from portal.submissions.rules import all_site_rules
 
 
@@ -27,6 +28,6 @@ def rules(request: HttpRequest) -> HttpResponse:
         "rows": [
             Row(rules, tuple(BENCHMARKS[slug] for slug in rules.benchmarks)) for rules in all_site_rules()
         ],
-        "protocol": protocol.CURRENT.number,
+        "protocol": settings.LEADERBOARD_PROTOCOL,
     }
     return render(request, "leaderboard/rules.html", context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
@@ -19,12 +20,17 @@ from portal.submissions.models import Submission, SubmissionQuerySet
 
 @dataclass(frozen=True)
 class TeamEntry:
-    """An evaluated entry of the team; `standing` is None under an older protocol than the board's."""
+    """An entry of the team; `standing` is None where it was not evaluated under the site's own protocol, and
+    then `protocol` is the one that its figures are of, else 0."""
 
     challenge: Challenge
     entry: Entry
     track: str
     standing: Standing | None
+
+    @property
+    def protocol(self) -> int:
+        return 0 if self.entry.protocol == settings.LEADERBOARD_PROTOCOL else self.entry.protocol
 
 
 @require_safe

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from django.conf import settings
 from django.db.models import Prefetch, Q, QuerySet
 
 from evaluation.method.strategies import STRATEGIES, on_card
@@ -12,6 +13,7 @@ from evaluation.rules.challenges import CHALLENGES, Challenge
 from evaluation.statistics import Interval, mean_interval
 from portal.runs.models import BaselineRun, Evaluation, Score
 from portal.submissions.models import BaseModel, Resource, Submission
+from portal.submissions.rules import site_rules
 
 UNTUNED = "untuned"
 
@@ -29,8 +31,8 @@ def visible_runs(user: object) -> QuerySet[BaselineRun]:
 class Cell:
     """What stands for a strategy on a base model: the newest entry with a score, else the newest attempt.
 
-    `average` is a fraction and None until the entry is public; `mark` as in Score.mark. Costs are measured,
-    in bytes and seconds.
+    `average` is a fraction, None until the entry is public and where it was not evaluated under the site's
+    protocol; `mark` as in Score.mark. Costs are measured, in bytes and seconds.
     """
 
     entry: int | None
@@ -122,7 +124,10 @@ def _newest_runs(user: object) -> QuerySet[BaselineRun]:
 
 def _reference_entries() -> QuerySet[Submission]:
     scores = Score.objects.defer("correct_bits", "scored_bits")
-    evaluations = Evaluation.objects.filter(status=Evaluation.Status.SUCCEEDED).order_by("-pk")
+    # Cells are compared, so that all are of one protocol: the site's.
+    evaluations = Evaluation.objects.filter(
+        status=Evaluation.Status.SUCCEEDED, protocol=settings.LEADERBOARD_PROTOCOL
+    ).order_by("-pk")
     return (
         Submission.objects.filter(
             kind=Submission.Kind.REFERENCE,
@@ -168,9 +173,10 @@ def _cell(place: _Place | None, challenge: Challenge) -> Cell | None:
 
 def _scored(entry: Submission, challenge: Challenge) -> Cell:
     evaluation = next(iter(entry.evaluations.all()), None)
-    scores = _in_order(evaluation.scores.all() if evaluation else (), challenge)
+    benchmarks = site_rules(challenge.slug).benchmarks
+    scores = _in_order(evaluation.scores.all() if evaluation else (), benchmarks)
     values = [score.value for score in scores if score.value is not None]
-    complete = len(values) == len(challenge.benchmarks)
+    complete = len(values) == len(benchmarks)
     costs = {resource.kind: resource.value for resource in entry.resources.all()}
     directions = (Resource.Kind.COMMUNICATION_UP, Resource.Kind.COMMUNICATION_DOWN)
     both = [costs[kind] for kind in directions if kind in costs]
@@ -188,6 +194,6 @@ def _scored(entry: Submission, challenge: Challenge) -> Cell:
     )
 
 
-def _in_order(scores: Iterable[Score], challenge: Challenge) -> Sequence[Score]:
+def _in_order(scores: Iterable[Score], benchmarks: Iterable[str]) -> Sequence[Score]:
     known = {score.benchmark: score for score in scores}
-    return [known[slug] for slug in challenge.benchmarks if slug in known]
+    return [known[slug] for slug in benchmarks if slug in known]

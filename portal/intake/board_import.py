@@ -18,6 +18,7 @@ from evaluation.inspection import Known, Material, inspect
 from evaluation.inspection.declared import DeclaredScore
 from evaluation.method.communication import GB
 from evaluation.rules.challenges import CHALLENGES
+from evaluation.rules.protocol import PUBLIC
 from portal.accounts.models import Team, User
 from portal.queues import wake_board_builders
 from portal.submissions.models import BaseModel, Resource, Submission
@@ -135,7 +136,7 @@ def _row(line: int, fields: dict[str, str | None]) -> BoardRow:
         team=values["team"],
         base_model=values["base_model"],
         communication=_communication(values["communication_gb"]),
-        scores=_scores(challenge.benchmarks, [values[name] for name in SCORES]),
+        scores=_scores(PUBLIC.benchmarks[challenge.slug], [values[name] for name in SCORES]),
         day=_day(values["date"]),
     )
 

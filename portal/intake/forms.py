@@ -22,6 +22,7 @@ from portal.accounts.models import Team, User
 from portal.intake.checks import MISSING_FILE
 from portal.intake.drafts import Cost, Draft, Files, HubSource
 from portal.submissions.models import BaseModel, Resource, Submission
+from portal.submissions.rules import site_rules
 from portal.uploads import SMALL_FILE_BYTES
 from portal.uploads.services import take
 
@@ -163,7 +164,7 @@ class SubmissionForm(forms.Form):
     def score_groups(self) -> Iterator[ScoreGroup]:
         """The fields for declared scores, a group a challenge."""
         for challenge in CHALLENGES.values():
-            yield ScoreGroup(challenge, [self[_score_field(slug)] for slug in challenge.benchmarks])
+            yield ScoreGroup(challenge, [self[_score_field(slug)] for slug in _benchmarks(challenge.slug)])
 
     @property
     def has_declared_scores(self) -> bool:
@@ -299,7 +300,7 @@ class SubmissionForm(forms.Form):
 
     def _declared_scores(self) -> list[DeclaredScore]:
         """Of the chosen challenge; what stands in the fields of others is of another choice."""
-        benchmarks = CHALLENGES[self.cleaned_data["challenge"]].benchmarks
+        benchmarks = _benchmarks(self.cleaned_data["challenge"])
         given = {slug: self.cleaned_data[_score_field(slug)] for slug in benchmarks}
         return [DeclaredScore(slug, percent) for slug, percent in given.items() if percent is not None]
 
@@ -329,6 +330,11 @@ def values_of(submission: Submission) -> dict[str, Any]:
 def _short(value: float) -> Decimal:
     """Without the digits that come from converting units."""
     return Decimal(f"{value:.12g}")
+
+
+def _benchmarks(challenge: str) -> tuple[str, ...]:
+    """Those that a team may declare scores on."""
+    return site_rules(challenge).benchmarks
 
 
 def _score_field(benchmark: str) -> str:

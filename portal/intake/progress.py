@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.rules.challenges import CHALLENGES
 from portal.runs.models import Evaluation
 from portal.submissions.models import Submission
 
@@ -54,7 +54,7 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
         return None
     live = evaluation.progress
     scored = {score.benchmark: score for score in evaluation.scores.all()}
-    slugs = CHALLENGES[evaluation.submission.challenge].benchmarks
+    slugs = rules.of(evaluation.submission.challenge, evaluation.protocol).benchmarks
     lines = []
     for slug in slugs:
         if slug in scored:

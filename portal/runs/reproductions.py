@@ -7,16 +7,18 @@ outcome is written down as soon as both are evaluated, and is public once staff 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from evaluation.rules.challenges import CHALLENGES
+from evaluation import rules
+from evaluation.rules.protocol import PROTOCOLS
 from evaluation.statistics import (
     Discordance,
     PackedAnswers,
@@ -170,7 +172,7 @@ def outcome_of(difference: float, low: float, high: float) -> Reproduction.Outco
 
 def _compare(run: BaselineRun) -> Reproduction:
     original, retrained = _pair(run)
-    benchmarks = CHALLENGES[run.challenge].benchmarks
+    benchmarks = rules.of(run.challenge, original.protocol).benchmarks
     pairs = {slug: _discordance(retrained, original, slug) for slug in benchmarks}
     strata = [differences(pair) for pair in pairs.values()]
     total = paired_bootstrap(strata)
@@ -206,34 +208,45 @@ def _figures(benchmark: str, pair: Discordance) -> BenchmarkDifference:
 
 
 def _pair(run: BaselineRun) -> tuple[Evaluation, Evaluation]:
-    """The newest evaluations of original and retrained. Raises IncomparableError."""
+    """The newest evaluations of original and retrained under the same protocol, best the site's.
+
+    Raises IncomparableError.
+    """
     assert run.original
-    original = _newest(run.original)
-    retrained = _newest(run.submission) if run.submission else None
-    if original is None:
+    originals = _newest(run.original)
+    retraineds = _newest(run.submission) if run.submission else {}
+    if not originals:
         raise IncomparableError("The original has not been evaluated yet.")
-    if retrained is None:
+    if not retraineds:
         raise IncomparableError("The retrained checkpoint has not been evaluated yet.")
-    if original.protocol != retrained.protocol:
+    common = sorted(originals.keys() & retraineds.keys())
+    if not common:
         raise IncomparableError(
-            f"The original was evaluated under protocol {original.protocol}, the retrained checkpoint under "
-            f"protocol {retrained.protocol}. Evaluate the original again."
+            f"The original was evaluated under protocol {_named(originals)}, the retrained checkpoint under "
+            f"protocol {_named(retraineds)}. Evaluate the original again."
         )
+    chosen = settings.LEADERBOARD_PROTOCOL if settings.LEADERBOARD_PROTOCOL in common else common[-1]
+    original, retrained = originals[chosen], retraineds[chosen]
     if original.provenance.get("precision") != retrained.provenance.get("precision"):
         raise IncomparableError("The two were evaluated in different precisions.")
-    for slug in CHALLENGES[run.challenge].benchmarks:
+    for slug in rules.of(run.challenge, original.protocol).benchmarks:
         _discordance(retrained, original, slug)
     return original, retrained
 
 
-def _newest(submission: Submission) -> Evaluation | None:
-    return (
-        submission.evaluations.filter(status=Evaluation.Status.SUCCEEDED)
+def _newest(submission: Submission) -> dict[int, Evaluation]:
+    """By protocol."""
+    finished = (
+        submission.evaluations.filter(status=Evaluation.Status.SUCCEEDED, protocol__in=list(PROTOCOLS))
         .select_related("submission")
         .prefetch_related("scores")
-        .order_by("-pk")
-        .first()
+        .order_by("pk")
     )
+    return {evaluation.protocol: evaluation for evaluation in finished}
+
+
+def _named(evaluations: Mapping[int, Evaluation]) -> str:
+    return " and ".join(map(str, sorted(evaluations)))
 
 
 def _discordance(retrained: Evaluation, original: Evaluation, benchmark: str) -> Discordance:

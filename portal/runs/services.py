@@ -7,13 +7,15 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.files.base import File
 from django.db import transaction
 from django.db.models import BooleanField, Case, Q, Value, When
 from django.utils import timezone
 
-from evaluation.rules.challenges import CHALLENGES
-from evaluation.rules.protocol import CURRENT
+from evaluation import rules
+from evaluation.rules import protocol as protocols
+from evaluation.rules.protocol import PROTOCOLS
 from evaluation.wire.evaluating import Scored
 from portal.notifications.services import submission_changed
 from portal.queues import wake_board_builders, wake_evaluators
@@ -28,16 +30,17 @@ _MEASURED = [field.name for field in fields(Scored) if field.name not in ("job",
 
 
 @transaction.atomic
-def enqueue(submission: Submission, *, priority: int = 0) -> Evaluation:
-    """Queue an evaluation of `submission` under the current protocol and wake the workers.
+def enqueue(submission: Submission, *, priority: int = 0, protocol: int | None = None) -> Evaluation:
+    """Queue an evaluation of `submission` under a protocol, by default the site's, and wake the workers.
 
-    A published one stays published, with the scores that it has until the new ones are complete.
+    A published one stays published; the scores that it has count until new ones under the same protocol are
+    complete, and those under other protocols go on. Raises UnknownNameError where there is no such protocol.
     """
     evaluation = Evaluation.objects.create(
         submission=submission,
         base_model=submission.base_model,
         checkpoint=submission.checkpoint,
-        protocol=CURRENT.number,
+        protocol=protocols.get(settings.LEADERBOARD_PROTOCOL if protocol is None else protocol).number,
         priority=priority,
     )
     _set_submission_status(submission, Submission.Status.QUEUED)
@@ -47,9 +50,14 @@ def enqueue(submission: Submission, *, priority: int = 0) -> Evaluation:
 
 @transaction.atomic
 def claim(
-    *, worker: str, loaded_base_model: int | None = None, challenges: Collection[str] = tuple(CHALLENGES)
+    *, worker: str, loaded_base_model: int | None = None, without: Collection[tuple[str, int]] = ()
 ) -> Evaluation | None:
-    """Take the next queued evaluation of `challenges` for `worker`, or return None when none waits."""
+    """Take the next queued evaluation for `worker`, or return None when none waits.
+
+    Left to others are those of protocols that this version does not know, and `without`: pairs of a challenge
+    and a protocol.
+    """
+    left = [Q(submission__challenge=challenge, protocol=number) for challenge, number in without]
     warm = Case(
         When(base_model=loaded_base_model, then=Value(True)),
         default=Value(False),
@@ -61,7 +69,7 @@ def claim(
         output_field=BooleanField(),
     )
     candidates = (
-        Evaluation.objects.filter(submission__challenge__in=challenges)
+        Evaluation.objects.filter(*(~pair for pair in left), protocol__in=list(PROTOCOLS))
         .annotate(overdue=overdue, warm=warm)
         .order_by("-priority", "-overdue", "-warm", "queued_at", "pk")
     )
@@ -112,7 +120,7 @@ def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
     The reason of an earlier failed attempt moves into the provenance.
     """
     current = claims.lock(evaluation)
-    wanted = set(CHALLENGES[current.submission.challenge].benchmarks)
+    wanted = set(rules.of(current.submission.challenge, current.protocol).benchmarks)
     if missing := wanted - set(current.scores.values_list("benchmark", flat=True)):
         raise ValueError(f"{current} cannot succeed without scores on {', '.join(sorted(missing))}")
     if current.error_code:

@@ -1,4 +1,4 @@
-"""The rules that bind submissions to this site: the current protocol's, with the operator's limits."""
+"""The rules that bind submissions to this site: its protocol's, with the operator's limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from evaluation.rules.challenges import CHALLENGES
 def site_rules(challenge: str) -> Rules:
     """Raises UnknownNameError where there is no such challenge."""
     limits = settings.BASE_MODEL_MAX_PARAMETERS
-    return rules.of(challenge, max_base_parameters=limits.get(challenge, LARGEST_BASE_PARAMETERS))
+    limit = limits.get(challenge, LARGEST_BASE_PARAMETERS)
+    return rules.of(challenge, settings.LEADERBOARD_PROTOCOL, max_base_parameters=limit)
 
 
 def all_site_rules() -> tuple[Rules, ...]:

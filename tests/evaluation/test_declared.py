@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from evaluation.findings import Severity
 from evaluation.inspection.declared import DeclaredScore, check_declared_scores
-from evaluation.rules.challenges import CHALLENGES
+from evaluation.rules.protocol import PUBLIC
 from evaluation.statistics import possible_score
 
 ITEMS = st.integers(1, 400)
@@ -79,7 +79,7 @@ def test_the_public_boards_impossible_rows_are_those_that_its_readme_lists(share
     found = {}
     with (shared / "board" / "public_board.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            benchmarks = CHALLENGES[row["challenge"]].benchmarks
+            benchmarks = PUBLIC.benchmarks[row["challenge"]]
             printed = [Decimal(row[f"score_{i}"]) for i in range(1, len(benchmarks) + 1)]
             findings = check_declared_scores(list(map(DeclaredScore, benchmarks, printed)))
             if findings:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import uuid
-from datetime import UTC, date, datetime, time, timedelta
-from io import BytesIO
+from datetime import UTC, date, datetime, time
 
 import pytest
-from django.core.files.base import File
 from django.test import Client
 from django.utils import timezone
 
-from evaluation.rules.challenges import CHALLENGES
 from leaderboard.reading import snapshots
 from leaderboard.reading.snapshots import Snapshot
 from portal.accounts.models import User
@@ -20,9 +16,8 @@ from portal.intake.services import withdraw
 from portal.management.seeding.entries import fill
 from portal.review.models import Decision
 from portal.review.services import decide
-from portal.runs import services as runs
-from portal.runs.models import Evaluation
 from portal.submissions.models import Submission
+from tests import second_protocol
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db
@@ -34,28 +29,6 @@ def methods(board: Snapshot) -> list[str]:
 
 def averages(board: Snapshot) -> list[float | None]:
     return [standing.entry.average for standing in board.standings]
-
-
-def evaluate_again(made: Submission, *, correct: int, protocol: int = 1) -> None:
-    """A new evaluation of an entry that is published, through the same tables as the first."""
-    evaluation = Evaluation.objects.create(
-        submission=made,
-        base_model=made.base_model,
-        checkpoint=made.checkpoint,
-        protocol=protocol,
-        status=Evaluation.Status.RUNNING,
-        claim_id=uuid.uuid4(),
-        lease_expires_at=timezone.now() + timedelta(minutes=1),
-    )
-    for benchmark in CHALLENGES[made.challenge].benchmarks:
-        runs.record_score(evaluation, factories.score(benchmark, correct), items=File(BytesIO(b"{}\n")))
-    Evaluation.objects.filter(pk=evaluation.pk).update(
-        status=Evaluation.Status.SUCCEEDED,
-        claim_id=None,
-        lease_expires_at=None,
-        finished_at=timezone.now(),
-        provenance={"precision": "fp32"},
-    )
 
 
 def test_the_board_before_the_first_publication_is_empty(owner: User) -> None:
@@ -105,18 +78,22 @@ def test_ranks_are_those_of_the_entries_of_then(owner: User) -> None:
 def test_the_evaluation_of_then_counts(owner: User) -> None:
     made = factories.published(owner, correct=60)
     then = timezone.now()
-    evaluate_again(made, correct=75)
+    factories.evaluate_again(made, correct=75)
     assert averages(snapshots.as_of("finance", then)) == [pytest.approx(0.60)]
     assert averages(snapshots.as_of("finance", timezone.now())) == [pytest.approx(0.75)]
     assert averages(snapshots.current("finance")) == [pytest.approx(0.75)]
 
 
-def test_a_later_protocol_does_not_reach_back(owner: User) -> None:
+def test_a_later_protocol_does_not_reach_back(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    second_protocol.register(monkeypatch)
     old, new = (factories.published(owner, method=name, correct=60) for name in ("old", "new"))
     then = timezone.now()
-    evaluate_again(new, correct=75, protocol=2)
-    assert sorted(methods(snapshots.as_of("finance", then))) == ["new", "old"]
-    assert methods(snapshots.current("finance")) == ["new"] and old.pk
+    factories.evaluate_again(new, correct=75, protocol=2)
+    past, present = snapshots.as_of("finance", then), snapshots.current("finance")
+    assert sorted(methods(past)) == sorted(methods(present)) == ["new", "old"] and old.pk
+    assert methods(snapshots.as_of("finance", then, 2)) == []
+    assert methods(snapshots.as_of("finance", timezone.now(), 2)) == ["new"]
+    assert (past.protocols, present.protocols) == ((1,), (1, 2))
 
 
 def test_what_was_in_review_then_is_not_shown(owner: User) -> None:

@@ -13,6 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from pyarrow import parquet
 
+from evaluation.rules.protocol import CURRENT
 from leaderboard.board import columns
 from leaderboard.board.column import ApiField, Column, Facet, Group
 from leaderboard.board.columns import by_key, columns_of
@@ -139,12 +140,12 @@ def test_without_it_nothing_knows_of_it(client: Client, board: object) -> None:
 
 def test_every_column_has_a_key_and_its_filters_names_of_their_own() -> None:
     for challenge in ("finance", "code"):
-        keys = [column.key for column in columns_of(challenge)]
+        keys = [column.key for column in columns_of(challenge, CURRENT.number)]
         assert len(keys) == len(set(keys))
     facets = [column.facet.name for column in by_key().values() if column.facet]
     names = [*facets, *(f"max_{column.key}" for column in by_key().values() if column.limit)]
     assert len(names) == len(set(names))
-    fields = [field.name for column in columns_of("finance") for field in column.fields]
+    fields = [field.name for column in columns_of("finance", CURRENT.number) for field in column.fields]
     assert len(fields) == len(set(fields))
 
 

@@ -223,7 +223,7 @@ class TestPage:
     ) -> None:
         made = [str(factories.published(owner, method=f"Number {i}").pk) for i in range(MOST)]
         self.page(client, f"entries={made[0]},{made[1]}")
-        with django_assert_max_num_queries(8) as two:
+        with django_assert_max_num_queries(9) as two:
             self.page(client, f"entries={made[0]},{made[1]}")
         with django_assert_max_num_queries(len(two)):
             self.page(client, f"entries={','.join(made)}")

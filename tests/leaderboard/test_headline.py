@@ -27,7 +27,7 @@ def ranked(*places: tuple[int, int] | None) -> list[Standing]:
 
 
 def divided(standings: list[Standing], **view: object) -> list[int]:
-    page = Page(standings, columns_of("finance"), Filters(**view))  # type: ignore[arg-type]
+    page = Page(standings, columns_of("finance", 1), Filters(**view))  # type: ignore[arg-type]
     rows = [row for section in page.sections for row in section.rows]
     return [number for number, row in enumerate(rows) if row.begins_group]
 

@@ -13,7 +13,7 @@ from django.core.cache import cache
 from django.core.files.base import File
 from django.test import Client
 
-from evaluation.rules.challenges import CHALLENGES
+from evaluation import rules
 from leaderboard.reading import items
 from leaderboard.reading.items import Verdict
 from leaderboard.reading.queries import counting
@@ -22,7 +22,6 @@ from portal.intake.services import withdraw
 from portal.runs import services as runs
 from portal.runs.models import Score
 from portal.submissions.models import Submission
-from tests.leaderboard.test_as_of import evaluate_again
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db
@@ -50,7 +49,7 @@ def answered(
     assert evaluation
     content = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in lines).encode()
     verdicts = [each["correct"] for each in lines]
-    for benchmark in CHALLENGES[made.challenge].benchmarks:
+    for benchmark in rules.of(made.challenge).benchmarks:
         right, unscored = verdicts.count(True), verdicts.count(None)
         scored = len(verdicts) - unscored
         score = factories.score(
@@ -193,7 +192,7 @@ def test_the_page_costs_two_queries(client: Client, owner: User, django_assert_m
 
 def test_answers_are_those_of_the_evaluation_that_counts(client: Client, owner: User) -> None:
     made = answered(owner, fifty())
-    evaluate_again(made, correct=60)
+    factories.evaluate_again(made, correct=60)
     [counts] = counting([made.pk])
     assert counts.pk == max(made.evaluations.values_list("pk", flat=True))
     assert set(items.public_scores([made.pk])) == set(counts.scores.all())

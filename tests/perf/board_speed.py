@@ -24,7 +24,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import path
 
-from evaluation.rules.challenges import CHALLENGES
+from evaluation import rules
 from leaderboard.reading import snapshots
 from leaderboard.reading.queries import public_at, read
 from leaderboard.standing.ranking import standings
@@ -67,7 +67,7 @@ def _build() -> Iterator[Comparison]:
     reading = read(public_at(CHALLENGE), with_answers=True)
     read_seconds = time.perf_counter() - start
     start = time.perf_counter()
-    standings(reading.entries, CHALLENGES[CHALLENGE].benchmarks, reading.answers)
+    standings(reading.entries, rules.of(CHALLENGE).benchmarks, reading.answers)
     rank_seconds = time.perf_counter() - start
     start = time.perf_counter()
     snapshots.checked(CHALLENGE)

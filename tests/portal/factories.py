@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, cast
 from django.core.files.base import File
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from evaluation import rules
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.wire.evaluating import Scored
 from portal.accounts.models import User, personal_team
@@ -25,15 +26,15 @@ BENCHMARKS = ("fpb", "fiqa", "tfns")
 
 def pyproject(challenge: str = "finance", **replaced: str) -> bytes:
     """A configuration by the challenge's rules that fits `adapter_bytes()`; `replaced` are whole lines."""
-    rules = CHALLENGES[challenge]
+    fixed = CHALLENGES[challenge]
     lines = {
         "model": f'model.name = "{adapters.HUB_ID}"',
         "rank": "model.lora.peft-lora-r = 4",
         "alpha": "model.lora.peft-lora-alpha = 8",
         "fraction": "strategy.fraction-train = 0.1",
         "rounds": "num-server-rounds = 8",
-        "static": f'[tool.flwr.app.config.static]\ndataset.name = "{rules.training_sets[0]}"',
-        "federation": f"[tool.flwr.federations.local]\noptions.num-supernodes = {rules.clients}",
+        "static": f'[tool.flwr.app.config.static]\ndataset.name = "{fixed.training_sets[0]}"',
+        "federation": f"[tool.flwr.federations.local]\noptions.num-supernodes = {fixed.clients}",
     }
     return "\n".join(["[tool.flwr.app.config]", *(lines | replaced).values(), ""]).encode()
 
@@ -131,7 +132,7 @@ def score(benchmark: str, correct: int = 70, n: int = 100, **changes: Any) -> Sc
 def evaluated(
     submitter: User, *, correct: int = 70, scores: dict[str, Any] | None = None, **changes: Any
 ) -> Submission:
-    """A submission in review whose three finance scores are `correct` of 100."""
+    """A submission in review whose scores are `correct` of 100."""
     return evaluate(submission(submitter, **changes), correct=correct, scores=scores)
 
 
@@ -139,13 +140,19 @@ def evaluate(made: Submission, *, correct: int = 70, scores: dict[str, Any] | No
     """Evaluate the submission that waits longest."""
     evaluation = runs.claim(worker="test")
     assert evaluation and evaluation.submission_id == made.pk
-    for benchmark in BENCHMARKS:
+    for benchmark in rules.of(made.challenge, evaluation.protocol).benchmarks:
         runs.record_score(
             evaluation, score(benchmark, correct, **(scores or {})), items=File(BytesIO(b"{}\n"))
         )
     runs.succeed(evaluation, provenance={"precision": "fp32"})
     made.refresh_from_db()
     return made
+
+
+def evaluate_again(made: Submission, *, correct: int = 70, protocol: int | None = None) -> Submission:
+    """A new evaluation of a submission, under that protocol."""
+    runs.enqueue(made, protocol=protocol)
+    return evaluate(made, correct=correct)
 
 
 def published(submitter: User, **changes: Any) -> Submission:

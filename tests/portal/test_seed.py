@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from evaluation.rules.challenges import CHALLENGES
+from evaluation.rules.protocol import CURRENT
 from leaderboard.reading import snapshots
 from leaderboard.standing.entries import Track, Trust
 from portal.accounts.models import User
@@ -87,7 +88,7 @@ def test_the_pages_that_one_works_on_are_there(client: Client) -> None:
     compared = next(line.split()[-1] for line in said.splitlines() if line.startswith("Side by side"))
     answered = int(compared.rpartition("=")[2].split(",")[0])
     entry = Submission.objects.get(pk=answered)
-    benchmark = CHALLENGES[entry.challenge].benchmarks[0]
+    benchmark = CURRENT.benchmarks[entry.challenge][0]
     run = BaselineRun.objects.filter(original=None).latest("pk")
     assert run.submission
     pages = {

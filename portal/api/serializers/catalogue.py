@@ -17,9 +17,12 @@ from portal.submissions.models import BaseModel
 
 
 class ChallengeSerializer(serializers.Serializer[Rules]):
+    """A challenge under the protocol that the site evaluates new submissions by."""
+
     slug = serializers.CharField(source="challenge.slug")
     title = serializers.CharField(source="challenge.title")
     summary = serializers.CharField(source="challenge.summary")
+    protocol = serializers.IntegerField(source="protocol.number", help_text="New entries are evaluated by it")
     benchmarks = serializers.ListField(child=serializers.CharField())
     training_sets = serializers.ListField(child=serializers.CharField())
     former_training_sets = serializers.ListField(

@@ -15,12 +15,12 @@ from rest_framework import serializers
 from evaluation.checkpoints.strictjson import JsonError, parse_object
 from evaluation.hub.names import MAX_PATH, is_path, is_repository
 from evaluation.inspection.declared import DeclaredScore
-from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import Team, User, personal_team
 from portal.api.serializers.common import CHALLENGE_CHOICES, StrictSerializer
 from portal.intake import services
 from portal.intake.drafts import Cost, Draft, Files, HubSource
 from portal.submissions.models import BaseModel, Resource, Submission
+from portal.submissions.rules import site_rules
 from portal.uploads import SMALL_FILE_BYTES, file_too_large
 from portal.uploads.services import take
 
@@ -168,7 +168,7 @@ class DraftSerializer(StrictSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         challenge = attrs.get("challenge") or self.context["submission"].challenge
-        known = CHALLENGES[challenge].benchmarks
+        known = site_rules(challenge).benchmarks
         if unknown := [slug for slug in attrs.get("declared_scores", {}) if slug not in known]:
             message = f"{challenge} has no such benchmark; it has {', '.join(known)}."
             raise serializers.ValidationError(

@@ -67,7 +67,7 @@ def _submission(board: Board, number: int) -> Submission:
 
 
 def _scores(board: Board, *, impossible: bool) -> list[DeclaredScore]:
-    scores = [_possible(slug, float(board.random.uniform(0.25, 0.85))) for slug in board.challenge.benchmarks]
+    scores = [_possible(slug, float(board.random.uniform(0.25, 0.85))) for slug in board.benchmarks]
     if impossible:
         scores[0] = _next_impossible(scores[0])
     return scores

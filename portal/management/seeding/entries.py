@@ -101,8 +101,9 @@ class Board:
         self.teams = [Team.objects.get_or_create(name=f"{TEAM} {n}")[0] for n in range(1, TEAMS + 1)]
         self._data = data
         self._answered = answered
-        self._answers = Answers(challenge.benchmarks, self.random)
-        self._questions = {slug: Questions(slug) for slug in challenge.benchmarks}
+        self.benchmarks = CURRENT.benchmarks[challenge.slug]
+        self._answers = Answers(self.benchmarks, self.random)
+        self._questions = {slug: Questions(slug) for slug in self.benchmarks}
         self._abilities: dict[int, float] = {}
 
     def draw(self, numbers: Iterable[int], *, untuned: int) -> list[Invented]:
@@ -214,7 +215,7 @@ class Board:
             if entry.like is not None:
                 abilities[place] = self._abilities[entry.like]
             self._abilities[entry.number] = float(abilities[place])
-        for slug in self.challenge.benchmarks:
+        for slug in self.benchmarks:
             right = self._answers.right(slug, methods, abilities)
             names = [
                 self._items(slug, evaluation, entry, row)
