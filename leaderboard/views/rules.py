@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.rules import Rules
+from evaluation.rules.protocol import PUBLIC
 from portal.submissions.rules import all_site_rules
 
 
@@ -29,5 +30,6 @@ def rules(request: HttpRequest) -> HttpResponse:
             Row(rules, tuple(BENCHMARKS[slug] for slug in rules.benchmarks)) for rules in all_site_rules()
         ],
         "protocol": settings.LEADERBOARD_PROTOCOL,
+        "public": PUBLIC.number,
     }
     return render(request, "leaderboard/rules.html", context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -13,6 +14,7 @@ from portal.accounts.models import User
 from portal.runs import reproductions
 from portal.runs import services as runs
 from portal.runs.models import Reproduction
+from tests import second_protocol
 from tests.portal import baselines, factories
 from tests.portal.baselines import original_with, retrained_with
 
@@ -98,3 +100,27 @@ def test_an_original_that_is_evaluated_again_is_compared_then(owner: User, revie
     runs.enqueue(original)
     factories.evaluate(original, correct=70, scores=baselines.answers(70))
     assert Reproduction.objects.get(run=run).outcome == "reproduced"
+
+
+def test_both_are_compared_under_a_protocol_that_both_have(
+    owner: User, reviewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second_protocol.register(monkeypatch)
+    original = original_with(owner, 70)
+    factories.evaluate_again(original, correct=40, protocol=2)
+    run = retrained_with(reviewer, original, 70)
+    found = Reproduction.objects.get(run=run)
+    assert found.difference == 0 and len(found.benchmarks) == 3
+    assert found.original_evaluation.protocol == found.retrained_evaluation.protocol == 1
+
+
+def test_without_a_common_protocol_there_is_no_comparison(
+    owner: User, reviewer: User, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    second_protocol.register(monkeypatch)
+    original = original_with(owner, 70)
+    settings.LEADERBOARD_PROTOCOL = 2
+    run = retrained_with(reviewer, original, 70)
+    assert "under protocol 1, the retrained checkpoint under protocol 2" in reproductions.why_incomparable(
+        run
+    )

@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 from django.core.files.base import File
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
+from evaluation.errors import UnknownNameError
 from portal.accounts.models import User
+from portal.intake.progress import progress_of
 from portal.runs import claims
 from portal.runs import services as runs
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
+from tests import second_protocol
 from tests.portal import factories
 
 
@@ -61,6 +64,11 @@ class TestClaiming:
         assert runs.claim(worker="a", without=[("code", 1)]) is None
         claimed = runs.claim(worker="b")
         assert claimed and claimed.submission_id == code.pk
+
+    def test_evaluations_under_an_unknown_protocol_wait_for_a_newer_worker(self, owner: User) -> None:
+        made = factories.submission(owner)
+        Evaluation.objects.filter(submission=made).update(protocol=9)
+        assert runs.claim(worker="a") is None
 
     def test_the_submission_follows(self, owner: User) -> None:
         made = factories.submission(owner)
@@ -240,3 +248,41 @@ def test_concurrent_workers_never_take_the_same_evaluation() -> None:
     for thread in threads:
         thread.join()
     assert len(taken) == 12 == len(set(taken))
+
+
+@pytest.mark.django_db
+class TestProtocols:
+    @pytest.fixture(autouse=True)
+    def second(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        second_protocol.register(monkeypatch)
+
+    def test_a_new_evaluation_is_under_the_sites_protocol(self, owner: User, settings: Any) -> None:
+        assert factories.evaluation_of(factories.submission(owner)).protocol == 1
+        settings.LEADERBOARD_PROTOCOL = 2
+        assert factories.evaluation_of(factories.submission(owner, method="second")).protocol == 2
+
+    def test_another_protocol_may_be_asked_for_if_there_is_one(self, owner: User) -> None:
+        made = factories.published(owner)
+        with pytest.raises(UnknownNameError, match="there are: 1, 2"):
+            runs.enqueue(made, protocol=3)
+        assert runs.enqueue(made, protocol=2).protocol == 2
+
+    def test_one_evaluation_at_a_time_whatever_the_protocol(self, owner: User) -> None:
+        made = factories.published(owner)
+        runs.enqueue(made, protocol=2)
+        with pytest.raises(IntegrityError), transaction.atomic():
+            runs.enqueue(made, protocol=1)
+
+    def test_it_is_complete_when_its_own_protocols_benchmarks_are_scored(self, owner: User) -> None:
+        made = factories.published(owner)
+        runs.enqueue(made, protocol=2)
+        evaluation = runs.claim(worker="a")
+        assert evaluation
+        for benchmark in factories.BENCHMARKS:
+            runs.record_score(evaluation, factories.score(benchmark), items=items())
+        progress = progress_of(evaluation)
+        assert progress and (progress.benchmarks_done, progress.benchmarks_total) == (3, 4)
+        with pytest.raises(ValueError, match=second_protocol.ADDED):
+            runs.succeed(evaluation, provenance={})
+        runs.record_score(evaluation, factories.score(second_protocol.ADDED), items=items())
+        runs.succeed(evaluation, provenance={})
