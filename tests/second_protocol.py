@@ -10,6 +10,7 @@ import pytest
 from evaluation import benchmarks
 from evaluation.rules import protocol
 from evaluation.rules.protocol import Protocol
+from leaderboard.reading import snapshots
 
 ADDED = "headlines"
 
@@ -22,4 +23,5 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Protocol:
     second = replace(first, number=2, benchmarks=MappingProxyType(lists))
     monkeypatch.setitem(benchmarks._KNOWN, ADDED, added)
     monkeypatch.setitem(protocol._KNOWN, second.number, second)
+    monkeypatch.setattr(snapshots, "_known", {})  # this process's boards of protocol 2 go with it
     return second

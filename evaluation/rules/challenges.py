@@ -41,7 +41,7 @@ _IN_BOARD_ORDER = (
     Challenge(
         slug="general-nlp",
         title="General NLP",
-        summary="Instruction tuning for broad knowledge, tested on three groups of MMLU subjects.",
+        summary="Instruction tuning for broad knowledge, tested on groups of MMLU subjects.",
         training_sets=("flwrlabs/alpaca-gpt4", "vicgalle/alpaca-gpt4"),
         clients=20,
         baseline_clients_per_round=2,
@@ -49,7 +49,7 @@ _IN_BOARD_ORDER = (
     Challenge(
         slug="finance",
         title="Finance",
-        summary="Sentiment of financial news and posts, tested on three sentiment data sets.",
+        summary="Sentiment of financial news and posts, tested on sentiment data sets.",
         training_sets=("flwrlabs/fingpt-sentiment-train", "FinGPT/fingpt-sentiment-train"),
         clients=50,
         baseline_clients_per_round=5,
@@ -57,7 +57,7 @@ _IN_BOARD_ORDER = (
     Challenge(
         slug="medical",
         title="Medical",
-        summary="Medical knowledge from flashcards, tested on four medical question sets.",
+        summary="Medical knowledge from flashcards, tested on medical question sets.",
         training_sets=(
             "flwrlabs/medical-meadow-medical-flashcards",
             "medalpaca/medical_meadow_medical_flashcards",

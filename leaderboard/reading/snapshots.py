@@ -101,7 +101,7 @@ def checked(challenge: str, protocol: int | None = None) -> Snapshot:
     """
     board = _Board.of(challenge, protocol)
     now, states = time.monotonic(), _states()
-    names = cache.get_many([_name_key(other) for other in _known])
+    names = cache.get_many([_name_key(other) for other in list(_known)])
     for other, known in list(_known.items()):
         if known.stamp == states[other].stamp and names.get(_name_key(other)) in (None, _name(known)):
             _known[other] = replace(known, checked=now)

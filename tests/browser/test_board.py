@@ -9,6 +9,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from portal.management.seeding.entries import fill
+from portal.submissions.models import Submission
+from tests import second_protocol
+from tests.portal import factories
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 ENTRIES = 60
@@ -156,3 +159,21 @@ def test_ticks_stay_while_one_filters_and_turns_pages(page: Page, board: str) ->
     expect(page).to_have_url(f"{board}?entries={second}")
     expect(page.locator(f".method input[value='{second}']")).to_be_checked()
     expect(page.locator(f".method input[value='{first}']")).not_to_be_checked()
+
+
+def test_the_switch_between_protocols_loads_the_other_board_with_the_same_view(
+    page: Page, board: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second_protocol.register(monkeypatch)
+    for made in Submission.objects.filter(method__startswith="fedavg ").order_by("pk")[:2]:
+        factories.evaluate_again(made, protocol=2)
+    page.goto(f"{board}?q=fedavg+run")
+    switch = page.get_by_role("navigation", name="Protocols")
+    expect(switch.get_by_role("link", name="1", exact=True)).to_have_attribute("aria-current", "true")
+    with page.expect_event("load"):  # the pictures and the feed are the other board's too
+        switch.get_by_role("link", name="2", exact=True).click()
+    expect(page).to_have_url(f"{board}?protocol=2&q=fedavg+run")
+    found(page, 2)
+    page.get_by_label("Search").fill("fed")
+    expect(page).to_have_url(f"{board}?protocol=2&q=fed")
+    expect(switch.get_by_role("link", name="1", exact=True)).to_have_attribute("href", f"{BOARD}?q=fed")
