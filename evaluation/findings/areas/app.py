@@ -14,10 +14,11 @@ AREA = Area(
     kinds=(
         FindingKind(
             "app.no_config",
-            NOTE,
+            ERROR + NOTE,
             "There is no pyproject.toml",
             explanation=(
-                "The folder has an adapter but no pyproject.toml, so only the adapter was checked. A "
+                "The folder has an adapter but no pyproject.toml, so only the adapter was checked. It is a "
+                "note where the folder is only looked at, and an error where it is to be submitted, since a "
                 "submission needs both."
             ),
             remedy=(
@@ -27,11 +28,12 @@ AREA = Area(
         ),
         FindingKind(
             "app.no_checkpoint",
-            WARNING,
+            ERROR + WARNING,
             "There is no adapter yet",
             explanation=(
                 "No folder below the app holds adapter_model.safetensors. The configuration was checked; "
-                "the adapter could not be."
+                "the adapter could not be. It is a warning where the folder is only looked at, and an error "
+                "where it is to be submitted."
             ),
             remedy="Train first. If the results lie elsewhere, give the adapter's folder itself.",
         ),
