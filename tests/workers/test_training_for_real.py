@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import replace
-from typing import Any
 
 import psutil
 import pytest
@@ -22,15 +21,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def training_processes() -> list[psutil.Process]:
     """Those of the Flower app, Ray's included; a warm evaluation process may stay."""
-    children = [p for p in psutil.process_iter() if _variables(p).get("FLOWERTUNE_FAMILY")]
-    return [child for child in children if "evaluation.server" not in child.cmdline()]
+    return [process for process in psutil.process_iter() if _trains(process)]
 
 
-def _variables(process: psutil.Process) -> dict[str, Any]:
+def _trains(process: psutil.Process) -> bool:
     try:
-        return {} if process.status() == psutil.STATUS_ZOMBIE else process.environ()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return {}
+        if process.status() == psutil.STATUS_ZOMBIE or "FLOWERTUNE_FAMILY" not in process.environ():
+            return False
+        return "evaluation.server" not in process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # it ended at this moment, or is somebody else's
+        return False
 
 
 def test_a_run_whose_worker_is_killed_goes_on_after_its_last_round(
