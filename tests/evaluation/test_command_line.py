@@ -399,7 +399,7 @@ def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
     process = start(*command, "--output", tmp_path / "results.json")
     with process, pipe.open("w"):  # opens once the command reads, which then waits for what never comes
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=180)
     assert (process.returncode, errors) == (Status.INTERRUPTED, "interrupted\n")
     assert [path.name for path in tmp_path.iterdir()] == ["completions"]
 

@@ -28,8 +28,8 @@ def child() -> Iterator[Child]:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process ends within seconds; one that is dead but not waited for has ended."""
-    for _ in range(100):
+    """Whether a process ends within a minute; one that is dead but not waited for has ended."""
+    for _ in range(600):
         try:
             if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
                 return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 import tomllib
 from collections.abc import Mapping
 from typing import Any
@@ -175,7 +174,6 @@ def test_a_fuzz_run_of_changed_files_never_raises() -> None:
     tokens = [b"{{", b"}}", b'"""', b"'", b"[[", b"]]", b"\n", b"\0", b"\xff", b"nan", b"=", b".", b"1e999",
               b"[tool.flwr.app.config.static]\n", STATIC.encode(), FEDERATION.encode()]  # fmt: skip
     dice = random.Random(20260212)
-    begin = time.monotonic()
     for _ in range(1500):
         content = bytearray(source)
         for _ in range(dice.randint(1, 6)):
@@ -192,4 +190,3 @@ def test_a_fuzz_run_of_changed_files_never_raises() -> None:
                 content[start:end] = dice.randbytes(end - start)
         card, findings = read(bytes(content))
         assert card is not None or has_errors(findings)
-    assert time.monotonic() - begin < 120

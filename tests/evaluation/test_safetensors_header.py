@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import pickle
-import time
 import zipfile
 
 import pytest
@@ -24,6 +23,7 @@ from tests.evaluation.adapters import (
     with_header,
 )
 from tests.profiles import examples
+from tests.work import lines_run
 
 QUICK = settings(max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
 
@@ -153,10 +153,9 @@ def test_a_million_tensors_are_refused_quickly() -> None:
     entry = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
     few = with_header(("{" + ",".join(f'"{i}":{entry}' for i in range(60_000)) + "}").encode(), b"")
     many = with_header(("{" + ",".join(f'"{i}":{entry}' for i in range(1_000_000)) + "}").encode(), b"")
-    begin = time.monotonic()
     assert only(header_findings(few)).code == "header.too_many_tensors"
     assert only(header_findings(many)).code == "header.length"
-    assert time.monotonic() - begin < 5
+    assert lines_run(lambda: header_findings(many)) < 1_000
 
 
 @pytest.mark.parametrize("name", ["", "a\x00b", "x" * 10_000, "\u202egnp.exe", "\ud800", "l\u043era_A"])

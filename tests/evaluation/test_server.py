@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -184,7 +183,7 @@ def test_an_unexpected_failure_is_a_retryable_crash(
 
 def test_it_exits_when_its_input_ends(server: Server) -> None:
     server.end_of_input()
-    assert server.child.wait(timeout=20) == 0
+    assert server.child.wait(timeout=60) == 0
 
 
 def test_it_exits_when_its_input_ends_in_the_middle_of_a_run(
@@ -194,8 +193,6 @@ def test_it_exits_when_its_input_ends_in_the_middle_of_a_run(
     server.send(dump(job(tiny_llama, write_rows("tfns", rows), tmp_path / "out")))
     while not isinstance(server.event(), Progress):
         pass
-    started = time.monotonic()
     server.end_of_input()
-    assert server.child.wait(timeout=20) == 0
-    assert time.monotonic() - started < 5
+    assert server.child.wait(timeout=60) == 0
     assert not (tmp_path / "out" / "tfns.jsonl").exists()

@@ -125,7 +125,7 @@ def test_celery_transport_carries_a_message(state: Path) -> None:
     with Connection(celery_broker(embedded.ensure_valkey(state))) as connection:
         queue = connection.SimpleQueue("test")
         queue.put({"evaluation": 7})
-        message = queue.get(timeout=5)
+        message = queue.get(timeout=60)
         message.ack()
         queue.close()
     assert message.payload == {"evaluation": 7}

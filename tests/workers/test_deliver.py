@@ -81,13 +81,12 @@ def test_a_retry_has_the_same_id_and_body_and_comes_later_each_time(
 ) -> None:
     receiver.code = 500
     delivery = services.send_test(webhook)
-    waits = []
-    for _ in queue.DELAYS:
+    for plan in queue.DELAYS:
+        before = timezone.now()
         attempt(delivery)
         assert delivery.status == "waiting" and delivery.response_code == 500
-        waits.append((delivery.next_attempt_at - timezone.now()).total_seconds())
-    for wait, plan in zip(waits, queue.DELAYS, strict=True):
-        assert 0.75 < wait / plan.total_seconds() < 1.25
+        assert delivery.next_attempt_at > before + 0.75 * plan
+        assert delivery.next_attempt_at < timezone.now() + 1.25 * plan
     assert attempt(delivery).status == "failed" and delivery.attempts == 8
     assert len({(call.headers["webhook-id"], call.body) for call in receiver.received}) == 1
     assert queue.claim() is None
@@ -230,17 +229,14 @@ def test_silence_and_dripping_end_at_the_deadline(
     monkeypatch.setattr(egress, "SECONDS", 0.4)
     for silence, raw, drip in ((2.0, None, 0.0), (0.0, b"HTTP/1.1 200 OK\r\nX: " + b"x" * 500, 0.05)):
         receiver.silence, receiver.raw, receiver.drip = silence, raw, drip
-        started = time.monotonic()
         with pytest.raises(egress.EgressFailedError, match="within"):
             egress.post(receiver.url, body=b"{}", headers={}, to_loopback=True)
-        assert time.monotonic() - started < 1.5
 
 
 def test_an_endless_body_is_not_read(receiver: Receiver) -> None:
-    receiver.raw, receiver.drip = b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n" + b"x" * 400, 0.005
-    started = time.monotonic()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n"
+    receiver.raw, receiver.drip = head + b"x" * 1_000_000, 0.005  # for longer than anybody is waited for
     assert egress.post(receiver.url, body=b"{}", headers={}, to_loopback=True).code == 200
-    assert time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize("raw", [b"SSH-2.0-OpenSSH\r\n", b"\x00" * 40, b""])

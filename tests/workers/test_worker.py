@@ -122,7 +122,7 @@ def test_a_stopped_worker_gives_its_evaluation_back(
     wait_until(lambda: has_progress(made), "live progress")
     child = child_of(worker)
     worker.terminate()
-    worker.wait(timeout=30)
+    worker.wait(timeout=120)
     evaluation = evaluation_of(made)
     assert (evaluation.status, evaluation.attempts) == ("queued", 0)
     assert not child.is_running()
