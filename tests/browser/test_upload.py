@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from portal.uploads.models import Upload
 from tests.browser.test_submission import sign_in
 from tests.portal import factories
+from tests.workers.conftest import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -74,7 +75,7 @@ def test_a_chosen_file_is_uploaded_at_once_and_not_sent_twice(form: Page, adapte
     expect(form.get_by_role("status")).to_have_text("The upload is cancelled.")
     assert form.locator("input[name=adapter_upload]").input_value() == ""
     expect(form.get_by_role("progressbar")).to_have_count(0)
-    assert not Upload.objects.exists()
+    wait_until(lambda: not Upload.objects.exists(), "the server's part in the removal")
 
 
 def test_it_pauses_and_goes_on(form: Page, adapter: Path, limit: Limit) -> None:

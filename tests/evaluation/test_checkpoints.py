@@ -421,14 +421,11 @@ def test_without_configuration_or_base_the_rest_is_still_checked() -> None:
 
 
 @pytest.fixture(scope="session")
-def smollm2() -> BaseModelTensors:
-    folder = ROOT / "var" / "models" / "smollm2-135m-instruct"
-    if not (folder / "config.json").is_file():
-        pytest.skip("the base model has not been built; run: make setup")
-    return base_model_tensors(folder)
+def smollm2_tensors(smollm2: Path) -> BaseModelTensors:
+    return base_model_tensors(smollm2)
 
 
-def test_the_real_federated_adapter_passes(shared: Path, smollm2: BaseModelTensors) -> None:
+def test_the_real_federated_adapter_passes(shared: Path, smollm2_tensors: BaseModelTensors) -> None:
     folder = shared / "checkpoints" / "fed_smollm2"
     configuration, findings = inspect_adapter_config(
         (folder / "adapter_config.json").read_bytes(), base_hub_id="HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -437,7 +434,7 @@ def test_the_real_federated_adapter_passes(shared: Path, smollm2: BaseModelTenso
     assert configuration is not None
     path = folder / "adapter_model.safetensors"
     with path.open("rb") as file:
-        summary, findings = inspect_adapter(file, path.stat().st_size, configuration, smollm2)
+        summary, findings = inspect_adapter(file, path.stat().st_size, configuration, smollm2_tensors)
     assert findings == ()
     assert summary is not None
     assert summary.parameters == 1_843_200

@@ -45,6 +45,7 @@ def test_prompts_equal_those_of_the_public_code_to_the_byte(shared: Path, slug: 
         assert generation.startswith(sample.prompt), sample.key
 
 
+@pytest.mark.slow("runs hundreds of programs in the sandbox")
 @pytest.mark.parametrize("slug", PUBLISHED)
 def test_the_completions_of_a_public_run_score_as_published(shared: Path, slug: str) -> None:
     asked = samples(slug, shared / "data" / "eval")
@@ -59,6 +60,7 @@ def test_the_completions_of_a_public_run_score_as_published(shared: Path, slug: 
         assert passed == HUMANEVAL_PASSES
 
 
+@pytest.mark.slow("runs hundreds of programs in the sandbox")
 @pytest.mark.parametrize("slug", PUBLISHED)
 def test_reference_solutions_pass(shared: Path, slug: str) -> None:
     folder = shared / "data" / "eval"

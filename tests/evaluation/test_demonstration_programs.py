@@ -75,6 +75,7 @@ def _fared(slug: str, answers: Iterable[tuple[Sample, str]]) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow("compiles and runs every program")
 @pytest.mark.parametrize("slug", SOLUTIONS)
 def test_reference_solutions_pass_their_tests_and_do_what_the_examples_show(slug: str) -> None:
     samples = [_with_examples(slug, sample) for sample in _samples(slug)]

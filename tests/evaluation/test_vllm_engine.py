@@ -17,7 +17,6 @@ import pytest
 
 from evaluation import benchmarks, data, engines
 from evaluation.benchmarks.samples import Completion, Decoding, Request
-from evaluation.demonstration.base_model import build as build_base_model
 from evaluation.engines import Engine, vllm_support
 from evaluation.engines.vllm import VllmEngine
 from evaluation.errors import CheckpointError, EngineCrashError, ModelError, OutOfMemoryError
@@ -389,9 +388,8 @@ def test_the_modules_that_get_lora_are_what_vllm_says() -> None:
 
 
 @pytest.mark.model
-def test_the_real_model_answers_alike_on_both_engines() -> None:
+def test_the_real_model_answers_alike_on_both_engines(smollm2: Path) -> None:
     """In fp32 always; in bf16 wherever the two likeliest tokens are not so near that its rounding decides."""
-    folder = build_base_model(ROOT / "var" / "models" / "smollm2-135m-instruct")
     asked = [
         Request(slug, f"{slug} {sample.key}", sample.prompt)
         for slug in ("mmlu_stem", "medqa")
@@ -400,14 +398,14 @@ def test_the_real_model_answers_alike_on_both_engines() -> None:
     answers = {}
     for name, precision in itertools.product(("transformers", "vllm"), PRECISIONS):
         engine = engines.create(name)
-        engine.open(folder, precision)
+        engine.open(smollm2, precision)
         engine.use_adapter(None)
         answers[name, precision] = {
             key: answer.text for key, answer in ask(engine, asked, Decoding(max_new_tokens=1)).items()
         }
         engine.close()
     assert answers["vllm", "fp32"] == answers["transformers", "fp32"]
-    clear = clear_cases(folder, asked)
+    clear = clear_cases(smollm2, asked)
     assert len(clear) > 20
     agreed = sum(answers["vllm", "bf16"][key] == answers["transformers", "bf16"][key] for key in clear)
     assert agreed >= 0.98 * len(clear)

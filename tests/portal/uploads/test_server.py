@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import select
+import shutil
 import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from http.client import HTTPConnection, HTTPResponse
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,10 +30,17 @@ CONTENT = hashlib.sha512(b"content").digest() * (24 * MEBIBYTE // 64)
 KIND = {"Content-Type": "application/offset+octet-stream"}
 
 
-@pytest.fixture
-def server(transactional_db: None, tmp_path: Path) -> Iterator[WebServer]:
-    with WebServer(tmp_path) as server:
+@pytest.fixture(scope="module")
+def one_server(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    with WebServer(tmp_path_factory.mktemp("server")) as server:
         yield server
+
+
+@pytest.fixture
+def server(one_server: WebServer, transactional_db: None) -> Iterator[WebServer]:
+    """The module's server, with nothing in its storage at first."""
+    yield one_server
+    shutil.rmtree(one_server.storage, ignore_errors=True)
 
 
 @pytest.fixture
