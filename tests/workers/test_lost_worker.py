@@ -39,6 +39,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(
     assert evaluation.scores.count() == 3
 
 
+@pytest.mark.slow("starts a worker and the child, which imports torch")
 def test_a_stopped_worker_gives_its_evaluation_back(
     owner: User, tiny_model: BaseModel, tiny_adapter: Path, start_worker: Start
 ) -> None:

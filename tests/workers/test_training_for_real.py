@@ -32,6 +32,7 @@ def _trains(process: psutil.Process) -> bool:
         return False
 
 
+@pytest.mark.slow("trains in two workers, and evaluates")
 def test_a_run_whose_worker_is_killed_goes_on_after_its_last_round(
     tiny_model: BaseModel, start_worker: Start
 ) -> None:

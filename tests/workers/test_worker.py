@@ -37,6 +37,7 @@ def test_a_submission_is_evaluated_and_goes_to_review(
     assert evaluation.provenance["adapter_digests"]["adapter_model.safetensors"] == made.checkpoint.sha256  # type: ignore[union-attr]
 
 
+@pytest.mark.slow("the child, which imports torch, is started twice")
 def test_a_killed_child_is_an_infrastructure_failure_and_retried(
     owner: User, tiny_model: BaseModel, tiny_adapter: Path, worker: Worker
 ) -> None:
