@@ -12,7 +12,7 @@ from pathlib import Path
 from evaluation.checkpoints import ADAPTER_FILE
 from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
 from evaluation.errors import DataError
-from evaluation.findings import FindingCollector, excerpt
+from evaluation.findings import Finding, FindingCollector, excerpt
 from evaluation.flowerconfig import CONFIG_FILE
 from evaluation.inspection.material import SUBMITTED, Material, MaterialFile
 
@@ -66,12 +66,16 @@ def gather(path: Path, *, whole: bool = False) -> AppFolder:
     collector = FindingCollector()
     try:
         files = _located(path, collector)
+        if not whole:
+            _note_absent(files, collector)
+        return AppFolder(files, _material(files, whole, collector.collected()))
     except OSError as error:
         raise DataError(f"{path} cannot be searched: {error.strerror}") from error
-    if not whole:
-        _note_absent(files, collector)
+
+
+def _material(files: AppFiles, whole: bool, findings: tuple[Finding, ...]) -> Material:
     expected = SUBMITTED if whole else (ADAPTER_FILE, ADAPTER_CONFIG_FILE) if files.adapter else ()
-    material = Material(
+    return Material(
         config=_file(files.config, CONFIG_FILE),
         adapter_config=_file(files.adapter and files.adapter / ADAPTER_CONFIG_FILE, ADAPTER_CONFIG_FILE),
         adapter=_file(files.adapter and files.adapter / ADAPTER_FILE, ADAPTER_FILE),
@@ -80,9 +84,8 @@ def gather(path: Path, *, whole: bool = False) -> AppFolder:
         sources=tuple(MaterialFile.of_path(source, files.name(source)) for source in files.sources),
         checkpoint=files.name(files.adapter) if files.adapter else "",
         round=files.round,
-        findings=collector.collected(),
+        findings=findings,
     )
-    return AppFolder(files, material)
 
 
 def _file(path: Path | None, name: str) -> MaterialFile | None:
