@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluation.findings.kinds import ERROR, NOTE, WARNING, Area, FindingKind
+from evaluation.findings.kinds import NOTE, WARNING, Area, FindingKind
 
 AREA = Area(
     "app",
@@ -14,12 +14,11 @@ AREA = Area(
     kinds=(
         FindingKind(
             "app.no_config",
-            ERROR + NOTE,
+            NOTE,
             "There is no pyproject.toml",
             explanation=(
-                "The folder has an adapter but no pyproject.toml, so only the adapter was checked. It is a "
-                "note where the folder is only looked at, and an error where it is to be submitted, since a "
-                "submission needs both."
+                "The folder has an adapter but no pyproject.toml, so only the adapter was checked. A "
+                "submission needs both, so that where it is to be submitted this is submission.missing_file."
             ),
             remedy=(
                 "Give the folder of the Flower app, which holds the file, or put the pyproject.toml of the "
@@ -28,26 +27,13 @@ AREA = Area(
         ),
         FindingKind(
             "app.no_checkpoint",
-            ERROR + WARNING,
+            WARNING,
             "There is no adapter yet",
             explanation=(
                 "No folder below the app holds adapter_model.safetensors. The configuration was checked; "
-                "the adapter could not be. It is a warning where the folder is only looked at, and an error "
-                "where it is to be submitted."
+                "the adapter could not be. Where it is to be submitted, this is submission.missing_file."
             ),
             remedy="Train first. If the results lie elsewhere, give the adapter's folder itself.",
-        ),
-        FindingKind(
-            "app.missing_file",
-            ERROR,
-            "The checkpoint lacks one of its two files",
-            explanation=(
-                "A checkpoint is adapter_model.safetensors and adapter_config.json together, as "
-                "save_pretrained writes them. One of them is not there. A pickle (adapter_model.bin) is "
-                "never opened."
-            ),
-            remedy="Save the adapter with save_pretrained(…, safe_serialization=True) and send that folder.",
-            example="results/peft_8/adapter_config.json",
         ),
         FindingKind(
             "app.several_runs",

@@ -28,11 +28,12 @@ AREA = Area(
         ),
         FindingKind(
             "config.static_dataset",
-            ERROR,
+            ERROR + NOTE,
             "The static section names another data set",
             explanation=(
                 "All entries of a challenge train on the same data set; only then can methods be compared. "
-                "The static section names another one."
+                "The static section names another one. It is only a note where the name is another one of the "
+                "same rows: an earlier template's, or that of their source."
             ),
             remedy=(
                 "If it is the data set of another challenge, choose that challenge. Otherwise train on the "

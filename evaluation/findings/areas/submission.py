@@ -20,11 +20,12 @@ AREA = Area(
                 "A submission has three files: adapter_model.safetensors and adapter_config.json of the "
                 "last PEFT checkpoint, and the pyproject.toml of the Flower app as it was run. Without the "
                 "first two nothing can be evaluated; without the third nobody can tell how the adapter was "
-                "trained."
+                "trained. A pickle (adapter_model.bin) is never opened."
             ),
             remedy=(
                 "Add the file that is named. A draft keeps the files that it has already, so only the "
-                "missing one needs to be sent."
+                "missing one needs to be sent. The first two are written by "
+                "save_pretrained(…, safe_serialization=True)."
             ),
             example="adapter_config.json",
         ),
