@@ -16,7 +16,7 @@ from typing import TextIO
 
 from evaluation.errors import EngineCrashError, EvaluationError
 from evaluation.running import run
-from evaluation.running.run import Evaluation, Evaluator, Observer, Plan
+from evaluation.running.run import Evaluator, Observer, Outcome, Plan
 from evaluation.running.score import Score, write_items
 from evaluation.wire.evaluating import JOBS, Done, Job, Loading, Progress, Ready, Scored
 from evaluation.wire.messages import Failed, Message, dump
@@ -112,7 +112,7 @@ def run_line(line: str, evaluator: Evaluator, events: Events) -> None:
         events.send(Failed.of(EngineCrashError(f"{type(error).__name__}: {error}"), named))
 
 
-def _evaluate(job: Job, evaluator: Evaluator, events: Events) -> Evaluation:
+def _evaluate(job: Job, evaluator: Evaluator, events: Events) -> Outcome:
     try:
         Path(job.output).mkdir(parents=True, exist_ok=True)
     except OSError as error:

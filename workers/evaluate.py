@@ -21,7 +21,7 @@ from django.core.files import File
 
 from evaluation import data, rules
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.checkpoints import ADAPTER_FILE, CONFIG_FILE
+from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.data.sources import in_folder
 from evaluation.errors import EvaluationError, SandboxError
 from evaluation.hub import fetching
@@ -202,7 +202,7 @@ def _adapter_folder(scratch: Path, evaluation: Evaluation) -> Path:
             target.write(chunk)
     if digest.hexdigest() != checkpoint.sha256:
         raise StorageError(f"The stored adapter {checkpoint} is damaged. The operators have to restore it.")
-    (folder / CONFIG_FILE).write_text(json.dumps(checkpoint.adapter_config))
+    (folder / ADAPTER_CONFIG_FILE).write_text(json.dumps(checkpoint.adapter_config))
     return folder
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from evaluation.checkpoints import ADAPTER_FILE
-from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
+from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.errors import EvaluationError
 from evaluation.findings import Finding, Severity
 from evaluation.flowerconfig import CONFIG_FILE

@@ -5,15 +5,15 @@ submission is ever run. All checks return findings (`evaluation.findings`) inste
 """
 
 from evaluation.checkpoints.adapter import AdapterSummary, inspect_adapter, normalised_adapter_config
-from evaluation.checkpoints.adapter_config import CONFIG_FILE, AdapterConfig, inspect_adapter_config
+from evaluation.checkpoints.adapter_config import ADAPTER_CONFIG_FILE, AdapterConfig, inspect_adapter_config
 from evaluation.checkpoints.base_model import BaseModelTensors, base_model_tensors
 from evaluation.checkpoints.fit import AdapterModule
 from evaluation.checkpoints.header import ADAPTER_FILE, SafetensorsHeader, TensorEntry, read_header
 from evaluation.checkpoints.tensor_names import canonical_name
 
 __all__ = [
+    "ADAPTER_CONFIG_FILE",
     "ADAPTER_FILE",
-    "CONFIG_FILE",
     "AdapterConfig",
     "AdapterModule",
     "AdapterSummary",

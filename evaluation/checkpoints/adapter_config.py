@@ -12,7 +12,7 @@ from evaluation.checkpoints.config_values import ConfigValues
 from evaluation.checkpoints.strictjson import JsonError, parse_object
 from evaluation.findings import Finding, FindingCollector, excerpt
 
-CONFIG_FILE = "adapter_config.json"
+ADAPTER_CONFIG_FILE = "adapter_config.json"
 MAX_SIZE = 1024**2
 
 # Options whose effect on inference is not carried over: with any of them set the scores would be wrong.
@@ -63,7 +63,11 @@ class AdapterConfig:
 
 
 def inspect_adapter_config(
-    text: str | bytes, *, base_hub_id: str | None, base_revision: str | None = None, name: str = CONFIG_FILE
+    text: str | bytes,
+    *,
+    base_hub_id: str | None,
+    base_revision: str | None = None,
+    name: str = ADAPTER_CONFIG_FILE,
 ) -> tuple[AdapterConfig | None, tuple[Finding, ...]]:
     """Parse and check an adapter_config.json; the configuration is None exactly when a finding is an error.
 

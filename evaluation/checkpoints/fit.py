@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from evaluation import adapter_kinds as kinds
 from evaluation.adapter_kinds import AdapterKind, Shape
-from evaluation.checkpoints.adapter_config import CONFIG_FILE, AdapterConfig
+from evaluation.checkpoints.adapter_config import ADAPTER_CONFIG_FILE, AdapterConfig
 from evaluation.checkpoints.base_model import BaseModelTensors, is_embedding
 from evaluation.checkpoints.header import TensorEntry
 from evaluation.checkpoints.patterns import PatternError
@@ -68,7 +68,7 @@ class FitCheck:
             targeted = self._check_targets(names)
         except PatternError as error:
             text = f"A regular expression in the configuration cannot be used: {error}."
-            self._findings.error("adapter_config.pattern", text, CONFIG_FILE)
+            self._findings.error("adapter_config.pattern", text, ADAPTER_CONFIG_FILE)
             return Fit((), ())
         modules = []
         for name in names:
@@ -180,13 +180,13 @@ class FitCheck:
                 self._findings.warning("adapter.untargeted_module", text, place)
         if targeted.isdisjoint(names):
             text = "The configuration targets no module in the file. Upload the two files that match."
-            self._findings.error("adapter.no_lora_tensors", text, f"{CONFIG_FILE}: target_modules")
+            self._findings.error("adapter.no_lora_tensors", text, f"{ADAPTER_CONFIG_FILE}: target_modules")
         elif absent := sorted(targeted.difference(names)):
             text = (
                 f"{len(absent):,} targeted modules have no tensors and stay as in the base model: "
                 f"{_first(absent)}. If they were trained, save the adapter again."
             )
-            place = f"{CONFIG_FILE}: target_modules"
+            place = f"{ADAPTER_CONFIG_FILE}: target_modules"
             self._findings.warning("adapter.target_without_tensors", text, place)
         return targeted
 
@@ -241,7 +241,7 @@ class FitCheck:
             text = (
                 f"{len(present):,} full weights replace those of the base model: {_first(sorted(present))}."
             )
-            place = f"{CONFIG_FILE}: modules_to_save"
+            place = f"{ADAPTER_CONFIG_FILE}: modules_to_save"
             self._findings.warning("adapter.full_weights", text, place)
         if self._base is None:
             return

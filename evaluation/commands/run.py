@@ -15,7 +15,7 @@ from evaluation.commands.status import Status
 from evaluation.commands.text import limits, paragraph, percent
 from evaluation.engines import AUTO, ENGINES
 from evaluation.rules.protocol import PRECISIONS
-from evaluation.running.run import Evaluation, Evaluator, Plan, score_completions
+from evaluation.running.run import Evaluator, Outcome, Plan, score_completions
 from evaluation.running.score import Score, write_items
 
 
@@ -118,7 +118,7 @@ def _score(options: argparse.Namespace) -> Status:
     return _report(evaluation, options)
 
 
-def _report(evaluation: Evaluation, options: argparse.Namespace) -> Status:
+def _report(evaluation: Outcome, options: argparse.Namespace) -> Status:
     """Write what was asked for, then show it."""
     if options.items:
         with replacing(options.items) as draft:
@@ -136,7 +136,7 @@ def _report(evaluation: Evaluation, options: argparse.Namespace) -> Status:
     return Status.INCOMPLETE if any(score.unscored for score in evaluation.scores) else Status.DONE
 
 
-def _show(evaluation: Evaluation) -> None:
+def _show(evaluation: Outcome) -> None:
     results = evaluation.as_dict()
     print(f"{'benchmark':<21}{'score':>6}{'95% interval':>17}{'items':>8}{'unscored':>10}  data")
     for score in evaluation.scores:

@@ -13,11 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from evaluation.adapter_kinds import KINDS
+from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.engines.memory import is_out_of_memory
 from evaluation.errors import CheckpointError
 
-CONFIG = "adapter_config.json"
-WEIGHTS = "adapter_model.safetensors"
 # What peft raises when a config or its tensors don't fit the model in front of it.
 _MISFITS = (ValueError, TypeError, KeyError, AttributeError, RuntimeError, NotImplementedError, ImportError)
 
@@ -35,9 +34,9 @@ def read(folder: Path) -> AdapterFiles:
     """Read an adapter without touching any model. Raises CheckpointError."""
     settings = _read_settings(folder)
     try:
-        return AdapterFiles(folder, settings, load_file(folder / WEIGHTS))
+        return AdapterFiles(folder, settings, load_file(folder / ADAPTER_FILE))
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{WEIGHTS} cannot be read: {error}") from error
+        raise CheckpointError(f"{ADAPTER_FILE} cannot be read: {error}") from error
 
 
 class Adapter:
@@ -76,24 +75,28 @@ class Adapter:
 
 def _read_settings(folder: Path) -> dict[str, Any]:
     """The adapter's config, refused where it names what this engine does not do."""
-    for name in (CONFIG, WEIGHTS):
+    for name in (ADAPTER_CONFIG_FILE, ADAPTER_FILE):
         if not (folder / name).is_file():
             raise CheckpointError(f"the adapter folder {folder} has no {name}")
     try:
-        settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        settings = json.loads((folder / ADAPTER_CONFIG_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{CONFIG} cannot be read: {error}") from error
+        raise CheckpointError(f"{ADAPTER_CONFIG_FILE} cannot be read: {error}") from error
     if not isinstance(settings, dict):
-        raise CheckpointError(f"{CONFIG} is not a JSON object")
+        raise CheckpointError(f"{ADAPTER_CONFIG_FILE} is not a JSON object")
     types = {kind.peft_type for kind in KINDS.values()}
     if settings.get("peft_type") not in types:
         known = " or ".join(sorted(types))
-        raise CheckpointError(f"{CONFIG}: peft_type must be {known}, not {settings.get('peft_type')!r}")
+        raise CheckpointError(
+            f"{ADAPTER_CONFIG_FILE}: peft_type must be {known}, not {settings.get('peft_type')!r}"
+        )
     if settings.get("task_type") not in (None, "CAUSAL_LM"):
-        raise CheckpointError(f"{CONFIG}: task_type must be CAUSAL_LM, not {settings['task_type']!r}")
+        raise CheckpointError(
+            f"{ADAPTER_CONFIG_FILE}: task_type must be CAUSAL_LM, not {settings['task_type']!r}"
+        )
     # With this key peft imports the module that the config names in `megatron_core`.
     if settings.get("megatron_config") is not None:
-        raise CheckpointError(f"{CONFIG}: megatron_config must be null")
+        raise CheckpointError(f"{ADAPTER_CONFIG_FILE}: megatron_config must be null")
     return settings
 
 
@@ -102,8 +105,9 @@ def _fill(peft_model: Any, weights: dict[str, torch.Tensor]) -> None:
     expected = set(get_peft_model_state_dict(peft_model, save_embedding_layers=False))
     if surplus := sorted(set(weights) - expected):
         raise CheckpointError(
-            f"{WEIGHTS} holds {len(surplus)} tensors that have no place in the model, first: {surplus[0]}"
+            f"{ADAPTER_FILE} holds {len(surplus)} tensors that have no place in the model, "
+            f"first: {surplus[0]}"
         )
     if missing := sorted(expected - set(weights)):
-        raise CheckpointError(f"{WEIGHTS} lacks {len(missing)} tensors, first: {missing[0]}")
+        raise CheckpointError(f"{ADAPTER_FILE} lacks {len(missing)} tensors, first: {missing[0]}")
     set_peft_model_state_dict(peft_model, weights)

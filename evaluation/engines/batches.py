@@ -10,7 +10,7 @@ _LEAST_SAVING = 64
 
 
 @dataclass(frozen=True)
-class Row:
+class Prompt:
     """One tokenised prompt, with what was generated for it so far, and how many tokens may still come.
 
     `tokens` are the prompt's and, behind them, the `generated` ones. `seed` is for sampling.
@@ -22,7 +22,7 @@ class Row:
     generated: int = 0
     seed: int = 0
 
-    def extended(self, tokens: Sequence[int]) -> Row:
+    def extended(self, tokens: Sequence[int]) -> Prompt:
         """The row after `tokens` were generated."""
         count = len(tokens)
         return replace(
@@ -43,7 +43,7 @@ class Family:
     """Rows that begin with the same `shared` tokens, which are computed once for all of them."""
 
     shared: int
-    rows: tuple[Row, ...]
+    rows: tuple[Prompt, ...]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Batch:
     """Rows that go through the model together, behind `shared` tokens that they all begin with."""
 
     shared: int
-    rows: tuple[Row, ...]
+    rows: tuple[Prompt, ...]
 
     @property
     def width(self) -> int:
@@ -59,7 +59,7 @@ class Batch:
         return max(len(row.tokens) for row in self.rows)
 
 
-def families(rows: Sequence[Row], *, sharing: bool = True) -> list[Family]:
+def families(rows: Sequence[Prompt], *, sharing: bool = True) -> list[Family]:
     """The rows by what they share: first those that share only what all rows do, then deeper families.
 
     Without `sharing` all of them are one family that shares nothing.
@@ -72,7 +72,7 @@ def families(rows: Sequence[Row], *, sharing: bool = True) -> list[Family]:
     root = common_prefix(rows)
     if (len(rows) - 1) * root < _LEAST_SAVING:
         root = 0
-    plain: list[Row] = []
+    plain: list[Prompt] = []
     deeper: list[Family] = []
     for chain in _chains(sorted(rows, key=lambda row: (row.tokens, row.key)), root):
         shared = common_prefix(chain)
@@ -83,9 +83,9 @@ def families(rows: Sequence[Row], *, sharing: bool = True) -> list[Family]:
     return [*([Family(root, tuple(plain))] if plain else []), *deeper]
 
 
-def _chains(ordered: Sequence[Row], root: int) -> list[list[Row]]:
+def _chains(ordered: Sequence[Prompt], root: int) -> list[list[Prompt]]:
     """Neighbours in the order of their tokens, taken together as long as each one more saves more tokens."""
-    chains: list[list[Row]] = []
+    chains: list[list[Prompt]] = []
     shared = root
     for row in ordered:
         if chains:
@@ -106,7 +106,7 @@ def compose(family: Family, batch_tokens: int, batch_rows: int) -> list[Batch]:
     Longest first, ties by key: what is in a batch does not depend on the order of the rows, padding is small,
     and a device that is too small shows it at once. A row that alone exceeds the limit gets its own batch.
     """
-    batches: list[list[Row]] = []
+    batches: list[list[Prompt]] = []
     for row in sorted(family.rows, key=lambda row: (-len(row.tokens), row.key)):
         size = len(batches[-1]) + 1 if batches else 0
         # The first row of a batch is its longest: all others are padded to its length.
@@ -120,7 +120,7 @@ def compose(family: Family, batch_tokens: int, batch_rows: int) -> list[Batch]:
     return [Batch(family.shared, tuple(batch)) for batch in batches]
 
 
-def common_prefix(rows: Sequence[Row]) -> int:
+def common_prefix(rows: Sequence[Prompt]) -> int:
     """Length of the longest common prefix of the rows' tokens that leaves each at least one token."""
     if not rows:
         return 0

@@ -16,7 +16,7 @@ import torch
 from transformers import DynamicCache
 
 from evaluation.benchmarks.samples import Decoding
-from evaluation.engines.batches import Batch, Row, compose, families
+from evaluation.engines.batches import Batch, Prompt, compose, families
 from evaluation.engines.forward import Forward
 from evaluation.engines.memory import is_out_of_memory
 from evaluation.engines.pools import Pool, Shelves, chosen, merged
@@ -51,7 +51,7 @@ class Ending:
     stop: tuple[str, ...]
     text: Callable[[Sequence[int]], str]
 
-    def reached(self, row: Row) -> bool:
+    def reached(self, row: Prompt) -> bool:
         if row.budget <= 0 or row.tokens[-1] in self.end_tokens:
             return True
         if not self.stop:
@@ -72,7 +72,7 @@ class Decoder:
         decoding: Decoding,
         ending: Ending,
         limits: Limits,
-        needed: Callable[[Row], str],
+        needed: Callable[[Prompt], str],
     ) -> None:
         self._forward = forward
         self._decoding = decoding
@@ -85,7 +85,7 @@ class Decoder:
         self._running: list[Pool] = []
         self._prefixes: dict[tuple[int, ...], DynamicCache] = {}
 
-    def run(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
+    def run(self, rows: Sequence[Prompt]) -> Iterator[list[Prompt]]:
         """The rows with their answers, as they end: a list, often empty, for each call of the model.
 
         Out of memory, all limits are halved. Raises OutOfMemoryError when a single row is too much.
@@ -103,11 +103,11 @@ class Decoder:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 
-    def _wait(self, rows: Sequence[Row]) -> None:
+    def _wait(self, rows: Sequence[Prompt]) -> None:
         for family in families(rows, sharing=self._forward.shares):
             self._waiting.extend(compose(family, self._limits.tokens, self._limits.rows))
 
-    def _step(self) -> Iterator[list[Row]]:
+    def _step(self) -> Iterator[list[Prompt]]:
         """Decode a pool if there is a full one, or nothing to be read, else read the next batch."""
         limits = self._limits
         self._running = self._shelves.take(
@@ -120,7 +120,7 @@ class Decoder:
             self._waiting.popleft()
         self._running = []
 
-    def _read(self, batch: Batch) -> list[Row]:
+    def _read(self, batch: Batch) -> list[Prompt]:
         """Read prompts. Returns the rows that end with their first token; the others go to the shelves."""
         logits, pool = self._forward.read(batch, self._prefix(batch))
         ended = self._extend(pool, logits)
@@ -129,7 +129,7 @@ class Decoder:
             self._shelves.add(chosen(pool, going_on))
         return [pool.rows[position] for position in ended]
 
-    def _decode(self) -> Iterator[list[Row]]:
+    def _decode(self) -> Iterator[list[Prompt]]:
         """Decode the running pools together until they outgrow their width class or are few."""
         pool = merged(self._running)
         self._running = [pool]

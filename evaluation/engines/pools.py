@@ -10,7 +10,7 @@ import torch
 from transformers import DynamicCache
 
 from evaluation.engines import kv_cache
-from evaluation.engines.batches import Row
+from evaluation.engines.batches import Prompt
 
 _LEAST_CEILING = 64
 
@@ -23,7 +23,7 @@ class Pool:
     only padding in the cache; None without padding.
     """
 
-    rows: list[Row]
+    rows: list[Prompt]
     cache: DynamicCache
     width: int
     mask: torch.Tensor | None
@@ -34,7 +34,7 @@ class Pool:
         return int(max(_LEAST_CEILING, 1 << self.width.bit_length()))
 
     @torch.inference_mode()
-    def remove(self, position: int) -> Row:
+    def remove(self, position: int) -> Prompt:
         """Take a row out; the last one moves into its place."""
         removed, self.rows[position] = self.rows[position], self.rows[-1]
         self.rows.pop()
@@ -110,7 +110,7 @@ class Shelves:
             count += len(taken[-1].rows)
         return taken
 
-    def clear(self) -> list[Row]:
+    def clear(self) -> list[Prompt]:
         """Drop all pools with their caches, and return their rows."""
         rows = [row for pools in self._shelves.values() for pool in pools for row in pool.rows]
         self._shelves.clear()

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from evaluation.benchmarks.samples import Completion, Decoding, Request
-from evaluation.engines.batches import Row
+from evaluation.engines.batches import Prompt
 
 
 def tokenised(
     requests: Sequence[Request], decoding: Decoding, tokenizer: Any, context: int | None
-) -> tuple[list[Row], list[Completion]]:
+) -> tuple[list[Prompt], list[Completion]]:
     """The prompts with the tokenizer's own special tokens, and the failures of those without room to answer.
 
     `context` is how many tokens the model can attend to, None where that is not known.
     """
     ends = [end for end in (decoding.max_sequence_tokens, context) if end is not None]
-    rows: list[Row] = []
+    rows: list[Prompt] = []
     failed: list[Completion] = []
     # All at once: the fast tokenizers go through a list in several threads.
     prompts = tokenizer([request.prompt for request in requests]).input_ids if requests else []
@@ -32,5 +32,5 @@ def tokenised(
                 reason += f" and the limit is {min(ends)}"
             failed.append(Completion(request.key, None, reason, prompt_tokens=len(tokens)))
         else:
-            rows.append(Row(request.key, tuple(tokens), room, seed=request.seed))
+            rows.append(Prompt(request.key, tuple(tokens), room, seed=request.seed))
     return rows, failed

@@ -14,7 +14,7 @@ from evaluation.benchmarks.samples import Completion, Decoding, Request
 from evaluation.engines import adapters
 from evaluation.engines.adapters import Adapter
 from evaluation.engines.base_models import context_tokens, end_tokens, load_model, load_tokenizer
-from evaluation.engines.batches import Row
+from evaluation.engines.batches import Prompt
 from evaluation.engines.decoding import Decoder, Ending, Limits
 from evaluation.engines.engine import Answered, Engine, EngineFacts
 from evaluation.engines.forward import Forward
@@ -114,7 +114,7 @@ class TransformersEngine(Engine):
             self._needed,
         )
 
-    def _completion(self, row: Row) -> Completion:
+    def _completion(self, row: Prompt) -> Completion:
         return Completion(
             row.key,
             self._tokenizer.decode(row.answer, skip_special_tokens=True),
@@ -122,7 +122,7 @@ class TransformersEngine(Engine):
             generated_tokens=row.generated,
         )
 
-    def _needed(self, row: Row) -> str:
+    def _needed(self, row: Prompt) -> str:
         """What one row needs of the device's memory, in words."""
         model = self._base()
         needed = bytes_needed(model.config, model.dtype, len(row.tokens))

@@ -14,8 +14,8 @@ from typing import Any
 
 from evaluation.benchmarks.samples import Completion, Decoding, Request
 from evaluation.checkpoints import (
+    ADAPTER_CONFIG_FILE,
     ADAPTER_FILE,
-    CONFIG_FILE,
     BaseModelTensors,
     base_model_tensors,
     inspect_adapter,
@@ -113,12 +113,13 @@ class VllmEngine(Engine):
     def _check(self, adapter: Path) -> None:
         """Raises CheckpointError for an adapter that vLLM would refuse, or apply only in part."""
         model, precision = self._opened()
-        for name in (CONFIG_FILE, ADAPTER_FILE):
+        for name in (ADAPTER_CONFIG_FILE, ADAPTER_FILE):
             if not (adapter / name).is_file():
                 raise CheckpointError(f"the adapter folder {adapter} has no {name}")
         if reason := refusal(model, adapter, precision, self._build):
             raise CheckpointError(f"this adapter is not for vLLM: {reason}")
-        config, findings = inspect_adapter_config((adapter / CONFIG_FILE).read_bytes(), base_hub_id=None)
+        settings = (adapter / ADAPTER_CONFIG_FILE).read_bytes()
+        config, findings = inspect_adapter_config(settings, base_hub_id=None)
         _raise_first(findings)
         with (adapter / ADAPTER_FILE).open("rb") as file:
             size = os.fstat(file.fileno()).st_size

@@ -29,7 +29,7 @@ from vllm.v1.engine.llm_engine import LLMEngine
 from evaluation.benchmarks.samples import Completion, Decoding, Request
 from evaluation.checkpoints.base_model import BaseModelTensors, base_model_tensors
 from evaluation.engines.base_models import context_tokens, end_tokens, load_tokenizer
-from evaluation.engines.batches import Row
+from evaluation.engines.batches import Prompt
 from evaluation.engines.child import Parent
 from evaluation.engines.memory import bytes_needed, is_out_of_memory
 from evaluation.engines.prompts import tokenised
@@ -199,7 +199,7 @@ class Model:
             if ended := [output for output in outputs if output.finished]:
                 yield [self._completion(rows, output) for output in ended]
 
-    def _check_lengths(self, rows: Sequence[Row]) -> None:
+    def _check_lengths(self, rows: Sequence[Prompt]) -> None:
         """The keys and values of every sequence must have room in vLLM's cache."""
         room = self._engine.vllm_config.model_config.max_model_len
         needed = max((len(row.tokens) + row.budget for row in rows), default=0)
@@ -211,7 +211,7 @@ class Model:
                 f"weights; there is room for {room:,} tokens"
             )
 
-    def _sampling(self, row: Row, decoding: Decoding) -> SamplingParams:
+    def _sampling(self, row: Prompt, decoding: Decoding) -> SamplingParams:
         greedy = decoding.temperature <= 0
         return SamplingParams(
             temperature=0.0 if greedy else decoding.temperature,
@@ -229,7 +229,7 @@ class Model:
             skip_clone=True,
         )
 
-    def _completion(self, rows: Sequence[Row], output: Any) -> Completion:
+    def _completion(self, rows: Sequence[Prompt], output: Any) -> Completion:
         row = rows[int(output.request_id)]
         tokens = list(output.outputs[0].token_ids)
         return Completion(

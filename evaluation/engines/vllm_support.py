@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from evaluation.adapter_kinds import KINDS, LORA
 from evaluation.checkpoints import (
+    ADAPTER_CONFIG_FILE,
     ADAPTER_FILE,
-    CONFIG_FILE,
     SafetensorsHeader,
     inspect_adapter_config,
     read_header,
@@ -140,7 +140,7 @@ def _head_size(config: Mapping[str, Any]) -> int | None:
 
 
 def _settings_refusal(adapter: Path) -> str:
-    settings = _object(adapter / CONFIG_FILE)
+    settings = _object(adapter / ADAPTER_CONFIG_FILE)
     if not settings:
         return ""
     for key, name in _BEYOND.items():

@@ -15,7 +15,7 @@ from evaluation.federated.state import RunState
 
 
 @dataclass(frozen=True)
-class Job:
+class PreparedRun:
     """A run that was checked. `report` is told how it goes on, `stop` ends it from outside.
 
     Without a `state` an interrupted run leaves nothing.
@@ -32,7 +32,7 @@ class Job:
 
 def prepare(
     config: FederatedConfig, output: Path, report: Report, *, state: Path | None = None, resume: bool = False
-) -> Job:
+) -> PreparedRun:
     """Refuse a run that cannot work, before anything is started.
 
     `state` is the folder to keep progress in; with `resume` the run goes on from what it holds, if anything.
@@ -46,4 +46,4 @@ def prepare(
     kept = RunState(state, config, rows.identity(config.partition.column)) if state else None
     if kept:
         kept.open(resume=resume)
-    return Job(config, rows, base, output, report, kept)
+    return PreparedRun(config, rows, base, output, report, kept)

@@ -25,7 +25,7 @@ from evaluation.federated.exchange import (
     Exchange,
 )
 from evaluation.federated.factors import Arrays
-from evaluation.federated.job import Job, prepare
+from evaluation.federated.job import PreparedRun, prepare
 from evaluation.federated.planned import planned_bytes
 from evaluation.wire.messages import Failed, dump
 from evaluation.wire.training import Done, Event, Ready, RoundEnded
@@ -34,7 +34,7 @@ from evaluation.wire.training import Done, Event, Ready, RoundEnded
 TIMEOUT_SECONDS = 12 * 3600.0
 
 
-def federate(grid: Grid, job: Job) -> None:
+def federate(grid: Grid, job: PreparedRun) -> None:
     """Train and write the output folder, all of it or nothing; each round's state is kept before it is told.
 
     Raises EvaluationError for whatever makes the run impossible or fruitless.
@@ -104,7 +104,7 @@ class _Clients:
     magnitudes: Arrays
 
 
-def _introductions(job: Job, replies: list[Message]) -> _Clients:
+def _introductions(job: PreparedRun, replies: list[Message]) -> _Clients:
     """What the clients answered. Raises EvaluationError when one fails, is missing or has other rows."""
     config, rows = job.config, job.rows.identity(job.config.partition.column)
     for reply in replies:

@@ -18,13 +18,13 @@ from collections.abc import Sequence
 from evaluation.errors import EngineCrashError, EvaluationError
 from evaluation.federated import gpus
 from evaluation.federated.farewell import HOME, none_left
-from evaluation.federated.job import Job
+from evaluation.federated.job import PreparedRun
 
 # Adapters pass through Ray's shared memory, a few at a time; by default it would reserve a third of the RAM.
 OBJECT_STORE_BYTES = 200 * 1024**2
 
 
-def run(jobs: Sequence[Job]) -> None:
+def run(jobs: Sequence[PreparedRun]) -> None:
     """Run jobs one after another on one federation, and write their results.
 
     They share number of clients, base model and adapter shape, so that the base model is loaded once. One

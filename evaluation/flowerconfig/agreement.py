@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG
-from evaluation.checkpoints import AdapterConfig, AdapterSummary
+from evaluation.checkpoints import ADAPTER_CONFIG_FILE, AdapterConfig, AdapterSummary
 from evaluation.findings import Finding, FindingCollector, excerpt
 from evaluation.method.card import MethodCard
 from evaluation.method.strategies import on_card
@@ -25,7 +24,7 @@ def check_agreement(
 
     def differ(what: str, key: str, stated: object, found: object) -> None:
         message = f"The app's configuration says {what} {stated}, the adapter has {found}. {_ADVICE}"
-        findings.warning("config.adapter_differs", message, f"{ADAPTER_CONFIG}: {key}")
+        findings.warning("config.adapter_differs", message, f"{ADAPTER_CONFIG_FILE}: {key}")
 
     if config is None:
         return ()

@@ -22,8 +22,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from evaluation.checkpoints import ADAPTER_FILE
-from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
+from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.errors import CheckpointError, HubError
 from evaluation.flowerconfig import CONFIG_FILE
 from evaluation.hub import fetching

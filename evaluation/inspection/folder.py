@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from evaluation.checkpoints import ADAPTER_FILE
-from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
+from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.errors import DataError
 from evaluation.findings import Finding, FindingCollector, excerpt
 from evaluation.flowerconfig import CONFIG_FILE

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluation.checkpoints import (
+    ADAPTER_CONFIG_FILE,
     ADAPTER_FILE,
     AdapterConfig,
     AdapterSummary,
     inspect_adapter,
     inspect_adapter_config,
 )
-from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
 from evaluation.checkpoints.adapter_config import MAX_SIZE as MAX_ADAPTER_CONFIG
 from evaluation.findings import Finding, FindingCollector, errors_first, has_errors
 from evaluation.flowerconfig import CONFIG_FILE, inspect_app_config

@@ -79,7 +79,7 @@ class Observer:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Outcome:
     """The scores of a plan, in its order."""
 
     scores: tuple[Score, ...]
@@ -115,7 +115,7 @@ class Evaluator:
         self._engine: Engine | None = None
         self._loaded: _Loaded | None = None
 
-    def evaluate(self, plan: Plan, observer: Observer) -> Evaluation:
+    def evaluate(self, plan: Plan, observer: Observer) -> Outcome:
         """Run a plan. Everything that can be checked is checked before the model is loaded.
 
         Raises EvaluationError in one of its forms. After a retryable one the base model is dropped.
@@ -147,7 +147,7 @@ class Evaluator:
             raise
         subject = Subject.of_model(rules, precision, name, folder, plan.adapter)
         facts = replace(engine.facts(), reason=choice.reason)
-        return Evaluation(scores, provenance.describe(subject, facts, scores, clock.laps))
+        return Outcome(scores, provenance.describe(subject, facts, scores, clock.laps))
 
     def _open(self, name: str, folder: Path, precision: Precision, observer: Observer) -> Engine:
         wanted = _Loaded(name, folder.resolve(), provenance.fingerprint(folder), precision)
@@ -169,7 +169,7 @@ class Evaluator:
 
 def score_completions(
     slug: str, completions: Path, location: str | None, number: int, observer: Observer | None = None
-) -> Evaluation:
+) -> Outcome:
     """Score a file of completions of one benchmark, made elsewhere: never officially.
 
     Raises UnknownNameError where the protocol has no such benchmark, DataError when the file is malformed or
@@ -187,7 +187,7 @@ def score_completions(
     engine = ScriptedEngine({slug: completions})
     scores = _Asking(engine, rules, None, observer or Observer()).score([dataset])
     subject = Subject(rules.number, None, completions.name, [completions])
-    return Evaluation(scores, provenance.describe(subject, engine.facts(), scores, {}))
+    return Outcome(scores, provenance.describe(subject, engine.facts(), scores, {}))
 
 
 class _Clock:

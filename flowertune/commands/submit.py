@@ -12,8 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from evaluation.checkpoints import ADAPTER_FILE
-from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
+from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.findings import Finding, has_errors
 from evaluation.inspection import Inspection, Known, inspect
 from evaluation.inspection.communication_log import parse_amount

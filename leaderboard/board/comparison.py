@@ -66,7 +66,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Cell:
+class ComparisonCell:
     """What an entry has in a row; `text` is "" where nothing is known; the others in SI units."""
 
     text: str
@@ -76,12 +76,12 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """A row of the comparison: one cell an entry, in their order."""
 
     title: str
     unit: str
-    cells: tuple[Cell, ...]
+    cells: tuple[ComparisonCell, ...]
 
     @property
     def differs(self) -> bool:
@@ -110,7 +110,7 @@ def compared(entries: Sequence[int], protocol: int) -> list[Compared]:
     ]
 
 
-def score_rows(members: Sequence[Compared], challenge: str) -> list[Row]:
+def score_rows(members: Sequence[Compared], challenge: str) -> list[ComparisonRow]:
     """Averages and benchmarks of a challenge; entries of another have no figure there."""
     own = [m if m.entry.challenge == challenge else None for m in members]
     protocols = dict.fromkeys(m.entry.protocol or PUBLIC.number for m in own if m)
@@ -118,16 +118,19 @@ def score_rows(members: Sequence[Compared], challenge: str) -> list[Row]:
     return _rows(own, [column for column in found.values() if column.group is Group.SCORE])
 
 
-def cost_rows(members: Sequence[Compared]) -> list[Row]:
+def cost_rows(members: Sequence[Compared]) -> list[ComparisonRow]:
     return _rows(members, [column for column in by_key().values() if column.group is Group.COST])
 
 
-def method_rows(members: Sequence[Compared]) -> list[Row]:
+def method_rows(members: Sequence[Compared]) -> list[ComparisonRow]:
     """What the configurations say, in the words of their method cards."""
     cards = [dict(member.card.rows()) if member.card else {} for member in members]
     cards = [{"Base model": m.entry.hub_id} | card for m, card in zip(members, cards, strict=True)]
     labels = list(dict.fromkeys(label for card in cards for label in card))
-    return [Row(label, "", tuple(Cell(card.get(label, "")) for card in cards)) for label in labels]
+    return [
+        ComparisonRow(label, "", tuple(ComparisonCell(card.get(label, "")) for card in cards))
+        for label in labels
+    ]
 
 
 def packed_answers(members: Sequence[Compared], benchmark: str) -> list[PackedAnswers]:
@@ -138,17 +141,20 @@ def packed_answers(members: Sequence[Compared], benchmark: str) -> list[PackedAn
     return [answered.packed for answered in kept if answered and answered.packed]
 
 
-def _rows(members: Sequence[Compared | None], columns: Sequence[Column]) -> list[Row]:
+def _rows(members: Sequence[Compared | None], columns: Sequence[Column]) -> list[ComparisonRow]:
     """The rows in which some have a figure; None stands for an entry that has none in any."""
     rows = [
-        Row(c.title, c.unit, tuple(_cell(m.standing, c) if m else Cell("") for m in members)) for c in columns
+        ComparisonRow(
+            c.title, c.unit, tuple(_cell(m.standing, c) if m else ComparisonCell("") for m in members)
+        )
+        for c in columns
     ]
     return [row for row in rows if any(cell.text for cell in row.cells)]
 
 
-def _cell(standing: Standing, column: Column) -> Cell:
+def _cell(standing: Standing, column: Column) -> ComparisonCell:
     interval = None if column.difference else column.interval_of(standing)
-    return Cell(column.text(standing), column.basis_of(standing), column.value(standing), interval)
+    return ComparisonCell(column.text(standing), column.basis_of(standing), column.value(standing), interval)
 
 
 def _standings(challenges: Mapping[int, str], protocol: int) -> dict[int, Standing]:

@@ -33,7 +33,7 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True)
-class Cell:
+class DomainCell:
     """A row's best entry in one challenge and its place among the rows."""
 
     standing: Standing
@@ -46,15 +46,15 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class DomainRow:
     """`cells` by challenge, None where nothing is published. Both means are over the challenges there are;
     `rank` is None unless that is all of them."""
 
-    cells: Mapping[str, Cell | None]
+    cells: Mapping[str, DomainCell | None]
     rank: int | None = None
 
     @property
-    def known(self) -> list[Cell]:
+    def known(self) -> list[DomainCell]:
         return [cell for cell in self.cells.values() if cell]
 
     @property
@@ -81,7 +81,7 @@ class Row:
 
 def compare(
     boards: Sequence[Snapshot], track: Track, by: By = By.METHOD, order: Order = Order.PLACE
-) -> list[Row]:
+) -> list[DomainRow]:
     """The rows of one track in order: the complete ones with their ranks (equal ones share one), then others.
 
     Unranked and flagged entries take no part.
@@ -96,9 +96,9 @@ def compare(
                 own.setdefault(board.challenge, standing)
     places = {board.challenge: _places(best.values(), board.challenge) for board in boards}
     rows = [
-        Row(
+        DomainRow(
             {
-                board.challenge: Cell(found, places[board.challenge][found.entry.id])
+                board.challenge: DomainCell(found, places[board.challenge][found.entry.id])
                 if (found := own.get(board.challenge))
                 else None
                 for board in boards
@@ -110,7 +110,7 @@ def compare(
     rows.sort(key=lambda row: (-len(row.known), row.missing, value(row), row.first.entry.id))
     complete = [value(row) for row in rows if row.is_complete]
     return [
-        Row(row.cells, 1 + sum(other < value(row) for other in complete)) if row.is_complete else row
+        DomainRow(row.cells, 1 + sum(other < value(row) for other in complete)) if row.is_complete else row
         for row in rows
     ]
 
@@ -155,7 +155,7 @@ _IDENTITY: Mapping[By, Callable[[Standing], Hashable]] = {
     ),
     By.BASE_MODEL: lambda s: (s.entry.hub_id.casefold(), _precision(s)),
 }
-_VALUE: Mapping[Order, Callable[[Row], float]] = {
+_VALUE: Mapping[Order, Callable[[DomainRow], float]] = {
     Order.PLACE: lambda row: row.place,
     Order.AVERAGE: lambda row: -row.average,
 }

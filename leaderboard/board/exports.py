@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Generic
 
 from leaderboard.board.column import Column, Field, RowT, Value
-from leaderboard.board.cross_domain import By, Cell, Row
+from leaderboard.board.cross_domain import By, DomainCell, DomainRow
 from leaderboard.standing.entries import Entry, Standing
 
 # What a spreadsheet takes for the beginning of a formula, full-width forms included, or for another cell.
@@ -54,13 +54,13 @@ def fields_of(columns: Iterable[Column], address: Callable[[int], str]) -> tuple
 
 def cross_domain_fields(
     challenges: Iterable[str], address: Callable[[int], str], by: By
-) -> tuple[Field[Row], ...]:
+) -> tuple[Field[DomainRow], ...]:
     """The fields of a row over the challenges: who, the means, and of each challenge score and place.
 
     A base model's row has no method and no team: its entries are of several.
     """
 
-    def of_method(read: Callable[[Entry], str]) -> Callable[[Row], str | None]:
+    def of_method(read: Callable[[Entry], str]) -> Callable[[DomainRow], str | None]:
         return lambda row: read(row.first.entry) if by is By.METHOD else None
 
     return (
@@ -134,13 +134,13 @@ def parquet(export: Export[RowT]) -> bytes:
     return sink.getvalue()
 
 
-def _of_challenge(challenge: str, address: Callable[[int], str]) -> Iterator[Field[Row]]:
+def _of_challenge(challenge: str, address: Callable[[int], str]) -> Iterator[Field[DomainRow]]:
     name = challenge.replace("-", "_")
 
-    def of_cell(read: Callable[[Cell], Value | None]) -> Callable[[Row], Value | None]:
+    def of_cell(read: Callable[[DomainCell], Value | None]) -> Callable[[DomainRow], Value | None]:
         return lambda row: read(cell) if (cell := row.cells.get(challenge)) else None
 
-    def limit(end: int) -> Callable[[Cell], float | None]:
+    def limit(end: int) -> Callable[[DomainCell], float | None]:
         return lambda cell: found[end] if (found := cell.standing.entry.interval) else None
 
     yield Field(name, "number", of_cell(lambda cell: cell.average), "fraction", "Average in the challenge")

@@ -18,7 +18,7 @@ PAGE_SIZE = 50
 
 
 @dataclass(frozen=True)
-class Cell:
+class BoardCell:
     """One figure: as `text` ("" where nothing is known), with its interval in per cent or its basis.
 
     `chance` is the interval of a difference that may be none, in words, else "".
@@ -35,13 +35,13 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class BoardRow:
     """A standing with its cells after rank and method. `begins_group`: every entry above is surely better
     than this one and every entry below."""
 
     standing: Standing
     rank: str
-    cells: tuple[Cell, ...]
+    cells: tuple[BoardCell, ...]
     begins_group: bool
 
     @property
@@ -65,7 +65,7 @@ class Section:
 
     name: str
     precision: str
-    rows: tuple[Row, ...]
+    rows: tuple[BoardRow, ...]
     ranked: bool
     tested: bool
 
@@ -156,12 +156,12 @@ class Page:
             tested=any(standing.rank_range for standing in standings),
         )
 
-    def _rows(self, standings: list[Standing]) -> Iterator[Row]:
+    def _rows(self, standings: list[Standing]) -> Iterator[BoardRow]:
         rank = self.columns[0]
         columns = [column for column in self.columns if column.key not in FIXED]
         for standing in standings:
             cells = tuple(_cell(column, standing) for column in columns)
-            yield Row(standing, rank.text(standing), cells, standing.entry.id in self._begin_groups)
+            yield BoardRow(standing, rank.text(standing), cells, standing.entry.id in self._begin_groups)
 
     @cached_property
     def _begin_groups(self) -> frozenset[int]:
@@ -207,13 +207,13 @@ def _section_key(standing: Standing) -> tuple[str, str]:
     return name, standing.entry.precision if name == "demonstration" else ""
 
 
-def _cell(column: Column, standing: Standing) -> Cell:
+def _cell(column: Column, standing: Standing) -> BoardCell:
     value, interval, chance = None, column.interval_of(standing), ""
     if column.key == "average" and standing.entry.average is not None:
         value = 100 * standing.entry.average
     if column.difference and interval and interval[0] <= 0 <= interval[1]:
         chance = f"95% interval {signed_points(interval[0])} to {signed_points(interval[1])} {column.unit}"
-    return Cell(
+    return BoardCell(
         column=column,
         text=column.text(standing),
         value=value,

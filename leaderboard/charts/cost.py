@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 
 from evaluation.method.communication import GB
-from leaderboard.charts.figure import Cell, Figure, Mark, address, description, named
+from leaderboard.charts.figure import Figure, FigureCell, Mark, address, description, named
 from leaderboard.charts.front import pareto_front
 from leaderboard.charts.look import (
     ACCENT,
@@ -149,14 +149,14 @@ def _words(kind: CostKind, point: _Point) -> str:
     return f"{named(point.entry)}: {percent(point.score)}%, {point.cost:,.3g} {kind.unit} {point.basis}"
 
 
-def _row(point: _Point, on_front: bool) -> tuple[Cell, ...]:
+def _row(point: _Point, on_front: bool) -> tuple[FigureCell, ...]:
     entry = point.entry
     return (
-        Cell(entry.method, address(entry)),
-        Cell(entry.base_model),
-        Cell(f"{point.cost:,.4g} {point.basis}"),
-        Cell(percent(point.score)),
-        Cell("yes" if on_front else ""),
+        FigureCell(entry.method, address(entry)),
+        FigureCell(entry.base_model),
+        FigureCell(f"{point.cost:,.4g} {point.basis}"),
+        FigureCell(percent(point.score)),
+        FigureCell("yes" if on_front else ""),
     )
 
 

@@ -27,7 +27,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Cell:
+class FigureCell:
     """A cell of the table beside a picture."""
 
     text: str
@@ -46,7 +46,7 @@ class Figure:
     title: str
     sentence: str
     head: tuple[str, ...] = ()
-    rows: tuple[tuple[Cell, ...], ...] = ()
+    rows: tuple[tuple[FigureCell, ...], ...] = ()
     marks: tuple[Mark, ...] = ()
     spec: Mapping[str, Any] | None = None
     note: str = ""

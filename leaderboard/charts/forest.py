@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from evaluation.statistics import Interval
-from leaderboard.charts.figure import Cell, Figure, Mark, address, description, named
+from leaderboard.charts.figure import Figure, FigureCell, Mark, address, description, named
 from leaderboard.charts.look import ACCENT, INK, MUTED, padded, shortened, specification
 from leaderboard.figures import percent, percent_range
 from leaderboard.standing.entries import Entry, Trust
@@ -65,14 +65,14 @@ def _mark(entry: Entry) -> Mark:
     return Mark(words, address(entry))
 
 
-def _row(entry: Entry, titles: Mapping[str, str]) -> tuple[Cell, ...]:
+def _row(entry: Entry, titles: Mapping[str, str]) -> tuple[FigureCell, ...]:
     scores = {score.benchmark: score for score in entry.scores}
     return (
-        Cell(entry.method, address(entry)),
-        Cell(entry.base_model),
-        Cell(_estimate(entry.average, entry.interval)),
+        FigureCell(entry.method, address(entry)),
+        FigureCell(entry.base_model),
+        FigureCell(_estimate(entry.average, entry.interval)),
         *(
-            Cell(_estimate(score.value, score.interval) if (score := scores.get(slug)) else "–")
+            FigureCell(_estimate(score.value, score.interval) if (score := scores.get(slug)) else "–")
             for slug in titles
         ),
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import altair as alt
 
-from leaderboard.charts.figure import Cell, Figure, Mark, address, description
+from leaderboard.charts.figure import Figure, FigureCell, Mark, address, description
 from leaderboard.charts.look import ACCENT, INK, LINE, shortened, specification
 from leaderboard.figures import percent
 from leaderboard.standing.entries import Entry
@@ -116,13 +116,13 @@ def _mark(cell: _Cell) -> Mark:
     return Mark(f"{cell.words}: {percent(cell.score)}%, {cell.best.method}{by}{of}", address(cell.best))
 
 
-def _row(cell: _Cell) -> tuple[Cell, ...]:
+def _row(cell: _Cell) -> tuple[FigureCell, ...]:
     return (
-        Cell(cell.model),
-        Cell(cell.strategy),
-        Cell(percent(cell.score)),
-        Cell(str(cell.tried)),
-        Cell(cell.best.method, address(cell.best)),
+        FigureCell(cell.model),
+        FigureCell(cell.strategy),
+        FigureCell(percent(cell.score)),
+        FigureCell(str(cell.tried)),
+        FigureCell(cell.best.method, address(cell.best)),
     )
 
 

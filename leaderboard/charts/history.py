@@ -8,7 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from leaderboard.charts.figure import Cell, Figure, Mark, address, description, named
+from leaderboard.charts.figure import Figure, FigureCell, Mark, address, description, named
 from leaderboard.charts.look import (
     ACCENT,
     HEIGHT,
@@ -81,13 +81,13 @@ def _mark(entry: Entry, raised: bool) -> Mark:
     return Mark(words, address(entry), tabbed=raised)
 
 
-def _row(entry: Entry) -> tuple[Cell, ...]:
+def _row(entry: Entry) -> tuple[FigureCell, ...]:
     assert entry.average is not None
     return (
-        Cell(str(entry.day)),
-        Cell(entry.method, address(entry)),
-        Cell(entry.base_model),
-        Cell(percent(entry.average)),
+        FigureCell(str(entry.day)),
+        FigureCell(entry.method, address(entry)),
+        FigureCell(entry.base_model),
+        FigureCell(percent(entry.average)),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from leaderboard.charts.figure import Cell, Figure, Mark, address, description, named
+from leaderboard.charts.figure import Figure, FigureCell, Mark, address, description, named
 from leaderboard.charts.inputs import Peers
 from leaderboard.charts.look import ACCENT, EDGE, INK, LINE, SURFACE, WIDTH, padded, specification
 from leaderboard.figures import percent
@@ -58,14 +58,14 @@ def _value_of(entry: Entry | None, benchmark: str) -> float | None:
     return next((score.value for score in scores if score.benchmark == benchmark), None)
 
 
-def _row(score: BenchmarkScore, peers: Peers, titles: Mapping[str, str]) -> tuple[Cell, ...]:
+def _row(score: BenchmarkScore, peers: Peers, titles: Mapping[str, str]) -> tuple[FigureCell, ...]:
     best = peers.best.get(score.benchmark)
     return (
-        Cell(titles[score.benchmark]),
-        Cell(percent(score.value) or "–"),
-        Cell(percent(_value_of(peers.base, score.benchmark)) or "–"),
-        Cell(percent(_value_of(best, score.benchmark)) or "–"),
-        Cell(best.method, address(best)) if best else Cell("–"),
+        FigureCell(titles[score.benchmark]),
+        FigureCell(percent(score.value) or "–"),
+        FigureCell(percent(_value_of(peers.base, score.benchmark)) or "–"),
+        FigureCell(percent(_value_of(best, score.benchmark)) or "–"),
+        FigureCell(best.method, address(best)) if best else FigureCell("–"),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from evaluation.method.communication import MB
-from leaderboard.charts.figure import Cell, Figure
+from leaderboard.charts.figure import Figure, FigureCell
 from leaderboard.charts.inputs import RoundPoint
 from leaderboard.charts.look import ACCENT, INK, MUTED, WIDTH, padded, specification
 
@@ -40,13 +40,13 @@ def figure(rounds: Sequence[RoundPoint]) -> Figure:
     )
 
 
-def _row(point: RoundPoint) -> tuple[Cell, ...]:
+def _row(point: RoundPoint) -> tuple[FigureCell, ...]:
     return (
-        Cell(str(point.round)),
-        Cell("–" if point.train_loss is None else f"{point.train_loss:.4f}"),
-        Cell("–" if point.held_out_loss is None else f"{point.held_out_loss:.4f}"),
-        Cell(f"{point.bytes_sent / MB:,.1f}"),
-        Cell(f"{point.seconds:,.1f}"),
+        FigureCell(str(point.round)),
+        FigureCell("–" if point.train_loss is None else f"{point.train_loss:.4f}"),
+        FigureCell("–" if point.held_out_loss is None else f"{point.held_out_loss:.4f}"),
+        FigureCell(f"{point.bytes_sent / MB:,.1f}"),
+        FigureCell(f"{point.seconds:,.1f}"),
     )
 
 

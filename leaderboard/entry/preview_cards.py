@@ -39,7 +39,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Row:
+class CardLine:
     """A score on the axis from 0 to 100%; `low`, `point` and `high` are positions in the picture."""
 
     y: int
@@ -51,7 +51,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Card:
+class PreviewCard:
     """What stands on a picture. Texts fit their places and hold nothing that XML forbids."""
 
     accent: str
@@ -61,7 +61,7 @@ class Card:
     figure: str
     figure_note: str
     facts: tuple[Fact, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[CardLine, ...]
     remark: str = ""
 
     @cached_property
@@ -78,7 +78,7 @@ class Card:
         return _DRAWN.get_or_make(self.digest, lambda: bytes(vl_convert.svg_to_png(self.svg)))
 
 
-def board_card(board: Snapshot) -> Card:
+def board_card(board: Snapshot) -> PreviewCard:
     """The leaders of a board's first ranking."""
     challenge = CHALLENGES[board.challenge]
     ranked = [s for s in board.standings if s.rank is not None]
@@ -86,7 +86,7 @@ def board_card(board: Snapshot) -> Card:
         s for s in ranked if s.track is ranked[0].track and s.entry.precision == ranked[0].entry.precision
     ]
     count = f"{len(board.standings):,} entr{'y' if len(board.standings) == 1 else 'ies'}"
-    return Card(
+    return PreviewCard(
         accent=_ACCENTS[challenge.slug],
         corner=count,
         title=challenge.title,
@@ -107,10 +107,10 @@ def board_card(board: Snapshot) -> Card:
     )
 
 
-def entry_card(entry: Entry, standing: Standing | None, *, disqualified: bool = False) -> Card:
+def entry_card(entry: Entry, standing: Standing | None, *, disqualified: bool = False) -> PreviewCard:
     """An entry's average, rank, cost and scores. Of a disqualified one only that it is."""
     challenge = CHALLENGES[entry.challenge]
-    return Card(
+    return PreviewCard(
         accent=_ACCENTS[challenge.slug],
         corner=challenge.title,
         title=_fitted(entry.method, 54, 1080),
@@ -150,11 +150,11 @@ def _entry_facts(entry: Entry, standing: Standing | None) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def _row(place: int, label: str, value: float | None, interval: Interval | None) -> Row:
+def _row(place: int, label: str, value: float | None, interval: Interval | None) -> CardLine:
     point = _position(value or 0.0)
     low, high = map(_position, interval) if interval else (point, point)
     text = percent(value) or "no score"
-    return Row(_FIRST_ROW + place * _ROW_HEIGHT, _fitted(label, 26, 560), text, low, point, high)
+    return CardLine(_FIRST_ROW + place * _ROW_HEIGHT, _fitted(label, 26, 560), text, low, point, high)
 
 
 def _position(fraction: float) -> float:

@@ -156,7 +156,7 @@ def _suggestions(challenge: str, numbers: Sequence[int], protocol: int) -> list[
     return [standing for standing in board if standing.entry.id not in numbers][:SUGGESTED]
 
 
-def _tables(members: Sequence[Compared]) -> list[tuple[str, list[comparison.Row], bool]]:
+def _tables(members: Sequence[Compared]) -> list[tuple[str, list[comparison.ComparisonRow], bool]]:
     """Title, rows, and whether rows that differ are marked: scores always differ."""
     if not members:
         return []

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_safe
 from evaluation.rules.challenges import CHALLENGES
 from leaderboard.addresses import asked_protocol, entry_page
 from leaderboard.board.columns import columns_of
-from leaderboard.board.cross_domain import By, Order, Row, compare, tracks
+from leaderboard.board.cross_domain import By, DomainRow, Order, compare, tracks
 from leaderboard.board.exports import FORMATS, Export, cross_domain_fields, fields_of
 from leaderboard.board.filters import Filters, apply, refusals, shown_columns
 from leaderboard.reading import snapshots
@@ -65,7 +65,7 @@ def boards(request: HttpRequest, form: str) -> HttpResponseBase:
     versions = " ".join(snapshot.version for snapshot in found)
     source = f"{request.build_absolute_uri(reverse('boards'))}?{query_of(chosen, protocol)}"
 
-    def export() -> Export[Row]:
+    def export() -> Export[DomainRow]:
         rows = compare(found, Track(chosen["show"]), By(chosen["by"]), Order(chosen["order"]))
         stated = (("protocol", str(protocol)), *chosen.items())
         facts = (*stated, ("snapshot", versions), ("source", source))

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from evaluation.rules.challenges import CHALLENGES
 from leaderboard.addresses import asked_protocol
-from leaderboard.entry.preview_cards import Card, board_card, entry_card
+from leaderboard.entry.preview_cards import PreviewCard, board_card, entry_card
 from leaderboard.reading import snapshots
 from leaderboard.views.entry import Place
 from portal.submissions.models import Submission
@@ -33,7 +33,7 @@ def entry(request: HttpRequest, pk: int) -> HttpResponseBase:
     return _picture(request, entry_card(place.entry, standing, disqualified=place.is_disqualified))
 
 
-def _picture(request: HttpRequest, card: Card) -> HttpResponseBase:
+def _picture(request: HttpRequest, card: PreviewCard) -> HttpResponseBase:
     tag = f'"{card.digest}"'
     response = get_conditional_response(request, etag=tag)
     if response is None:

@@ -259,8 +259,8 @@ class RunForm(forms.Form):
         )
         return services.settled(made, data["base_model"])
 
-    def plan(self) -> services.Plan:
-        return services.Plan(self.cleaned_data["base_model"], self.config())
+    def plan(self) -> services.PlannedRun:
+        return services.PlannedRun(self.cleaned_data["base_model"], self.config())
 
     def _keep(self, name: str, wanted: object) -> None:
         if self.cleaned_data.get(name) != wanted:

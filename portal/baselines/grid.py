@@ -28,7 +28,7 @@ def visible_runs(user: object) -> QuerySet[BaselineRun]:
 
 
 @dataclass(frozen=True)
-class Cell:
+class GridCell:
     """What stands for a strategy on a base model: the newest entry with a score, else the newest attempt.
 
     `average` is a fraction, None until the entry is public and where it was not evaluated under the site's
@@ -47,12 +47,12 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class GridRow:
     """A strategy with a cell, or None, for each base model of the grid."""
 
     title: str
     summary: str
-    cells: tuple[Cell | None, ...]
+    cells: tuple[GridCell | None, ...]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Grid:
 
     challenge: Challenge
     base_models: tuple[BaseModel, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[GridRow, ...]
 
 
 @dataclass
@@ -104,7 +104,7 @@ def _grid(
     names += [(info.name, info.title, info.summary) for info in STRATEGIES.values()]
     used = {strategy for strategy, _ in places}
     rows = [
-        Row(
+        GridRow(
             title,
             summary,
             tuple(_cell(places.get((name, column.pk)), challenge) for column in columns),
@@ -155,7 +155,7 @@ def _strategy_of(entry: Submission) -> str | None:
     return info.name if info else None
 
 
-def _cell(place: _Place | None, challenge: Challenge) -> Cell | None:
+def _cell(place: _Place | None, challenge: Challenge) -> GridCell | None:
     if place is None:
         return None
     if place.entries:
@@ -168,10 +168,10 @@ def _cell(place: _Place | None, challenge: Challenge) -> Cell | None:
     )
     if run.status == BaselineRun.Status.RUNNING:
         words = f"round {run.rounds_done} of {run.rounds}"
-    return Cell(entry=None, run=run.pk, status=status, status_words=words)
+    return GridCell(entry=None, run=run.pk, status=status, status_words=words)
 
 
-def _scored(entry: Submission, challenge: Challenge) -> Cell:
+def _scored(entry: Submission, challenge: Challenge) -> GridCell:
     evaluation = next(iter(entry.evaluations.all()), None)
     benchmarks = site_rules(challenge.slug).benchmarks
     scores = _in_order(evaluation.scores.all() if evaluation else (), benchmarks)
@@ -181,7 +181,7 @@ def _scored(entry: Submission, challenge: Challenge) -> Cell:
     directions = (Resource.Kind.COMMUNICATION_UP, Resource.Kind.COMMUNICATION_DOWN)
     both = [costs[kind] for kind in directions if kind in costs]
     run = getattr(entry, "baseline_run", None)
-    return Cell(
+    return GridCell(
         entry=entry.pk,
         run=run.pk if run else None,
         status=entry.status,

@@ -8,8 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from evaluation.checkpoints import ADAPTER_FILE
-from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
+from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.flowerconfig import CONFIG_FILE
 from portal.baselines import queue
 from portal.baselines.services import reference_team

@@ -38,7 +38,7 @@ class RunRefused(Exception):
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedRun:
     """A run as it could be. `config` names the base model and the rows; neither has a path yet."""
 
     base_model: BaseModel
@@ -52,7 +52,7 @@ class Request:
     `original` is the submission that is retrained, `assumed` what its method card left open, in sentences.
     """
 
-    plan: Plan
+    plan: PlannedRun
     requester: User
     method: str = ""
     original: Submission | None = None
@@ -69,7 +69,7 @@ def settled(config: FederatedConfig, base_model: BaseModel) -> FederatedConfig:
     )
 
 
-def findings(plan: Plan) -> list[Finding]:
+def findings(plan: PlannedRun) -> list[Finding]:
     """Everything that speaks against a run or is to be known before it starts."""
     found = []
     if not plan.base_model.active:
@@ -79,7 +79,7 @@ def findings(plan: Plan) -> list[Finding]:
     return [*found, *checks.findings(plan.config, rows, _tensors(plan.base_model))]
 
 
-def communication(plan: Plan) -> int | None:
+def communication(plan: PlannedRun) -> int | None:
     """The bytes that a run will send in both directions, if they can be told."""
     tensors = _tensors(plan.base_model)
     return planned_bytes(plan.config, tensors) if tensors else None

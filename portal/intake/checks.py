@@ -10,12 +10,12 @@ from typing import BinaryIO
 from django.core.files.storage import default_storage
 
 from evaluation.checkpoints import (
+    ADAPTER_CONFIG_FILE,
     ADAPTER_FILE,
     AdapterSummary,
     BaseModelTensors,
     normalised_adapter_config,
 )
-from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
 from evaluation.findings import Finding, Severity, errors_first, has_errors
 from evaluation.flowerconfig import CONFIG_FILE
 from evaluation.inspection import Inspection, Known, KnownBase, Material, MaterialFile, inspect

@@ -9,7 +9,7 @@ from portal.submissions.models import DeclaredScore, Resource, Submission
 
 
 @dataclass(frozen=True)
-class Card:
+class KnownOfMethod:
     """The method as rows of label and text, every resource figure, and the scores that were declared."""
 
     method: tuple[tuple[str, str], ...]
@@ -20,9 +20,9 @@ class Card:
         return bool(self.method or self.resources or self.declared_scores)
 
 
-def card_of(submission: Submission) -> Card:
+def card_of(submission: Submission) -> KnownOfMethod:
     card = submission.method_card
-    return Card(
+    return KnownOfMethod(
         method=MethodCard.from_json(card).rows() if card else (),
         resources=list(submission.resources.all()),
         declared_scores=list(submission.declared_scores.all()),

@@ -18,7 +18,7 @@ from evaluation.benchmarks import Benchmark
 from evaluation.benchmarks.samples import Completion, Decoding, Request, Sample
 from evaluation.demonstration.base_model import build
 from evaluation.engines import Engine
-from evaluation.engines.batches import Row, families
+from evaluation.engines.batches import Prompt, families
 from evaluation.rules.protocol import CURRENT
 from tests.perf.arithmetic import model_flops, peak_flops
 from tests.perf.measure import Comparison
@@ -116,7 +116,9 @@ def _answers(asked: _Asked, engine: Engine) -> dict[str, Completion]:
 
 def _work(asked: _Asked, answers: dict[str, Completion], model: Any, tokenizer: Any) -> float:
     """Operations that the engine is asked for: those of a shared prefix once."""
-    rows = [Row(sample.key, tuple(tokenizer(sample.prompt).input_ids), budget=1) for sample in asked.samples]
+    rows = [
+        Prompt(sample.key, tuple(tokenizer(sample.prompt).input_ids), budget=1) for sample in asked.samples
+    ]
     found = families(rows)
     root = min(family.shared for family in found)
     spans = [(0, root), *((root, family.shared) for family in found)]

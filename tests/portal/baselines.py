@@ -42,7 +42,8 @@ def config(**changes: Any) -> FederatedConfig:
 
 def request(requester: User, **changes: Any) -> services.Request:
     known = {name: changes.pop(name) for name in ("method", "original", "assumed") if name in changes}
-    return services.Request(services.Plan(factories.base_model(), config(**changes)), requester, **known)
+    plan = services.PlannedRun(factories.base_model(), config(**changes))
+    return services.Request(plan, requester, **known)
 
 
 def run(requester: User, **changes: Any) -> BaselineRun:

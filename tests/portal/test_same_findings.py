@@ -16,8 +16,7 @@ from django.test import Client
 from huggingface_hub import constants
 
 from evaluation import __main__ as evaluation_main
-from evaluation.checkpoints import ADAPTER_FILE, BaseModelTensors, base_model_tensors
-from evaluation.checkpoints import CONFIG_FILE as ADAPTER_CONFIG_FILE
+from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE, BaseModelTensors, base_model_tensors
 from evaluation.flowerconfig import CONFIG_FILE
 from evaluation.inspection import Known, KnownBase, inspect
 from evaluation.inspection.declared import DeclaredScore

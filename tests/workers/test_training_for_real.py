@@ -38,7 +38,8 @@ def test_a_run_whose_worker_is_killed_goes_on_after_its_last_round(
 ) -> None:
     staff = factories.user("staff", is_staff=True)
     config = services.settled(baselines.config(rounds=4, clients_per_round=2), tiny_model)
-    run = services.start(services.Request(services.Plan(tiny_model, replace(config, local_steps=2)), staff))
+    plan = services.PlannedRun(tiny_model, replace(config, local_steps=2))
+    run = services.start(services.Request(plan, staff))
 
     def state() -> BaselineRun:
         return BaselineRun.objects.get(pk=run.pk)

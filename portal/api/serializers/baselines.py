@@ -187,7 +187,7 @@ class NewRunSerializer(StrictSerializer):
             )
         start = self._start(attrs)
         config = _merged(start.settings, attrs.get("settings", {}), attrs["challenge"])
-        plan = services.Plan(attrs["base_model"], services.settled(config, attrs["base_model"]))
+        plan = services.PlannedRun(attrs["base_model"], services.settled(config, attrs["base_model"]))
         changed = method_cards.changes(plan.config, start.settings) if original else ()
         return {**attrs, "plan": plan, "assumed": (*start.assumed, *changed)}
 
