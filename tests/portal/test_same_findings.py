@@ -273,6 +273,7 @@ def differences(found: Mapping[str, list[Row]]) -> dict[str, object]:
     return wrong
 
 
+@pytest.mark.slow("sends some twenty files six ways each")
 def test_every_real_configuration_gives_the_same_findings_everywhere(shared: Path, ways: Ways) -> None:
     factories.base_model()
     folder = shared / "configs"
@@ -299,6 +300,7 @@ def test_every_real_configuration_gives_the_same_findings_everywhere(shared: Pat
     assert {case.name: wrong for case in cases if (wrong := differences(ways(case)))} == {}
 
 
+@pytest.mark.slow("reads and sends a real adapter six ways")
 def test_a_real_checkpoint_gives_the_same_findings_everywhere(shared: Path, ways: Ways) -> None:
     factories.base_model(SMOLLM2, tensors=adapters.SMOLLM2.to_json(), parameters=adapters.SMOLLM2.parameters)
     folder = shared / "checkpoints" / "fed_smollm2"
@@ -308,6 +310,7 @@ def test_a_real_checkpoint_gives_the_same_findings_everywhere(shared: Path, ways
         assert differences(found) == {} and bool(found["folder"]) == (challenge == "code")
 
 
+@pytest.mark.slow("sends ten adapters six ways each")
 def test_every_adapter_of_the_field_gives_the_same_findings_everywhere(shared: Path, ways: Ways) -> None:
     tensors = base_model_tensors(shared / "field" / "tiny_llama_base")
     factories.base_model(SMOLLM2, tensors=tensors.to_json(), parameters=tensors.parameters)

@@ -32,8 +32,8 @@ AREA = Area(
             "The static section names another data set",
             explanation=(
                 "All entries of a challenge train on the same data set; only then can methods be compared. "
-                "The static section names another one. It is only a note where the name is another of the same "
-                "rows: an earlier template's, or that of their source."
+                "The static section names another one. It is only a note where the name is another name of "
+                "the same rows: an earlier template's, or their source's."
             ),
             remedy=(
                 "If it is the data set of another challenge, choose that challenge. Otherwise train on the "
