@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from evaluation.rules.base_size import named_size
 from evaluation.rules.challenges import CHALLENGES, Challenge
+from leaderboard.addresses import PARAMETER, ProtocolLink, asked_protocol
 from leaderboard.reading import snapshots
 from leaderboard.reading.model_names import family_of
 from leaderboard.standing.entries import Standing
@@ -98,12 +99,21 @@ def base_models(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def base_model(request: HttpRequest, pk: int) -> HttpResponse:
+    """Under the protocol that the address names, else the site's own, or another if only that has entries."""
     model = get_object_or_404(BaseModel.objects.defer("tensors"), pk=pk)
-    own = _standings()[model.hub_id]
+    asked, known = asked_protocol(request.GET), _protocols()
+    for protocol in known if asked is None else [asked]:
+        own = _standings(protocol)[model.hub_id]
+        if any(own.values()):
+            break
+    else:
+        protocol = asked or known[0]
     if not (model.active or any(own.values())):
         get_object_or_404(BaseModel, pk=pk, active=True)
     context = {
         "model": model,
+        "protocol": protocol,
+        "protocols": _links(request.path, known, protocol),
         "family": family_of(model.hub_id),
         "parameters": model.parameters or named_size(model.name),
         "boards": [
@@ -124,10 +134,24 @@ def _conditions(standing: Standing) -> tuple[str, str]:
     return standing.track, standing.entry.precision
 
 
-def _standings() -> defaultdict[str, defaultdict[str, list[Standing]]]:
+def _protocols() -> list[int]:
+    """Those that some challenge has a board of, the site's own first."""
+    boards = [snapshots.current(slug).protocols for slug in CHALLENGES]
+    return [boards[0][0], *sorted({number for board in boards for number in board} - {boards[0][0]})]
+
+
+def _links(path: str, known: list[int], shown: int) -> list[ProtocolLink]:
+    """The page under each protocol; none where there is one."""
+    numbers = list(dict.fromkeys([*known, shown]))
+    if len(numbers) < 2:
+        return []
+    return [ProtocolLink(number, f"{path}?{PARAMETER}={number}", number == shown) for number in numbers]
+
+
+def _standings(protocol: int | None = None) -> defaultdict[str, defaultdict[str, list[Standing]]]:
     """All standings by hub id, then by challenge."""
     found: defaultdict[str, defaultdict[str, list[Standing]]] = defaultdict(lambda: defaultdict(list))
     for slug in CHALLENGES:
-        for standing in snapshots.current(slug).standings:
+        for standing in snapshots.current(slug, protocol).standings:
             found[standing.entry.hub_id][slug].append(standing)
     return found

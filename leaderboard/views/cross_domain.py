@@ -69,26 +69,14 @@ def _page(
                 "Rows",
                 [
                     ("Methods", link(by=By.METHOD), chosen["by"] == By.METHOD),
-                    (
-                        "Base models",
-                        link(by=By.BASE_MODEL),
-                        chosen["by"] == By.BASE_MODEL,
-                    ),
+                    ("Base models", link(by=By.BASE_MODEL), chosen["by"] == By.BASE_MODEL),
                 ],
             ),
             (
                 "Order",
                 [
-                    (
-                        "Mean rank",
-                        link(order=Order.PLACE),
-                        chosen["order"] == Order.PLACE,
-                    ),
-                    (
-                        "Mean score",
-                        link(order=Order.AVERAGE),
-                        chosen["order"] == Order.AVERAGE,
-                    ),
+                    ("Mean rank", link(order=Order.PLACE), chosen["order"] == Order.PLACE),
+                    ("Mean score", link(order=Order.AVERAGE), chosen["order"] == Order.AVERAGE),
                 ],
             ),
         ],

@@ -15,7 +15,7 @@ from leaderboard.reading.snapshots import Snapshot
 from leaderboard.tasks import build_boards
 from portal.accounts.models import User
 from portal.environment import read_environment
-from portal.submissions.models import Submission
+from portal.submissions.models import BaseModel, DeclaredScore, Submission
 from tests import second_protocol
 from tests.portal import factories
 
@@ -248,6 +248,18 @@ class TestEntries:
         html = page(client, f"/teams/{both[0].team_id}/")
         assert html.count(">protocol 1<") == 1 and f"/entries/{both[0].pk}/?protocol=1" in html
 
+    def test_a_base_models_page_is_under_one(
+        self, client: Client, owner: User, both: list[Submission], settings: Any
+    ) -> None:
+        path = f"/base-models/{both[0].base_model_id}/"
+        assert "Aarhus" in page(client, path) and "Aarhus" not in page(client, f"{path}?protocol=2")
+        other = factories.base_model("Example/Other")
+        made = factories.published(owner, base_model=other, files=None, kind="reference", method="Dublin")
+        BaseModel.objects.filter(pk=other.pk).update(active=False)
+        settings.LEADERBOARD_PROTOCOL = 2
+        html = page(client, f"/base-models/{other.pk}/")  # no entry under the site's own protocol
+        assert f"/entries/{made.pk}/?protocol=1" in html
+
     @pytest.mark.usefixtures("both")
     def test_a_benchmarks_page_is_that_of_a_protocol_that_has_it(self, client: Client) -> None:
         assert "protocol 2 only" in page(client, "/benchmarks/")
@@ -259,8 +271,6 @@ class TestEntries:
 def test_declared_entries_stand_on_the_board_that_they_were_taken_from(
     both: list[Submission], owner: User, second: None
 ) -> None:
-    from portal.submissions.models import DeclaredScore
-
     made = Submission.objects.create(
         team=both[0].team,
         submitter=owner,
