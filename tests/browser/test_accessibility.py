@@ -14,6 +14,7 @@ from portal.accounts.models import User
 from tests.leaderboard.test_compare import imported
 from tests.leaderboard.test_items import answered, line
 from tests.portal import factories
+from tests.profiles import only_long
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -36,8 +37,15 @@ def accessible() -> Check:
 
 
 @pytest.mark.slow("checks every page with axe")
-@pytest.mark.parametrize("width", [1280, 360])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("light", 1280),
+        ("dark", 360),
+        pytest.param("light", 360, marks=only_long),
+        pytest.param("dark", 1280, marks=only_long),
+    ],
+)
 def test_no_page_has_a_violation(
     browser: Browser, live_server: Any, tmp_path: Path, accessible: Check, scheme: Any, width: int
 ) -> None:

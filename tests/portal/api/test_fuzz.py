@@ -32,7 +32,7 @@ from tests.profiles import LONG
 
 pytestmark = pytest.mark.django_db
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES") or (120 if LONG else 8))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES") or (120 if LONG else 5))
 # The rules of the field go beyond what a schema can say: a listed base model, an upload that is there.
 ALL = list(HealthCheck)
 NOT_CHECKED = ["positive_data_acceptance"]
