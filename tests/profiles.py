@@ -1,4 +1,4 @@
-"""How much is tried of many like cases: a part at each push, all with TEST_PROFILE=long (`make test-long`)."""
+"""How much is tried of like cases: a part at each push, all with TEST_PROFILE=long (`make test-long`)."""
 
 from __future__ import annotations
 
