@@ -26,7 +26,9 @@ def add(commands: Commands) -> None:
 
 
 def _explain(context: Context) -> Status:
-    kind = lookup("finding code", context.options.code, CATALOGUE)
+    # As it stands in a list of findings: in brackets, at the end of a sentence.
+    code = context.options.code.strip(" []().,:;").lower()
+    kind = lookup("finding code", code, CATALOGUE)
     document = {
         "code": kind.code,
         "area": AREA_OF[kind.code].slug,

@@ -19,7 +19,7 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
 from evaluation.rules.challenges import CHALLENGES
-from leaderboard.addresses import asked_protocol, entry_page
+from leaderboard.addresses import PARAMETER, asked_protocol, entry_page, refused_protocol
 from leaderboard.board.columns import columns_of
 from leaderboard.board.cross_domain import By, DomainRow, Order, compare, tracks
 from leaderboard.board.exports import FORMATS, Export, cross_domain_fields, fields_of
@@ -58,7 +58,9 @@ def board(request: HttpRequest, slug: str, form: str) -> HttpResponseBase:
 
 @require_safe
 def boards(request: HttpRequest, form: str) -> HttpResponseBase:
-    """The comparison over all challenges, as its page shows it for the same query."""
+    """The comparison over all challenges, as its page shows it for the same query; 400 as for one board."""
+    if reason := refused_protocol(request.GET):
+        return HttpResponseBadRequest(f"{PARAMETER}: {reason}\n", content_type="text/plain; charset=utf-8")
     found = [snapshots.current(slug, asked_protocol(request.GET)) for slug in CHALLENGES]
     protocol = found[0].protocol
     chosen = chosen_of(request.GET, tracks(found) or [Track.OFFICIAL])

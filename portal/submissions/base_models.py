@@ -21,6 +21,7 @@ def register_base_model(
 ) -> BaseModel:
     """Add the model in `folder` to the list under `hub_id`, or renew its entry.
 
+    One that was only named so far, as by an imported entry, opens; what staff closed stays closed.
     Raises ModelError, also for a new one that is too large for every challenge: nobody could submit to it.
     """
     if hub_id.count("/") != 1:
@@ -32,7 +33,8 @@ def register_base_model(
         raise ModelError(
             f"{folder / 'config.json'} does not say the context length (max_position_embeddings)"
         )
-    if not open_challenges(tensors.parameters) and not BaseModel.objects.filter(hub_id=hub_id).exists():
+    known = BaseModel.objects.filter(hub_id=hub_id).first()
+    if not open_challenges(tensors.parameters) and known is None:
         raise ModelError(
             f"{hub_id} has {tensors.parameters:,} parameters; the limit is "
             f"{max(rules.max_base_parameters for rules in all_site_rules()):,} "
@@ -47,6 +49,7 @@ def register_base_model(
             "context_length": context,
             "licence": licence,
             "tensors": tensors.to_json(),
+            "active": known is None or known.active or not known.tensors.get("shapes"),
         },
     )
     return base_model

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from evaluation.findings.catalogue import CATALOGUE
 from flowertune.exit_status import Status
 from tests.flowertune.conftest import Run
@@ -36,6 +38,11 @@ def test_findings_on_the_terminal_say_how_to_look_them_up(run: Run, app: Path) -
     (app / "pyproject.toml").write_text("[project]\n")
     ended = run("submit", str(app), "--challenge", "finance", "--yes")
     assert "[config.not_flower_app]" in ended.err and "flowertune explain CODE" in ended.err
+
+
+@pytest.mark.parametrize("copied", ["[config.value]", "CONFIG.VALUE", " config.value: "])
+def test_a_code_may_be_copied_with_what_stands_around_it(run: Run, copied: str) -> None:
+    assert run("explain", copied, "--json").document["code"] == "config.value"
 
 
 def test_every_code_can_be_explained(run: Run) -> None:

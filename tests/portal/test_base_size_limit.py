@@ -119,3 +119,16 @@ def test_the_operator_sets_it_in_the_environment(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("BASE_MODEL_MAX_PARAMETERS", "large")
     with pytest.raises(ImproperlyConfigured, match=r"BASE_MODEL_MAX_PARAMETERS.*“large” is no limit"):
         read_environment()
+
+
+def test_a_base_model_that_was_only_named_opens_with_its_files(tiny_folder: Path) -> None:
+    factories.base_model(hub_id="Org/Tiny", active=False, tensors={"shapes": {}})
+    assert "open for submissions" in add("Org/Tiny", tiny_folder)
+    assert BaseModel.objects.get(hub_id="Org/Tiny").active
+
+
+def test_a_base_model_that_staff_closed_stays_closed_and_that_is_said(tiny_folder: Path) -> None:
+    add("Org/Tiny", tiny_folder)
+    BaseModel.objects.update(active=False)
+    assert "closed to submissions by staff" in add("Org/Tiny", tiny_folder)
+    assert not BaseModel.objects.get(hub_id="Org/Tiny").active

@@ -43,7 +43,9 @@ class Command(BaseCommand):
         except EvaluationError as error:
             raise CommandError(str(error)) from error
         size = base_model.parameters or 0
-        self.stdout.write(f"{base_model.hub_id}: {size:,} parameters, {_openness(size)}")
+        closed = "closed to submissions by staff; the administration opens it (“active”)"
+        openness = _openness(size) if base_model.active else closed
+        self.stdout.write(f"{base_model.hub_id}: {size:,} parameters, {openness}")
 
     def _warn_of_size(self, hub_id: str) -> None:
         """Before hours of fetching; the files decide."""
