@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
+from evaluation import adapter_kinds
 from evaluation.method.communication import GB, MB
 
 # What a figure is where nothing is known; templates turn an attribute of None into "".
@@ -98,6 +100,12 @@ def p_value(p: float) -> str:
 def subject(name: str) -> str:
     """An MMLU subject as people write it: high school physics."""
     return name.replace("_", " ")
+
+
+def adapter_kind(config: Mapping[str, object]) -> str:
+    """The kind of the adapter of a checked adapter_config.json, like DoRA."""
+    kind = adapter_kinds.of_settings(str(config["peft_type"]), config)
+    return kind.title if kind else str(config["peft_type"])
 
 
 def billions(parameters: int | None) -> str:

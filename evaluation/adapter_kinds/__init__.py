@@ -20,6 +20,7 @@ __all__ = [
     "of_settings",
     "parts",
     "title",
+    "trained",
 ]
 
 KINDS: dict[str, AdapterKind] = {kind.key: kind for kind in (LORA, DORA)}
@@ -31,15 +32,20 @@ def get(key: str) -> AdapterKind:
 
 
 def of_settings(peft_type: str, settings: Mapping[str, object]) -> AdapterKind | None:
-    """The kind of an adapter_config.json; a key that it lacks is false. None where there is none."""
+    """The kind of an adapter_config.json, of several the one that asks most; a key that it lacks is false."""
     of_type = (kind for kind in KINDS.values() if kind.peft_type == peft_type.upper())
     fits = (k for k in of_type if all(bool(settings.get(key)) == on for key, on in k.settings.items()))
-    return next(fits, None)
+    return max(fits, key=lambda kind: len(kind.settings), default=None)
 
 
 def of_parts(names: frozenset[str]) -> AdapterKind:
     """The first kind that has parts of all these names, for tensors without a configuration; else LoRA."""
     return next((kind for kind in KINDS.values() if kind.has_all(names)), LORA)
+
+
+def trained() -> dict[str, AdapterKind]:
+    """Those that the federated app can train, by key."""
+    return {key: kind for key, kind in KINDS.items() if kind.trained}
 
 
 def title(peft_type: str | None, use_dora: bool | None) -> str:

@@ -42,7 +42,7 @@ class AdapterKind:
     adapter_config.json that tell it from other kinds of that type, with their values. `parts` come in the
     order in which the rank is told from them. `beyond_product` completes "the product of A and B, which …"
     with what keeps its update from being that product, for strategies that work on products; "" where nothing
-    does.
+    does. `trained`: the federated app can train it, whose settings say of the kind `use-dora` alone.
     """
 
     key: str
@@ -52,6 +52,12 @@ class AdapterKind:
     settings: Mapping[str, bool]
     parts: tuple[Part, ...]
     beyond_product: str = ""
+    trained: bool = False
+
+    @property
+    def use_dora(self) -> bool:
+        """Whether its configuration asks for DoRA's magnitudes."""
+        return self.settings.get("use_dora", False)
 
     def required(self, embedding: bool) -> tuple[Part, ...]:
         """What a module of that sort has to have."""

@@ -13,6 +13,7 @@ LORA = AdapterKind(
     paper="arXiv 2106.09685",
     peft_type="LORA",
     settings={"use_dora": False},
+    trained=True,
     parts=(
         Part("lora_A", _WEIGHT, ("rank", "columns"), None, "uniform"),
         Part("lora_B", _WEIGHT, ("rows", "rank"), None, "zeros"),

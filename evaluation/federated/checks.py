@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluation.adapter_kinds import KINDS
+from evaluation import adapter_kinds
 from evaluation.checkpoints.base_model import BaseModelTensors
 from evaluation.checkpoints.targets import ends_in
 from evaluation.errors import DataError, EvaluationError, ModelError, UnknownNameError
@@ -45,7 +45,11 @@ _COUNTS = {
     "seed": (0, 2**63 - 1),
     "threads": (1, 1_024),
 }
-_CHOICES = {"adapter": tuple(KINDS), "schedule": SCHEDULES, "precision": tuple(PRECISION_BITS)}
+_CHOICES = {
+    "adapter": tuple(adapter_kinds.trained()),
+    "schedule": SCHEDULES,
+    "precision": tuple(PRECISION_BITS),
+}
 
 
 def findings(
@@ -109,7 +113,7 @@ class _Checks:
         info = STRATEGIES.get(self.config.strategy)
         if info is None:
             return
-        kind = KINDS.get(self.config.adapter)
+        kind = adapter_kinds.KINDS.get(self.config.adapter)
         reason = info.refusal(kind) if kind else ""
         if kind and reason:
             self.found.error(

@@ -142,7 +142,7 @@ class FederatedConfig:
             "model.lora.peft-lora-r": self.rank,
             "model.lora.peft-lora-alpha": self.alpha,
             "model.lora.peft-lora-dropout": self.dropout,
-            "model.lora.peft-use-dora": self.kind.settings["use_dora"],
+            "model.lora.peft-use-dora": self.kind.use_dora,
             "model.lora.modules": ",".join(self.target_modules),
             "train.data": str(self.train_data),
             "train.seed": self.seed,

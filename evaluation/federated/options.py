@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from evaluation.adapter_kinds import KINDS
+from evaluation import adapter_kinds
 from evaluation.demonstration.base_model import HUB_ID
 from evaluation.errors import EvaluationError
 from evaluation.federated import config as configuration
@@ -107,7 +107,7 @@ def _add_settings(whole: argparse.ArgumentParser) -> None:
     training.add_argument("--learning-rate", type=float, help="in the first round; alone, in all rounds")
     training.add_argument("--learning-rate-min", type=float, help="in the last round, reached on a cosine")
     training.add_argument("--schedule", help=f"one of {', '.join(configuration.SCHEDULES)}")
-    training.add_argument("--adapter", help=f"one of {', '.join(KINDS)}")
+    training.add_argument("--adapter", help=f"one of {', '.join(adapter_kinds.trained())}")
     training.add_argument("--rank", type=int, help="of the LoRA matrices")
     training.add_argument("--alpha", type=int)
     training.add_argument("--dropout", type=float)

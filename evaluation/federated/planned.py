@@ -37,5 +37,5 @@ def method_card(config: FederatedConfig) -> MethodCard:
     return MethodCard(
         rank=config.rank,
         target_modules=config.target_modules,
-        use_dora=config.kind.settings["use_dora"],
+        use_dora=config.kind.use_dora,
     )

@@ -35,7 +35,7 @@ def check_agreement(
         differ("rank", "r", card.rank, _listed(ranks))
     if own_rank and card.alpha is not None and card.alpha != config.alpha:
         differ("alpha", "lora_alpha", f"{card.alpha:g}", f"{config.alpha:g}")
-    use_dora = config.kind.settings["use_dora"]
+    use_dora = config.kind.use_dora
     if card.use_dora is not None and card.use_dora != use_dora:
         differ("DoRA", "use_dora", _yes(card.use_dora), _yes(use_dora))
     stated, found = _plain_names(card.target_modules), _plain_names(config.target_modules)

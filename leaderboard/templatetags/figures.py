@@ -18,6 +18,7 @@ for _write in (
     figures.signed_points,
     figures.p_value,
     figures.subject,
+    figures.adapter_kind,
     figures.billions,
 ):
     register.filter(_write)

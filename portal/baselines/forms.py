@@ -10,7 +10,8 @@ from typing import Any
 from django import forms
 from django.urls import reverse_lazy
 
-from evaluation.adapter_kinds import KINDS, LORA
+from evaluation import adapter_kinds
+from evaluation.adapter_kinds import LORA
 from evaluation.federated import config as configuration
 from evaluation.federated.config import FederatedConfig, Partition, Privacy
 from evaluation.findings import Finding, Severity
@@ -138,7 +139,7 @@ class RunForm(forms.Form):
     )
     learning_rate = _number("In the first round.")
     learning_rate_min = _number("In the last round; the same where it is constant.", label="Lowest rate")
-    adapter = forms.ChoiceField(choices=[(key, kind.title) for key, kind in KINDS.items()])
+    adapter = forms.ChoiceField(choices=[(key, kind.title) for key, kind in adapter_kinds.trained().items()])
     rank = _count()
     alpha = _count()
     dropout = _number("From 0 to below 1.", initial=0.0)

@@ -7,15 +7,26 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy
 import pytest
 from safetensors.numpy import save
 
-from evaluation import adapter_kinds
+from evaluation import adapter_kinds, rules
 from evaluation.adapter_kinds import KINDS, LORA, AdapterKind, Part
-from evaluation.checkpoints import inspect_adapter, inspect_adapter_config, normalised_adapter_config
+from evaluation.checkpoints import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    inspect_adapter,
+    inspect_adapter_config,
+    normalised_adapter_config,
+)
 from evaluation.checkpoints.base_model import BaseModelTensors
+from evaluation.flowerconfig import CONFIG_FILE
+from evaluation.inspection import Known, inspect
+from evaluation.inspection.base_model import KnownBase
+from evaluation.inspection.material import Material, MaterialFile
 from evaluation.method.card import MethodCard
 from evaluation.method.communication import adapter_parameters
 from evaluation.method.strategies import STRATEGIES
@@ -34,6 +45,7 @@ def gated(monkeypatch: pytest.MonkeyPatch) -> AdapterKind:
         title="Gated LoRA",
         peft_type="GATED",
         settings={},
+        trained=False,
         parts=(*LORA.parts, gate),
         beyond_product="its gate changes",
     )
@@ -68,6 +80,29 @@ def test_a_new_kind_is_checked_counted_and_loaded_by_its_one_object(gated: Adapt
     card = MethodCard(rank=2, peft_type="GATED", target_modules=("q_proj",))
     assert adapter_parameters(card, BASE) == summary.parameters == 2 * 4 + 6 * 2 + 6 * 2
     assert ("PEFT", "Gated LoRA, rank 2") in card.rows()
+
+
+def test_a_new_kind_goes_through_the_whole_inspection(gated: AdapterKind, shared: Path) -> None:
+    app = (shared / "configs" / "flower_template_finance_2026.toml").read_bytes()
+    content = tensors("lora_A.weight", "lora_B.weight", "lora_gate")
+    material = Material(
+        config=MaterialFile.of_bytes(app, CONFIG_FILE),
+        adapter_config=MaterialFile.of_bytes(settings("GATED"), ADAPTER_CONFIG_FILE),
+        adapter=MaterialFile.of_bytes(content, ADAPTER_FILE),
+    )
+    inspection = inspect(material, rules.of("finance"), Known(base=KnownBase(tensors=BASE)))
+    assert inspection.adapter_config and inspection.adapter_config.kind is gated and inspection.adapter
+
+
+def test_of_kinds_of_one_type_the_one_that_asks_most_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound = replace(LORA, key="bound", title="Bound LoRA", settings={"use_dora": False, "use_bound": True})
+    monkeypatch.setitem(KINDS, bound.key, bound)
+    assert adapter_kinds.of_settings("LORA", {"use_bound": True}) is bound
+    assert adapter_kinds.of_settings("LORA", {}) is LORA
+
+
+def test_training_offers_only_what_its_settings_can_say(gated: AdapterKind) -> None:
+    assert list(adapter_kinds.trained()) == ["lora", "dora"]
 
 
 def test_a_new_kind_lacks_what_its_object_names(gated: AdapterKind) -> None:

@@ -206,7 +206,7 @@ def test_every_strategy_is_found_by_how_method_cards_spell_it() -> None:
 
 def test_the_table_is_light_to_import() -> None:
     code = (
-        "import sys, evaluation.method.strategies as s; assert len(s.STRATEGIES) == 15; "
+        "import sys, evaluation.method.strategies as s; assert s.STRATEGIES; "
         "heavy = {'flwr', 'torch', 'numpy', 'peft'} & sys.modules.keys(); assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
