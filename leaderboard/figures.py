@@ -103,10 +103,9 @@ def subject(name: str) -> str:
 
 
 def adapter_kind(config: Mapping[str, object]) -> str:
-    """The kind of the adapter of a stored adapter_config.json, like DoRA; LoRA where no type is named."""
-    peft_type = str(config.get("peft_type", adapter_kinds.LORA.peft_type))
-    kind = adapter_kinds.of_settings(peft_type, config)
-    return kind.title if kind else peft_type
+    """The kind of the adapter of a stored adapter_config.json, like DoRA."""
+    kind = adapter_kinds.of_settings(str(config["peft_type"]), config)
+    return kind.title if kind else str(config["peft_type"])
 
 
 def billions(parameters: int | None) -> str:

@@ -16,9 +16,8 @@ from tests import own, profiles
 
 SLOW_SECONDS = 5.0
 
-if (
-    "DJANGO_SETTINGS_MODULE" in os.environ
-):  # pytest-django has read them, for other services than the tests' own
+# pytest-django has read them then, for other services than the tests' own.
+if "DJANGO_SETTINGS_MODULE" in os.environ:
     raise pytest.UsageError(
         "DJANGO_SETTINGS_MODULE is set; the tests choose services before settings are read"
     )

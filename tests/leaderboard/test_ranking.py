@@ -241,10 +241,11 @@ def test_the_gain_is_over_the_untuned_base_of_the_same_model_and_conditions() ->
     other = replace(entry(10, 10, 10), adapted=False, hub_id="Example/other")
     elsewhere = replace(entry(20, 20, 20), adapted=False, precision="bf16")
     tuned, orphan = entry(55, 55, 55), replace(entry(30, 30, 30), hub_id="Example/unknown")
-    found = standings([base, other, elsewhere, tuned, orphan], BENCHMARKS)
+    alone = replace(entry(50, 50, 50), precision="fp32")
+    found = standings([base, other, elsewhere, tuned, orphan, alone], BENCHMARKS)
     gains = {s.entry.id: s.entry.gain for s in found}
     assert gains[tuned.id] == pytest.approx(0.15)
-    assert gains[orphan.id] is None and gains[base.id] is None
+    assert gains[orphan.id] is None and gains[base.id] is None and gains[alone.id] is None
 
 
 def test_a_gain_has_the_interval_of_the_items_that_both_answered() -> None:

@@ -68,6 +68,7 @@ class Method:
     def adapter_config(self) -> dict[str, Any]:
         """As much of an adapter's configuration as pages read."""
         return {
+            "peft_type": "LORA",
             "r": self.rank,
             "lora_alpha": 2 * self.rank,
             "use_dora": self.dora,
