@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import django_stubs_ext
 from django.utils.functional import SimpleLazyObject
+from whitenoise.compress import Compressor
 
 from portal import addresses
 from portal.environment import PROJECT_ROOT, read_environment
@@ -47,7 +48,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sitemaps",
     "whitenoise.runserver_nostatic",
-    "django.contrib.staticfiles",
+    "portal.machine.static_files.ServedFiles",
     "django.contrib.humanize",
     "allauth",
     "allauth.account",
@@ -182,6 +183,8 @@ STORAGES = {
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
+# Browsers ask for source maps when somebody debugs; the rest is whitenoise's own list of what is compressed.
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = [*Compressor.SKIP_COMPRESS_EXTENSIONS, "map"]
 FILE_UPLOAD_HANDLERS = [
     "portal.uploads.SizeLimitUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",

@@ -116,6 +116,11 @@ def ensure_valkey(state: Path) -> str:
         return valkey_url(sockets)
 
 
+def ensure(name: str, state: Path) -> str:
+    """Start the server that `status` calls so unless it runs; return its URL. Raises ServiceError."""
+    return ensure_postgres(state) if name == "postgres" else ensure_valkey(state)
+
+
 def stop(state: Path) -> tuple[str, ...]:
     """Stop both servers, whoever uses them, with everything saved; return the names of those that ran."""
     state = state.resolve()

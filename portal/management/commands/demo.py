@@ -8,14 +8,14 @@ import sys
 import time
 from typing import Any
 
-import httpx
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from portal.machine import static_files
 from portal.machine.processes import Site, StopRequested
 from portal.management import demonstration
-from portal.management.commands.serve import loopback_environment
+from portal.management.commands.serve import loopback_environment, port_number
 
 HOST = "127.0.0.1"
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--port", type=port_number, default=8000)
         parser.add_argument("--exit", action="store_true", help="stop when everything is published")
 
     def handle(self, *args: Any, port: int, **options: Any) -> None:
@@ -35,9 +35,9 @@ class Command(BaseCommand):
             _require_free(port)
             self.say("Preparing the database and the static files")
             call_command("migrate", verbosity=0)
-            call_command("collectstatic", interactive=False, verbosity=0)
+            static_files.collect()
             demonstration.prepare_base_model(self.say)
-            site = Site(HOST, port, loopback_environment(HOST, port) | self._evaluation())
+            site = Site(HOST, port, loopback_environment(HOST, port) | self._evaluation(), self.say)
             demonstration.prepare_accounts(site.url)
             self.say("Starting web server, worker and scheduler")
             with site:
@@ -59,7 +59,7 @@ class Command(BaseCommand):
         return {name: os.environ.get(name) or value for name, value in chosen.items()}
 
     def _fill(self, site: Site) -> None:
-        _wait_until_ready(site)
+        site.wait_until_ready()
         demonstration.make_references(site.url, self.say)
         demonstration.publish_references(self.say, site.check)
         if failed := demonstration.failed_references():
@@ -85,17 +85,3 @@ def _require_free(port: int) -> None:
             raise CommandError(
                 f"port {port} is not free ({error.strerror}); try: make demo PORT={port + 1}"
             ) from error
-
-
-def _wait_until_ready(site: Site) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        site.check()
-        try:
-            if httpx.get(f"{site.url}/readyz", timeout=5).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    raise CommandError(
-        f"the site did not become ready within a minute; its logs are in {settings.VAR_DIR / 'logs'}"
-    )
