@@ -241,7 +241,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "portal.api.schema.ApiSchema",
     "EXCEPTION_HANDLER": "portal.api.problems.problem_details",
     "DEFAULT_THROTTLE_CLASSES": ["portal.api.throttles.RequestRate"],
-    "DEFAULT_THROTTLE_RATES": {"anon": "120/min", "user": "600/min"},
+    # `views`: pages and files of readers' own making (filters, days, pairs), of those who are not signed in.
+    "DEFAULT_THROTTLE_RATES": {"anon": "120/minute", "user": "600/minute", "views": "120/minute"},
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "FlowerTune Leaderboard API",

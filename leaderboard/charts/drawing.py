@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from django.conf import settings
-from django.core.cache import cache
 
 from leaderboard.charts.figure import Figure
 from leaderboard.charts.palette import FONTS, resolved
 from leaderboard.charts.svg import inline, standalone
+from portal import rates
 
 Drawn = TypeVar("Drawn", str, bytes)
 
@@ -51,9 +51,7 @@ class Allowance:
         """Raises TooManyError."""
         if not self.reader:
             return
-        key = f"drawings:{self.reader}:{int(time.time() // 60)}"
-        cache.add(key, 0, 120)
-        if cache.incr(key) > DRAWINGS_A_MINUTE:
+        if not rates.hit(f"{DRAWINGS_A_MINUTE}/minute", "drawings", self.reader).is_allowed:
             raise TooManyError
 
     @contextmanager

@@ -14,6 +14,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response, patch_vary_headers
 
+from leaderboard.pages import pace
+
 MOST_BYTES = 32 * 1024**2
 """What a process keeps of what most readers ask for."""
 MOST_RARE_BYTES = 16 * 1024**2
@@ -80,7 +82,8 @@ def shared(
     """The page that `render` makes, with an ETag, and 304 to a reader who has it.
 
     `key` has to name everything that the page depends on but for its reader and host. It is rendered anew for
-    readers who are signed in, and where it was not to be stored. What is `rare` displaces only its like.
+    readers who are signed in, and where it was not to be stored. What is `rare` displaces only its like, and
+    a reader may have only so much of it made.
     """
     if any(name in request.COOKIES for name in _COOKIES):
         response = render()
@@ -90,7 +93,7 @@ def shared(
         shelf = _rare if rare else _common
         kept = shelf.get(whole)
         if kept is None:
-            response = render()
+            response = (pace.refusal(request) if rare else None) or render()
             if response.get("Cache-Control") != "no-store":
                 kept = shelf.put(whole, response.content)
         if kept is not None:

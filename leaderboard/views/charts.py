@@ -8,7 +8,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadReque
 from django.shortcuts import render
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
-from rest_framework.throttling import BaseThrottle
 
 from evaluation.rules.challenges import CHALLENGES
 from leaderboard.board.filters import Filters, apply, refusals
@@ -19,6 +18,7 @@ from leaderboard.reading import snapshots
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Track
 from leaderboard.views.board import instead, protocol_links
+from portal import rates
 
 CONTENT_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 # What `show` has to be in a view's address for the entries of a track.
@@ -94,7 +94,7 @@ def chart_file(request: HttpRequest, slug: str, name: str, form: str) -> HttpRes
 
 def _allowance(request: HttpRequest) -> Allowance:
     """The reader is told by the address, as the API's rates are."""
-    return Allowance(reader=BaseThrottle().get_ident(request) or "nowhere")  # type: ignore[arg-type]
+    return Allowance(reader=rates.address_of(request))
 
 
 def picture_response(content: bytes, form: str, name: str) -> HttpResponse:

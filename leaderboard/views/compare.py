@@ -19,6 +19,7 @@ from evaluation.rules.challenges import CHALLENGES, Challenge
 from leaderboard.addresses import ProtocolLink, asked_protocol, protocol_query
 from leaderboard.board import comparison
 from leaderboard.board.comparison import MOST, Asked, Compared
+from leaderboard.pages import pace
 from leaderboard.reading import items, snapshots
 from leaderboard.reading.items import Item
 from leaderboard.reading.kept import Kind
@@ -81,6 +82,8 @@ class DisputedItem:
 def compare(request: HttpRequest) -> HttpResponse:
     """404 where entries are asked for and none of them is published."""
     asked = Asked.of(request.GET)
+    if asked.entries and (refused := pace.refusal(request)):
+        return refused
     known = protocols_of(asked.entries) if asked.entries else set()
     protocol = asked_protocol(request.GET) or _protocol(known)
     members = comparison.compared(asked.entries, protocol)

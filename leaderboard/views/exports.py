@@ -24,6 +24,7 @@ from leaderboard.board.columns import columns_of
 from leaderboard.board.cross_domain import By, DomainRow, Order, compare, tracks
 from leaderboard.board.exports import FORMATS, Export, cross_domain_fields, fields_of
 from leaderboard.board.filters import Filters, apply, refusals, shown_columns
+from leaderboard.pages import pace
 from leaderboard.reading import snapshots
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Standing, Track
@@ -85,6 +86,8 @@ def _answer(
     told = f"{LAYOUT} {request.get_host()} {content} {name.rpartition('.')[2]}"
     tag = f'"{hashlib.sha256(told.encode()).hexdigest()[:32]}"'
     known: HttpResponseBase | None = get_conditional_response(request, etag=tag)
+    if known is None and request.GET and (refused := pace.refusal(request)):
+        return refused
     response = known or _file(export(), name)
     response["ETag"] = tag
     response["Cache-Control"] = "public, no-cache"

@@ -3,66 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import ceil
 from typing import TYPE_CHECKING
 
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
-from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.throttling import BaseThrottle
+
+from portal import rates
 
 if TYPE_CHECKING:  # the settings name this module, and views read the settings
     from rest_framework.views import APIView
 
 
-@dataclass(frozen=True)
-class RateLimit:
-    """What is left of a client's requests, as draft-ietf-httpapi-ratelimit-headers writes it."""
-
-    policy: str
-    quota: int
-    window: int
-    remaining: int
-    reset: int
-
-    def headers(self) -> dict[str, str]:
-        return {
-            "RateLimit-Policy": f'"{self.policy}";q={self.quota};w={self.window}',
-            "RateLimit": f'"{self.policy}";r={self.remaining};t={self.reset}',
-        }
-
-
-class RequestRate(SimpleRateThrottle):
-    """A sliding window over the rates of the settings; `reset` is when the oldest request leaves it."""
-
-    def __init__(self) -> None:
-        pass  # the rate depends on who asks
+class RequestRate(BaseThrottle):
+    """The rates of the settings; what is left stands with the request for `RateLimitHeaders`."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        self.scope = "user" if request.user and request.user.is_authenticated else "anon"
-        rate = api_settings.DEFAULT_THROTTLE_RATES[self.scope]
+        is_known = bool(request.user and request.user.is_authenticated)
+        scope = "user" if is_known else "anon"
+        rate = api_settings.DEFAULT_THROTTLE_RATES[scope]
         if rate is None:
             return True
-        self.rate = str(rate)
-        quota, window = self.parse_rate(self.rate)
-        assert quota and window
-        self.num_requests, self.duration = quota, window
-        is_allowed = bool(super().allow_request(request, view))
-        oldest = self.history[-1] if self.history else self.now
-        limit = RateLimit(
-            policy=self.scope,
-            quota=quota,
-            window=window,
-            remaining=max(0, quota - len(self.history)),
-            reset=max(1, ceil(oldest + window - self.now)),
-        )
-        request._request.rate_limit = limit  # type: ignore[attr-defined]
-        return is_allowed
+        self.hit = rates.hit(str(rate), scope, str(request.user.pk) if is_known else self.get_ident(request))
+        request._request.rate_limit = _headers(scope, self.hit)  # type: ignore[attr-defined]
+        return self.hit.is_allowed
 
-    def get_cache_key(self, request: Request, view: APIView) -> str:
-        ident = request.user.pk if self.scope == "user" else self.get_ident(request)
-        return str(self.cache_format % {"scope": self.scope, "ident": ident})
+    def wait(self) -> float:
+        return self.hit.reset
+
+
+def _headers(policy: str, hit: rates.Hit) -> dict[str, str]:
+    """As draft-ietf-httpapi-ratelimit-headers writes them."""
+    return {
+        "RateLimit-Policy": f'"{policy}";q={hit.quota};w={hit.window}',
+        "RateLimit": f'"{policy}";r={hit.remaining};t={hit.reset}',
+    }
 
 
 class RateLimitHeaders:
@@ -73,8 +49,7 @@ class RateLimitHeaders:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        limit: RateLimit | None = getattr(request, "rate_limit", None)
-        if limit:
-            for name, value in limit.headers().items():
-                response[name] = value
+        headers: dict[str, str] = getattr(request, "rate_limit", {})
+        for name, value in headers.items():
+            response[name] = value
         return response

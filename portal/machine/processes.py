@@ -211,8 +211,9 @@ def web_command(host: str, port: int) -> list[str]:
 
     UPLOAD_STREAMS bounds how many of the threads uploads may hold.
     """
-    serve = [sys.executable, "-m", "gunicorn", "portal.wsgi", "--bind", address(host, port), "--threads"]
-    return [*serve, "8", "--timeout", "0", "--graceful-timeout", "5", "--log-level", "warning"]
+    serve = [sys.executable, "-m", "gunicorn", "portal.wsgi", "--bind", address(host, port)]
+    serve += ["--worker-class", "portal.machine.web_worker.PatientWorker", "--threads", "8"]
+    return [*serve, "--timeout", "0", "--graceful-timeout", "5", "--log-level", "warning"]
 
 
 def address(host: str, port: int) -> str:

@@ -35,9 +35,7 @@ from portal.uploads.slots import slot
 
 PROBLEM_TYPE = "application/problem+json"
 CHECKSUM_MISMATCH = 460
-# A silent client gives its thread back after so long, and no request holds one for longer than an hour:
-# the client goes on with the next request.
-SILENCE_SECONDS = 30.0
+# No request holds a thread for longer, at whatever speed: the client goes on with the next one.
 REQUEST_SECONDS = 3600.0
 
 STATUS = {
@@ -288,13 +286,11 @@ def _state(upload: Upload) -> dict[str, str]:
 
 @contextmanager
 def _cut_off_in_time(request: Request) -> Iterator[None]:
-    """Let reading the body fail after a silence, and end it after an hour; needs gunicorn's socket."""
+    """End reading the body after an hour; needs gunicorn's socket. Its worker ends what is too slow."""
     connection: Any = request.META.get("gunicorn.socket")
     if connection is None:
         yield
         return
-    before = connection.gettimeout()
-    connection.settimeout(SILENCE_SECONDS)
     timer = threading.Timer(REQUEST_SECONDS, _stop_reading, [connection])
     timer.daemon = True
     timer.start()
@@ -302,7 +298,6 @@ def _cut_off_in_time(request: Request) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-        connection.settimeout(before)
 
 
 def _stop_reading(connection: Any) -> None:

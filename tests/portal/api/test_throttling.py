@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 def rates(settings: Any) -> None:
     settings.REST_FRAMEWORK = {
         **settings.REST_FRAMEWORK,
-        "DEFAULT_THROTTLE_RATES": {"anon": "3/min", "user": "5/min"},
+        "DEFAULT_THROTTLE_RATES": {"anon": "3/minute", "user": "5/minute"},
     }
 
 
