@@ -251,7 +251,7 @@ class RunForm(forms.Form):
             model=Path(),
             base_model_id="",
             train_data=Path(),
-            target_modules=configuration.modules(data["target_modules"]),
+            target_modules=configuration.listed(data["target_modules"]),
             strategy_options=tuple(sorted(options.items())),
             privacy=Privacy(**privacy) if data["private"] else None,
             partition=Partition(

@@ -19,6 +19,7 @@ from evaluation.federated import options, presets
 from evaluation.federated.app_file import pyproject
 from evaluation.federated.checks import findings
 from evaluation.federated.config import THREADS, FederatedConfig, Partition, Privacy
+from evaluation.federated.data import TrainingData
 from evaluation.federated.planned import planned_bytes
 from evaluation.findings import Finding, has_errors
 from evaluation.flowerconfig import inspect_app_config
@@ -31,7 +32,7 @@ NAMES = {"ffa-lora": "ffalora", "fedex-lora": "fedex", "local-only": "localonly"
 
 
 def card_of(config: FederatedConfig) -> tuple[MethodCard, tuple[Finding, ...]]:
-    text = pyproject(config, "Trained on nothing.")
+    text = pyproject(config, TrainingData("rows.jsonl", (), "0" * 64, demonstration=False))
     card, found = inspect_app_config(text.encode(), rules.of(config.challenge))
     assert card is not None, found
     return card, found
@@ -161,7 +162,7 @@ def test_a_missing_setting_is_named() -> None:
 @pytest.mark.parametrize(
     ("changes", "code", "place"),
     [
-        ({"strategy": "flexlora", "adapter": "dora"}, "run.adapter", "adapter"),
+        ({"strategy": "ffa-lora", "adapter": "dora"}, "run.adapter", "adapter"),
         ({"strategy": "fedadam", "privacy": Privacy()}, "run.privacy", "privacy"),
         ({"strategy_options": (("mu", 1.0),)}, "run.strategy_option", "strategy_options.mu"),
         (
@@ -216,7 +217,7 @@ def test_without_settings_a_run_is_the_challenges_template(challenge: challenges
         challenge.clients,
         challenge.baseline_clients_per_round,
     )
-    assert (config.strategy, config.rounds, config.precision, config.rank) == ("fedavg", 200, "nf4", 32)
+    assert (config.strategy, config.rounds, config.precision, config.rank) == ("fedavg", 200, "fp4", 32)
     assert config.base_model_id == "base"
 
 
