@@ -14,6 +14,7 @@ from peft import LoraConfig, get_peft_model
 from peft import get_peft_model_state_dict as peft_state
 from safetensors.numpy import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
 
 from evaluation.adapter_kinds import KINDS, LORA
 from evaluation.checkpoints.tensor_names import parse_name
@@ -74,18 +75,19 @@ def attach(base: Any, settings: LoraSettings) -> Any:
         )
     base.name_or_path = settings.base_model_id  # else peft records the folder that it was loaded from
     try:
-        return get_peft_model(base, _peft_config(settings))
+        return get_peft_model(base, _peft_config(settings, base))
     except ValueError as error:
         raise ModelError(f"LoRA cannot be put on {', '.join(settings.target_modules)}: {error}") from error
 
 
-def _peft_config(settings: LoraSettings) -> LoraConfig:
+def _peft_config(settings: LoraSettings, base: Any) -> LoraConfig:
     return LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         **KINDS[settings.adapter].settings,
         target_modules=_targets(settings.target_modules),
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in base.modules()),  # as GPT-2 has them
         task_type="CAUSAL_LM",
         base_model_name_or_path=settings.base_model_id,
     )
