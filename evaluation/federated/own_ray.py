@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,10 +17,12 @@ from typing import Any
 from evaluation.errors import EngineCrashError
 from evaluation.federated.farewell import end_processes
 
+logger = logging.getLogger(__name__)
+
 # Adapters pass through Ray's shared memory, a few at a time; by default it would reserve a third of the RAM.
 OBJECT_STORE_BYTES = 200 * 1024**2
 PATIENCE_SECONDS = 300
-# By the name of what it is for elsewhere: this machine's address is then 127.0.0.1, for all of Ray's processes.
+# Named for what it is for elsewhere: with it this machine's address is 127.0.0.1 to all of its processes.
 LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
@@ -38,7 +39,7 @@ def start(scratch: str, cores: int, devices: int) -> None:
     try:
         reason = _started(folder, cores, devices)
         if reason:
-            print(f"Ray has not started ({reason}); trying once more", file=sys.stderr, flush=True)
+            logger.warning("Ray has not started (%s); trying once more", reason)
             end_processes(scratch)
             with _patience(PATIENCE_SECONDS):
                 reason = _started(folder, cores, devices)

@@ -14,8 +14,10 @@ from evaluation.checkpoints import base_model_tensors
 from evaluation.federated.adapter import GlobalAdapter
 from evaluation.federated.checks import findings
 from evaluation.federated.config import ALL_LINEAR, PEFT_DEFAULT, FederatedConfig
-from evaluation.federated.local_model import load, local_model
+from evaluation.federated.local_model import local_model
 from evaluation.federated.planned import planned_bytes
+
+from .conftest import make_base_model
 
 _SMALL: dict[str, Any] = {
     "vocab_size": 24,
@@ -79,13 +81,13 @@ def test_where_no_module_is_named_peft_takes_its_own_or_the_run_is_refused(
 
 @pytest.mark.parametrize("kind", ["fp4", "nf4"])
 def test_four_bit_weights_are_made_ready_for_training_as_peft_does(
-    kind: str, config: FederatedConfig
+    kind: str, config: FederatedConfig, tmp_path: Path
 ) -> None:
-    """fp4 is what bitsandbytes takes when it is told no kind, as in the public apps, and it computes in fp32."""
-    load.cache_clear()
-    local = local_model(replace(config, precision=kind, target_modules=(ALL_LINEAR,), adapter="dora"))
+    """fp4 is what bitsandbytes takes when it is told no kind, as in the public apps."""
+    model = make_base_model(tmp_path / "model", width=64)  # rows that hold whole blocks of 4-bit weights
+    local = local_model(replace(config, model=model, precision=kind, target_modules=(ALL_LINEAR,)))
     linear = local.model.get_submodule("base_model.model.model.layers.0.mlp.down_proj.base_layer")
-    assert getattr(linear.weight, "quant_type", kind) == kind
+    assert (linear.weight.quant_type, linear.compute_dtype) == (kind, torch.float32)
     others = {
         name: parameter.dtype
         for name, parameter in local.model.named_parameters()
