@@ -14,11 +14,12 @@ from peft import LoraConfig, get_peft_model
 from peft import get_peft_model_state_dict as peft_state
 from safetensors.numpy import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
 
 from evaluation.adapter_kinds import KINDS, LORA
 from evaluation.checkpoints.tensor_names import parse_name
 from evaluation.errors import ModelError
-from evaluation.federated.config import FederatedConfig
+from evaluation.federated.config import ALL_LINEAR, PEFT_DEFAULT, FederatedConfig
 from evaluation.federated.factors import (
     Arrays,
     Product,
@@ -62,7 +63,8 @@ def attach(base: Any, settings: LoraSettings) -> Any:
     Raises ModelError that lists the target modules this model does not have, or cannot be adapted.
     """
     names = [name for name, _ in base.named_modules()]
-    missing = [t for t in settings.target_modules if not any(f".{name}".endswith(f".{t}") for name in names)]
+    named = settings.target_modules if isinstance(_targets(settings.target_modules), list) else ()
+    missing = [target for target in named if not any(f".{name}".endswith(f".{target}") for name in names)]
     if missing:
         linear = {
             name.rpartition(".")[2] for name, m in base.named_modules() if isinstance(m, torch.nn.Linear)
@@ -73,21 +75,27 @@ def attach(base: Any, settings: LoraSettings) -> Any:
         )
     base.name_or_path = settings.base_model_id  # else peft records the folder that it was loaded from
     try:
-        return get_peft_model(base, _peft_config(settings))
+        return get_peft_model(base, _peft_config(settings, base))
     except ValueError as error:
         raise ModelError(f"LoRA cannot be put on {', '.join(settings.target_modules)}: {error}") from error
 
 
-def _peft_config(settings: LoraSettings) -> LoraConfig:
+def _peft_config(settings: LoraSettings, base: Any) -> LoraConfig:
     return LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         **KINDS[settings.adapter].settings,
-        target_modules=list(settings.target_modules),
+        target_modules=_targets(settings.target_modules),
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in base.modules()),  # as GPT-2 has them
         task_type="CAUSAL_LM",
         base_model_name_or_path=settings.base_model_id,
     )
+
+
+def _targets(names: tuple[str, ...]) -> list[str] | str | None:
+    """As PEFT is told: it finds all linear layers, without the head, and knows its own defaults."""
+    return {(ALL_LINEAR,): ALL_LINEAR, (PEFT_DEFAULT,): None}.get(names, list(names))
 
 
 def weights(model: Any) -> dict[str, torch.Tensor]:

@@ -6,16 +6,19 @@ import json
 from importlib.metadata import version
 
 from evaluation.federated.config import FederatedConfig, Scalar
+from evaluation.federated.data import TrainingData
 from evaluation.rules import challenges
 
 
-def pyproject(config: FederatedConfig, training_rows: str) -> str:
+def pyproject(config: FederatedConfig, rows: TrainingData) -> str:
     """The text of a Flower app's `pyproject.toml` that describes this run, without this machine's paths.
 
-    `training_rows` is one line on the rows that were really used; the static data set is the challenge's.
+    What it leaves to defaults is written out. `rows` are those that were trained on; the static section,
+    which may not be changed, names the challenge's data set, whatever they are.
     """
     challenge = challenges.get(config.challenge)
-    values = {k: v for k, v in config.run_config().items() if k not in ("model.path", "train.data")}
+    values = config.settled().run_config() | {"train.data-name": rows.name, "train.data-digest": rows.digest}
+    values = {key: value for key, value in values.items() if key not in ("model.path", "train.data")}
     name = f"reference-{config.strategy}-{config.challenge}"
     lines = "\n".join(f"{key} = {_toml(value)}" for key, value in values.items())
     versions = {name: version(name).partition("+")[0] for name in ("flwr", "flwr-datasets", "peft", "torch")}
@@ -43,7 +46,7 @@ clientapp = "evaluation.federated.client_app:app"
 [tool.flwr.app.config]
 {lines}
 
-# {training_rows}
+# The {len(rows.rows)} rows that were trained on are those of train.data-name.
 [tool.flwr.app.config.static]
 dataset.name = {_toml(challenge.training_sets[0])}
 

@@ -16,24 +16,27 @@ from evaluation.checkpoints.base_model import BaseModelTensors
 from evaluation.checkpoints.targets import ends_in
 from evaluation.errors import DataError, EvaluationError, ModelError, UnknownNameError
 from evaluation.federated.config import (
+    ALL_LINEAR,
     CLIPPING,
     PARTITIONS,
+    PEFT_DEFAULT,
     PRECISION_BITS,
     SCHEDULES,
     FederatedConfig,
 )
 from evaluation.federated.planned import planned_bytes
 from evaluation.findings import Finding, FindingCollector, Severity, excerpt
-from evaluation.method.communication import check_budget
-from evaluation.method.strategies import STRATEGIES, StrategyInfo
+from evaluation.method.communication import adapted_shapes, check_budget
+from evaluation.method.row_form import COLUMN_CHOICES, TEMPLATES
+from evaluation.method.strategies import MOST_CLIENTS, STRATEGIES, StrategyInfo
 from evaluation.names import unknown
 from evaluation.rules import challenges
 
 # Lowest and highest value that makes sense; more is a slip of the keyboard, and the web takes these too.
 _COUNTS = {
-    "clients": (1, 10_000),
-    "clients_per_round": (1, 10_000),
-    "minimum_clients": (1, 10_000),
+    "clients": (1, MOST_CLIENTS),
+    "clients_per_round": (1, MOST_CLIENTS),
+    "minimum_clients": (1, MOST_CLIENTS),
     "rounds": (1, 10_000),
     "local_steps": (1, 100_000),
     "batch_size": (1, 4_096),
@@ -49,6 +52,7 @@ _CHOICES = {
     "adapter": tuple(adapter_kinds.trained()),
     "schedule": SCHEDULES,
     "precision": tuple(PRECISION_BITS),
+    "template": tuple(TEMPLATES),
 }
 
 
@@ -62,6 +66,7 @@ def findings(
     """
     checks = _Checks(config, FindingCollector())
     checks.names()
+    checks.row_form()
     checks.numbers()
     checks.sampling(rows)
     checks.learning_rates()
@@ -122,7 +127,16 @@ class _Checks:
         if self.config.privacy and info.no_privacy:
             message = f"{info.title} does not go with differential privacy: {info.no_privacy}"
             self.found.error("run.privacy", message, "privacy")
-        self._options(info)
+        if self._options(info):
+            self._strategy_works(info)
+
+    def row_form(self) -> None:
+        """The columns of the instruction."""
+        columns = self.config.instruction_columns
+        if columns and columns not in COLUMN_CHOICES:
+            choices = "; ".join(", ".join(choice) for choice in COLUMN_CHOICES)
+            message = f"must be one of: {choices}, not {excerpt(', '.join(columns), 40)!r}"
+            self._error("run.value", "instruction_columns", message)
 
     def numbers(self) -> None:
         """Counts and shares, each in its range."""
@@ -202,8 +216,14 @@ class _Checks:
 
     def base_model(self, base: BaseModelTensors) -> None:
         """Target modules that are not there, ranks over the matrices, and the challenge's budget."""
-        modules = base.matrix_modules
-        for target in self.config.target_modules:
+        modules, targets = base.matrix_modules, self.config.target_modules
+        if targets in ((ALL_LINEAR,), (PEFT_DEFAULT,)):
+            if not adapted_shapes(targets, base):
+                named = excerpt(base.model_type or "this model", 40)
+                message = f"PEFT has no default of its own for {named}: name modules, or take {ALL_LINEAR}"
+                self.found.error("run.target_modules", message, "target_modules")
+            targets = ()
+        for target in targets:
             named = [module for module in modules if ends_in(module, (target,))]
             if not named:
                 there = sorted({module.rpartition(".")[2] for module in modules})
@@ -216,19 +236,35 @@ class _Checks:
         if challenge and planned is not None:
             check_budget(planned, challenge.communication_budget_bytes, "rounds", self.found)
 
-    def _options(self, info: StrategyInfo) -> None:
-        options = {option.name: option for option in info.options}
+    def _options(self, info: StrategyInfo) -> bool:
+        """Whether the strategy takes all options that it is given, as they are."""
+        options, fit = {option.name: option for option in info.options}, True
         for name, value in self.config.strategy_options:
             option, place = options.get(name), f"strategy_options.{name}"
             if option is None:
                 takes = f"it takes {', '.join(options)}" if options else "it takes none"
-                self.found.error("run.strategy_option", f"{info.title} has no option {name}: {takes}", place)
+                message = f"{info.title} has no option {name}: {takes}"
             elif not option.lowest <= value <= option.highest:
                 message = f"{name} must be from {option.lowest:g} to {option.highest:g}, not {value:g}"
-                self.found.error("run.strategy_option", message, place)
             elif option.whole and value != int(value):
                 message = f"{name} must be a whole number, not {value:g}"
-                self.found.error("run.strategy_option", message, place)
+            else:
+                continue
+            self.found.error("run.strategy_option", message, place)
+            fit = False
+        return fit
+
+    def _strategy_works(self, info: StrategyInfo) -> None:
+        """A round has enough clients for what the strategy says it does, and it is no other one."""
+        options, clients = self.config.effective_options, self.config.clients_per_round
+        needed = info.fewest_clients(options)
+        if info.fewest and needed > clients:
+            wanted = f"at least {needed:,} clients" if needed <= MOST_CLIENTS else "a larger share"
+            message = f"{info.title} needs {wanted} a round, not {clients:,}: {info.fewest.reason}"
+            self.found.error("run.strategy_clients", message, "clients_per_round")
+        if info.is_fedavg(options):
+            stated = ", ".join(f"{name} {value:g}" for name, value in sorted(options.items()))
+            self.found.note("run.strategy_is_fedavg", f"With {stated} {info.title} is FedAvg.", "strategy")
 
     def _one_of(self, field: str, value: str, known: tuple[str, ...]) -> None:
         if value not in known:

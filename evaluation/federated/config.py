@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args, get_type_hints
 
 from evaluation import adapter_kinds as kinds
 from evaluation.adapter_kinds import LORA, AdapterKind
 from evaluation.errors import EvaluationError
+from evaluation.method.row_form import BOTH, RowForm, columns_of
 from evaluation.method.strategies import STRATEGIES
 
 Scalar = str | int | float | bool
@@ -20,7 +22,11 @@ PARTITIONS = ("iid", "dirichlet", "size", "natural")
 SCHEDULES = ("cosine", "constant")
 CLIPPING = ("fixed", "adaptive")
 # Bits a weight of the frozen base model takes in memory, as FlowerTune configs write `model.quantization`.
-PRECISION_BITS = {"nf4": 4, "bf16": 16, "fp32": 32}
+PRECISION_BITS = {"fp4": 4, "nf4": 4, "bf16": 16, "fp32": 32}
+FOUR_BIT = ("fp4", "nf4")
+# In place of target modules: every linear layer but the head, and those that PEFT takes when none is named.
+ALL_LINEAR = "all-linear"
+PEFT_DEFAULT = "default"
 # As many as the smallest machine that the documentation speaks of has cores.
 THREADS = 2
 
@@ -68,6 +74,9 @@ class FederatedConfig:
     fp32. `strategy_options` are sorted by name; options that are left out have the strategy's default.
     A round fails with fewer than `minimum_clients` usable replies. `held_out` rows are kept from training;
     the loss on them is taken every `evaluate_every` rounds and after the last one, never where that is 0.
+    Rows are written in the form of `template` with the instruction made of `instruction_columns`, without any
+    of those of the challenge's public app. What the public apps do not do: `learn_end_token`, `draw_anew`
+    other rows in each round, `group_by_length` the rows of a round's batches.
     A client computes on the CPU with `threads`, whatever the machine has: sums are divided among them, and so
     the last digits of the adapter depend on their number.
     """
@@ -100,6 +109,35 @@ class FederatedConfig:
     evaluate_every: int = 0
     held_out: int = 0
     threads: int = THREADS
+    template: str = "alpaca"
+    instruction_columns: tuple[str, ...] = ()
+    learn_end_token: bool = False
+    draw_anew: bool = False
+    group_by_length: bool = False
+
+    @property
+    def form(self) -> RowForm:
+        """How a row is written, and what of it is learnt."""
+        columns = self.instruction_columns or columns_of(self.challenge)
+        return RowForm(self.template, BOTH if self.template == "fingpt" else columns, self.learn_end_token)
+
+    @property
+    def effective_options(self) -> dict[str, float]:
+        """All options of the strategy, those that the run leaves out with their defaults."""
+        info = STRATEGIES.get(self.strategy)
+        defaults = {option.name: option.default for option in info.options} if info else {}
+        return defaults | dict(self.strategy_options)
+
+    @property
+    def fewest_replies(self) -> int:
+        """How many usable replies a round needs: the run's minimum, or what its strategy needs to work."""
+        info = STRATEGIES.get(self.strategy)
+        return max(1, self.minimum_clients, info.fewest_clients(self.effective_options) if info else 1)
+
+    def settled(self) -> FederatedConfig:
+        """The same run with what it leaves to defaults written out: for the record."""
+        options = tuple(sorted(self.effective_options.items()))
+        return replace(self, strategy_options=options, instruction_columns=self.form.columns)
 
     @property
     def kind(self) -> AdapterKind:
@@ -116,7 +154,7 @@ class FederatedConfig:
     @property
     def gradient_checkpointing(self) -> bool:
         """Recompute activations in the backward pass: goes with 4-bit weights, where memory is short."""
-        return self.precision == "nf4"
+        return self.precision in FOUR_BIT
 
     def learning_rate_in(self, server_round: int) -> float:
         """The clients' learning rate in round 1…rounds, as FlowerTune's cosine annealing has it."""
@@ -138,6 +176,7 @@ class FederatedConfig:
             "model.name": self.base_model_id,
             "model.path": str(self.model),
             "model.quantization": PRECISION_BITS[self.precision],
+            "model.quantization-type": self.precision if self.precision in FOUR_BIT else "none",
             "model.gradient-checkpointing": self.gradient_checkpointing,
             "model.lora.peft-lora-r": self.rank,
             "model.lora.peft-lora-alpha": self.alpha,
@@ -145,6 +184,11 @@ class FederatedConfig:
             "model.lora.peft-use-dora": self.kind.use_dora,
             "model.lora.modules": ",".join(self.target_modules),
             "train.data": str(self.train_data),
+            "train.template": self.template,
+            "train.instruction-columns": ",".join(self.instruction_columns),
+            "train.learn-end-token": self.learn_end_token,
+            "train.draw-anew": self.draw_anew,
+            "train.group-by-length": self.group_by_length,
             "train.seed": self.seed,
             "train.threads": self.threads,
             "train.learning-rate-max": self.learning_rate,
@@ -178,7 +222,7 @@ class FederatedConfig:
         """The inverse of `run_config`. Raises EvaluationError that names a missing or unusable key."""
         try:
             clients = int(values["num-supernodes"])
-            bits = int(values["model.quantization"])
+            precision = _precision(int(values["model.quantization"]), str(values["model.quantization-type"]))
             config = cls(
                 challenge=str(values["challenge"]),
                 strategy=str(values["strategy.name"]),
@@ -195,8 +239,8 @@ class FederatedConfig:
                 learning_rate_min=float(values["train.learning-rate-min"]),
                 rank=int(values["model.lora.peft-lora-r"]),
                 alpha=int(values["model.lora.peft-lora-alpha"]),
-                target_modules=modules(str(values["model.lora.modules"])),
-                precision=next((name for name, width in PRECISION_BITS.items() if width == bits), str(bits)),
+                target_modules=listed(str(values["model.lora.modules"])),
+                precision=precision,
                 seed=int(values["train.seed"]),
                 adapter=_adapter(use_dora=bool(values["model.lora.peft-use-dora"])),
                 dropout=float(values["model.lora.peft-lora-dropout"]),
@@ -212,6 +256,11 @@ class FederatedConfig:
                 evaluate_every=int(values["evaluate.every-rounds"]),
                 held_out=int(values["evaluate.held-out-rows"]),
                 threads=int(values["train.threads"]),
+                template=str(values["train.template"]),
+                instruction_columns=listed(str(values["train.instruction-columns"])),
+                learn_end_token=bool(values["train.learn-end-token"]),
+                draw_anew=bool(values["train.draw-anew"]),
+                group_by_length=bool(values["train.group-by-length"]),
             )
         except KeyError as error:
             raise EvaluationError(f"the run configuration has no key {error}") from error
@@ -225,6 +274,7 @@ class FederatedConfig:
             "model": str(self.model),
             "train_data": str(self.train_data),
             "target_modules": list(self.target_modules),
+            "instruction_columns": list(self.instruction_columns),
             "strategy_options": dict(self.strategy_options),
         }
 
@@ -232,10 +282,30 @@ class FederatedConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> FederatedConfig:
         """The inverse of `as_dict`; fields with a default may be missing.
 
+        A run from before there was a choice of templates was trained as BEFORE_TEMPLATES says.
         Raises EvaluationError that names a missing, unknown or ill-typed field.
         """
-        config: FederatedConfig = _typed(cls, values, "")
+        stated = values if "template" in values else {**BEFORE_TEMPLATES, **values}
+        config: FederatedConfig = _typed(cls, stated, "")
         return config
+
+
+BEFORE_TEMPLATES: Mapping[str, Any] = MappingProxyType(
+    {
+        "template": "fingpt",
+        "instruction_columns": list(BOTH),
+        "learn_end_token": True,
+        "draw_anew": True,
+        "group_by_length": True,
+    }
+)
+"""The settings, as `as_dict` writes them, of runs that were stored without them."""
+
+
+def _precision(bits: int, kind: str) -> str:
+    """The precision that a configuration means; a text that is none where there is none of so many bits."""
+    named = [name for name, width in PRECISION_BITS.items() if width == bits]
+    return kind if kind in named else named[0] if named else str(bits)
 
 
 def _adapter(*, use_dora: bool) -> str:
@@ -291,7 +361,7 @@ def _value(hint: Any, value: Any, place: str) -> Any:
         return tuple(sorted((str(k), _value(float, v, f"{place}.{k}")) for k, v in value.items()))
     if hint is float and type(value) in (int, float):
         return float(value)
-    if hint in (int, str) and type(value) is hint:
+    if hint in (bool, int, str) and type(value) is hint:
         return value
     raise EvaluationError(f"{place} cannot be {json.dumps(value, ensure_ascii=False, default=str):.60}")
 
@@ -301,6 +371,6 @@ def sampled(clients: int, fraction: float) -> int:
     return max(1, int(clients * fraction))
 
 
-def modules(text: str) -> tuple[str, ...]:
-    """Module names from a comma-separated list, without repeats."""
+def listed(text: str) -> tuple[str, ...]:
+    """Names from a comma-separated list, without repeats."""
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))

@@ -1,11 +1,9 @@
-"""Training rows: reading them, writing them as text for the model, and sharing them among the clients."""
+"""Training rows: where they lie, and reading them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import random
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,15 +23,6 @@ class Row:
     input: str
     output: str
     others: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def prompt(self) -> str:
-        """What the model reads: FinGPT's training form, for all challenges.
-
-        It ends with the blank after `Answer:`, as the finance benchmarks' prompts do.
-        """
-        middle = f"Input: {self.input}\n" if self.input else ""
-        return f"Instruction: {self.instruction}\n{middle}Answer: "
 
 
 @dataclass(frozen=True)
@@ -61,17 +50,6 @@ class TrainingData:
         if missing:
             raise DataError(f"{self.name}: {missing} of {len(values)} rows have no column {name!r}")
         return tuple(value for value in values if value is not None)
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """A row in the model's vocabulary; loss is taken on `answer` only, which ends with the end token."""
-
-    prompt: tuple[int, ...]
-    answer: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.prompt) + len(self.answer)
 
 
 def locate(location: Path | None, challenge: str) -> Path:
@@ -129,33 +107,3 @@ def _row(line: str, place: str) -> Row:
 def _canonical(row: Row) -> bytes:
     columns = {"instruction": row.instruction, "input": row.input, "output": row.output}
     return json.dumps(columns, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
-
-
-def encode(row: Row, tokenizer: Any, length: int) -> Tokens:
-    """Tokenise a row to `length` tokens at most.
-
-    Prompt and answer are tokenised apart, so that the prompt's tokens are those of an evaluation prompt.
-    Where both do not fit, the answer loses its end but keeps half of the room, the prompt its beginning.
-    """
-    prompt = tokenizer(row.prompt)["input_ids"]
-    answer = [*tokenizer(row.output, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-    answer = answer[: max(length - len(prompt), length // 2)]
-    return Tokens(tuple(prompt[max(0, len(prompt) + len(answer) - length) :]), tuple(answer))
-
-
-def batches(rows: Sequence[Tokens], size: int, steps: int, order: random.Random) -> list[list[Tokens]]:
-    """`steps` batches of `size` rows each, drawn in passes over shuffled rows, batches of like length.
-
-    The rows of all steps are drawn first, then grouped by length and the groups shuffled, so that little is
-    padding. Fewer rows than `size` make the same row appear again in a later pass, never a smaller batch.
-    """
-    passes = _passes(rows, order)
-    drawn = sorted((next(passes) for _ in range(size * steps)), key=len)
-    groups = [drawn[start : start + size] for start in range(0, len(drawn), size)]
-    order.shuffle(groups)
-    return groups
-
-
-def _passes(rows: Sequence[Tokens], order: random.Random) -> Iterator[Tokens]:
-    while True:
-        yield from order.sample(rows, len(rows))

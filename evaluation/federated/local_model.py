@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import prepare_model_for_kbit_training
 from peft.tuners.lora import LoraLayer
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from evaluation.errors import ModelError
 from evaluation.federated import adapter
+from evaluation.federated.accumulation import Room
 from evaluation.federated.adapter import LoraSettings, first_values
-from evaluation.federated.config import FederatedConfig
+from evaluation.federated.config import FOUR_BIT, FederatedConfig
 from evaluation.federated.factors import Arrays, chosen, products
-from evaluation.precision import compute_alike, loading_options
+from evaluation.precision import compute_alike
 
 Factors = dict[str, tuple[torch.Tensor, torch.Tensor]]
 
@@ -29,7 +31,7 @@ class LocalModel:
     `tensors` are the adapter's by name, the very memory that the model computes with. `magnitudes` are
     DoRA's first values, the norms of this model's own weights. `residual` holds a module's frozen factors
     beside its adapter, scaled: they act as a second, fixed LoRA path, so that the base weights, quantised or
-    not, are never touched and nothing has to be undone.
+    not, are never touched and nothing has to be undone. `room` is what the device was seen to have.
     """
 
     model: Any
@@ -39,6 +41,7 @@ class LocalModel:
     tensors: dict[str, torch.Tensor]
     magnitudes: Arrays
     residual: Factors = field(default_factory=dict)
+    room: Room = field(default_factory=Room)
 
     def put(self, arrays: Arrays, seed: str) -> None:
         """Take over an adapter and its residual. Tensors that `arrays` lacks get first values by `seed`."""
@@ -69,11 +72,11 @@ def local_model(config: FederatedConfig) -> LocalModel:
     Ray gives its processes as many as they have cores, and other programs what their environment says.
     """
     torch.set_num_threads(config.threads)
-    return load(config.model, config.precision, config.gradient_checkpointing, LoraSettings.of(config))
+    return load(config.model, config.precision, LoraSettings.of(config))
 
 
 @lru_cache(maxsize=1)
-def load(path: Path, precision: str, gradient_checkpointing: bool, lora: LoraSettings) -> LocalModel:
+def load(path: Path, precision: str, lora: LoraSettings) -> LocalModel:
     """Load a base model and put LoRA layers on it; the same arguments again give the same object.
 
     The device is the first GPU that the process sees; with several, each client process is shown its own.
@@ -81,18 +84,11 @@ def load(path: Path, precision: str, gradient_checkpointing: bool, lora: LoraSet
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        base = AutoModelForCausalLM.from_pretrained(
-            path, device_map={"": device}, local_files_only=True, **loading_options(precision)
-        )
-        vocabulary = tokenizer(path)
+        base, vocabulary = _frozen(path, precision, device), tokenizer(path)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ModelError(f"the base model in {path} cannot be loaded as {precision}: {error}") from error
     if vocabulary.eos_token_id is None:
         raise ModelError(f"the tokenizer in {path} has no end token to teach the model where an answer ends")
-    base.config.use_cache = False
-    compute_alike(base)
-    if gradient_checkpointing:
-        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model = adapter.attach(base, lora)
     for name, parameter in model.named_parameters():
         if "lora_" in name:
@@ -107,6 +103,32 @@ def load(path: Path, precision: str, gradient_checkpointing: bool, lora: LoraSet
         if isinstance(module, LoraLayer):
             module.register_forward_hook(partial(_with_residual, local.residual, name))
     return local
+
+
+def _frozen(path: Path, precision: str, device: torch.device) -> Any:
+    """The base model as it is trained upon.
+
+    In 4 bits the linear layers compute in fp32, as bitsandbytes does when it is told no type. All else is
+    read as bf16 and then made ready for training as PEFT does: norms, embeddings and head in fp32, and
+    activations computed again in the backward pass.
+    """
+    four_bit = precision in FOUR_BIT
+    base = AutoModelForCausalLM.from_pretrained(
+        path,
+        device_map={"": device},
+        local_files_only=True,
+        dtype=torch.float32 if precision == "fp32" else torch.bfloat16,
+        quantization_config=_four_bits(precision) if four_bit else None,
+    )
+    base.config.use_cache = False
+    compute_alike(base)
+    if four_bit:
+        base = prepare_model_for_kbit_training(base, gradient_checkpointing_kwargs={"use_reentrant": False})
+    return base
+
+
+def _four_bits(kind: str) -> BitsAndBytesConfig:
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type=kind)
 
 
 @lru_cache(maxsize=1)

@@ -15,6 +15,7 @@ from evaluation.errors import EvaluationError
 from evaluation.federated import config as configuration
 from evaluation.federated import data, presets
 from evaluation.federated.config import FederatedConfig, Partition, Privacy
+from evaluation.method.row_form import TEMPLATES
 from evaluation.method.strategies import STRATEGIES
 from evaluation.rules import challenges
 
@@ -42,6 +43,10 @@ _PLAIN = {
     "held_out": int,
     "seed": int,
     "threads": int,
+    "template": str,
+    "learn_end_token": bool,
+    "draw_anew": bool,
+    "group_by_length": bool,
 }
 
 
@@ -111,8 +116,20 @@ def _add_settings(whole: argparse.ArgumentParser) -> None:
     training.add_argument("--rank", type=int, help="of the LoRA matrices")
     training.add_argument("--alpha", type=int)
     training.add_argument("--dropout", type=float)
-    training.add_argument("--target-modules", help="comma-separated")
-    training.add_argument("--precision", help="of the frozen base model: nf4, bf16 or fp32")
+    training.add_argument("--target-modules", help="comma-separated; all-linear, or default for PEFT's own")
+    training.add_argument(
+        "--precision", help=f"of the frozen base model: {', '.join(configuration.PRECISION_BITS)}"
+    )
+    rows = whole.add_argument_group("form of the rows")
+    rows.add_argument("--template", help=f"one of {', '.join(TEMPLATES)}")
+    rows.add_argument("--instruction-columns", help="what the instruction is made of: instruction,input")
+    rows.add_argument(
+        "--learn-end-token", action=argparse.BooleanOptionalAction, help="the end token after each answer"
+    )
+    rows.add_argument("--draw-anew", action=argparse.BooleanOptionalAction, help="other rows in each round")
+    rows.add_argument(
+        "--group-by-length", action=argparse.BooleanOptionalAction, help="rows of like length in a batch"
+    )
     reproducing = whole.add_argument_group("reproducing it")
     reproducing.add_argument("--seed", type=int)
     reproducing.add_argument(
@@ -152,7 +169,7 @@ def runs(options: argparse.Namespace) -> list[FederatedConfig]:
     if "superlink" not in given or rows is None:  # else the file lies on the SuperLink's machine
         rows = data.locate(rows, challenge.slug)
     start = presets.config(
-        preset.of(challenge),
+        preset.of(challenge, given.get("strategy")),
         model=model,
         base_model_id=HUB_ID if "model" not in given else model.name,
         train_data=rows.resolve(),
@@ -182,8 +199,9 @@ def _changed(config: FederatedConfig, given: Mapping[str, Any]) -> FederatedConf
     if "strategy_option" in given:
         own = dict(changes.get("strategy_options", config.strategy_options))
         changes["strategy_options"] = tuple(sorted((own | _options(given["strategy_option"])).items()))
-    if "target_modules" in given:
-        changes["target_modules"] = configuration.modules(given["target_modules"])
+    for name in ("target_modules", "instruction_columns"):
+        if name in given:
+            changes[name] = configuration.listed(given[name])
     if "base_model_id" in given:
         changes["base_model_id"] = given["base_model_id"]
     clients = changes.get("clients", config.clients)

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from evaluation.federated.config import THREADS, FederatedConfig, sampled
+from evaluation.federated.config import ALL_LINEAR, PEFT_DEFAULT, THREADS, FederatedConfig, sampled
+from evaluation.method.row_form import BOTH
 from evaluation.method.strategies import STRATEGIES
 from evaluation.names import lookup
 from evaluation.rules import challenges
@@ -24,6 +25,7 @@ class Preset:
 
     `demonstration`: it is made for the demonstration's small base model. `grid` holds what changes by
     strategy where the preset stands for several runs, one a strategy; it is empty for a single run.
+    `options` are those of strategies that have others here than by default.
     """
 
     name: str
@@ -32,10 +34,16 @@ class Preset:
     settings: Mapping[str, Any]
     demonstration: bool = False
     grid: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
-    def of(self, challenge: Challenge) -> dict[str, Any]:
-        """The settings for a challenge, which decides on clients where the preset follows it."""
+    def of(self, challenge: Challenge, strategy: str | None = None) -> dict[str, Any]:
+        """The settings for a challenge, which decides on clients where the preset follows it.
+
+        With another strategy than the preset's its options are those that the preset has for it.
+        """
         settings = dict(self.settings) | {"challenge": challenge.slug}
+        settings["strategy"] = strategy or settings["strategy"]
+        settings["strategy_options"] = tuple(sorted(self.options.get(settings["strategy"], {}).items()))
         fraction = settings.pop("fraction", None)
         settings.setdefault("clients", challenge.clients)
         if fraction is not None:
@@ -44,8 +52,9 @@ class Preset:
         return settings
 
 
-# FlowerTune's template, as the public baseline ran it: FedAvg, 200 rounds, PEFT's default targets.
-_TEMPLATE = {
+# FlowerTune's template, as the public apps run it: FedAvg, 200 rounds, LoRA on what PEFT takes by default,
+# weights in 4 bits as bitsandbytes has them when it is told no kind, rows in Alpaca's form.
+_TEMPLATE: dict[str, Any] = {
     "strategy": "fedavg",
     "rounds": 200,
     "local_steps": 10,
@@ -55,14 +64,22 @@ _TEMPLATE = {
     "learning_rate_min": 1e-6,
     "rank": 32,
     "alpha": 64,
-    "target_modules": ("q_proj", "v_proj"),
-    "precision": "nf4",
+    "dropout": 0.075,
+    "target_modules": (PEFT_DEFAULT,),
+    "precision": "fp4",
     "seed": 42,
+    "template": "alpaca",
+    "learn_end_token": False,
+    "draw_anew": False,
+    "group_by_length": False,
     "threads": THREADS,
 }
 
+# What makes a small model learn something from few rows in few steps, and is not in the public apps.
+SMALL_RUN = {"template": "fingpt", "learn_end_token": True, "draw_anew": True, "group_by_length": True}
+
 # Small enough for two CPU cores: every strategy in minutes.
-_CPU_SMALL = _TEMPLATE | {
+_CPU_SMALL: Mapping[str, Any] = _TEMPLATE | {
     "clients": 4,
     "clients_per_round": 4,
     "rounds": 2,
@@ -74,14 +91,24 @@ _CPU_SMALL = _TEMPLATE | {
     "schedule": "constant",
     "rank": 8,
     "alpha": 16,
+    "dropout": 0.0,
     "precision": "fp32",
     "evaluate_every": 1,
     "held_out": 32,
+    **SMALL_RUN,
 }
 
 
 # Of four clients the least that is cut off at either end is a quarter.
 _GRID: Mapping[str, Mapping[str, Any]] = {"fedtrimmedavg": {"strategy_options": (("beta", 0.25),)}}
+
+
+# The strategies of the paper's study, with the defaults of Flower's FedAdam and FedAvgM at the time.
+_PAPER_OPTIONS: Mapping[str, Mapping[str, float]] = {
+    "fedprox": {"proximal-mu": 1.0},
+    "fedadam": {"eta": 0.1, "tau": 1e-9},
+    "fedavgm": {"server-learning-rate": 1.0, "server-momentum": 0.0},
+}
 
 
 def _template(challenge: Challenge) -> Preset:
@@ -99,29 +126,31 @@ _ALL = (
     Preset(
         "paper",
         "The paper's protocol",
-        "15 rounds of a fifth of the clients, DoRA of rank 32 on all linear layers (arXiv 2506.02961).",
+        "15 rounds of a fifth of the clients, DoRA of rank 32 on all linear layers, and its strategies' "
+        "options (arXiv 2506.02961).",
         _TEMPLATE
         | {
             "challenge": "general-nlp",
             "rounds": 15,
             "fraction": 0.2,
             "adapter": "dora",
-            "dropout": 0.075,
-            "target_modules": ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+            "target_modules": (ALL_LINEAR,),
+            "instruction_columns": BOTH,
         },
+        options=MappingProxyType(_PAPER_OPTIONS),
     ),
     Preset(
         "cpu-one",
         "Small, on a CPU",
         "FedAvg with four clients and two rounds, in a minute on two cores.",
-        _CPU_SMALL | {"challenge": "finance"},
+        dict(_CPU_SMALL) | {"challenge": "finance"},
         demonstration=True,
     ),
     Preset(
         "cpu-small",
         "Every strategy, on a CPU",
         "All strategies of the table with four clients and two rounds, in minutes on two cores.",
-        _CPU_SMALL | {"challenge": "finance"},
+        dict(_CPU_SMALL) | {"challenge": "finance"},
         demonstration=True,
         grid=MappingProxyType({name: _GRID.get(name, {}) for name in STRATEGIES}),
     ),

@@ -42,9 +42,7 @@ def write(run: Run, adapter: GlobalAdapter, arrays: Arrays, output: Path) -> Non
     partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
     try:
         adapter.save(arrays, partial)
-        source = f"demonstration rows, {run.data.name}" if run.data.demonstration else run.data.name
-        rows = f"Trained on {len(run.data.rows)} rows of {source} (SHA-256 {run.data.digest})."
-        (partial / "pyproject.toml").write_text(pyproject(run.config, rows), encoding="utf-8")
+        (partial / "pyproject.toml").write_text(pyproject(run.config, run.data), encoding="utf-8")
         record = json.dumps(training_record(run, adapter.parameters()), indent=1, allow_nan=False)
         (partial / "training.json").write_text(record + "\n", encoding="utf-8")
         partial.rename(output)  # replaces an empty folder, refuses a full one
@@ -55,7 +53,7 @@ def write(run: Run, adapter: GlobalAdapter, arrays: Arrays, output: Path) -> Non
 def training_record(run: Run, parameters: int) -> dict[str, Any]:
     """The content of `training.json`: seconds, bytes and joules; None where there is nothing to measure."""
     down, up = sum(r.bytes_down for r in run.rounds), sum(r.bytes_up for r in run.rounds)
-    settings = run.config.as_dict()
+    settings = run.config.settled().as_dict()
     for path in ("model", "train_data"):
         del settings[path]  # where they lay on this machine; what they are is under base_model and dataset
     return {

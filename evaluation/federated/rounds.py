@@ -225,10 +225,10 @@ def _judge(
             accepted[client] = reply
         else:
             failures.append(ClientFailure(client, str(reason)))
-    if len(accepted) < min(max(1, config.minimum_clients), len(sent)):
+    if len(accepted) < min(config.fewest_replies, len(sent)):
         reasons = "; ".join(f"client {failure.client}: {failure.reason}" for failure in failures)
         gave = (
-            f"only {len(accepted)} of at least {config.minimum_clients} clients" if accepted else "no client"
+            f"only {len(accepted)} of at least {config.fewest_replies} clients" if accepted else "no client"
         )
         raise EvaluationError(f"round {server_round}: {gave} gave a usable adapter ({reasons})")
     return accepted, failures

@@ -10,18 +10,14 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import tempfile
 import warnings
 from collections.abc import Sequence
 
 from evaluation.errors import EngineCrashError, EvaluationError
-from evaluation.federated import gpus
+from evaluation.federated import gpus, own_ray
 from evaluation.federated.farewell import HOME, none_left
 from evaluation.federated.job import PreparedRun
-
-# Adapters pass through Ray's shared memory, a few at a time; by default it would reserve a third of the RAM.
-OBJECT_STORE_BYTES = 200 * 1024**2
 
 
 def run(jobs: Sequence[PreparedRun]) -> None:
@@ -60,7 +56,7 @@ def run(jobs: Sequence[PreparedRun]) -> None:
         server.main()(serve)
         cores = _cores()
         try:
-            _start_ray(scratch, max(cores, devices), devices)  # Flower uses a Ray that runs already
+            own_ray.start(scratch, max(cores, devices), devices)  # Flower uses a Ray that runs already
             run_simulation(
                 server_app=server,
                 client_app=client_app.app,
@@ -94,6 +90,7 @@ def quiet_environment(scratch: str) -> dict[str, str]:
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
+        **own_ray.LOOPBACK_ONLY,
         # Ray runs its processes at a low priority, which starves them where anything else runs.
         "RAY_worker_niceness": "0",
         # Threads that spin while they wait for each other cost several times the work on a busy machine.
@@ -105,22 +102,3 @@ def quiet_environment(scratch: str) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         "TQDM_DISABLE": "1",
     }
-
-
-def _start_ray(scratch: str, cores: int, devices: int) -> None:
-    """Start a Ray for this run alone, on the loopback interface."""
-    import ray
-
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    ray.init(
-        num_cpus=cores,
-        num_gpus=devices,
-        object_store_memory=OBJECT_STORE_BYTES,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        _temp_dir=scratch,
-        _node_ip_address="127.0.0.1",
-    )
-    for number, handler in handlers.items():  # Ray puts its own in their place, which abort the process
-        signal.signal(number, handler)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 import resource
 import time
 from collections.abc import Iterator, Sequence
@@ -13,16 +12,18 @@ from pathlib import Path
 
 import torch
 
-from evaluation.errors import OutOfMemoryError
+from evaluation.errors import DataError, OutOfMemoryError
 from evaluation.federated import data, partitioning
+from evaluation.federated.accumulation import accumulate
 from evaluation.federated.config import FederatedConfig
+from evaluation.federated.encoding import IGNORED, Tokens, batches, encode
 from evaluation.federated.factors import Arrays
 from evaluation.federated.local_model import LocalModel, local_model, tokenizer
+from evaluation.method.row_form import RowForm
 from evaluation.method.strategies import get
 
 # transformers' default in its Trainer, which the public FlowerTune apps use.
 MAX_GRADIENT_NORM = 1.0
-_IGNORED = -100
 
 
 @dataclass(frozen=True)
@@ -54,23 +55,30 @@ class LocalResult:
     peak_vram_bytes: int | None
 
 
-def tokenised(config: FederatedConfig, client: int) -> tuple[data.Tokens, ...]:
+def tokenised(config: FederatedConfig, client: int) -> tuple[Tokens, ...]:
     """One client's rows in the model's vocabulary, kept for its next round.
 
-    The one client of a run whose cohort is `one` has the rows of all.
+    The one client of a run whose cohort is `one` has the rows of all. Raises DataError when in none of the
+    rows anything is learnt.
     """
     clients = partitioning.split(config, data.read(config.train_data)).clients
     alone = get(config.strategy).cohort == "one"
     positions = tuple(position for part in clients for position in part) if alone else clients[client]
-    return _tokens(config.train_data, positions, config.model, config.sequence_length)
+    rows = _tokens(config.train_data, positions, config.model, config.form, config.sequence_length)
+    if not any(row.learnt for row in rows):
+        raise DataError(
+            f"none of the client's {len(rows)} rows has a response within {config.sequence_length} tokens, "
+            f"or the tokenizer writes the headings of the template {config.template} otherwise within a row"
+        )
+    return rows
 
 
 @lru_cache(maxsize=4096)
 def _tokens(
-    rows: Path, positions: tuple[int, ...], model: Path, sequence_length: int
-) -> tuple[data.Tokens, ...]:
+    rows: Path, positions: tuple[int, ...], model: Path, form: RowForm, sequence_length: int
+) -> tuple[Tokens, ...]:
     every, vocabulary = data.read(rows).rows, tokenizer(model)
-    return tuple(data.encode(every[position], vocabulary, sequence_length) for position in positions)
+    return tuple(encode(every[position], form, vocabulary, sequence_length) for position in positions)
 
 
 def train(config: FederatedConfig, client: int, work: Work, arrays: Arrays) -> LocalResult:
@@ -85,18 +93,17 @@ def train(config: FederatedConfig, client: int, work: Work, arrays: Arrays) -> L
     moment = f"{config.seed}/{client}/{work.server_round}"
     local.put(arrays, moment if get(config.strategy).sends == "residual" else str(config.seed))
     torch.manual_seed(int.from_bytes(hashlib.sha256(moment.encode()).digest()[:8], signed=True))
-    order = random.Random(moment)  # noqa: S311 - reproducible, not secret
-    batches = data.batches(rows, config.batch_size, _steps(config), order)
+    drawn = batches(config, rows, _steps(config), moment)
     on_cuda = local.device.type == "cuda"
     if on_cuda:
         torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
     try:
-        losses = list(_descent(local, work, batches))
+        losses = list(_descent(local, work, drawn))
         mean = float(torch.stack(losses).mean())
     except torch.OutOfMemoryError as error:
         raise OutOfMemoryError(
-            f"out of memory training {config.batch_size} rows of up to {config.sequence_length} tokens"
+            f"out of memory training a single row of up to {config.sequence_length} tokens"
         ) from error
     return LocalResult(
         arrays=local.arrays(work.trains),
@@ -112,9 +119,7 @@ def _steps(config: FederatedConfig) -> int:
     return config.local_steps * (config.clients_per_round if get(config.strategy).cohort == "one" else 1)
 
 
-def _descent(
-    local: LocalModel, work: Work, batches: Sequence[Sequence[data.Tokens]]
-) -> Iterator[torch.Tensor]:
+def _descent(local: LocalModel, work: Work, batches: Sequence[Sequence[Tokens]]) -> Iterator[torch.Tensor]:
     """Take one AdamW step a batch; yields the loss before each step, on the answers alone.
 
     FedProx's term (μ/2)‖w - w_t‖² over what is trained is in the loss that is followed: its gradient
@@ -128,51 +133,55 @@ def _descent(
     origin = [parameter.detach().clone() for parameter in parameters] if work.proximal_mu else []
     optimiser = torch.optim.AdamW(parameters, lr=work.learning_rate, weight_decay=0.0)
     for batch in batches:
-        loss = answer_loss(local, batch)
-        torch.autograd.backward(loss)
+        loss = accumulate(lambda rows: summed_loss(local, rows), batch, parameters, local.room)
         for parameter, first in zip(parameters, origin, strict=False):  # without μ there is no origin
             assert parameter.grad is not None
             parameter.grad.add_(parameter.detach() - first, alpha=work.proximal_mu)
         torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        yield loss.detach()
+        yield loss
 
 
 def held_out_loss(config: FederatedConfig, arrays: Arrays) -> float:
-    """Mean cross-entropy over the answer tokens of the rows that nobody trains on, without dropout."""
+    """Mean cross-entropy over the learnt tokens of the rows that nobody trains on, without dropout.
+
+    Raises DataError where there is no such token.
+    """
     local = local_model(config)
     local.put(arrays, str(config.seed))
     held_out = partitioning.split(config, data.read(config.train_data)).held_out
-    rows = sorted(_tokens(config.train_data, held_out, config.model, config.sequence_length), key=len)
-    total, count = 0.0, 0
+    rows = sorted(
+        _tokens(config.train_data, held_out, config.model, config.form, config.sequence_length), key=len
+    )
+    count = sum(row.learnt for row in rows)
+    if not count:
+        raise DataError(f"no held-out row has a response within {config.sequence_length} tokens")
+    total = 0.0
     local.model.eval()
     try:
         with torch.no_grad():
             for start in range(0, len(rows), config.batch_size):
-                batch = rows[start : start + config.batch_size]
-                answers = sum(len(row.answer) for row in batch)
-                total += float(answer_loss(local, batch)) * answers
-                count += answers
+                total += float(summed_loss(local, rows[start : start + config.batch_size]))
     finally:
         local.model.train()
     return total / count
 
 
-def answer_loss(local: LocalModel, batch: Sequence[data.Tokens]) -> torch.Tensor:
-    """Mean cross-entropy over the answer tokens of a batch.
+def summed_loss(local: LocalModel, batch: Sequence[Tokens]) -> torch.Tensor:
+    """The cross-entropy of a batch, summed over the tokens that are learnt; 0 where none is.
 
-    Rows are padded on the left to the longest, so that answers end together and the vocabulary is projected
-    for the last positions only: for short answers most of the memory and a good part of the time.
+    Rows are padded on the left to the longest, so that they end together and the vocabulary is projected for
+    the last positions only: for short answers most of the memory and a good part of the time.
     """
-    width, tail = max(map(len, batch)), max(len(row.answer) for row in batch)
+    width, tail = max(map(len, batch)), max(row.tail for row in batch)
     ids = torch.zeros(len(batch), width, dtype=torch.long)
     mask = torch.zeros_like(ids)
-    targets = torch.full((len(batch), tail), _IGNORED)
+    labels = torch.full_like(ids, IGNORED)
     for position, row in enumerate(batch):
-        ids[position, width - len(row) :] = torch.tensor(row.prompt + row.answer)
+        ids[position, width - len(row) :] = torch.tensor(row.ids)
         mask[position, width - len(row) :] = 1
-        targets[position, tail - len(row.answer) :] = torch.tensor(row.answer)
+        labels[position, width - len(row) :] = torch.tensor(row.labels)
     logits = local.model(
         input_ids=ids.to(local.device),
         attention_mask=mask.to(local.device),
@@ -180,7 +189,9 @@ def answer_loss(local: LocalModel, batch: Sequence[data.Tokens]) -> torch.Tensor
         logits_to_keep=tail + 1,
         use_cache=False,
     ).logits
-    predicted = logits[:, :-1].float().flatten(0, 1)
     return torch.nn.functional.cross_entropy(
-        predicted, targets.to(local.device).flatten(), ignore_index=_IGNORED
+        logits[:, :-1].float().flatten(0, 1),
+        labels[:, width - tail :].flatten().to(local.device),
+        ignore_index=IGNORED,
+        reduction="sum",
     )

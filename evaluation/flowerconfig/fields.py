@@ -28,6 +28,10 @@ QUANTIZATION = (
     rf"{_MODEL}(?:quantization|quantisation|quant|quantization_bits|load_in|bits)",
     r"quantization|quantisation|quantization_bits",
 )
+QUANTIZATION_TYPE = (
+    r"model\.quantization_type",
+    rf"(?:{_MODEL})?(?:quantization\.)?(?:bnb_4bit_)?quant(?:ization)?_type",
+)
 LOAD_IN_4BIT = (rf"(?:{_MODEL})?(?:quantization\.)?load_in_4_?bit",)
 LOAD_IN_8BIT = (rf"(?:{_MODEL})?(?:quantization\.)?load_in_8_?bit",)
 
@@ -100,6 +104,13 @@ RATE_MIN = (
 )
 RATE = (rf"(?:{_TRAIN}|{_ARGUMENTS})?(?:learning_rate|lr)",)
 
+TEMPLATE = (r"train\.template",)
+INSTRUCTION_COLUMNS = (r"train\.instruction_columns",)
+LEARN_END_TOKEN = (r"train\.learn_end_token",)
+DRAW_ANEW = (r"train\.draw_anew",)
+GROUP_BY_LENGTH = (r"train\.group_by_length", rf"{_ARGUMENTS}group_by_length")
+TRAINING_ROWS = (r"train\.data_name",)
+
 STATIC_DATASET = (r"static\.dataset\.(?:name|id|path|hub_id)", r"static\.dataset(?:_name|_id)?")
 EDITABLE_DATASET = (r"dataset\.(?:name|id|path|hub_id)", r"(?:train\.)?dataset(?:_name|_id)?")
 STATIC = r"static\.[\w.]+"
@@ -117,7 +128,7 @@ USE_PRIVACY = (rf"{_PRIVACY}(?:enabled?|use|on)", r"(?:[\w.]+\.)?(?:use|enable)_
 IGNORED = (
     r"(?:train|training)\.training_(?:arguments|args)\.[\w.]+",
     r"model\.(?:gradient_checkpointing|attn|attn_implementation|torch_dtype|dtype|revision|path|use_fast_tokenizer)",
-    r"train\.(?:save_every_round|dynamic_data_seed|seed|threads|data|padding_side|evaluate_split|validation_split[\w]*)",
+    r"train\.(?:save_every_round|dynamic_data_seed|seed|threads|data|data_digest|padding_side|evaluate_split|validation_split[\w]*)",
     r"(?:strategy\.)?fraction_evaluate|strategy\.min_(?:evaluate|available)_(?:nodes|clients)",
     r"train\.learning_rate_schedule|privacy\.(?:clipping_mode|target_quantile|quantile_rate)",
     r"partition\.(?:kind|alpha|column)|evaluate\.(?:every_rounds|held_out_rows)",

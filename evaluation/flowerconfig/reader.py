@@ -15,6 +15,7 @@ from evaluation.method.strategies import KNOWN, canonical
 # FedAvg of Flower asks at least two clients a round unless it is told otherwise (min_train_nodes).
 FLOWER_MIN_CLIENTS = 2
 MAX_LISTED = 20
+MAX_WORD = 40
 # use-ffa-lora as well as use-ffalora
 _FLAG = fields.STRATEGY_FLAG.format(names="|".join("_?".join(name) for name in sorted(KNOWN)))
 _QUANTIZATION_BITS = {
@@ -22,6 +23,7 @@ _QUANTIZATION_BITS = {
     "int8": 8, "8": 8, "8bit": 8, "fp8": 8, "fp16": 16, "bf16": 16, "float16": 16, "bfloat16": 16, "16": 16,
     "16bit": 16, "fp32": 32, "float32": 32, "32": 32, "32bit": 32,
 }  # fmt: skip
+_FOUR_BIT_KINDS = ("fp4", "nf4")
 
 
 class MethodReader:
@@ -62,6 +64,13 @@ class MethodReader:
             use_dora=values.flag(*fields.USE_DORA),
             peft_type=self._peft_type(),
             quantization=self._quantization(),
+            quantization_type=self._quantization_type(),
+            training_rows=values.text(*fields.TRAINING_ROWS),
+            template=self._word(*fields.TEMPLATE),
+            instruction_columns=values.names(*fields.INSTRUCTION_COLUMNS),
+            learn_end_token=values.flag(*fields.LEARN_END_TOKEN),
+            draw_anew=values.flag(*fields.DRAW_ANEW),
+            group_by_length=values.flag(*fields.GROUP_BY_LENGTH),
             differential_privacy=self._privacy(),
             strategy_options=self._strategy_options(),
         )
@@ -197,6 +206,18 @@ class MethodReader:
         if known is None:
             self._values.refuse(entry, 'the bits of a weight (4, 8, 16, 32) or "none"')
         return known
+
+    def _quantization_type(self) -> str | None:
+        """fp4 or nf4, where it is said, be it as the quantisation itself."""
+        named = (self._word(*fields.QUANTIZATION_TYPE), self._word(*fields.QUANTIZATION))
+        return next((word for word in named if word in _FOUR_BIT_KINDS), None)
+
+    def _word(self, *patterns: str) -> str | None:
+        """A word in lower case; nothing is wrong with a value that is none, and it says nothing here."""
+        entry = self._values.entry(*patterns)
+        if entry is None or not isinstance(entry.value, str) or not entry.value.isprintable():
+            return None
+        return entry.value.strip().lower()[:MAX_WORD] or None
 
     def _privacy(self) -> DifferentialPrivacy | None:
         values = self._values

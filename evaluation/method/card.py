@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from evaluation import adapter_kinds as kinds
 from evaluation.errors import DataError
+from evaluation.method.row_form import deviations_text, form_text
 from evaluation.method.strategies import strategy_title
 
 Scalar = bool | int | float | str
@@ -30,8 +31,12 @@ class MethodCard:
     `clients_per_round` what Flower makes of both. `strategy` is in the spelling of
     `evaluation.method.strategies`, `strategy_options` are its other settings by key.
     `quantization` is the bits a weight of the frozen base model takes, 0 for a model that is not
-    quantised. `target_modules` is as written; ("all-linear",) or one regular expression may stand for all.
+    quantised, `quantization_type` the kind of 4-bit weights. `target_modules` is as written; ("all-linear",)
+    or one regular expression may stand for all.
     `local_epochs` is None where `local_steps` decide. Learning rates are those of the first and last round.
+    `training_rows` are those that were trained on, where they are not all of the static data set.
+    `template` and `instruction_columns` say how a row is written; `learn_end_token`, `draw_anew` (other rows
+    in each round) and `group_by_length` (rows of like length in a batch) what the public apps do not do.
     """
 
     base_model: str | None = None
@@ -58,26 +63,36 @@ class MethodCard:
     use_dora: bool | None = None
     quantization: int | None = None
     differential_privacy: DifferentialPrivacy | None = None
+    quantization_type: str | None = None
+    training_rows: str | None = None
+    template: str | None = None
+    instruction_columns: tuple[str, ...] | None = None
+    learn_end_token: bool | None = None
+    draw_anew: bool | None = None
+    group_by_length: bool | None = None
 
     def to_json(self) -> dict[str, object]:
         """A JSON-serialisable form that `from_json` reads."""
-        targets = None if self.target_modules is None else list(self.target_modules)
+        targets, columns = self.target_modules, self.instruction_columns
         return asdict(self) | {
             "strategy_options": dict(self.strategy_options),
-            "target_modules": targets,
+            "target_modules": None if targets is None else list(targets),
+            "instruction_columns": None if columns is None else list(columns),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, object]) -> MethodCard:
         """Raises DataError when `value` was not made by `to_json`."""
         options, targets = value.get("strategy_options"), value.get("target_modules")
-        privacy = value.get("differential_privacy")
+        privacy, columns = value.get("differential_privacy"), value.get("instruction_columns")
         try:
-            if not isinstance(options, Mapping) or not isinstance(targets, list | None):
+            lists = isinstance(targets, list | None) and isinstance(columns, list | None)
+            if not isinstance(options, Mapping) or not lists:
                 raise TypeError
             fields = dict(value) | {
                 "strategy_options": tuple(options.items()),
                 "target_modules": None if targets is None else tuple(targets),
+                "instruction_columns": None if columns is None else tuple(columns),
                 "differential_privacy": DifferentialPrivacy(**privacy) if isinstance(privacy, dict) else None,
             }
             return cls(**fields)  # type: ignore[arg-type]  # an unknown name is the TypeError below
@@ -89,11 +104,13 @@ class MethodCard:
         shown = (
             ("Base model", self.base_model),
             ("Quantisation", self._quantisation()),
-            ("Training set", self.static_dataset),
+            ("Training set", self.training_rows or self.static_dataset),
+            ("Row form", form_text(self.template, self.instruction_columns) if self.template else None),
             ("Strategy", self._strategy()),
             ("Clients", self._clients()),
             ("Rounds", _count(self.rounds)),
             ("Local training", self._local_training()),
+            ("Beyond the public apps", self._beyond()),
             ("Sequence length", _count(self.sequence_length, "tokens")),
             ("Optimiser", self.optimizer),
             ("Learning rate", self._learning_rate()),
@@ -106,7 +123,11 @@ class MethodCard:
     def _quantisation(self) -> str | None:
         if self.quantization is None:
             return None
-        return f"{self.quantization}-bit" if self.quantization else "none"
+        kind = f", {self.quantization_type}" if self.quantization_type and self.quantization == 4 else ""
+        return f"{self.quantization}-bit{kind}" if self.quantization else "none"
+
+    def _beyond(self) -> str | None:
+        return deviations_text(self.learn_end_token, self.draw_anew, self.group_by_length) or None
 
     def _strategy(self) -> str | None:
         if self.strategy is None and not self.strategy_options:

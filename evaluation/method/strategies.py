@@ -7,13 +7,16 @@ It is light to import: the web pages read it too. What computes is in one module
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
 from evaluation.adapter_kinds import KINDS, AdapterKind
 from evaluation.names import lookup
+
+MOST_CLIENTS = 10_000
+"""As many as a run may have; more is a slip of the keyboard."""
 
 _AFFIXES = re.compile(r"^(?:custom|my|flower|flwr)|(?:strategy|aggregation|aggregator)$")
 
@@ -34,6 +37,17 @@ class Option:
 
 
 @dataclass(frozen=True)
+class Fewest:
+    """From how many clients a round on a strategy can work, and the reason as a sentence without its end.
+
+    `clients` is given all of the strategy's options by their names.
+    """
+
+    clients: Callable[[Mapping[str, float]], int]
+    reason: str
+
+
+@dataclass(frozen=True)
 class StrategyInfo:
     """What is known about a strategy without running it.
 
@@ -45,7 +59,10 @@ class StrategyInfo:
     in even ones. `sends` says what a client is sent: tensors that it can derive from the seed stay away, and
     `residual` are factors of what the adapter itself cannot express, whose rank grows with the rounds.
     `cohort` says who trains in a round: clients `sampled` by seed, always the `largest`, or `one` for all.
-    `on_products` says that it works on the product of A and B, which not every kind of adapter's update is.
+    `on_products` says that it works on the product of A and B, which not every kind of adapter's update is;
+    with `averages_rest` it takes means of what such a kind has besides.
+    `fewest` says from how many clients a round on it is what its name says, by its options.
+    `as_fedavg` are the values of its options with which it is FedAvg, none where it never is.
     `no_privacy` is the reason why it does not go with differential privacy, "" where it does.
     `builder` is `module:function`, the function makes the Flower strategy from a FederatedConfig.
     """
@@ -63,11 +80,22 @@ class StrategyInfo:
     sends: Literal["both", "B", "both and residual", "residual"] = "both"
     cohort: Literal["sampled", "largest", "one"] = "sampled"
     on_products: bool = False
+    averages_rest: bool = False
     no_privacy: str = ""
+    fewest: Fewest | None = None
+    as_fedavg: tuple[tuple[str, float], ...] = ()
+
+    def is_fedavg(self, options: Mapping[str, float]) -> bool:
+        """Whether these options leave nothing of it but FedAvg."""
+        return bool(self.as_fedavg) and all(options.get(name) == value for name, value in self.as_fedavg)
+
+    def fewest_clients(self, options: Mapping[str, float]) -> int:
+        """How many clients a round it needs at least, with these options: all of them."""
+        return self.fewest.clients(options) if self.fewest else 1
 
     def refusal(self, kind: AdapterKind) -> str:
         """Why it does not go with a kind of adapter; "" where it does."""
-        if not self.on_products or not kind.beyond_product:
+        if not self.on_products or self.averages_rest or not kind.beyond_product:
             return ""
         return f"it works on the product of A and B, which {kind.beyond_product}"
 
@@ -98,6 +126,16 @@ class StrategyInfo:
         return self.kind != "reference"
 
 
+_MEDIAN = Fewest(lambda _: 3, "the median of two is their mean, and that of one is itself")
+_TRIMMED = Fewest(
+    lambda options: _least_trimmed(options["beta"]),
+    "of fewer, this share is less than one client, so that nothing is cut off at either end",
+)
+_KRUM = Fewest(
+    lambda options: 2 * int(options["num-malicious-nodes"]) + 3,
+    "Krum outvotes f malicious clients only among 2f + 3 or more",
+)
+
 _NOT_A_MEAN = "noise is added to a mean of clipped updates, which this strategy's aggregate is not"
 _NO_FEDERATION = "nothing is aggregated that noise could protect"
 _OPTIMISER_STATE = "its server keeps moments of the updates from before the noise, so that ε would be wrong"
@@ -111,6 +149,13 @@ _MOMENTS = (
 _RESIDUAL = (
     Option("residual-rank", 0, 0, 65_536, "highest rank of the residual; 0: as it comes, exact", whole=True),
 )
+
+
+def _least_trimmed(beta: float) -> int:
+    """The fewest clients of which this share is a whole one; more than any run has where it is none."""
+    if beta * MOST_CLIENTS < 1:
+        return MOST_CLIENTS + 1
+    return next(count for count in range(1, MOST_CLIENTS + 1) if int(beta * count))
 
 
 def _module(name: str) -> str:
@@ -136,6 +181,7 @@ _ALL = (
         _module("fedprox"),
         aliases=("prox",),
         options=(Option("proximal-mu", 1.0, 0.0, 1e6, "weight μ of the proximal term ½μ‖w - w_t‖²"),),
+        as_fedavg=(("proximal-mu", 0.0),),
     ),
     StrategyInfo(
         "fedavgm",
@@ -149,6 +195,7 @@ _ALL = (
             Option("server-learning-rate", 1.0, 1e-6, 10.0, "step along the momentum"),
             Option("server-momentum", 0.9, 0.0, 0.9999, "share of the momentum that a round keeps"),
         ),
+        as_fedavg=(("server-learning-rate", 1.0), ("server-momentum", 0.0)),
         no_privacy=_OPTIMISER_STATE,
     ),
     StrategyInfo(
@@ -179,6 +226,7 @@ _ALL = (
         "flower",
         _module("robust"),
         no_privacy=_NOT_A_MEAN,
+        fewest=_MEDIAN,
     ),
     StrategyInfo(
         "fedtrimmedavg",
@@ -190,6 +238,7 @@ _ALL = (
         aliases=("fedtrimmedaverage", "trimmedmean"),
         options=(Option("beta", 0.2, 0.0, 0.49, "share of the clients cut off at either end"),),
         no_privacy=_NOT_A_MEAN,
+        fewest=_TRIMMED,
     ),
     StrategyInfo(
         "krum",
@@ -200,6 +249,7 @@ _ALL = (
         _module("robust"),
         options=(Option("num-malicious-nodes", 0, 0, 100_000, "clients that may be malicious", whole=True),),
         no_privacy=_NOT_A_MEAN,
+        fewest=_KRUM,
     ),
     StrategyInfo(
         "flexlora",
@@ -209,6 +259,7 @@ _ALL = (
         "lora-aware",
         _module("flexlora"),
         on_products=True,
+        averages_rest=True,
         no_privacy=_NOT_A_MEAN,
     ),
     StrategyInfo(

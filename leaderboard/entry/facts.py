@@ -9,8 +9,8 @@ from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.federated.presets import PRESETS
 from evaluation.method.card import MethodCard
 from evaluation.method.communication import RELATIVE_TOLERANCE
+from evaluation.method.row_form import columns_of
 from evaluation.rules.challenges import Challenge
-from evaluation.rules.protocol import Precision
 from leaderboard.charts.inputs import Peers
 from leaderboard.entry.benchmark import right_at
 from leaderboard.reading import items
@@ -22,7 +22,7 @@ from portal.runs.items import ItemsMissingError
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Resource
 
-_QUANTISED = {"nf4": 4, "bf16": 0, "fp32": 0}
+_QUANTISED = {"fp4": 4, "nf4": 4, "bf16": 0, "fp32": 0}
 _BASES = (Resource.Basis.DECLARED, Resource.Basis.DERIVED, Resource.Basis.MEASURED)
 
 
@@ -179,7 +179,7 @@ def settings_diff(card: MethodCard, challenge: Challenge) -> list[Setting]:
 def template_card(challenge: Challenge) -> MethodCard:
     """The official template of a challenge as a method card."""
     preset = PRESETS[challenge.slug].of(challenge)
-    precision: Precision = preset["precision"]
+    precision = preset["precision"]
     return MethodCard(
         static_dataset=challenge.training_sets[0],
         strategy=preset["strategy"],
@@ -193,8 +193,12 @@ def template_card(challenge: Challenge) -> MethodCard:
         learning_rate_min=preset["learning_rate_min"],
         rank=preset["rank"],
         alpha=preset["alpha"],
+        dropout=preset["dropout"],
         target_modules=tuple(preset["target_modules"]),
         quantization=_QUANTISED[precision],
+        quantization_type=precision,
+        template=preset["template"],
+        instruction_columns=columns_of(challenge.slug),
     )
 
 

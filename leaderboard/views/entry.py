@@ -219,9 +219,10 @@ def _settings(submission: Submission) -> list[entry_facts.Setting]:
 
 
 def _reproduction(submission: Submission) -> Reproduction | None:
-    """The confirmed retraining that counts: the one that was judged last."""
-    confirmed = submission.reproductions.filter(verdict=Reproduction.Verdict.CONFIRMED)
-    return confirmed.order_by("judged_at", "pk").last()
+    """The retraining that counts: the last judged of the public ones, confirmed ones first."""
+    public = [found for found in submission.reproductions.order_by("judged_at", "pk") if found.is_public]
+    confirmed = [found for found in public if found.verdict == Reproduction.Verdict.CONFIRMED]
+    return (confirmed or public or [None])[-1]
 
 
 def _run_of(submission: Submission) -> BaselineRun | None:

@@ -13,8 +13,10 @@ from django.urls import reverse_lazy
 from evaluation import adapter_kinds
 from evaluation.adapter_kinds import LORA
 from evaluation.federated import config as configuration
+from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig, Partition, Privacy
 from evaluation.findings import Finding, Severity
+from evaluation.method.row_form import COLUMN_CHOICES, TEMPLATES
 from evaluation.method.strategies import STRATEGIES, StrategyInfo
 from evaluation.rules.challenges import CHALLENGES
 from portal.baselines import services
@@ -65,6 +67,11 @@ GROUPS = (
         ),
     ),
     Group("Adapter", ("adapter", "rank", "alpha", "dropout", "target_modules", "precision")),
+    Group(
+        "Form of the rows",
+        ("template", "instruction_columns", "learn_end_token", "draw_anew", "group_by_length"),
+        more=True,
+    ),
     Group("Partition of the rows", ("partition_kind", "partition_alpha", "partition_column"), more=True),
     Group("Loss on held-out rows", ("held_out", "evaluate_every"), more=True),
     Group(
@@ -114,10 +121,13 @@ class RunForm(forms.Form):
             attrs={
                 "hx-get": reverse_lazy("baselines:options"),
                 "hx-target": "#options",
+                "hx-include": "#id_preset",
                 "hx-swap": "outerHTML",
             }
         ),
     )
+    # What the form was filled from, whose options a strategy has when it is chosen.
+    preset = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
     method = forms.CharField(
         required=False,
         max_length=services.METHOD_LENGTH,
@@ -144,11 +154,39 @@ class RunForm(forms.Form):
     alpha = _count()
     dropout = _number("From 0 to below 1.", initial=0.0)
     target_modules = forms.CharField(
-        max_length=4000, help_text="Names of linear modules of the base model, with commas between."
+        max_length=4000,
+        help_text="Names of linear modules of the base model, with commas between; all-linear for all of "
+        "them, default for those that PEFT takes by itself.",
     )
     precision = forms.ChoiceField(
-        choices=[("nf4", "4-bit (NF4), needs a GPU"), ("bf16", "bf16"), ("fp32", "fp32")],
+        choices=[
+            ("fp4", "4-bit (FP4, as the public apps)"),
+            ("nf4", "4-bit (NF4)"),
+            ("bf16", "bf16"),
+            ("fp32", "fp32"),
+        ],
         help_text="Of the frozen base model. The adapter is trained and sent in fp32.",
+    )
+    template = forms.ChoiceField(
+        choices=list(TEMPLATES.items()),
+        help_text="Alpaca is the public apps' own, FinGPT that of the finance benchmarks' prompts.",
+    )
+    instruction_columns = forms.ChoiceField(
+        required=False,
+        label="Instruction",
+        choices=[("", "as the challenge's app"), *((",".join(c), " + ".join(c)) for c in COLUMN_CHOICES)],
+        help_text="The columns that it is made of. FinGPT's form has both.",
+    )
+    learn_end_token = forms.BooleanField(
+        required=False, help_text="Teach where an answer ends, which the public apps do not."
+    )
+    draw_anew = forms.BooleanField(
+        required=False,
+        label="Draw rows anew each round",
+        help_text="The public apps train a client on the same first rows in every round.",
+    )
+    group_by_length = forms.BooleanField(
+        required=False, label="Batches of like length", help_text="Less padding, another order of the rows."
     )
     partition_kind = forms.ChoiceField(
         label="Kind",
@@ -190,11 +228,14 @@ class RunForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.original = original
         self.warnings: list[Finding] = []
+        start = presets.PRESETS.get(str(self["preset"].value() or ""))
+        values = start.options.get(self.info.name, {}) if start else {}
         for option in self.info.options:
+            default = values.get(option.name, option.default)
             number = forms.IntegerField if option.whole else _number
             made = number(
                 label=option.name,
-                initial=int(option.default) if option.whole else option.default,
+                initial=int(default) if option.whole else default,
                 help_text=f"{option.meaning[0].upper()}{option.meaning[1:]}, "
                 f"from {option.lowest:g} to {option.highest:g}.",
             )
@@ -251,7 +292,8 @@ class RunForm(forms.Form):
             model=Path(),
             base_model_id="",
             train_data=Path(),
-            target_modules=configuration.modules(data["target_modules"]),
+            target_modules=configuration.listed(data["target_modules"]),
+            instruction_columns=configuration.listed(data["instruction_columns"]),
             strategy_options=tuple(sorted(options.items())),
             privacy=Privacy(**privacy) if data["private"] else None,
             partition=Partition(
@@ -294,6 +336,10 @@ _PLAIN = (
     "alpha",
     "dropout",
     "precision",
+    "template",
+    "learn_end_token",
+    "draw_anew",
+    "group_by_length",
     "held_out",
     "evaluate_every",
     "seed",
@@ -307,6 +353,7 @@ def _at_rest(name: str) -> tuple[object, ...]:
         "partition_kind": "iid",
         "held_out": 0,
         "evaluate_every": 0,
+        "template": "alpaca",
     }
     return (at_rest.get(name), str(at_rest.get(name)), None, "", False)
 
@@ -315,6 +362,7 @@ def initial_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The form's first values from a preset's settings or a configuration's fields."""
     values = {name: settings[name] for name in _PLAIN if name in settings}
     values["target_modules"] = ", ".join(settings["target_modules"])
+    values["instruction_columns"] = ",".join(settings.get("instruction_columns", ()))
     options = dict(settings.get("strategy_options", ()))
     values |= {f"{OPTION}{name}": value for name, value in options.items()}
     privacy = settings.get("privacy")
@@ -322,5 +370,5 @@ def initial_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     partition = settings.get("partition") or Partition()
     values |= {f"partition_{name}": value for name, value in asdict(partition).items()}
     defaults = {"schedule": "cosine", "adapter": LORA.key, "dropout": 0.0, "minimum_clients": 1}
-    defaults |= {"held_out": 0, "evaluate_every": 0}
+    defaults |= {"held_out": 0, "evaluate_every": 0, "template": "alpaca"}
     return {**defaults, **values, "private": privacy is not None}

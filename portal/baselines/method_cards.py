@@ -17,12 +17,13 @@ from evaluation.checkpoints.targets import ends_in
 from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig, Privacy, sampled
 from evaluation.method.card import MethodCard
+from evaluation.method.row_form import COLUMN_CHOICES, TEMPLATES
 from evaluation.method.strategies import STRATEGIES, StrategyInfo, on_card
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.submissions.models import Submission
 
 _OUR_OPTIMISER = "adamw"
-_PRECISIONS = {4: "nf4", 16: "bf16", 32: "fp32", 0: "bf16"}
+_PRECISIONS = {16: "bf16", 32: "fp32", 0: "bf16"}
 
 
 class NotRetrainable(Exception):
@@ -66,6 +67,7 @@ def settings_of(submission: Submission, rows: int | None) -> tuple[dict[str, Any
     _strategy(reading)
     _federation(reading)
     _local_training(reading)
+    _row_form(reading)
     _adapter(reading)
     _privacy(reading)
     for name in ("seed", "threads"):
@@ -152,12 +154,36 @@ def _adapter(reading: _Reading) -> None:
     settings["adapter"] = (of_settings(str(config["peft_type"]), config) or LORA).key
     settings["dropout"] = float(config.get("lora_dropout") or card.dropout or 0.0)
     _targets(reading)
-    precision = None if card.quantization is None else _PRECISIONS.get(card.quantization)
+    precision = _precision(card)
+    if precision and card.quantization == 4 and card.quantization_type is None:
+        reading.assumed.append(
+            f"Kind of 4-bit: not on the card, {precision} here, as the public apps have it."
+        )
     if precision is None:
         stated = "not on the card" if card.quantization is None else f"{card.quantization}-bit on the card"
         reading.assumed.append(f"Precision: {stated}, {settings['precision']} here.")
     else:
         settings["precision"] = precision
+
+
+def _precision(card: MethodCard) -> str | None:
+    if card.quantization == 4:
+        return card.quantization_type or "fp4"
+    return None if card.quantization is None else _PRECISIONS.get(card.quantization)
+
+
+def _row_form(reading: _Reading) -> None:
+    """How a row is written; of what the public apps never state, what they do."""
+    card, settings = reading.card, reading.settings
+    if card.template in TEMPLATES:
+        settings["template"] = card.template
+    else:
+        stated = f"{card.template} on the card, which is none here" if card.template else "not on the card"
+        reading.assumed.append(f"Template of the rows: {stated}, {settings['template']} here.")
+    if card.instruction_columns in COLUMN_CHOICES:
+        settings["instruction_columns"] = card.instruction_columns
+    for name in ("learn_end_token", "draw_anew", "group_by_length"):
+        settings[name] = bool(getattr(card, name))
 
 
 def _targets(reading: _Reading) -> None:

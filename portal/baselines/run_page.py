@@ -9,7 +9,8 @@ from typing import Any
 
 from evaluation.adapter_kinds import KINDS
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.federated.config import FederatedConfig
+from evaluation.federated.config import FOUR_BIT, FederatedConfig
+from evaluation.method.row_form import deviations_text, form_text
 from evaluation.method.strategies import STRATEGIES
 from evaluation.rules.challenges import CHALLENGES
 from portal.baselines.curves import Curve, curves_of
@@ -101,7 +102,7 @@ def shown(run: BaselineRun, *, for_staff: bool) -> Shown:
     """Read a run whose base model, entry and original came with it."""
     metrics = list(run.round_metrics.all())
     reproduction = Reproduction.objects.select_related("judged_by").filter(run=run).first()
-    if reproduction and not for_staff and reproduction.verdict != Reproduction.Verdict.CONFIRMED:
+    if reproduction and not for_staff and not reproduction.is_public:
         reproduction = None
     retrained = for_staff and run.original_id and run.submission_id and reproduction is None
     config = FederatedConfig.from_dict(run.config)
@@ -187,6 +188,7 @@ def _benchmarks(reproduction: Reproduction) -> list[BenchmarkLine]:
 
 def _facts(config: FederatedConfig, *, threads_fixed: bool) -> list[tuple[str, str]]:
     """The settings in words; runs from before threads were one took what their machine had."""
+    config = config.settled()
     info = STRATEGIES.get(config.strategy)
     title = info.title if info else config.strategy
     options = ", ".join(f"{name} {value:g}" for name, value in config.strategy_options)
@@ -215,11 +217,15 @@ def _facts(config: FederatedConfig, *, threads_fixed: bool) -> list[tuple[str, s
         ("Learning rate", rates),
         ("Adapter", f"{kind}, rank {config.rank}, α {config.alpha}, dropout {config.dropout:g}"),
         ("Target modules", ", ".join(config.target_modules)),
-        ("Precision", config.precision),
+        ("Precision", f"{config.precision}, 4-bit" if config.precision in FOUR_BIT else config.precision),
         ("Training rows", str(config.train_data)),
+        ("Row form", form_text(config.template, config.form.columns)),
         ("Partition", split),
         ("Seed", f"{config.seed}"),
     ]
+    beyond = deviations_text(config.learn_end_token, config.draw_anew, config.group_by_length)
+    if beyond:
+        facts.append(("Beyond the public apps", beyond))
     if threads_fixed:
         facts.append(("Threads", f"{config.threads} of a client on the CPU"))
     if config.held_out:
@@ -234,6 +240,7 @@ def _facts(config: FederatedConfig, *, threads_fixed: bool) -> list[tuple[str, s
 
 def _toml(config: FederatedConfig) -> str:
     """The settings as a Flower app has them, for copying."""
-    values = {k: v for k, v in config.run_config().items() if k not in ("model.path", "train.data")}
+    settings = config.settled().run_config()
+    values = {k: v for k, v in settings.items() if k not in ("model.path", "train.data")}
     lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
     return "\n".join(["[tool.flwr.app.config]", *lines])

@@ -60,9 +60,9 @@ class Request:
 
 
 def settled(config: FederatedConfig, base_model: BaseModel) -> FederatedConfig:
-    """`config` on that base model and the challenge's training rows, by their names."""
+    """`config` on that base model and the challenge's training rows, by their names, defaults written out."""
     return replace(
-        config,
+        config.settled(),
         model=Path(base_model.hub_id),
         base_model_id=base_model.hub_id,
         train_data=Path(rows_of(config.challenge).name),

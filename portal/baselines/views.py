@@ -106,7 +106,7 @@ def plan(request: HttpRequest) -> HttpResponse:
 @require_GET
 def options(request: HttpRequest) -> HttpResponse:
     """The fields of the chosen strategy's options."""
-    form = RunForm(initial={"strategy": request.GET.get("strategy", "")})
+    form = RunForm(initial={name: request.GET.get(name, "") for name in ("strategy", "preset")})
     return render(request, "portal/baselines/_options.html", {"form": form})
 
 
@@ -144,7 +144,7 @@ def verdict(request: HttpRequest, pk: int) -> HttpResponse:
     """Confirm what a retraining showed, or set it aside."""
     reproduction = get_object_or_404(Reproduction, run=pk)
     wanted = request.POST.get("verdict", "")
-    if wanted not in Reproduction.Verdict.values:
+    if wanted not in reproductions.JUDGED:
         raise PermissionDenied
     try:
         reproductions.judge(

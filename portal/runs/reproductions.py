@@ -1,13 +1,15 @@
 """Whether retraining a submission gave the same: the paired comparison, its rule, and the mark made of it.
 
 The rule: the averages of original and retrained checkpoint over the challenge's benchmarks are the same when
-the 95% interval of their paired difference contains 0, or when they differ by no more than TOLERANCE. The
-outcome is written down as soon as both are evaluated, and is public once staff confirmed it.
+the 95% interval of their paired difference contains 0, or when they differ by no more than TOLERANCE. That
+they are not speaks against the original only where every setting that matters is stated and equal; else it
+cannot be judged, and the settings are named. The outcome is written down as soon as both are evaluated, and
+is public once staff confirmed it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +20,8 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from evaluation import rules
+from evaluation.method import agreement
+from evaluation.method.card import MethodCard
 from evaluation.rules.protocol import PROTOCOLS
 from evaluation.statistics import (
     Discordance,
@@ -35,6 +39,10 @@ from portal.submissions.models import Submission
 
 TOLERANCE = 0.01
 """One percentage point: two runs that differ in nothing but their seed differ by about as much."""
+
+
+JUDGED = (Reproduction.Verdict.CONFIRMED, Reproduction.Verdict.SET_ASIDE)
+"""What staff can say of a comparison."""
 
 
 class VerdictRefused(Exception):
@@ -87,7 +95,7 @@ def marks_of(submissions: Iterable[int] | QuerySet[Any], *, as_of: datetime | No
     confirmed = Reproduction.objects.filter(
         original__in=submissions if isinstance(submissions, QuerySet) else list(submissions),
         verdict=Reproduction.Verdict.CONFIRMED,
-    )
+    ).exclude(outcome=Reproduction.Outcome.UNDECIDED)
     if as_of is not None:
         confirmed = confirmed.filter(judged_at__lte=as_of)
     return {
@@ -150,7 +158,9 @@ def judge(
         .get(pk=reproduction.pk)
     )
     reason = reason.strip()
-    if verdict == Reproduction.Verdict.OPEN or verdict == current.verdict:
+    if current.verdict == Reproduction.Verdict.WITHDRAWN:
+        raise VerdictRefused("The verdict was withdrawn for good; retrain the submission for another one.")
+    if verdict == current.verdict or verdict not in JUDGED:
         raise VerdictRefused(f"The comparison is {current.get_verdict_display()} already.")
     if verdict == Reproduction.Verdict.SET_ASIDE and not reason:
         raise VerdictRefused("To set a comparison aside, give a reason: it stays on record.")
@@ -163,11 +173,14 @@ def judge(
     return current
 
 
-def outcome_of(difference: float, low: float, high: float) -> Reproduction.Outcome:
-    """The rule, as this module's docstring states it."""
+def outcome_of(
+    difference: float, low: float, high: float, unequal: Sequence[str] = ()
+) -> Reproduction.Outcome:
+    """The rule, as this module's docstring states it; `unequal` are settings not stated or not equal."""
     # Sums of the same differences differ in their last bits by the order of adding.
-    same = low <= 0 <= high or abs(difference) <= TOLERANCE + 1e-12
-    return Reproduction.Outcome.REPRODUCED if same else Reproduction.Outcome.NOT_REPRODUCED
+    if low <= 0 <= high or abs(difference) <= TOLERANCE + 1e-12:
+        return Reproduction.Outcome.REPRODUCED
+    return Reproduction.Outcome.UNDECIDED if unequal else Reproduction.Outcome.NOT_REPRODUCED
 
 
 def _compare(run: BaselineRun) -> Reproduction:
@@ -177,13 +190,15 @@ def _compare(run: BaselineRun) -> Reproduction:
     strata = [differences(pair) for pair in pairs.values()]
     total = paired_bootstrap(strata)
     low, high = total.interval
+    unequal = _unequal(original.submission, retrained.submission)
     return Reproduction.objects.create(
         run=run,
         original=original.submission,
         retrained=retrained.submission,
         original_evaluation=original,
         retrained_evaluation=retrained,
-        outcome=outcome_of(total.difference, low, high),
+        outcome=outcome_of(total.difference, low, high, unequal),
+        unequal=list(unequal),
         difference=total.difference,
         low=low,
         high=high,
@@ -191,6 +206,18 @@ def _compare(run: BaselineRun) -> Reproduction:
         tolerance=TOLERANCE,
         benchmarks=[asdict(_figures(slug, pair)) for slug, pair in pairs.items()],
     )
+
+
+def _unequal(original: Submission, retrained: Submission) -> tuple[str, ...]:
+    cards = [_card(submission) for submission in (original, retrained)]
+    return agreement.unequal(cards[0], cards[1], original.challenge)
+
+
+def _card(submission: Submission) -> MethodCard:
+    """What a submission says of its method, of the adapter's shape the adapter itself."""
+    card = MethodCard.from_json(submission.method_card) if submission.method_card else MethodCard()
+    checkpoint = submission.checkpoint
+    return agreement.with_adapter(card, checkpoint.adapter_config) if checkpoint else card
 
 
 def _figures(benchmark: str, pair: Discordance) -> BenchmarkDifference:
@@ -238,7 +265,7 @@ def _newest(submission: Submission) -> dict[int, Evaluation]:
     """By protocol."""
     finished = (
         submission.evaluations.filter(status=Evaluation.Status.SUCCEEDED, protocol__in=list(PROTOCOLS))
-        .select_related("submission")
+        .select_related("submission__checkpoint")
         .prefetch_related("scores")
         .order_by("pk")
     )

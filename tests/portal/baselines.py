@@ -83,17 +83,41 @@ def preset() -> dict[str, Any]:
     return {**presets.get("cpu-one").settings}
 
 
-def original_with(owner: User, correct: int) -> Submission:
-    made = factories.evaluated(owner, correct=correct, scores=answers(correct))
+STATED = {
+    "strategy": 'strategy.name = "fedavg"',
+    "steps": "train.training-arguments.max-steps = 10",
+    "batch": "train.training-arguments.per-device-train-batch-size = 16",
+    "length": "train.seq-length = 512",
+    "rates": "train.learning-rate-max = 5e-5\ntrain.learning-rate-min = 1e-6",
+    "dropout": "model.lora.peft-lora-dropout = 0.075",
+    "quantization": "model.quantization = 4",
+    "template": 'train.template = "alpaca"',
+}
+"""The lines of a configuration that states all that matters of a method."""
+
+
+def stated(**replaced: str) -> factories.Files:
+    """An adapter with such a configuration; `replaced` are whole lines, "" leaves one out."""
+    static = {"static": replaced.pop("static")} if "static" in replaced else {}
+    lines = ["num-server-rounds = 8", *(STATED | replaced).values()]
+    return factories.files(factories.pyproject(rounds="\n".join(lines), **static))
+
+
+def original_with(owner: User, correct: int, **replaced: str) -> Submission:
+    made = factories.evaluated(owner, correct=correct, scores=answers(correct), files=stated(**replaced))
     return factories.publish(made)
 
 
-def retrained_with(staff: User, original: Submission, correct: int, n: int = 100) -> BaselineRun:
+def retrained_with(
+    staff: User, original: Submission, correct: int, n: int = 100, **replaced: str
+) -> BaselineRun:
     """A run that retrained `original`, whose entry has so many right answers on each benchmark."""
     made = run(staff, original=original)
     claimed = queue.claim(worker="test")
     assert claimed
-    entry = factories.submission(staff, kind=Submission.Kind.REFERENCE, method="retrained")
+    entry = factories.submission(
+        staff, kind=Submission.Kind.REFERENCE, method="retrained", files=stated(**replaced)
+    )
     queue.succeed(claimed, entry)
     factories.evaluate(entry, correct=correct, scores=answers(correct, n) | {"n": n, "value": correct / n})
     made.refresh_from_db()

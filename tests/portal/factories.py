@@ -81,22 +81,24 @@ def uploads(
     }
 
 
-def draft(submitter: User, **changes: Any) -> Draft:
-    files = uploads(pyproject=pyproject(changes.get("challenge", "finance")))
-    adapter = files["adapter_model"]
+def files(pyproject: bytes = PYPROJECT) -> Files:
+    """The three files as intake takes them."""
+    made = uploads(pyproject=pyproject)
+    adapter = made["adapter_model"]
     assert adapter.size and adapter.file
+    return Files(
+        cast(BinaryIO, adapter.file), adapter.size, made["adapter_config"].read(), made["pyproject"].read()
+    )
+
+
+def draft(submitter: User, **changes: Any) -> Draft:
     values: dict[str, Any] = {
         "submitter": submitter,
         "team": personal_team(submitter),
         "challenge": "finance",
         "base_model": base_model(),
         "method": "FedAvg",
-        "files": Files(
-            cast(BinaryIO, adapter.file),
-            adapter.size,
-            files["adapter_config"].read(),
-            files["pyproject"].read(),
-        ),
+        "files": files(pyproject(changes.get("challenge", "finance"))),
     }
     return Draft(**(values | changes))
 

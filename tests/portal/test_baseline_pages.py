@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from evaluation.federated.config import BEFORE_TEMPLATES
 from portal.accounts.models import User
 from portal.baselines import queue, services
 from portal.runs.models import BaselineRun, Reproduction
@@ -105,13 +106,13 @@ def test_the_form_is_filled_from_a_preset_and_starts_what_it_says(as_reviewer: C
 
 def test_every_problem_is_shown_at_its_field_and_nothing_starts(as_reviewer: Client) -> None:
     wrong = form_values(
-        strategy="flexlora", adapter="dora", target_modules="no_such_proj", clients_per_round=9
+        strategy="ffa-lora", adapter="dora", target_modules="no_such_proj", clients_per_round=9
     )
     answer = as_reviewer.post("/baselines/runs/new/", wrong)
     page = answer.content.decode()
     assert answer.status_code == 422 and not BaselineRun.objects.exists()
     assert (
-        "FlexLoRA does not go with DoRA" in page
+        "FFA-LoRA does not go with DoRA" in page
         and "no_such_proj" in page
         and "more than the clients" in page
     )
@@ -124,9 +125,33 @@ def test_checking_shows_the_plan_and_starts_nothing(as_reviewer: Client) -> None
     assert "of the budget of" in as_reviewer.post("/baselines/runs/new/plan/", form_values()).content.decode()
 
 
-def test_the_options_follow_the_strategy(as_reviewer: Client) -> None:
-    options = as_reviewer.get("/baselines/runs/new/options/?strategy=fedadam").content.decode()
+def test_the_options_follow_the_strategy_and_the_preset(as_reviewer: Client) -> None:
+    address = "/baselines/runs/new/options/?strategy=fedadam"
+    options = as_reviewer.get(address).content.decode()
     assert 'name="option_tau"' in options and "proximal" not in options
+    assert 'name="option_eta" value="0.01"' in options
+    assert 'name="option_eta" value="0.1"' in as_reviewer.get(f"{address}&preset=paper").content.decode()
+
+
+def test_the_form_of_the_rows_is_chosen_and_shown(client: Client, as_reviewer: Client) -> None:
+    as_reviewer.post("/baselines/runs/new/", form_values(template="alpaca", learn_end_token="on"))
+    run = BaselineRun.objects.get()
+    assert (run.config["template"], run.config["instruction_columns"]) == ("alpaca", ["instruction", "input"])
+    page = client.get(f"/baselines/runs/{run.pk}/").content.decode()
+    assert "Alpaca, instruction from instruction + input" in page
+    assert "end token learnt" in page and "train.template = &quot;alpaca&quot;" in page
+
+
+def test_a_run_from_before_templates_is_shown_as_what_it_trained(client: Client, reviewer: User) -> None:
+    config = {
+        name: value for name, value in baselines.run(reviewer).config.items() if name not in BEFORE_TEMPLATES
+    }
+    old = BaselineRun.objects.create(
+        challenge="finance", base_model=factories.base_model(), strategy="fedavg", precision="fp32",
+        method="old", config=config, rounds=2, requested_by=reviewer,
+    )  # fmt: skip
+    page = client.get(f"/baselines/runs/{old.pk}/").content.decode()
+    assert "FinGPT" in page and "end token learnt, rows drawn anew each round, batches of like length" in page
 
 
 def test_a_run_is_shown_round_by_round_until_it_is_over(

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
+import pgtrigger
 import pytest
+from django.apps import apps
 from django.db import transaction
 from django.db.utils import DatabaseError
+from django.test import Client
 from django.utils import timezone
 
 from portal.accounts.models import User
 from portal.runs import reproductions
 from portal.runs import services as runs
-from portal.runs.models import Reproduction
+from portal.runs.models import BaselineRun, Reproduction
+from portal.submissions.models import Submission
 from tests import second_protocol
 from tests.portal import baselines, factories
 from tests.portal.baselines import original_with, retrained_with
@@ -47,6 +52,82 @@ def test_the_outcome_follows_from_the_paired_difference(
 )
 def test_the_rule(difference: float, low: float, high: float, same: bool) -> None:
     assert (reproductions.outcome_of(difference, low, high) == "reproduced") is same
+
+
+@pytest.mark.parametrize(
+    ("original", "retrained", "sentence"),
+    [
+        ({"template": ""}, {}, "Template of the rows: not stated."),
+        (
+            {},
+            {"template": 'train.template = "fingpt"'},
+            "Template of the rows: alpaca in the original, fingpt here.",
+        ),
+        ({}, {"steps": "train.max-steps = 20"}, "Local steps: 10 in the original, 20 here."),
+        (
+            {},
+            {"more": "train.learn-end-token = true"},
+            "Learning of the end token: no in the original, yes here.",
+        ),
+        (
+            {},
+            {"more": 'train.data-name = "demonstration/train/finance.jsonl"'},
+            "Training rows: flwrlabs/fingpt-sentiment-train in the original, "
+            "demonstration/train/finance.jsonl here.",
+        ),
+        (
+            {"more": "strategy.proximal-mu = 0.1"},
+            {"more": "strategy.proximal-mu = 1.0"},
+            "Option proximal_mu: 0.1 in the original, 1 here.",
+        ),
+    ],
+)
+def test_another_result_by_settings_that_are_not_stated_or_equal_cannot_be_judged(
+    owner: User, reviewer: User, original: dict[str, str], retrained: dict[str, str], sentence: str
+) -> None:
+    run = retrained_with(reviewer, original_with(owner, 70, **original), 50, **retrained)
+    found = Reproduction.objects.get(run=run)
+    assert (found.get_outcome_display(), found.unequal) == ("cannot be judged", [sentence])
+    factories.publish(found.retrained)
+    reproductions.judge(found, judge=reviewer, verdict=Reproduction.Verdict.CONFIRMED)
+    assert reproductions.mark_of(found.original) is None
+
+
+def test_kinds_of_saying_the_same_are_equal(owner: User, reviewer: User) -> None:
+    original = original_with(
+        owner, 70, quantization='model.quantization = "fp4"',
+        more='train.training-arguments.optim = "adamw_hf"',
+        static='[tool.flwr.app.config.static]\ndataset.name = "FinGPT/fingpt-sentiment-train"',
+    )  # fmt: skip
+    found = Reproduction.objects.get(run=retrained_with(reviewer, original, 50))
+    assert (found.outcome, found.unequal) == ("not_reproduced", [])
+
+
+def test_verdicts_on_runs_from_before_templates_are_withdrawn_and_say_why(
+    client: Client, owner: User, reviewer: User
+) -> None:
+    original = original_with(owner, 70)
+    old, new = (Reproduction.objects.get(run=retrained_with(reviewer, original, 50)) for _ in range(2))
+    for found in (old, new):
+        factories.publish(found.retrained)
+        reproductions.judge(found, judge=reviewer, verdict=Reproduction.Verdict.CONFIRMED)
+    with pgtrigger.ignore("runs.BaselineRun:baselinerun_identity", "runs.BaselineRun:baselinerun_final"):
+        config = {name: value for name, value in old.run.config.items() if name != "template"}
+        BaselineRun.objects.filter(pk=old.run_id).update(config=config)
+    migration = import_module("portal.runs.migrations.0004_withdraw_verdicts_of_another_template")
+    migration.withdraw(apps, None)
+    migration.describe(apps, None)
+    old.refresh_from_db()
+    new.refresh_from_db()
+    assert (old.verdict, old.judged_by, new.verdict) == ("withdrawn", reviewer, "confirmed")
+    mark = reproductions.mark_of(original)
+    assert mark and mark.retrained == new.retrained_id
+    with pytest.raises(reproductions.VerdictRefused, match="withdrawn for good"):
+        reproductions.judge(old, judge=reviewer, verdict=Reproduction.Verdict.CONFIRMED)
+    page = client.get(f"/baselines/runs/{old.run_id}/").content.decode()
+    assert "Withdrawn:" in page and "it was another method than the original" in page
+    card = Submission.objects.get(pk=old.retrained_id).method_card
+    assert (card["template"], card["training_rows"]) == ("fingpt", "demonstration/finance.jsonl")
 
 
 def test_the_mark_is_there_once_staff_confirmed_and_gone_once_they_set_it_aside(

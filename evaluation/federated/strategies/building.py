@@ -11,13 +11,6 @@ if TYPE_CHECKING:
     from evaluation.federated.config import FederatedConfig
 
 
-def options(config: FederatedConfig) -> dict[str, float]:
-    """All options of the run's strategy, those that the run leaves out with their defaults."""
-    return {option.name: option.default for option in get(config.strategy).options} | dict(
-        config.strategy_options
-    )
-
-
 def build(config: FederatedConfig) -> Any:
     """The Flower strategy that a run uses, with the run's options, clipping and noise."""
     module, _, function = get(config.strategy).builder.partition(":")

@@ -12,7 +12,6 @@ from flwr.serverapp import strategy as flower
 
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.factors import Arrays, Matrix
-from evaluation.federated.strategies.building import options
 from evaluation.federated.strategies.fedavg import arguments
 
 _VELOCITY = "velocity"
@@ -39,7 +38,7 @@ class FedAvgM(flower.FedAvgM):
 
 def build(config: FederatedConfig) -> FedAvgM:
     """With the run's options."""
-    chosen = options(config)
+    chosen = config.effective_options
     return FedAvgM(
         **arguments(),
         server_learning_rate=chosen["server-learning-rate"],

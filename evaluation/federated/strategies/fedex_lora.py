@@ -19,7 +19,6 @@ import numpy
 
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.factors import Arrays, Product, arrays_of, by_module, compressed, products, total
-from evaluation.federated.strategies.building import options
 from evaluation.federated.strategies.fedavg import arguments
 from evaluation.federated.strategies.products import ProductStrategy, Update, mean, terms_of
 
@@ -48,4 +47,4 @@ class FedExLora(ProductStrategy):
 
 def build(config: FederatedConfig) -> FedExLora:
     """With the run's limit."""
-    return FedExLora(int(options(config)["residual-rank"]))
+    return FedExLora(int(config.effective_options["residual-rank"]))

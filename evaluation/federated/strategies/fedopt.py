@@ -16,7 +16,6 @@ from flwr.serverapp import strategy as flower
 
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.factors import Arrays
-from evaluation.federated.strategies.building import options
 from evaluation.federated.strategies.fedavg import arguments
 
 
@@ -45,7 +44,7 @@ class FedYogi(Moments, flower.FedYogi):
 
 def build(config: FederatedConfig) -> FedAdam | FedYogi:
     """The one that the run names, with its options."""
-    chosen = options(config)
+    chosen = config.effective_options
     kind = FedAdam if config.strategy == "fedadam" else FedYogi
     return kind(
         **arguments(),

@@ -12,10 +12,9 @@ from __future__ import annotations
 from flwr.serverapp.strategy import FedProx
 
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.strategies.building import options
 from evaluation.federated.strategies.fedavg import arguments
 
 
 def build(config: FederatedConfig) -> FedProx:
     """Flower's own."""
-    return FedProx(**arguments(), proximal_mu=options(config)["proximal-mu"])
+    return FedProx(**arguments(), proximal_mu=config.effective_options["proximal-mu"])

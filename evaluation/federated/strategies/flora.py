@@ -15,7 +15,6 @@ from collections.abc import Sequence
 
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.factors import Arrays, arrays_of, by_module, compressed, products, total
-from evaluation.federated.strategies.building import options
 from evaluation.federated.strategies.fedavg import arguments
 from evaluation.federated.strategies.products import ProductStrategy, Update, terms_of
 
@@ -41,4 +40,4 @@ class Flora(ProductStrategy):
 
 def build(config: FederatedConfig) -> Flora:
     """With the run's limit."""
-    return Flora(int(options(config)["residual-rank"]))
+    return Flora(int(config.effective_options["residual-rank"]))

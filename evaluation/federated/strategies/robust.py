@@ -16,13 +16,12 @@ from __future__ import annotations
 from flwr.serverapp.strategy import FedAvg, FedMedian, FedTrimmedAvg, Krum
 
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.strategies.building import options
 from evaluation.federated.strategies.fedavg import arguments
 
 
 def build(config: FederatedConfig) -> FedAvg:
     """Flower's own, the one that the run names."""
-    chosen = options(config)
+    chosen = config.effective_options
     if config.strategy == "fedmedian":
         return FedMedian(**arguments())
     if config.strategy == "fedtrimmedavg":

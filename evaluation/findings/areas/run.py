@@ -93,6 +93,28 @@ AREA = Area(
             example="strategy",
         ),
         FindingKind(
+            "run.strategy_clients",
+            ERROR,
+            "The strategy cannot work with so few clients a round",
+            explanation=(
+                "Krum, medians and trimmed means are made to outvote bad clients. With too few clients a "
+                "round they cannot, and would be a plain mean or one client's adapter under another name."
+            ),
+            remedy="Ask as many clients a round as the message names, or choose another strategy.",
+            example="clients_per_round",
+        ),
+        FindingKind(
+            "run.strategy_is_fedavg",
+            NOTE,
+            "With these options the strategy is FedAvg",
+            explanation=(
+                "The options leave nothing of what the strategy adds to FedAvg, as with Flower's defaults of "
+                "FedAvgM, which the FlowerTune paper ran."
+            ),
+            remedy="Nothing needs to be done if that is meant. Else change the options that are named.",
+            example="strategy",
+        ),
+        FindingKind(
             "run.strategy_option",
             ERROR,
             "An option that the strategy does not take",

@@ -202,7 +202,9 @@ class NewRunSerializer(StrictSerializer):
         challenge = CHALLENGES[attrs["challenge"]]
         original = attrs.get("reproduce")
         if original is None:
-            return _Start(presets.get(attrs.get("preset", challenge.slug)).of(challenge))
+            strategy = attrs.get("settings", {}).get("strategy")
+            named = strategy if isinstance(strategy, str) else None
+            return _Start(presets.get(attrs.get("preset", challenge.slug)).of(challenge, named))
         try:
             return _Start(*method_cards.settings_of(original, rows_of(challenge.slug).rows))
         except method_cards.NotRetrainable as refusal:

@@ -58,10 +58,19 @@ class Method:
             clients_per_round=self.per_round,
             rounds=self.rounds,
             local_steps=10,
+            batch_size=16,
+            sequence_length=512,
+            learning_rate_max=5e-5,
+            learning_rate_min=1e-6,
             peft_type="LoRA",
             use_dora=self.dora,
             rank=self.rank,
             alpha=2.0 * self.rank,
+            dropout=0.075,
+            target_modules=TARGETS,
+            quantization=4,
+            quantization_type="fp4",
+            template="alpaca",
         )
         return card.to_json()
 

@@ -26,6 +26,7 @@ _FIGURES = [
     "p_value",
     "tolerance",
     "benchmarks",
+    "unequal",
     "decided_at",
 ]
 
@@ -42,17 +43,19 @@ class Reproduction(models.Model):
 
     Figures are fractions: `difference` is the retrained average less the original's, with its 95% interval
     from `low` to `high`. `outcome` follows from them by the rule of portal.runs.reproductions; it is public
-    once staff confirmed it.
+    once staff confirmed it. A verdict that turned out to rest on something wrong is withdrawn, with a reason.
     """
 
     class Outcome(models.TextChoices):
         REPRODUCED = "reproduced", "reproduced"
         NOT_REPRODUCED = "not_reproduced", "not reproduced"
+        UNDECIDED = "undecided", "cannot be judged"
 
     class Verdict(models.TextChoices):
         OPEN = "open", "waits for confirmation"
         CONFIRMED = "confirmed", "confirmed"
         SET_ASIDE = "set_aside", "set aside"
+        WITHDRAWN = "withdrawn", "withdrawn"
 
     run = models.OneToOneField(BaselineRun, on_delete=models.PROTECT, related_name="reproduction")
     original = models.ForeignKey(Submission, on_delete=models.PROTECT, related_name="reproductions")
@@ -66,6 +69,9 @@ class Reproduction(models.Model):
     p_value = models.FloatField()
     tolerance = models.FloatField(help_text="The absolute difference that counts as none")
     benchmarks = models.JSONField(help_text="The same figures of each benchmark")
+    unequal = models.JSONField(
+        default=list, help_text="Settings that the original does not state or has otherwise, in sentences"
+    )
     decided_at = models.DateTimeField(default=timezone.now, editable=False)
 
     verdict = models.CharField(max_length=9, choices=Verdict.choices, default=Verdict.OPEN)
@@ -84,11 +90,16 @@ class Reproduction(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(verdict="open", judged_by=None, judged_at=None)
-                | (~Q(verdict="open") & Q(judged_by__isnull=False, judged_at__isnull=False)),
+                | Q(verdict="withdrawn", judged_at__isnull=False)
+                | (
+                    ~Q(verdict__in=["open", "withdrawn"])
+                    & Q(judged_by__isnull=False, judged_at__isnull=False)
+                ),
                 name="reproduction_verdict_has_judge",
             ),
             models.CheckConstraint(
-                condition=~Q(verdict="set_aside") | ~Q(reason=""), name="reproduction_set_aside_has_reason"
+                condition=~Q(verdict__in=["set_aside", "withdrawn"]) | ~Q(reason=""),
+                name="reproduction_set_aside_has_reason",
             ),
         ]
         triggers = [
@@ -102,9 +113,17 @@ class Reproduction(models.Model):
                     ("open", "set_aside"),
                     ("confirmed", "set_aside"),
                     ("set_aside", "confirmed"),
+                    ("open", "withdrawn"),
+                    ("confirmed", "withdrawn"),
                 ],
             ),
         ]
 
     def __str__(self) -> str:
         return f"#{self.original_id} {self.get_outcome_display()} by #{self.retrained_id}"
+
+    @property
+    def is_public(self) -> bool:
+        """Whether everybody may see it: it was confirmed, be it withdrawn since."""
+        was_confirmed = self.verdict == self.Verdict.WITHDRAWN and self.judged_by_id is not None
+        return self.verdict == self.Verdict.CONFIRMED or was_confirmed

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 
+from evaluation.federated.farewell import HOME
 from evaluation.method.strategies import STRATEGIES
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -63,6 +65,9 @@ def test_a_terminated_run_ends_all_its_processes_and_leaves_no_files(
     assert "ready after" in started.stdout.readline()
     family = psutil.Process(started.pid).children(recursive=True)
     assert any("raylet" in process.name() for process in family)
+    assert listened_on(family) == {"127.0.0.1"}
+    (folder,) = {Path(process.environ()[HOME]) for process in family if HOME in process.environ()}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     started.terminate()
     with started:
         started.communicate(timeout=180)
@@ -70,6 +75,7 @@ def test_a_terminated_run_ends_all_its_processes_and_leaves_no_files(
     _, alive = psutil.wait_procs(family, timeout=0)
     assert alive == []
     assert list(tmp_path.iterdir()) == []
+    assert not folder.exists()
 
 
 def test_every_strategy_runs_in_one_go_on_one_loaded_model_and_learns(
@@ -107,6 +113,16 @@ def test_a_bad_configuration_is_one_line_and_exit_code_2(
     assert ran.returncode == 2
     assert ran.stderr == "error: 11 clients cannot share the 10 rows\n"
     assert ran.stdout == ""
+
+
+def listened_on(processes: list[psutil.Process]) -> set[str]:
+    """The addresses on which these processes wait for connections."""
+    return {
+        connection.laddr.ip.removeprefix("::ffff:")
+        for process in processes
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
 
 
 def running_with(output: Path) -> list[psutil.Process]:

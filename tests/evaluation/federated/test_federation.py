@@ -250,7 +250,7 @@ def test_the_written_fraction_samples_the_same_number_again(clients: int, data: 
         ),
         ({"rounds": 0}, EvaluationError, "rounds must be at least 1"),
         ({"learning_rate_min": 1.0}, EvaluationError, "learning-rate-min <= learning-rate"),
-        ({"precision": "int8"}, EvaluationError, "one of nf4, bf16, fp32"),
+        ({"precision": "int8"}, EvaluationError, "one of fp4, nf4, bf16, fp32"),
         ({"target_modules": ()}, EvaluationError, "target-modules names no module"),
         ({"model": Path("/nowhere")}, ModelError, "no base model in /nowhere"),
     ],

@@ -18,12 +18,21 @@ from evaluation.errors import EvaluationError, UnknownNameError
 from evaluation.federated import options, presets
 from evaluation.federated.app_file import pyproject
 from evaluation.federated.checks import findings
-from evaluation.federated.config import THREADS, FederatedConfig, Partition, Privacy
+from evaluation.federated.config import (
+    BEFORE_TEMPLATES,
+    PEFT_DEFAULT,
+    THREADS,
+    FederatedConfig,
+    Partition,
+    Privacy,
+)
+from evaluation.federated.data import TrainingData
 from evaluation.federated.planned import planned_bytes
 from evaluation.findings import Finding, has_errors
 from evaluation.flowerconfig import inspect_app_config
 from evaluation.method.card import MethodCard
 from evaluation.method.communication import adapter_parameters, derive
+from evaluation.method.row_form import BOTH, RowForm, columns_of
 from evaluation.method.strategies import STRATEGIES, canonical
 from evaluation.rules import challenges
 
@@ -31,7 +40,7 @@ NAMES = {"ffa-lora": "ffalora", "fedex-lora": "fedex", "local-only": "localonly"
 
 
 def card_of(config: FederatedConfig) -> tuple[MethodCard, tuple[Finding, ...]]:
-    text = pyproject(config, "Trained on nothing.")
+    text = pyproject(config, TrainingData("rows.jsonl", (), "0" * 64, demonstration=False))
     card, found = inspect_app_config(text.encode(), rules.of(config.challenge))
     assert card is not None, found
     return card, found
@@ -161,7 +170,7 @@ def test_a_missing_setting_is_named() -> None:
 @pytest.mark.parametrize(
     ("changes", "code", "place"),
     [
-        ({"strategy": "flexlora", "adapter": "dora"}, "run.adapter", "adapter"),
+        ({"strategy": "ffa-lora", "adapter": "dora"}, "run.adapter", "adapter"),
         ({"strategy": "fedadam", "privacy": Privacy()}, "run.privacy", "privacy"),
         ({"strategy_options": (("mu", 1.0),)}, "run.strategy_option", "strategy_options.mu"),
         (
@@ -180,6 +189,8 @@ def test_a_missing_setting_is_named() -> None:
         ({"evaluate_every": 1}, "run.value", "held_out"),
         ({"held_out": 5}, "run.value", "evaluate_every"),
         ({"dropout": 1.0}, "run.value", "dropout"),
+        ({"template": "chatml"}, "run.value", "template"),
+        ({"instruction_columns": ("output",)}, "run.value", "instruction_columns"),
         ({"partition": Partition("dirichlet", None, "output")}, "run.partition", "partition.alpha"),
         ({"partition": Partition("dirichlet", 1.0)}, "run.partition", "partition.column"),
         ({"partition": Partition("iid", 1.0)}, "run.partition", "partition.alpha"),
@@ -196,6 +207,96 @@ def test_a_problem_is_found_with_its_place(
     errors = [f for f in findings(run_with(**changes), 60, base_model_tensors(base_model)) if f.code == code]
     assert [finding.location for finding in errors] == [place]
     assert has_errors(errors)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options", "needed"),
+    [
+        ("krum", {}, 3),
+        ("krum", {"num-malicious-nodes": 2.0}, 7),
+        ("fedmedian", {}, 3),
+        ("fedtrimmedavg", {}, 5),
+        ("fedtrimmedavg", {"beta": 0.25}, 4),
+        ("fedtrimmedavg", {"beta": 0.49}, 3),
+    ],
+)
+def test_a_strategy_that_cannot_do_what_it_says_with_so_few_clients_is_refused(
+    strategy: str, options: dict[str, float], needed: int
+) -> None:
+    run = run_with(strategy=strategy, strategy_options=tuple(options.items()), clients_per_round=needed - 1)
+    (found,) = [finding for finding in findings(run) if finding.code == "run.strategy_clients"]
+    assert f"at least {needed} clients a round, not {needed - 1}" in found.message
+    enough = replace(run, clients_per_round=needed)
+    assert not has_errors(findings(enough))
+    assert enough.fewest_replies == needed
+
+
+def test_a_trimmed_mean_that_never_trims_is_refused() -> None:
+    run = run_with(strategy="fedtrimmedavg", strategy_options=(("beta", 0.0),), clients_per_round=20)
+    assert any("needs a larger share a round" in finding.message for finding in findings(run))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options", "is_fedavg"),
+    [
+        ("fedavgm", {"server-momentum": 0.0}, True),
+        ("fedavgm", {}, False),
+        ("fedprox", {"proximal-mu": 0.0}, True),
+        ("fedavg", {}, False),
+    ],
+)
+def test_options_that_leave_nothing_but_fedavg_are_said(
+    strategy: str, options: dict[str, float], is_fedavg: bool
+) -> None:
+    found = findings(run_with(strategy=strategy, strategy_options=tuple(options.items())))
+    assert is_fedavg == any(finding.code == "run.strategy_is_fedavg" for finding in found)
+    assert not has_errors(found)
+
+
+def test_the_papers_strategies_have_the_papers_options() -> None:
+    words = ("--preset", "paper", "--challenge", "finance", "--model", "/m", "--strategy")
+    (adam,), (moment,), (prox,) = (
+        options.runs(asked(*words, name)) for name in ("fedadam", "fedavgm", "fedprox")
+    )
+    assert (adam.effective_options["eta"], prox.effective_options["proximal-mu"]) == (0.1, 1.0)
+    assert moment.effective_options == {"server-learning-rate": 1.0, "server-momentum": 0.0}
+    (own,) = options.runs(asked(*words, "fedavgm", "--strategy-option", "server-momentum=0.5"))
+    assert own.effective_options == {"server-learning-rate": 1.0, "server-momentum": 0.5}
+    (flex,) = options.runs(asked(*words, "flexlora"))
+    assert (flex.adapter, has_errors(findings(flex))) == ("dora", False)
+
+
+@pytest.mark.parametrize("challenge", challenges.CHALLENGES.values(), ids=lambda challenge: challenge.slug)
+def test_a_template_does_what_the_public_app_does(challenge: challenges.Challenge) -> None:
+    (config,) = options.runs(asked("--challenge", challenge.slug, "--model", "/m"))
+    assert config.form == RowForm("alpaca", columns_of(challenge.slug), learn_end=False)
+    assert (config.dropout, config.target_modules, config.adapter) == (0.075, (PEFT_DEFAULT,), "lora")
+    assert not (config.draw_anew or config.group_by_length or config.learn_end_token)
+
+
+def test_a_run_stored_before_there_were_templates_is_what_it_was() -> None:
+    values = run_with().as_dict()
+    for name in BEFORE_TEMPLATES:
+        del values[name]
+    config = FederatedConfig.from_dict(values)
+    assert config.form == RowForm("fingpt", BOTH, learn_end=True)
+    assert config.draw_anew and config.group_by_length
+
+
+def test_a_settled_run_has_its_defaults_written_out() -> None:
+    config = run_with(strategy="fedprox").settled()
+    assert config.strategy_options == (("proximal-mu", 1.0),)
+    assert config.instruction_columns == ("input",)
+    card, _ = card_of(run_with(strategy="fedprox", precision="fp4"))
+    assert dict(card.strategy_options) == {"proximal_mu": 1.0}
+    assert (card.template, card.instruction_columns, card.quantization_type) == ("alpaca", ("input",), "fp4")
+    assert (card.learn_end_token, card.draw_anew, card.group_by_length) == (False, False, False)
+    assert card.training_rows == "rows.jsonl"
+    assert MethodCard.from_json(json.loads(json.dumps(card.to_json()))) == card
+    shown = dict(card.rows())
+    assert shown["Training set"] == "rows.jsonl"
+    assert shown["Row form"] == "Alpaca, instruction from input"
+    assert shown["Quantisation"] == "4-bit, fp4"
 
 
 def test_all_problems_are_found_at_once() -> None:
@@ -216,7 +317,7 @@ def test_without_settings_a_run_is_the_challenges_template(challenge: challenges
         challenge.clients,
         challenge.baseline_clients_per_round,
     )
-    assert (config.strategy, config.rounds, config.precision, config.rank) == ("fedavg", 200, "nf4", 32)
+    assert (config.strategy, config.rounds, config.precision, config.rank) == ("fedavg", 200, "fp4", 32)
     assert config.base_model_id == "base"
 
 

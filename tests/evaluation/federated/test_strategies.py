@@ -180,6 +180,17 @@ def test_references_choose_their_own_cohort(config: FederatedConfig) -> None:
     assert len(cohort.choose(config, rows, 5)) == config.clients_per_round
 
 
+def test_flexlora_averages_what_dora_has_besides_the_product(config: FederatedConfig) -> None:
+    magnitudes = [numpy.arange(5, dtype=numpy.float32) * factor for factor in (1, 2, 4)]
+    name = f"{MODULE}.lora_magnitude_vector"
+    updates = [(arrays | {name: own}, rows) for (arrays, rows), own in zip(UPDATES, magnitudes, strict=True)]
+    after = one_round(built(config, "flexlora"), START | {name: magnitudes[0]}, updates)
+    plain = one_round(built(config, "flexlora"), START, UPDATES)
+    assert all((after[tensor] == plain[tensor]).all() for tensor in (A, B))
+    assert_allclose(after[name], numpy.average(magnitudes, axis=0, weights=SHARES), rtol=1e-6)
+    assert after[name].dtype == numpy.float32
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_is_built_and_described(name: str, config: FederatedConfig) -> None:
     info = STRATEGIES[name]
@@ -187,7 +198,7 @@ def test_every_strategy_is_built_and_described(name: str, config: FederatedConfi
     assert info.summary.endswith(".")
     assert all(option.lowest <= option.default <= option.highest for option in info.options)
     assert "lora" in info.adapters
-    assert info.adapters == (("lora",) if info.on_products else ("lora", "dora"))
+    assert info.adapters == (("lora", "dora") if not info.on_products or info.averages_rest else ("lora",))
     if not info.no_privacy:
         private = replace(config, strategy=name, privacy=Privacy())
         assert "clipping" in repr(build(private)).lower()

@@ -1,76 +1,86 @@
-"""A client's own work: its share of the rows, their tokens, and the loss it follows."""
+"""A client's own work: its share of the rows, and the loss it follows."""
 
 from __future__ import annotations
 
-import random
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from evaluation.errors import DataError
 from evaluation.federated import data, local_model, training
+from evaluation.federated.accumulation import Room, accumulate
 from evaluation.federated.config import FederatedConfig
+from evaluation.federated.encoding import IGNORED, Tokens
 
 
-def test_a_row_is_written_as_in_fingpt() -> None:
-    row = data.Row("What is it?", "A sentence.", "positive")
-    assert row.prompt == "Instruction: What is it?\nInput: A sentence.\nAnswer: "
-    assert data.Row("Say yes.", "", "yes").prompt == "Instruction: Say yes.\nAnswer: "
-
-
-def test_tokens_end_with_the_end_token_and_start_as_an_evaluation_prompt(config: FederatedConfig) -> None:
-    tokenizer = local_model.local_model(config).tokenizer
-    row = data.Row("the price is", "up", "buy")
-    tokens = data.encode(row, tokenizer, 32)
-    assert list(tokens.prompt) == tokenizer(row.prompt)["input_ids"]
-    assert tokens.answer[-1] == tokenizer.eos_token_id
-    assert tokenizer.decode(tokens.answer[:-1]) == "buy"
-
-
-@given(st.integers(0, 30), st.integers(1, 30), st.integers(8, 24))
-def test_a_long_row_keeps_the_end_of_its_prompt_and_the_start_of_its_answer(
-    prompt: int, answer: int, length: int
+def test_the_loss_is_that_of_the_whole_sequences_on_the_tokens_that_are_learnt(
+    config: FederatedConfig,
 ) -> None:
-    class Letters:
-        eos_token_id = 0
-
-        def __call__(self, text: str, **_options: bool) -> dict[str, list[int]]:
-            return {"input_ids": [ord(letter) for letter in text]}
-
-    row = data.Row("p" * prompt, "", "a" * answer)
-    tokens = data.encode(row, Letters(), length)
-    whole = [ord(letter) for letter in row.prompt]
-    assert len(tokens) == min(length, len(whole) + answer + 1)
-    assert list(tokens.prompt) == whole[len(whole) - len(tokens.prompt) :]
-    assert len(tokens.answer) >= min(answer + 1, length // 2)
-
-
-@given(st.integers(1, 12), st.integers(1, 5), st.integers(1, 6))
-def test_batches_have_the_asked_size_and_use_all_rows_evenly(rows: int, size: int, steps: int) -> None:
-    tokens = [data.Tokens((1,) * (row + 1), (2,)) for row in range(rows)]
-    drawn = data.batches(tokens, size, steps, random.Random(0))
-    assert [len(batch) for batch in drawn] == [size] * steps
-    times = [sum(batch.count(row) for batch in drawn) for row in tokens]
-    assert max(times) - min(times) <= 1
-
-
-def test_the_loss_is_that_of_the_whole_sequences_on_answer_tokens(config: FederatedConfig) -> None:
     """Left padding and projecting the last positions only change the cost, not the value."""
     local, batch = local_model.local_model(config), training.tokenised(config, 0)
     assert len({len(row) for row in batch}) > 1
-    total, count = torch.tensor(0.0), 0
+    total = torch.tensor(0.0)
     for row in batch:
-        ids = torch.tensor([row.prompt + row.answer])
-        logits = local.model(input_ids=ids).logits[0, len(row.prompt) - 1 : -1]
-        total += torch.nn.functional.cross_entropy(logits, torch.tensor(row.answer), reduction="sum").detach()
-        count += len(row.answer)
-    torch.testing.assert_close(
-        training.answer_loss(local, batch).detach(), total / count, rtol=1e-5, atol=1e-6
-    )
+        logits = local.model(input_ids=torch.tensor([row.ids])).logits[0, :-1]
+        labels = torch.tensor(row.labels[1:])
+        total += torch.nn.functional.cross_entropy(logits, labels, reduction="sum").detach()
+    torch.testing.assert_close(training.summed_loss(local, batch).detach(), total, rtol=1e-5, atol=1e-6)
+
+
+def out_of_memory_beyond(rows: int, local: local_model.LocalModel) -> Callable[..., torch.Tensor]:
+    """The summed loss on a device that has room for so many rows."""
+
+    def loss(batch: Sequence[Tokens]) -> torch.Tensor:
+        found = training.summed_loss(local, batch)
+        if len(batch) > rows:
+            raise torch.OutOfMemoryError
+        return found
+
+    return loss
+
+
+@pytest.mark.parametrize("adapter", ["lora", "dora"])
+@pytest.mark.parametrize("room", [1, 2, 3])
+def test_a_batch_without_room_is_split_and_has_the_same_loss_and_gradient(
+    room: int, adapter: str, config: FederatedConfig
+) -> None:
+    config = replace(config, adapter=adapter)
+    local, batch = local_model.local_model(config), training.tokenised(config, 0)
+    assert len(batch) == 4
+    batch = (*batch[:3], Tokens(batch[3].ids, (IGNORED,) * len(batch[3])))  # with a row that teaches nothing
+    local.put(training.train(config, 0, training.Work(1, 0.01), {}).arrays, "7")
+    parameters = local.parameters()
+
+    def gradient(rows: int, seen: Room) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        for parameter in parameters:
+            parameter.grad = None
+        loss = accumulate(out_of_memory_beyond(rows, local), batch, parameters, seen)
+        return loss, [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+    whole_loss, whole = gradient(4, Room())
+    seen = Room()
+    for _ in range(2):  # what was found stays known
+        loss, parts = gradient(room, seen)
+        torch.testing.assert_close(loss, whole_loss, rtol=1e-5, atol=1e-7)
+        assert len(parts) == len(whole) == len(parameters)
+        for part, one in zip(parts, whole, strict=True):
+            torch.testing.assert_close(part, one, rtol=1e-4, atol=1e-7)
+    assert seen.rows == min(room, 2)
+
+
+def test_a_single_row_without_room_is_out_of_memory(config: FederatedConfig) -> None:
+    local, batch = local_model.local_model(config), training.tokenised(config, 0)
+    with pytest.raises(torch.OutOfMemoryError):
+        accumulate(out_of_memory_beyond(0, local), batch, local.parameters(), Room())
+
+
+def test_a_batch_that_teaches_nothing_moves_nothing(config: FederatedConfig) -> None:
+    local, batch = local_model.local_model(config), training.tokenised(config, 0)
+    silent = [Tokens(row.ids, (IGNORED,) * len(row)) for row in batch]
+    assert float(accumulate(out_of_memory_beyond(9, local), silent, local.parameters(), Room())) == 0.0
 
 
 def test_the_base_model_is_loaded_once_and_only_lora_weights_train(config: FederatedConfig) -> None:

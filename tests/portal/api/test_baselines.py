@@ -57,7 +57,7 @@ def test_only_staff_with_the_scope_start_and_cancel(api: Api, nobody: Api, revie
 
 
 def test_a_run_that_cannot_work_is_refused_with_every_reason(staff: Api) -> None:
-    wrong = SETTINGS | {"strategy": "flexlora", "adapter": "dora", "clients_per_round": 9}
+    wrong = SETTINGS | {"strategy": "ffa-lora", "adapter": "dora", "clients_per_round": 9}
     answer = staff.post("baseline-runs/", body(settings=wrong))
     assert answer.status_code == 422 and answer.json()["type"].endswith("invalid_run")
     assert {"adapter", "clients_per_round"} <= {f["location"] for f in answer.json()["findings"]}
