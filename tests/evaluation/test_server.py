@@ -82,6 +82,7 @@ def job(model: Path, folder: Path, output: Path, **changes: Any) -> Job:
         "data": str(folder),
         "limit": None,
         "output": str(output),
+        "registered": (),
     }
     return Job(**fields | changes)
 
