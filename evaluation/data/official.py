@@ -10,7 +10,7 @@ from pathlib import Path
 
 from evaluation.benchmarks.definition import Benchmark
 from evaluation.benchmarks.samples import Row
-from evaluation.data.register import OtherRowsError, Register, now
+from evaluation.data.register import Register, now
 from evaluation.data.sources import Source, locate, read
 from evaluation.data.split import Items, choose
 from evaluation.errors import DataError
@@ -88,12 +88,9 @@ def registration(held: Held, by: str = "") -> Registration:
 
 
 def _recorded(held: Held, register: Register) -> Registration:
-    found = registration(held)
-    if held.known is None:
-        return register.record(found)
-    if held.known.digest != held.digest:
-        raise OtherRowsError(held.known, found)
-    return register.record(held.known)
+    """What the register holds afterwards. Raises OtherRowsError in its words."""
+    known = held.known
+    return register.record(known if known and known.digest == held.digest else registration(held))
 
 
 def digest_of(benchmark: Benchmark, rows: Sequence[Row]) -> str:

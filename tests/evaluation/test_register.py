@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import pyarrow
-import pyarrow.parquet
 import pytest
 from huggingface_hub import constants
 
@@ -22,32 +18,10 @@ from evaluation.errors import DataError
 from evaluation.rules.protocol import CURRENT
 from evaluation.wire.registration import Registration
 from tests.evaluation.conftest import WriteRows
+from tests.evaluation.hub_files import careqa_rows, files, fiqa_rows, published
 from tests.evaluation.hub_server import HubServer
 
 FIQA, CAREQA = benchmarks.get("fiqa"), benchmarks.get("careqa")
-Rows = list[dict[str, Any]]
-
-
-def fiqa_rows(count: int = 1_213, word: str = "rises") -> Rows:
-    return [
-        {"sentence": f"$AB {word} {i}", "sentiment_score": (i % 3 - 1) / 2, "format": "post"}
-        for i in range(count)
-    ]
-
-
-def careqa_rows(count: int = 5_621) -> Rows:
-    return [{"question": f"{i}?", **{f"op{n}": str(n) for n in range(1, 5)}, "cop": 1} for i in range(count)]
-
-
-def parquet(rows: Rows) -> bytes:
-    buffer = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), buffer)
-    return buffer.getvalue()
-
-
-def fiqa_files(rows: Rows) -> dict[str, bytes]:
-    parts = (rows[:900], rows[900:1_000], rows[1_000:])
-    return {name: parquet(part) for name, part in zip(FIQA.hub.files, parts, strict=True)}
 
 
 @pytest.fixture
@@ -61,17 +35,9 @@ def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RegisterFile:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """FiQA on its branch, and CareQA at its commit."""
-    careqa = HubServer(
-        CAREQA.hub.dataset,
-        {CAREQA.hub.files[0]: json.dumps(careqa_rows()).encode()},
-        kind="dataset",
-        commit=CAREQA.hub.revision,
-    )
-    fiqa = HubServer(
-        FIQA.hub.dataset, fiqa_files(fiqa_rows()), kind="dataset", branch=FIQA.hub.revision, commit="f" * 40
-    )
+    fiqa = published(FIQA, fiqa_rows(), commit="f" * 40)
     with fiqa:
-        fiqa.others = [careqa]
+        fiqa.others = [published(CAREQA, careqa_rows())]
         monkeypatch.setenv("HF_ENDPOINT", fiqa.url)
         yield fiqa
 
@@ -92,7 +58,7 @@ def test_rows_of_a_pinned_data_set_are_official_at_first_sight(
 
 
 def test_too_few_rows_of_a_pinned_data_set_are_not(hub: HubServer, register: RegisterFile) -> None:
-    hub.others[0].files = {CAREQA.hub.files[0]: json.dumps(careqa_rows(5_620)).encode()}
+    hub.others[0].files = files(CAREQA, careqa_rows(5_620))
     assert load("careqa", register).unofficial[0].endswith("5,620 from 5,620 rows, official 5,621 from 5,621")
     assert register.of("careqa") is None
 
@@ -117,7 +83,7 @@ def test_rows_of_a_branch_are_official_once_somebody_adopted_them(
 def test_what_was_adopted_stays_when_the_branch_moves_on(hub: HubServer, register: RegisterFile) -> None:
     register.record(data.candidate("fiqa", "ada").registration)
     adopted = load("fiqa", register)
-    hub.files, hub.branch = fiqa_files(fiqa_rows(word="falls")), "other"
+    hub.files, hub.branch = files(FIQA, fiqa_rows(word="falls")), "other"
     assert load("fiqa", register) == adopted
 
 
@@ -130,13 +96,7 @@ def test_other_rows_are_refused_by_name(
     assert main(["data", "--adopt", "fiqa", "--by", "ada"]) == 0
     known = register.of("fiqa")
     assert known
-    with HubServer(
-        FIQA.hub.dataset,
-        fiqa_files(fiqa_rows(word="falls")),
-        kind="dataset",
-        branch=FIQA.hub.revision,
-        commit="e" * 40,
-    ) as moved:
+    with published(FIQA, fiqa_rows(word="falls"), commit="e" * 40) as moved:
         monkeypatch.setenv("HF_ENDPOINT", moved.url)
         assert main(["data", "--adopt", "fiqa", "--by", "bob"]) == 1
     told = " ".join(capsys.readouterr().err.split())
@@ -177,7 +137,7 @@ def test_nothing_becomes_official_by_rows_in_another_order_or_of_another_data_se
 
 
 def test_only_what_is_as_it_should_be_can_be_adopted(hub: HubServer, register: RegisterFile) -> None:
-    hub.files = fiqa_files(fiqa_rows(1_212))
+    hub.files = files(FIQA, fiqa_rows(1_212))
     with pytest.raises(DataError, match=r"FiQA has 304 items from 1,213 rows; .* 303 from 1,212"):
         data.candidate("fiqa", "ada")
     with pytest.raises(DataError, match="digest of TFNS is part of this project"):

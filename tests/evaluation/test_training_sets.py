@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
 import pytest
 from huggingface_hub import constants
 
@@ -19,6 +16,7 @@ from evaluation.data import OtherRowsError, RegisterFile, training
 from evaluation.errors import DataError, HubError
 from evaluation.federated import data, options
 from evaluation.rules.challenges import CHALLENGES
+from tests.evaluation.hub_files import parquet
 from tests.evaluation.hub_server import COMMIT, HubServer
 
 SET = CHALLENGES["finance"].training_set
@@ -27,12 +25,6 @@ ROWS: list[dict[str, Any]] = [
     for i in range(6)
 ]
 PLAIN = [{k: v for k, v in row.items() if k != "tags"} for row in ROWS]
-
-
-def parquet(rows: list[dict[str, Any]]) -> bytes:
-    buffer = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), buffer)
-    return buffer.getvalue()
 
 
 FILES = {
