@@ -104,7 +104,9 @@ class RegisterFile:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
         except OSError as error:
-            raise DataError(f"the register {self.path} cannot be written: {error.strerror}") from error
+            raise DataError(
+                f"the register {self.path} cannot be written: {error.strerror}; EVALUATION_REGISTER names another"
+            ) from error
 
     def _write(self, known: dict[str, Registration]) -> None:
         content = {name: asdict(known[name]) for name in sorted(known)}
