@@ -126,6 +126,7 @@ def _evaluate(job: Job, evaluator: Evaluator, events: Events) -> Outcome:
         precision=job.precision,
         data=job.data,
         limit=job.limit,
+        registered=job.registered,
     )
     return evaluator.evaluate(plan, _Reporter(job, events))
 

@@ -28,6 +28,7 @@ _own = own.take()
 os.environ |= {
     "DEBUG": "1",
     "VAR_DIR": str(_own.var_dir),
+    "EVALUATION_REGISTER": str(_own.var_dir / "data-register.json"),
     "EMBEDDED_STATE_DIR": str(own.STATE),
     "DATABASE_URL": embedded.ensure_postgres(own.STATE, durable=False),
     "REDIS_URL": f"{embedded.ensure_valkey(own.STATE)}?db={_own.number}",

@@ -9,7 +9,6 @@ import logging
 import os
 import shutil
 import socket
-import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -19,13 +18,11 @@ from typing import Any
 from django.conf import settings
 from django.core.files import File
 
-from evaluation import data, rules
+from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
-from evaluation.data.sources import in_folder
 from evaluation.errors import EvaluationError, SandboxError
 from evaluation.hub import fetching
-from evaluation.rules import Rules
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.running.judging import check_sandbox
 from evaluation.wire.evaluating import Done, Event, Job, Loading, Progress, Scored
@@ -33,6 +30,7 @@ from evaluation.wire.messages import Failed
 from portal.runs import claims, services
 from portal.runs.models import Evaluation
 from portal.submissions.models import BaseModel
+from workers import data_sets
 from workers.leases import Lease
 from workers.supervisor import EvaluationProcess, shutting_down
 
@@ -161,25 +159,11 @@ def _job(scratch: Path, evaluation: Evaluation, output: Path) -> Job:
         protocol=evaluation.protocol,
         engine=settings.EVALUATION_ENGINE,
         precision=settings.EVALUATION_PRECISION or asked.precision,
-        data=settings.EVALUATION_DATA or str(_fetched_data(asked)),
+        data=settings.EVALUATION_DATA or str(data_sets.benchmark_rows(asked.benchmarks, scratch / "data")),
         limit=settings.EVALUATION_LIMIT,
         output=str(output),
+        registered=data_sets.registered(asked.benchmarks),
     )
-
-
-def _fetched_data(asked: Rules) -> Path:
-    """A folder with the pinned data sets that a protocol asks of a challenge, and maybe those of others.
-
-    Fetched here, because the child has no network.
-    """
-    folder: Path = settings.VAR_DIR / "benchmarks" / asked.challenge.slug
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = [BENCHMARKS[slug] for slug in asked.benchmarks]
-    if missing := [benchmark for benchmark in wanted if in_folder(benchmark, folder) is None]:
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            for path in data.export(None, Path(scratch), benchmarks=missing):
-                path.rename(folder / path.name)  # whole or not at all; another worker's are the same
-    return folder
 
 
 def model_folder(base_model: BaseModel) -> Path:

@@ -20,10 +20,10 @@ from evaluation.wire.messages import Failed
 from evaluation.wire.training import EVENTS, Done, Event, Ready, RoundEnded
 from portal.baselines import queue, results
 from portal.baselines.services import RunRefused
-from portal.baselines.training_rows import path_of
 from portal.intake.services import InvalidSubmission
 from portal.runs import claims
 from portal.runs.models import BaselineRun
+from workers import data_sets
 from workers.children import Child
 from workers.evaluate import model_folder
 from workers.leases import Lease
@@ -101,7 +101,7 @@ def _train_in(folder: Path, run: BaselineRun) -> None:
     if not results.is_complete(output):
         folder.mkdir(parents=True, exist_ok=True)
         with lease.kept():
-            arguments = _arguments(folder, output, run)
+            arguments = _arguments(folder, output, run, lease)
         lease.renew({"phase": "starting"})
         if not _trained(arguments, run, lease):
             return
@@ -143,12 +143,12 @@ def _trained(arguments: list[str], run: BaselineRun, lease: Lease) -> bool:
     return False
 
 
-def _arguments(folder: Path, output: Path, run: BaselineRun) -> list[str]:
+def _arguments(folder: Path, output: Path, run: BaselineRun, lease: Lease) -> list[str]:
     """The command's words; the configuration goes into a file with this machine's paths."""
     config = replace(
         FederatedConfig.from_dict(run.config),
         model=model_folder(run.base_model),
-        train_data=path_of(run.config["train_data"]),
+        train_data=data_sets.training_rows(run.config["train_data"], lease),
     )
     written = folder / "run.json"
     written.write_text(json.dumps(config.as_dict()), encoding="utf-8")

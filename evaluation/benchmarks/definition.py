@@ -132,9 +132,10 @@ class Benchmark:
 
     Data: the rows of `<file>.jsonl` or `<file>.parquet`, or of `hub`, for which `selects` holds, and of those
     the test quarter where `quarter` is set; `columns` are the ones that the benchmark reads and its digest
-    covers. `rows` and `digest` identify the official data; digest None means that no official digest is
-    recorded yet. `stand_in` names another file in the same columns which may replace a missing one, never
-    officially. `leaked` are the positions of those official items that stand in the training set as well.
+    covers. `rows` and `digest` identify the official data; digest None leaves that to a register of digests
+    (evaluation.data.register). `stand_in` names another file in the same columns which may replace a missing
+    one, never officially. `leaked` are the positions of those official items that stand in the training set
+    as well.
 
     For readers: `measures` says what is measured, `paper` is the arXiv number or DOI of where it comes from,
     `remark` what one should know of the data, in sentences.

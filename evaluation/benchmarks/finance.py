@@ -110,7 +110,7 @@ BENCHMARKS = (
         title="FiQA",
         source="pauri32/fiqa-2018, all splits, the seed-42 quarter of 1,213",
         file="fiqa",
-        # No commit of this branch is known. The hub converts the data set's own files to it.
+        # The hub converts the data set's own files to this branch. No commit of it is known: one is adopted.
         hub=HubFiles(
             "pauri32/fiqa-2018",
             "refs/convert/parquet",
@@ -118,7 +118,7 @@ BENCHMARKS = (
         ),
         columns=(text("sentence"), number("sentiment_score"), text("format")),
         rows=304,
-        # The official rows have not been seen in their official order yet, so no result on FiQA is official.
+        # Registered when a commit is adopted: this project has not seen its rows in their order.
         digest=None,
         ask=_ask_fiqa,
         quarter=Quarter(of=1_213, trained=0.226),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +10,10 @@ from typing import Literal
 
 from evaluation.benchmarks.definition import Benchmark
 from evaluation.benchmarks.samples import Row, Sample
-from evaluation.data.sources import DEMONSTRATION_FOLDER, Source, in_folder, locate, read
-from evaluation.data.split import Items, choose
+from evaluation.data.official import Held, digest_of, hold, official_rows
+from evaluation.data.register import ADOPT, Given, Register
+from evaluation.data.sources import DEMONSTRATION_FOLDER, in_folder, read
+from evaluation.data.split import choose
 from evaluation.errors import DataError
 from evaluation.rules.protocol import Protocol
 
@@ -26,7 +26,8 @@ class Dataset:
 
     `digest` covers all items of the benchmark in these data, also those that a limit leaves out of
     `samples`; `available` is their number. `unofficial` says why a score on `samples` cannot be official:
-    empty when it can. `source` names the files, with the commit where they come from the hub.
+    empty when it can. `source` names the files, with the commit where they come from the hub; `origin` is the
+    data set and commit that official rows have, wherever they were read, and empty for others.
     """
 
     benchmark: Benchmark
@@ -36,6 +37,7 @@ class Dataset:
     digest: str
     unofficial: tuple[str, ...]
     source: str
+    origin: str = ""
 
 
 def load(
@@ -45,30 +47,39 @@ def load(
     limit: int | None,
     *,
     fetch: bool = True,
+    register: Register | None = None,
 ) -> Dataset:
     """Read a benchmark's items from the data folder `location`, the built-in ones for `demonstration`, or the
     hub's for None, which are fetched if they are not in the cache and `fetch` allows it.
 
-    `limit` takes the items at positions int(i * available / limit). Raises DataError, with file, line and
-    column where they are known; HubError where the hub is at fault or out of reach.
+    `register` tells which rows are official where the project knows no digest, by default none; rows from the
+    hub are recorded in it at first sight. `limit` takes the items at positions int(i * available / limit).
+    Raises DataError, with file, line and column where they are known, OtherRowsError for rows from the hub
+    that are not the registered ones; HubError where the hub is at fault or out of reach.
     """
-    source = locate(benchmark, location, fetch=fetch)
-    items = choose(benchmark, read(benchmark, source))
-    if not items.rows:
-        raise DataError(f"{source.title} has no row for {benchmark.slug}")
-    digest = digest_of(benchmark, items.rows)
-    kind = _kind(benchmark, digest, source)
+    held = hold(benchmark, location, register or Given(), fetch=fetch)
+    items, source = held.items, held.source
+    kind = _kind(held)
     samples = _samples(benchmark, items.rows, protocol)
     if kind != "demonstration" and source.stand_in is None:
         samples = [replace(s, leaked=leaked) for s, leaked in zip(samples, items.leaked, strict=True)]
-    reasons = _unofficial(benchmark, kind, digest, items, source)
+    reasons = _unofficial(held, kind)
     if limit is not None:
         if limit < 1:
             raise DataError(f"a limit must be at least 1, not {limit}")
         if limit < len(samples):
             reasons += (f"only {limit} of {len(samples):,} items were asked",)
             samples = [samples[i * len(samples) // limit] for i in range(limit)]
-    return Dataset(benchmark, tuple(samples), len(items.rows), kind, digest, reasons, source.title)
+    return Dataset(
+        benchmark,
+        tuple(samples),
+        len(items.rows),
+        kind,
+        held.digest,
+        reasons,
+        source.title,
+        held.origin if kind == "official" else "",
+    )
 
 
 def _samples(benchmark: Benchmark, rows: Sequence[Row], protocol: Protocol) -> list[Sample]:
@@ -90,21 +101,6 @@ def _samples(benchmark: Benchmark, rows: Sequence[Row], protocol: Protocol) -> l
     return list(samples.values())
 
 
-def digest_of(benchmark: Benchmark, rows: Sequence[Row]) -> str:
-    """SHA-256 of the benchmark's columns of each row, as canonical JSON lines, in order.
-
-    Only what the benchmark reads counts, in canonical form and with sorted keys, so that the same items have
-    the same digest whatever their source.
-    """
-    digest = hashlib.sha256()
-    names = [column.name for column in benchmark.columns]
-    for row in rows:
-        chosen = {name: row[name] for name in names}
-        text = json.dumps(chosen, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        digest.update(text.encode("utf-8", "surrogatepass") + b"\n")
-    return digest.hexdigest()
-
-
 @functools.cache
 def _demonstration_digest(benchmark: Benchmark) -> str | None:
     source = in_folder(benchmark, DEMONSTRATION_FOLDER)
@@ -113,35 +109,32 @@ def _demonstration_digest(benchmark: Benchmark) -> str | None:
     return digest_of(benchmark, choose(benchmark, read(benchmark, source)).rows)
 
 
-def _kind(benchmark: Benchmark, digest: str, source: Source) -> DataKind:
-    if source.stand_in is not None:
+def _kind(held: Held) -> DataKind:
+    if held.source.stand_in is not None:
         return "other"
-    if digest == benchmark.digest:
+    if held.digest == held.official_digest:
         return "official"
-    return "demonstration" if digest == _demonstration_digest(benchmark) else "other"
+    return "demonstration" if held.digest == _demonstration_digest(held.benchmark) else "other"
 
 
-def _unofficial(
-    benchmark: Benchmark, kind: DataKind, digest: str, items: Items, source: Source
-) -> tuple[str, ...]:
-    title = benchmark.title
+def _unofficial(held: Held, kind: DataKind) -> tuple[str, ...]:
+    benchmark, items, title = held.benchmark, held.items, held.benchmark.title
     if kind == "official":
         return ()
     if kind == "demonstration":
         return ("the items are this project's demonstration data",)
-    if source.stand_in is not None:
-        return (f"{source.stand_in} is a stand-in: these are not the items of {title}",)
-    if benchmark.digest is not None:
+    if held.source.stand_in is not None:
+        return (f"{held.source.stand_in} is a stand-in: these are not the items of {title}",)
+    if held.official_digest is not None:
         return (
-            f"the items are not the official ones of {title} (digest {digest[:12]} of {len(items.rows):,} "
-            f"items, official {benchmark.digest[:12]} of {benchmark.rows:,})",
+            f"the items are not the official ones of {title} (digest {held.digest[:12]} of "
+            f"{len(items.rows):,} items, official {held.official_digest[:12]} of {benchmark.rows:,})",
         )
-    unknown = f"no official digest is recorded for {title} yet"
-    official_of = benchmark.quarter.of if benchmark.quarter is not None else benchmark.rows
-    if (len(items.rows), items.of) == (benchmark.rows, official_of):
+    unknown = f"no official digest is recorded for {title} yet; `{ADOPT} {benchmark.slug}` records one"
+    if held.is_complete:
         return (unknown,)
     return (
         f"the items are not the official ones of {title}: {len(items.rows):,} from {items.of:,} rows, "
-        f"official {benchmark.rows:,} from {official_of:,}",
+        f"official {benchmark.rows:,} from {official_rows(benchmark):,}",
         unknown,
     )

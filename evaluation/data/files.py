@@ -22,12 +22,13 @@ _LARGEST = 1024**3
 """Bytes that a file may unpack to: a small one can hold any amount of the same."""
 
 
-def read_rows(path: Path, member: str | None = None) -> Rows:
+def read_rows(path: Path, member: str | None = None, *, otherwise: str = "") -> Rows:
     """The rows of a JSONL, JSON, CSV or Parquet file, or the lines of a ZIP archive's member.
 
-    Raises DataError that names the file, and the place in it where there is one.
+    `otherwise` is the suffix that stands for any unknown one. Raises DataError that names the file, and the
+    place in it where there is one.
     """
-    reader = _READERS.get(path.suffix)
+    reader = _READERS.get(path.suffix) or _READERS.get(otherwise)
     try:
         if member is not None:
             yield from _read_archive(path, member)

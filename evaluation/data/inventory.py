@@ -10,7 +10,9 @@ from typing import Any
 
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.data.dataset import load
-from evaluation.data.sources import locate, read
+from evaluation.data.official import hold
+from evaluation.data.register import Given, Register
+from evaluation.data.sources import read
 from evaluation.errors import DataError, HubError
 from evaluation.rules import protocol
 
@@ -41,18 +43,21 @@ def describe(
     *,
     fetch: bool = False,
     benchmarks: Sequence[Benchmark] = tuple(BENCHMARKS.values()),
+    register: Register | None = None,
 ) -> list[Holding]:
     """What a data folder, `demonstration`, or for None the hub's cache holds of each benchmark.
 
     With `fetch`, what the cache lacks is fetched first.
     """
-    return [_holding(benchmark, location, fetch) for benchmark in benchmarks]
+    return [_holding(benchmark, location, fetch, register) for benchmark in benchmarks]
 
 
-def _holding(benchmark: Benchmark, location: str | Path | None, fetch: bool) -> Holding:
+def _holding(
+    benchmark: Benchmark, location: str | Path | None, fetch: bool, register: Register | None
+) -> Holding:
     try:
         rules = protocol.asking(benchmark.slug) or protocol.CURRENT
-        dataset = load(benchmark, location, rules, None, fetch=fetch)
+        dataset = load(benchmark, location, rules, None, fetch=fetch, register=register)
     except (DataError, HubError) as error:
         return Holding(benchmark.slug, None, benchmark.rows, None, False, (str(error),), 0, None)
     return Holding(
@@ -72,16 +77,18 @@ def export(
     folder: Path,
     *,
     benchmarks: Sequence[Benchmark] = tuple(BENCHMARKS.values()),
+    register: Register | None = None,
 ) -> list[Path]:
     """Write the data of benchmarks as a data folder of JSONL files, for machines without a network.
 
-    `location` None fetches what the hub's cache lacks. Only the columns that a benchmark reads are written,
-    and its ids. A stand-in keeps its own name. Raises DataError, also rather than replace a file; HubError.
+    `location` None fetches what the hub's cache lacks, and records in the register as `load` does. Only the
+    columns that a benchmark reads are written, and its ids. A stand-in keeps its own name. Raises DataError,
+    also rather than replace a file; HubError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for benchmark in {benchmark.file: benchmark for benchmark in benchmarks}.values():
-        source = locate(benchmark, location)
+        source = hold(benchmark, location, register or Given()).source
         target = folder / f"{benchmark.stand_in if source.stand_in else benchmark.file}.jsonl"
         if target.exists():
             raise DataError(f"{target} exists; choose an empty folder")

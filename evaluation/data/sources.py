@@ -21,23 +21,30 @@ _SUFFIXES = (".jsonl", ".parquet")
 class Source:
     """Files that hold a benchmark's rows. `title` names them for people and records.
 
-    `stand_in` is the name of a file that takes the place of the benchmark's own.
+    `stand_in` is the name of a file that takes the place of the benchmark's own. `commit` is the hub's, empty
+    for other files.
     """
 
     files: tuple[Path, ...]
     title: str
     stand_in: str | None = None
-    on_hub: bool = False
+    commit: str = ""
+
+    @property
+    def on_hub(self) -> bool:
+        return bool(self.commit)
 
 
-def locate(benchmark: Benchmark, location: str | Path | None, *, fetch: bool = True) -> Source:
+def locate(
+    benchmark: Benchmark, location: str | Path | None, *, fetch: bool = True, commit: str | None = None
+) -> Source:
     """The benchmark's rows in the folder `location`, the built-in `demonstration`, or for None the hub's.
 
-    What is not in the hub's cache is fetched if `fetch` allows it. Raises DataError or HubError that say what
-    to do.
+    Of the hub's, those at `commit` rather than at the revision that the benchmark names. What is not in the
+    hub's cache is fetched if `fetch` allows it. Raises DataError or HubError that say what to do.
     """
     if location is None or location == "":  # as an empty variable of the environment gives
-        return _on_hub(benchmark, fetch)
+        return _on_hub(benchmark, fetch, commit or benchmark.hub.revision)
     folder = DEMONSTRATION_FOLDER if str(location) == DEMONSTRATION else Path(location)
     if folder.is_file():
         raise DataError(f"{folder} is a file; give the folder that holds it")
@@ -63,18 +70,18 @@ def in_folder(benchmark: Benchmark, folder: Path) -> Source | None:
     return None
 
 
-def _on_hub(benchmark: Benchmark, fetch: bool) -> Source:
+def _on_hub(benchmark: Benchmark, fetch: bool, revision: str) -> Source:
     files = benchmark.hub
     instead = (
         f"give --data with a folder that holds {benchmark.file}.jsonl or {benchmark.file}.parquet, or --data "
         f"{DEMONSTRATION} for the small built-in items"
     )
     snapshot = fetching.fetch_files(
-        files.dataset, files.revision, files.files, instead=instead, cached_only=not fetch
+        files.dataset, revision, files.files, instead=instead, cached_only=not fetch
     )
     paths = tuple(snapshot.folder / name for name in files.files)
     title = f"{snapshot.repo}@{snapshot.commit}: {', '.join(files.files)}"
-    return Source(paths, title, on_hub=True)
+    return Source(paths, title, commit=snapshot.commit)
 
 
 def read(benchmark: Benchmark, source: Source) -> list[Row]:

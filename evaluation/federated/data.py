@@ -7,32 +7,32 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
+from evaluation.data import training
+from evaluation.data.register import RegisterFile
+from evaluation.data.training import COLUMNS, TrainingRow
 from evaluation.errors import DataError
+from evaluation.rules import challenges
 
 DEMONSTRATION = Path(__file__).resolve().parents[1] / "demonstration" / "train"
-COLUMNS = ("instruction", "input", "output")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One training row. `input` may be empty. `others` are its further columns that are text or numbers."""
-
-    instruction: str
-    input: str
-    output: str
-    others: tuple[tuple[str, str], ...] = ()
+HUB = "hub"
+"""Said in place of a path: the challenge's own training set."""
+_KINDS = (".jsonl", ".parquet")
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """All rows of a run. `digest` is the SHA-256 of the three columns of each row as canonical JSON lines."""
+    """All rows of a run. `digest` is the SHA-256 of the three columns of each row as canonical JSON lines.
+
+    `origin` is the data set and commit of rows that were fetched from the hub, and then their `name` too; it
+    is empty for others.
+    """
 
     name: str
-    rows: tuple[Row, ...]
+    rows: tuple[TrainingRow, ...]
     digest: str
     demonstration: bool
+    origin: str = ""
 
     def identity(self, column: str | None) -> str:
         """What tells these rows from others: `digest`, with the values of a further column that decides."""
@@ -53,13 +53,21 @@ class TrainingData:
 
 
 def locate(location: Path | None, challenge: str) -> Path:
-    """The JSONL file meant: itself, the challenge's file of a folder, or the built-in demonstration rows.
+    """The file meant: itself, the challenge's file of a folder, the built-in demonstration rows for None, or
+    for `hub` the challenge's training set, fetched if it is not here.
 
-    Raises DataError when there is none.
+    Raises DataError when there is none; HubError where the hub is at fault or out of reach.
     """
-    if location is None:
-        location = DEMONSTRATION
-    path = location / f"{challenge.replace('-', '_')}.jsonl" if location.is_dir() else location
+    if location == Path(HUB):
+        wanted = challenges.get(challenge).training_set
+        return training.fetch(wanted, training.default_folder(), RegisterFile())
+    path = DEMONSTRATION if location is None else location
+    if path.is_dir():
+        name = challenge.replace("-", "_")
+        found = [file for kind in _KINDS if (file := path / f"{name}{kind}").is_file()]
+        if len(found) > 1:
+            raise DataError(f"{path} has both {found[0].name} and {found[1].name}: remove the one not meant")
+        path = found[0] if found else path / f"{name}.jsonl"
     if not path.is_file():
         raise DataError(f"training data {path} does not exist")
     return path
@@ -67,43 +75,15 @@ def locate(location: Path | None, challenge: str) -> Path:
 
 @lru_cache(maxsize=1)  # a simulated client process serves many clients with the same file
 def read(path: Path) -> TrainingData:
-    """Read a JSONL file of training rows. Raises DataError that names line and column."""
-    digest = hashlib.sha256()
-    rows = []
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    row = _row(line, f"{path}, line {number}")
-                    rows.append(row)
-                    digest.update(_canonical(row))
-    except OSError as error:
-        raise DataError(f"training data {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"training data {path} is not UTF-8: {error}") from error
+    """Read a file of training rows, JSON lines or another kind that data come in.
+
+    Raises DataError that names row and column.
+    """
+    rows = tuple(row for _, row in training.read(path))
     if not rows:
         raise DataError(f"training data {path} has no rows")
+    origin = training.origin_of(path)
     demonstration = path.resolve().parent == DEMONSTRATION
-    name = f"demonstration/train/{path.name}" if demonstration else path.name
-    return TrainingData(name, tuple(rows), digest.hexdigest(), demonstration)
-
-
-def _row(line: str, place: str) -> Row:
-    try:
-        values: Any = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{place}: not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise DataError(f"{place}: not a JSON object")
-    for column in COLUMNS:
-        if not isinstance(values.get(column, "" if column == "input" else None), str):
-            raise DataError(f"{place}, column {column!r}: expected text, found {values.get(column)!r:.80}")
-    if not values["output"]:
-        raise DataError(f"{place}, column 'output': there is no answer to learn")
-    others = ((k, str(v)) for k, v in values.items() if k not in COLUMNS and isinstance(v, str | int | float))
-    return Row(values["instruction"], values.get("input", ""), values["output"], tuple(others))
-
-
-def _canonical(row: Row) -> bytes:
-    columns = {"instruction": row.instruction, "input": row.input, "output": row.output}
-    return json.dumps(columns, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+    name = origin or (f"demonstration/train/{path.name}" if demonstration else path.name)
+    digest = training.digest_of(rows)
+    return TrainingData(name, rows, digest, demonstration, origin)

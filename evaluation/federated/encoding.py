@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evaluation.data.training import TrainingRow
 from evaluation.errors import ModelError
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.data import Row
 from evaluation.method.row_form import RESPONSE_HEADING, RowForm
 
 IGNORED = -100
@@ -39,7 +39,7 @@ class Tokens:
         return len(self) - first
 
 
-def encode(row: Row, form: RowForm, tokenizer: Any, length: int) -> Tokens:
+def encode(row: TrainingRow, form: RowForm, tokenizer: Any, length: int) -> Tokens:
     """Tokenise a row to `length` tokens at most. Raises ModelError as `response_marker` does."""
     prompt = form.prompt(row.instruction, row.input)
     if form.template == "fingpt":

@@ -66,7 +66,10 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--model", type=Path, help="folder of the base model")
     whole.add_argument("--base-model-id", help="hub id for the adapter to record (default: folder's name)")
     whole.add_argument(
-        "--train-data", type=Path, help="JSONL file or folder of them (default: demonstration)"
+        "--train-data",
+        type=Path,
+        help="a file of rows, a folder of them, or `hub` for the challenge's training set (default: the "
+        "demonstration's rows)",
     )
     whole.add_argument("--output", type=Path, help="folder to make for the result")
     whole.add_argument("--state", type=Path, default=None, help="folder to keep each finished round in")
@@ -166,6 +169,11 @@ def runs(options: argparse.Namespace) -> list[FederatedConfig]:
         raise EvaluationError("--model names no folder of a base model")
     model = Path(given.get("model", DEMONSTRATION_MODEL)).resolve()
     rows = given.get("train_data")
+    if "superlink" in given and rows == Path(data.HUB):
+        raise EvaluationError(
+            "a SuperLink's rows lie on its machines: fetch them there with `python -m evaluation data "
+            f"--training-set {challenge.slug}` and give the file's path"
+        )
     if "superlink" not in given or rows is None:  # else the file lies on the SuperLink's machine
         rows = data.locate(rows, challenge.slug)
     start = presets.config(
@@ -188,6 +196,8 @@ def _kept(path: Path, given: Mapping[str, Any]) -> FederatedConfig:
     if not isinstance(values, dict):
         raise EvaluationError(f"{path} holds no settings of a run")
     places = {name: str(given[name].resolve()) for name in ("model", "train_data") if name in given}
+    if given.get("train_data") == Path(data.HUB):
+        places["train_data"] = str(data.locate(given["train_data"], str(values.get("challenge"))))
     return FederatedConfig.from_dict(values | places)
 
 

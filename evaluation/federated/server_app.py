@@ -59,6 +59,7 @@ def federate(grid: Grid, job: PreparedRun) -> None:
         clients=len(clients.nodes),
         rows=len(job.rows.rows),
         data=job.rows.name,
+        data_digest=job.rows.digest,
         trainable_parameters=adapter.parameters(),
         hardware=clients.hardware,
         planned_bytes=planned_bytes(config, job.base),

@@ -14,12 +14,12 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 from huggingface_hub import (
@@ -38,7 +38,8 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.hf_api import RepoSibling
+from huggingface_hub.hf_api import DatasetInfo, RepoSibling
+from tqdm import tqdm
 
 from evaluation.errors import DataError, HubError, ModelError
 
@@ -50,7 +51,7 @@ _HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _INSTEAD = "give a folder with the model's config.json, tokenizer and safetensors instead"
 _LARGEST_DATA = 256 * 1024**2
-"""Bytes: no benchmark comes near this, so a hub that announces more has something else under the name."""
+"""Bytes: no data set here comes near this, so a hub that announces more has another under the name."""
 _TIMEOUT_SECONDS = 60.0
 # ValueError: an answer that is no JSON, as a captive portal gives.
 _UNDELIVERED = (
@@ -70,6 +71,19 @@ class Snapshot:
     folder: Path
     repo: str
     commit: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a data set at a commit, by name, with their bytes as the hub announces them."""
+
+    repo: str
+    commit: str
+    files: Mapping[str, int]
+
+
+Fetched = Callable[[int, int], None]
+"""Told how many of how many bytes are there; called often."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +129,30 @@ def fetch(name: str) -> Snapshot:
         return _download_model(model)
 
 
+def is_commit(revision: str) -> bool:
+    """Whether a revision names a commit, which never changes, and not a branch or tag."""
+    return _COMMIT.fullmatch(revision) is not None
+
+
+def list_files(name: str, revision: str, *, instead: str) -> Listing:
+    """The files of the data set owner/name at a commit or branch, as the hub has them at this moment.
+
+    Raises DataError, or HubError where the hub is at fault or out of reach; `instead` ends every message.
+    """
+    dataset = _Repository("dataset", name, revision, instead)
+    with _told(dataset):
+        commit, info = _information(dataset, revision)
+    return Listing(name, commit, {file.rfilename: file.size or 0 for file in info.siblings or ()})
+
+
 def fetch_files(
-    name: str, revision: str, files: Sequence[str], *, instead: str, cached_only: bool = False
+    name: str,
+    revision: str,
+    files: Sequence[str],
+    *,
+    instead: str,
+    cached_only: bool = False,
+    fetched: Fetched | None = None,
 ) -> Snapshot:
     """Fetch files of the data set owner/name at a commit or branch into the hub's cache, or find them there.
 
@@ -135,7 +171,7 @@ def fetch_files(
             f"fetches it where there is a network; or {instead}"
         )
     with _told(dataset):
-        return _download_files(dataset, revision, files)
+        return _download_files(dataset, revision, files, fetched or (lambda _done, _total: None))
 
 
 @contextmanager
@@ -223,13 +259,13 @@ def _is_wanted(name: str) -> bool:
 def _held(dataset: _Repository, revision: str, files: Sequence[str]) -> Snapshot | None:
     """The files if the cache has them all. They get their names there only once they are whole."""
     commit = revision
-    if not _COMMIT.fullmatch(revision):
+    if not is_commit(revision):
         reference = _reference(dataset, revision)
         if not reference.is_file():
             return None
         commit = reference.read_text(encoding="utf-8").strip()
     folder = dataset.cache / "snapshots" / commit
-    if not _COMMIT.fullmatch(commit) or not all((folder / name).is_file() for name in files):
+    if not is_commit(commit) or not all((folder / name).is_file() for name in files):
         return None
     return Snapshot(folder, dataset.name, commit)
 
@@ -239,14 +275,19 @@ def _reference(dataset: _Repository, branch: str) -> Path:
     return dataset.cache / "refs" / branch
 
 
-def _download_files(dataset: _Repository, revision: str, files: Sequence[str]) -> Snapshot:
+def _information(dataset: _Repository, revision: str) -> tuple[str, DatasetInfo]:
+    """The commit that a revision names now, and what the hub says of it."""
     guard_requests()
     info = HfApi(endpoint=endpoint()).dataset_info(
         dataset.name, revision=revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
     )
-    commit = info.sha
-    if commit is None or (_COMMIT.fullmatch(revision) and commit != revision):
-        raise HubError(f"the hub answers with commit {commit} for the {dataset.title} at {revision}")
+    if info.sha is None or not is_commit(info.sha) or (is_commit(revision) and info.sha != revision):
+        raise HubError(f"the hub answers with commit {info.sha} for the {dataset.title} at {revision}")
+    return info.sha, info
+
+
+def _download_files(dataset: _Repository, revision: str, files: Sequence[str], fetched: Fetched) -> Snapshot:
+    commit, info = _information(dataset, revision)
     announced = {file.rfilename: file for file in info.siblings or ()}
     for name in files:
         if name not in announced:
@@ -256,14 +297,40 @@ def _download_files(dataset: _Repository, revision: str, files: Sequence[str]) -
         raise DataError(f"the {dataset.title} takes {needed:,} bytes, more than any benchmark has")
     _check_space(dataset, needed)
     folder = dataset.cache / "snapshots" / commit
+    before = 0
     for name in files:
-        hf_hub_download(dataset.name, name, repo_type="dataset", revision=commit, endpoint=endpoint())
+        hf_hub_download(
+            dataset.name,
+            name,
+            repo_type="dataset",
+            revision=commit,
+            endpoint=endpoint(),
+            tqdm_class=_telling(fetched, before, needed),
+        )
+        before += announced[name].size or 0
         _check_file(dataset, folder / name, announced[name])
     if revision != commit:
         reference = _reference(dataset, revision)
         reference.parent.mkdir(parents=True, exist_ok=True)
         reference.write_text(commit, encoding="utf-8")
     return Snapshot(folder, dataset.name, commit)
+
+
+def _telling(fetched: Fetched, before: int, total: int) -> type[tqdm[Any]]:
+    """A progress bar that shows nothing and tells of one file after `before` bytes of others."""
+
+    class Telling(tqdm):  # type: ignore[misc] # untyped upstream
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            self._there = before + options.get("initial", 0)
+            super().__init__(*arguments, **options | {"disable": True})
+            fetched(self._there, total)
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self._there += int(n or 0)
+            fetched(min(self._there, total), total)
+            return None
+
+    return Telling
 
 
 def _check_space(repository: _Repository, needed: int) -> None:

@@ -19,22 +19,42 @@ COMMUNICATION_BUDGET_BYTES = 200_000 * 1024**2
 
 
 @dataclass(frozen=True)
+class TrainingSet:
+    """What a challenge trains on: a data set of the hub whose rows have instruction, input and output.
+
+    `hub_id` is where it is fetched from. The same rows have other names: `also` ones that today's rules allow
+    as well, `former` ones of earlier templates, or upstream of them.
+    """
+
+    hub_id: str
+    also: tuple[str, ...] = ()
+    former: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Challenge:
     """One domain of the board.
 
-    `training_sets` are the hub ids allowed in the static part of a Flower app's config, preferred first;
-    `former_training_sets` the same data under names of earlier templates, or upstream of them.
     `clients` is the fixed number of SuperNodes, `baseline_clients_per_round` what the baseline samples.
     """
 
     slug: str
     title: str
     summary: str
-    training_sets: tuple[str, ...]
+    training_set: TrainingSet
     clients: int
     baseline_clients_per_round: int
     communication_budget_bytes: int = COMMUNICATION_BUDGET_BYTES
-    former_training_sets: tuple[str, ...] = ()
+
+    @property
+    def training_sets(self) -> tuple[str, ...]:
+        """The hub ids allowed in the static part of a Flower app's config, preferred first."""
+        return (self.training_set.hub_id, *self.training_set.also)
+
+    @property
+    def former_training_sets(self) -> tuple[str, ...]:
+        """Other names of the same rows, taken with a note."""
+        return self.training_set.former
 
 
 _IN_BOARD_ORDER = (
@@ -42,7 +62,7 @@ _IN_BOARD_ORDER = (
         slug="general-nlp",
         title="General NLP",
         summary="Instruction tuning for broad knowledge, tested on groups of MMLU subjects.",
-        training_sets=("flwrlabs/alpaca-gpt4", "vicgalle/alpaca-gpt4"),
+        training_set=TrainingSet("flwrlabs/alpaca-gpt4", also=("vicgalle/alpaca-gpt4",)),
         clients=20,
         baseline_clients_per_round=2,
     ),
@@ -50,7 +70,7 @@ _IN_BOARD_ORDER = (
         slug="finance",
         title="Finance",
         summary="Sentiment of financial news and posts, tested on sentiment data sets.",
-        training_sets=("flwrlabs/fingpt-sentiment-train", "FinGPT/fingpt-sentiment-train"),
+        training_set=TrainingSet("flwrlabs/fingpt-sentiment-train", also=("FinGPT/fingpt-sentiment-train",)),
         clients=50,
         baseline_clients_per_round=5,
     ),
@@ -58,9 +78,9 @@ _IN_BOARD_ORDER = (
         slug="medical",
         title="Medical",
         summary="Medical knowledge from flashcards, tested on medical question sets.",
-        training_sets=(
+        training_set=TrainingSet(
             "flwrlabs/medical-meadow-medical-flashcards",
-            "medalpaca/medical_meadow_medical_flashcards",
+            also=("medalpaca/medical_meadow_medical_flashcards",),
         ),
         clients=20,
         baseline_clients_per_round=2,
@@ -69,8 +89,10 @@ _IN_BOARD_ORDER = (
         slug="code",
         title="Code",
         summary="Code generation in Python, JavaScript and C++, tested by running what is generated.",
-        training_sets=("flwrlabs/code-alpaca-20k",),
-        former_training_sets=("lucasmccabe-lmi/CodeAlpaca-20k", "sahil2801/CodeAlpaca-20k"),
+        training_set=TrainingSet(
+            "flwrlabs/code-alpaca-20k",
+            former=("lucasmccabe-lmi/CodeAlpaca-20k", "sahil2801/CodeAlpaca-20k"),
+        ),
         clients=10,
         baseline_clients_per_round=2,
     ),

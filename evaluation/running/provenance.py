@@ -96,6 +96,7 @@ def describe(
             score.benchmark: {
                 "digest": score.dataset.digest,
                 "kind": score.data,
+                "origin": score.dataset.origin,
                 "available": score.dataset.available,
                 "asked": score.n,
             }

@@ -26,12 +26,15 @@ from evaluation.running import provenance
 from evaluation.running.judging import Answer, check_sandbox, judge
 from evaluation.running.provenance import Fingerprint, Provenance, Subject
 from evaluation.running.score import Cost, Score, attempt_key, average, score
+from evaluation.wire.registration import Registration
 
 
 @dataclass(frozen=True)
 class Plan:
     """What to evaluate. `model` is a folder or a hub id, `data` a folder or `demonstration`.
 
+    `registered` tells which rows are official where this project knows no digest; None asks the register of
+    this machine.
     `precision` None is the protocol's own for these benchmarks. With `samples` above 1, so many completions
     of each programming problem are drawn as the protocol says, for pass@k; never officially.
     """
@@ -45,6 +48,7 @@ class Plan:
     data: str | None = None
     limit: int | None = None
     samples: int = 1
+    registered: tuple[Registration, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,8 @@ class Evaluator:
         wanted = [_asked(slug, rules) for slug in plan.benchmarks]
         _check_samples(plan.samples, wanted)
         check_sandbox(wanted)
-        datasets = [data.load(benchmark, plan.data, rules, plan.limit) for benchmark in wanted]
+        known = data.RegisterFile() if plan.registered is None else data.Given(plan.registered)
+        datasets = [data.load(b, plan.data, rules, plan.limit, register=known) for b in wanted]
         clock.lap("reading the data")
         folder, name = _model(plan.model)
         clock.lap("fetching the base model")
@@ -176,7 +181,7 @@ def score_completions(
     holds ids that the benchmark does not have.
     """
     rules = protocol.get(number)
-    dataset = data.load(_asked(slug, rules), location, rules, None)
+    dataset = data.load(_asked(slug, rules), location, rules, None, register=data.RegisterFile())
     strange = set(read_completions(completions)) - {sample.key for sample in dataset.samples}
     if strange:
         raise DataError(

@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from evaluation.wire.messages import Ending, Failed, Message, Vocabulary
+from evaluation.wire.registration import Registration
 
 
 @dataclass(frozen=True)
 class Job(Message):
-    """One model to evaluate, its fields as in `evaluation.running.run.Plan`.
+    """One model to evaluate, its fields as in `evaluation.running.run.Plan`. `registered` are those of its
+    benchmarks of which this project knows no digest.
 
     `job` is the id that the events bear, `output` a folder for the items files.
     """
@@ -29,6 +31,7 @@ class Job(Message):
     data: str | None
     limit: int | None
     output: str
+    registered: tuple[Registration, ...]
 
 
 @dataclass(frozen=True)

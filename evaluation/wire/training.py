@@ -29,6 +29,8 @@ class Shares:
 class Ready(Message):
     """The clients are there, the model is loaded, the rows are shared; `resumed` rounds are behind.
 
+    `data` names the rows, with the commit where they come from the hub; `data_digest` tells them from others.
+
     `planned_bytes` is what all rounds will send, both directions, or at least that where a strategy's
     messages grow; None where it cannot be told.
     """
@@ -40,6 +42,7 @@ class Ready(Message):
     clients: int
     rows: int
     data: str
+    data_digest: str
     trainable_parameters: int
     hardware: str
     planned_bytes: int | None

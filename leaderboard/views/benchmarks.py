@@ -20,6 +20,7 @@ from evaluation.rules.protocol import PROTOCOLS
 from leaderboard.addresses import PARAMETER, ProtocolLink, asked_protocol
 from leaderboard.entry.benchmark import decoding, example, field
 from leaderboard.reading import snapshots
+from portal.runs import data_register
 from portal.submissions.rules import site_rules
 
 
@@ -58,6 +59,7 @@ def benchmark(request: HttpRequest, slug: str) -> HttpResponse:
         raise Http404(f"no benchmark {slug}")
     context = {
         "benchmark": found,
+        "rows": data_register.line(found),
         "challenge": CHALLENGES[found.challenge],
         "others": [BENCHMARKS[other] for other in protocol.benchmarks[found.challenge]],
         "protocol": protocol,

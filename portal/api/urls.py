@@ -8,6 +8,7 @@ from portal.api.views import accounts, baselines, catalogue, evaluations, submis
 v1: list[URLPattern | URLResolver] = [
     path("challenges/", catalogue.ChallengeList.as_view(), name="api-challenges"),
     path("challenges/<slug:slug>/", catalogue.ChallengeDetail.as_view(), name="api-challenge"),
+    path("data-register/", catalogue.DataRegister.as_view(), name="api-data-register"),
     path("base-models/", catalogue.BaseModelList.as_view(), name="api-base-models"),
     path("findings/", catalogue.FindingKindList.as_view(), name="api-findings"),
     path("findings/<str:code>/", catalogue.FindingKindDetail.as_view(), name="api-finding"),

@@ -119,7 +119,7 @@ def shown(run: BaselineRun, *, for_staff: bool) -> Shown:
             for failure in metric.failures
         ],
         split=_split(run.setup.get("partition") or ()),
-        facts=_facts(config, threads_fixed="threads" in run.config),
+        facts=_facts(config, _rows(run), threads_fixed="threads" in run.config),
         toml=_toml(config),
         reproduction=reproduction,
         benchmarks=_benchmarks(reproduction) if reproduction else [],
@@ -186,7 +186,16 @@ def _benchmarks(reproduction: Reproduction) -> list[BenchmarkLine]:
     ]
 
 
-def _facts(config: FederatedConfig, *, threads_fixed: bool) -> list[tuple[str, str]]:
+def _rows(run: BaselineRun) -> str:
+    """The training rows: once the run has begun, what it read, how many and their digest."""
+    setup = run.setup
+    if "data" not in setup:
+        return str(run.config["train_data"])
+    digest = f", SHA-256 {setup['data_digest'][:12]}…" if "data_digest" in setup else ""
+    return f"{setup['data']}, {setup['rows']:,} rows{digest}"
+
+
+def _facts(config: FederatedConfig, rows: str, *, threads_fixed: bool) -> list[tuple[str, str]]:
     """The settings in words; runs from before threads were one took what their machine had."""
     config = config.settled()
     info = STRATEGIES.get(config.strategy)
@@ -218,7 +227,7 @@ def _facts(config: FederatedConfig, *, threads_fixed: bool) -> list[tuple[str, s
         ("Adapter", f"{kind}, rank {config.rank}, α {config.alpha}, dropout {config.dropout:g}"),
         ("Target modules", ", ".join(config.target_modules)),
         ("Precision", f"{config.precision}, 4-bit" if config.precision in FOUR_BIT else config.precision),
-        ("Training rows", str(config.train_data)),
+        ("Training rows", rows),
         ("Row form", form_text(config.template, config.form.columns)),
         ("Partition", split),
         ("Seed", f"{config.seed}"),

@@ -1,9 +1,10 @@
-"""Staff's view of evaluations."""
+"""Staff's view of evaluations and of the register of digests."""
 
 from django.contrib import admin
 from django.http import HttpRequest
 
-from portal.runs.models import Evaluation
+from portal.runs.data_register import is_used
+from portal.runs.models import DataRegistration, Evaluation
 
 
 @admin.register(Evaluation)
@@ -46,3 +47,20 @@ class EvaluationAdmin(admin.ModelAdmin[Evaluation]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Evaluation | None = None) -> bool:
         return False
+
+
+@admin.register(DataRegistration)
+class DataRegistrationAdmin(admin.ModelAdmin[DataRegistration]):
+    """Read, and delete while no official score rests on it: then its data set can be registered anew."""
+
+    list_display = ["name", "digest", "rows", "dataset", "commit", "adopted_by", "registered_at"]
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: DataRegistration | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: DataRegistration | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and (obj is None or not is_used(obj))

@@ -19,7 +19,7 @@ from evaluation.rules.protocol import PROTOCOLS
 from evaluation.wire.evaluating import Scored
 from portal.notifications.services import submission_changed
 from portal.queues import wake_board_builders, wake_evaluators
-from portal.runs import claims, reproductions
+from portal.runs import claims, data_register, reproductions
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
 
@@ -103,8 +103,12 @@ def remaining_benchmarks(evaluation: Evaluation, benchmarks: Sequence[str]) -> l
 
 @transaction.atomic
 def record_score(evaluation: Evaluation, scored: Scored, *, items: File) -> Score:
-    """Store a benchmark's score and its items. Raises ClaimLostError, and then stores nothing."""
-    claims.lock(evaluation)
+    """Store a benchmark's score and its items.
+
+    Raises ClaimLostError, and DataError where the score calls other rows official than the site's register
+    does; then it stores nothing.
+    """
+    data_register.check(scored, claims.lock(evaluation).worker)
     stored = Score(evaluation=evaluation, **{name: getattr(scored, name) for name in _MEASURED})
     stored.items.save(f"evaluations/{evaluation.pk}/{scored.benchmark}.jsonl", items, save=False)
     stored.save(force_insert=True)

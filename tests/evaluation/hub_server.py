@@ -18,7 +18,7 @@ class HubServer:
 
     `announced` overrides the sizes that the listing names, `delivered` the bytes that come, and `redirects`
     sends the request for a file to another address. Files in `large` are announced by their SHA-256, and the
-    connection that first brings one in `cut` breaks off half-way.
+    connection that first brings one in `cut` breaks off half-way. `others` are served at the same address.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class HubServer:
         self.large: set[str] = set()
         self.cut: set[str] = set()
         self.gated = False
+        self.others: list[HubServer] = []
         self.requests: list[str] = []
         self.headers: list[dict[str, str]] = []
         self._api_path = f"/api/{kind}s/{repo}"
@@ -57,7 +58,8 @@ class HubServer:
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
-        self._server.server_close()
+        for server in (self, *self.others):
+            server._server.server_close()
         self._thread.join()
 
     def respond(self, path: str) -> tuple[int, dict[str, str], bytes]:
@@ -71,6 +73,9 @@ class HubServer:
             if name in self.redirects:
                 return 302, headers | {"Location": self.redirects[name]}, b""
             return 200, headers, body
+        for other in self.others:
+            if path.startswith((other._api_path, other._file_path)):
+                return other.respond(path)
         return 404, {"X-Error-Code": "RepoNotFound"}, b""
 
     def _api(self, rest: str) -> tuple[int, dict[str, str], bytes]:

@@ -100,7 +100,8 @@ def test_items_that_the_training_set_took_from_a_smaller_split_are_known(write_r
     rows = [{"sentence": f"$AB {i}", "sentiment_score": 0.5, "format": "post"} for i in range(1_213)]
     whole = load("fiqa", write_rows("fiqa", rows))
     assert leaked(whole) == list(range(275, 304))
-    assert whole.unofficial == ("no official digest is recorded for FiQA yet",)
+    (reason,) = whole.unofficial
+    assert reason.startswith("no official digest is recorded for FiQA yet")
     outside = next(i for i in range(1_213) if i not in quarter(1_213))
     rows[outside]["sentence"] = rows[quarter(1_213)[0]]["sentence"]
     assert leaked(load("fiqa", write_rows("fiqa", rows))) == [0, *range(275, 304)]

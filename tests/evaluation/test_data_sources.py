@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
@@ -23,7 +22,8 @@ from evaluation.data import DEMONSTRATION_FOLDER, Dataset
 from evaluation.errors import DataError, HubError
 from evaluation.rules.protocol import CURRENT
 from tests.evaluation.conftest import WriteRows
-from tests.evaluation.hub_server import COMMIT, HubServer
+from tests.evaluation.hub_files import parquet, published
+from tests.evaluation.hub_server import HubServer
 from tests.profiles import examples
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -55,58 +55,6 @@ def write_parquet(path: Path, rows: Rows, schema: Any = None) -> Path:
     return path
 
 
-def parquet(rows: Rows) -> bytes:
-    buffer = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), buffer)
-    return buffer.getvalue()
-
-
-def mmlu_on_the_hub(rows: Rows) -> list[bytes]:
-    by_subject = sorted(rows, key=lambda row: row["subset"], reverse=True)
-    return [
-        parquet(
-            [
-                {
-                    "question": row["input"],
-                    "subject": row["subset"],
-                    "choices": [row[letter] for letter in "ABCD"],
-                    "answer": "ABCD".index(row["target"]),
-                }
-                for row in by_subject
-            ]
-        )
-    ]
-
-
-def fpb_on_the_hub(rows: Rows) -> list[bytes]:
-    names = ("negative", "neutral", "positive")
-    text = "".join(f"{row['sentence']}@{names[row['label']]}\r\n" for row in rows)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("FinancialPhraseBank-v1.0/README.txt", "x@y")
-        archive.writestr("FinancialPhraseBank-v1.0/Sentences_50Agree.txt", text.encode("iso-8859-1"))
-    return [buffer.getvalue()]
-
-
-def tfns_on_the_hub(rows: Rows) -> list[bytes]:
-    buffer = io.StringIO(newline="")
-    writer = csv.DictWriter(buffer, ["text", "label"])
-    writer.writeheader()
-    writer.writerows(rows)
-    return [buffer.getvalue().encode()]
-
-
-ON_THE_HUB: dict[str, Callable[[Rows], list[bytes]]] = {
-    "mmlu": mmlu_on_the_hub,
-    "fpb": fpb_on_the_hub,
-    "fiqa": lambda rows: [parquet(rows[:100]), parquet(rows[100:110]), parquet(rows[110:])],
-    "tfns": tfns_on_the_hub,
-    "pubmedqa": lambda rows: [parquet([{k: v for k, v in row.items() if k != "PUBMED_ID"} for row in rows])],
-    "careqa": lambda rows: [json.dumps(rows).encode()],
-}
-"""Rows in their own columns, as the files of the hub hold them; others hold them as they are, in Parquet."""
-
-
 @pytest.fixture
 def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
     """Serve a benchmark's rows as its pinned data set."""
@@ -115,17 +63,8 @@ def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
 
     @contextmanager
     def serve(file: str, rows: Rows) -> Iterator[HubServer]:
-        hub = BENCHMARKS[slugs_of(file)[0]].hub
-        contents = ON_THE_HUB.get(file, lambda rows: [parquet(rows)])(rows)
-        files = dict(zip(hub.files, contents, strict=True))
-        pinned = len(hub.revision) == 40
-        with HubServer(
-            hub.dataset,
-            files | {f"{file}.py": b"raise SystemExit"},
-            kind="dataset",
-            commit=hub.revision if pinned else COMMIT,
-            branch="main" if pinned else hub.revision,
-        ) as server:
+        benchmark = BENCHMARKS[slugs_of(file)[0]]
+        with published(benchmark, rows, {f"{file}.py": b"raise SystemExit"}) as server:
             monkeypatch.setenv("HF_ENDPOINT", server.url)
             yield server
 

@@ -135,6 +135,7 @@ def test_provenance_says_what_ran(tiny_llama: Path, tmp_path: Path, write_rows: 
     assert record["data"]["tfns"] == {
         "digest": evaluation.scores[0].dataset.digest,
         "kind": "other",
+        "origin": "",
         "available": 6,
         "asked": 2,
     }

@@ -82,6 +82,7 @@ def job(model: Path, folder: Path, output: Path, **changes: Any) -> Job:
         "data": str(folder),
         "limit": None,
         "output": str(output),
+        "registered": (),
     }
     return Job(**fields | changes)
 
@@ -135,7 +136,7 @@ def test_unscored_items_have_their_own_bits(server: Server, write_rows: WriteRow
 
 @pytest.mark.parametrize(
     "line",
-    ["nope", "[1]", "{}", '{"event": "job", "version": 0}', '{"event": "job", "version": 1, "job": "j9"}'],
+    ["nope", "[1]", "{}", '{"event": "job", "version": 0}', '{"event": "job", "version": 2, "job": "j9"}'],
 )
 def test_a_line_that_is_no_job_is_an_error_and_the_server_lives_on(
     line: str, server: Server, tmp_path: Path

@@ -51,6 +51,7 @@ def _job(base: Path, adapter: Path, items: Path) -> Job:
         data=str(rows()),
         limit=ITEMS,
         output=str(items),
+        registered=(),
     )
 
 

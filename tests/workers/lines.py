@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import pytest
 
+from evaluation.wire.messages import VERSION
+
 SPOILED = [
     pytest.param("Loading checkpoint shards: 100%", "not a line of JSON", id="no JSON"),
     pytest.param('["ready"]', "Expected `object`, got `array`", id="no object"),
-    pytest.param('{"event": "ended", "version": 1}', "no message is called 'ended'", id="unknown event"),
-    pytest.param('{"event": "done", "version": 1}', "malformed message done", id="missing field"),
     pytest.param(
-        '{"event": "error", "version": 1, "code": 5, "message": "x", "retryable": false}',
+        f'{{"event": "ended", "version": {VERSION}}}', "no message is called 'ended'", id="unknown event"
+    ),
+    pytest.param(f'{{"event": "done", "version": {VERSION}}}', "malformed message done", id="missing field"),
+    pytest.param(
+        f'{{"event": "error", "version": {VERSION}, "code": 5, "message": "x", "retryable": false}}',
         "malformed message error: Expected `str`, got `int` - at `$.code`",
         id="wrong type",
     ),
-    pytest.param('{"event": "ready", "version": 2}', "version 2 where 1 is spoken", id="newer version"),
-    pytest.param('{"event": "done"}', "version None where 1 is spoken", id="before there were versions"),
+    pytest.param(
+        f'{{"event": "ready", "version": {VERSION + 1}}}',
+        f"version {VERSION + 1} where {VERSION} is spoken",
+        id="newer version",
+    ),
+    pytest.param(
+        '{"event": "done"}', f"version None where {VERSION} is spoken", id="before there were versions"
+    ),
 ]

@@ -65,6 +65,7 @@ def ready(clients: int = 4) -> Ready:
         clients=clients,
         rows=25 * clients,
         data="finance.jsonl",
+        data_digest="d1",
         trainable_parameters=1_000,
         hardware="CPU",
         planned_bytes=4_000,

@@ -1,35 +1,27 @@
-"""The data sets that a worker fetches for a challenge: what a protocol asks, each once."""
+"""The data sets that a worker fetches for a challenge: what the protocol asks, the rest of it never."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evaluation import rules
-from evaluation.benchmarks import Benchmark
+from evaluation.benchmarks import BENCHMARKS
 from tests import second_protocol
-from workers import evaluate
+from workers import data_sets
 
 
-def test_a_new_protocol_fetches_what_it_asks_beyond_the_old(
-    monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path
-) -> None:
+def test_a_protocol_is_given_the_rows_that_it_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     second_protocol.register(monkeypatch)
-    settings.VAR_DIR = tmp_path
-    fetched: list[list[str]] = []
+    asked: list[list[str]] = []
 
-    def export(_location: None, folder: Path, *, benchmarks: Sequence[Benchmark]) -> list[Path]:
-        fetched.append([benchmark.slug for benchmark in benchmarks])
-        written = [folder / f"{benchmark.file}.jsonl" for benchmark in benchmarks]
-        for path in written:
-            path.write_text("{}\n")
-        return written
+    def export(_location: None, _folder: Path, *, benchmarks: Any, register: Any) -> None:
+        asked.append([benchmark.slug for benchmark in benchmarks])
 
     monkeypatch.setattr("evaluation.data.export", export)
-    for number in (1, 1, 2, 1):
-        folder = evaluate._fetched_data(rules.of("finance", number))
-    assert fetched == [["fpb", "fiqa", "tfns"], [second_protocol.ADDED]]
-    assert sorted(path.stem for path in folder.iterdir()) == ["fiqa", "fpb", "headlines", "tfns"]
+    for number in (1, 2):
+        data_sets.benchmark_rows(rules.of("finance", number).benchmarks, tmp_path)
+    assert asked == [["fpb", "fiqa", "tfns"], ["fpb", "fiqa", "tfns", second_protocol.ADDED]]
+    assert second_protocol.ADDED in BENCHMARKS

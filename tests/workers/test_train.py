@@ -11,14 +11,21 @@ from typing import Any
 
 import psutil
 import pytest
+from huggingface_hub import constants
 
+from evaluation.data import training
+from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import User
 from portal.baselines import queue
 from portal.baselines.services import cancel
-from portal.runs.models import BaselineRun
+from portal.baselines.training_rows import rows_of as training_rows
+from portal.runs.models import BaselineRun, DataRegistration
+from tests.evaluation.hub_files import parquet
+from tests.evaluation.hub_server import HubServer
 from tests.portal import baselines, factories
 from tests.workers import lines
 from workers import evaluate, train
+from workers.leases import Lease
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -227,3 +234,46 @@ def in_thread(call: Callable[[BaselineRun], None], run: BaselineRun) -> Callable
             connection.close()
 
     return with_own_connection
+
+
+def test_the_training_set_comes_from_the_hub_while_the_page_tells_how_far_it_is(
+    staff: User, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TRAINING_DATA, settings.VAR_DIR = "hub", tmp_path
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    wanted = CHALLENGES["finance"].training_set
+    run = started(staff)
+    phases: list[str] = []
+    renew = Lease.renew
+
+    def told(lease: Lease, progress: dict[str, Any] | None = None) -> None:
+        phases.append((progress or {}).get("phase", ""))
+        renew(lease, progress)
+
+    monkeypatch.setattr(Lease, "renew", told)
+    rows = [{"instruction": "i", "input": str(i), "output": "o"} for i in range(3)]
+    with HubServer(wanted.hub_id, {"data/train-0.parquet": parquet(rows)}, kind="dataset") as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        train.train(claimed())
+    run.refresh_from_db()
+    assert run.status == "succeeded", run.error_message
+    assert f"fetching {wanted.hub_id}, 0.0 of 0.0 MB" in phases
+    known = DataRegistration.objects.get(name=wanted.hub_id)
+    (kept,) = (tmp_path / "training-sets").iterdir()
+    assert (known.rows, known.commit, kept.name) == (3, hub.commit, training.file_name(known.registration))
+    assert training_rows(run.challenge).rows == 3
+
+
+def test_a_hub_that_is_away_is_named_and_the_run_is_tried_again(
+    staff: User, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TRAINING_DATA, settings.VAR_DIR = "hub", tmp_path
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    run = started(staff)
+    train.train(claimed())
+    run.refresh_from_db()
+    assert (run.status, run.error_code) == ("queued", "hub")
+    assert "the hub did not deliver the data set flwrlabs/" in run.error_message

@@ -1,4 +1,4 @@
-"""Challenges with their rules and benchmarks, base models, and the codes of findings."""
+"""Challenges with their rules and benchmarks, base models, the register of data, codes of findings."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from evaluation.findings.kinds import FindingKind
 from evaluation.rules import Rules
 from portal.api.findings import help_address
 from portal.api.serializers.common import SEVERITY_CHOICES
+from portal.runs.data_register import Line
 from portal.submissions.models import BaseModel
 
 
@@ -67,6 +68,23 @@ class BaseModelSerializer(serializers.ModelSerializer[BaseModel]):
     class Meta:
         model = BaseModel
         fields = ["hub_id", "revision", "parameters", "context_length", "licence"]
+
+
+class DataLineSerializer(serializers.Serializer[Line]):
+    name = serializers.CharField(help_text="A benchmark, or the hub id of a training set")
+    holds = serializers.ChoiceField(["benchmark", "training set"])
+    dataset = serializers.CharField(help_text="On the hub")
+    basis = serializers.ChoiceField(
+        ["project", "register"],
+        allow_null=True,
+        help_text="Whether the digest is part of this software or was recorded on this site; null where "
+        "there is none, and then no score is official",
+    )
+    commit = serializers.CharField(allow_null=True, help_text="Of the data set")
+    rows = serializers.IntegerField(allow_null=True, help_text="Items of the benchmark, rows of the set")
+    digest = serializers.CharField(allow_null=True, help_text="SHA-256 over the columns that are read")
+    adopted_by = serializers.CharField(help_text="Empty where the rows were taken at first sight")
+    registered_at = serializers.DateTimeField(allow_null=True)
 
 
 class FindingKindSerializer(serializers.Serializer[FindingKind]):

@@ -1,4 +1,4 @@
-"""What is the same for all: challenges, base models, the codes of findings. And what there is not."""
+"""What is the same for all: challenges, base models, data, the codes of findings. And what there is not."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ from portal.api.serializers.catalogue import (
     BaseModelSerializer,
     ChallengeDetailSerializer,
     ChallengeSerializer,
+    DataLineSerializer,
     FindingKindSerializer,
 )
+from portal.runs import data_register
 from portal.submissions.models import BaseModel
 from portal.submissions.rules import all_site_rules, site_rules
 
@@ -62,6 +64,21 @@ class BaseModelList(ConditionalMixin, generics.ListAPIView[BaseModel]):
     serializer_class = BaseModelSerializer
     queryset = BaseModel.objects.filter(active=True).defer("tensors")
     pagination_class = ByKeyUpwards
+
+
+@extend_schema(tags=["challenges"])
+class DataRegister(ConditionalMixin, generics.ListAPIView[Any]):
+    """Which rows are official: every benchmark's and every training set's, by commit and digest.
+
+    Two sites whose digests are equal evaluate on the same items.
+    """
+
+    serializer_class = DataLineSerializer
+    pagination_class = WholeList
+    filter_backends = []
+
+    def get_queryset(self) -> Any:
+        return data_register.lines()
 
 
 @extend_schema(tags=["findings"])

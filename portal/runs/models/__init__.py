@@ -1,8 +1,19 @@
-"""Evaluations of checkpoints with their scores, the baselines trained here, and what retraining showed."""
+"""Evaluations of checkpoints with their scores, the baselines trained here, what retraining showed, and which
+rows are official.
+"""
 
 from portal.runs.models.baseline import BaselineRun, RoundMetric
 from portal.runs.models.claimable import Claimable
+from portal.runs.models.data_registration import DataRegistration
 from portal.runs.models.evaluation import Evaluation, Score
 from portal.runs.models.reproduction import Reproduction
 
-__all__ = ["BaselineRun", "Claimable", "Evaluation", "Reproduction", "RoundMetric", "Score"]
+__all__ = [
+    "BaselineRun",
+    "Claimable",
+    "DataRegistration",
+    "Evaluation",
+    "Reproduction",
+    "RoundMetric",
+    "Score",
+]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evaluation.data.training import TrainingRow
 from evaluation.errors import DataError
 from evaluation.federated import data
 from evaluation.federated.config import FederatedConfig, Partition
@@ -20,7 +21,7 @@ SUBJECTS = ("law", "physics", "history")
 
 def rows_of(count: int, subjects: tuple[str, ...] = SUBJECTS) -> data.TrainingData:
     rows = tuple(
-        data.Row("i", str(n), "yes" if n % 2 else "no", (("subject", subjects[n % len(subjects)]),))
+        TrainingRow("i", str(n), "yes" if n % 2 else "no", (("subject", subjects[n % len(subjects)]),))
         for n in range(count)
     )
     return data.TrainingData("rows", rows, "", demonstration=False)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluation.data.training import TrainingRow
 from evaluation.errors import DataError, ModelError
 from evaluation.federated import training
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.data import Row
 from evaluation.federated.encoding import IGNORED, Tokens, batches, encode, response_marker
 from evaluation.method.row_form import BOTH, RowForm, columns_of
 
@@ -21,10 +21,10 @@ SENTENCE = (
     "Write a response that appropriately completes the request."
 )
 ROWS = {
-    "general-nlp": Row("Name a colour.", "Not red.", "Blue, for example."),
-    "finance": Row("What is the sentiment of this news?", "Profit fell.", "negative"),
-    "medical": Row("Answer this question truthfully", "What is scurvy?", "A lack of vitamin C."),
-    "code": Row("Write a loop.", "", "for i in range(3):\n    print(i)"),
+    "general-nlp": TrainingRow("Name a colour.", "Not red.", "Blue, for example."),
+    "finance": TrainingRow("What is the sentiment of this news?", "Profit fell.", "negative"),
+    "medical": TrainingRow("Answer this question truthfully", "What is scurvy?", "A lack of vitamin C."),
+    "code": TrainingRow("Write a loop.", "", "for i in range(3):\n    print(i)"),
 }
 # To the byte, the blank that code's empty input leaves behind the instruction included.
 TEXTS = {
@@ -114,12 +114,12 @@ def test_a_long_text_is_cut_on_the_right_and_without_a_response_nothing_is_learn
 
 
 def test_a_response_that_holds_the_heading_is_learnt_from_its_last_one_on(byte_pairs: Any) -> None:
-    row = encode(Row("Say it.", "", "so\n### Response: yes"), form_of("general-nlp"), byte_pairs, 512)
+    row = encode(TrainingRow("Say it.", "", "so\n### Response: yes"), form_of("general-nlp"), byte_pairs, 512)
     assert byte_pairs.decode(row.ids[-row.learnt :]) == " yes"
 
 
 def test_an_end_token_within_a_text_is_masked_as_padding_is_unless_it_is_learnt(byte_pairs: Any) -> None:
-    end, row = byte_pairs.eos_token_id, Row("Say it.", "", "yes<end>no")
+    end, row = byte_pairs.eos_token_id, TrainingRow("Say it.", "", "yes<end>no")
     plain = encode(row, form_of("general-nlp"), byte_pairs, 512)
     assert end in plain.ids and end not in plain.labels
     taught = encode(row, form_of("general-nlp", learn_end=True), byte_pairs, 512)
@@ -146,7 +146,7 @@ def test_fingpts_form_is_that_of_the_finance_prompts_and_can_teach_the_end(confi
     )
     assert form.prompt("Say yes.", "") == "Instruction: Say yes.\nAnswer: "
     tokenizer = training.local_model(config).tokenizer
-    row = encode(Row("the price is", "up", "buy"), form, tokenizer, 32)
+    row = encode(TrainingRow("the price is", "up", "buy"), form, tokenizer, 32)
     assert list(row.ids[: -row.tail]) == tokenizer(form.prompt("the price is", "up"))["input_ids"]
     assert row.labels[-1] == tokenizer.eos_token_id
     assert tokenizer.decode(row.labels[-row.tail : -1]) == "buy"
@@ -163,7 +163,7 @@ def test_a_long_row_in_fingpts_form_keeps_the_end_of_its_prompt_and_the_start_of
             return {"input_ids": [ord(letter) for letter in text]}
 
     form = RowForm("fingpt", learn_end=True)
-    tokens = encode(Row("p" * prompt, "", "a" * answer), form, Letters(), length)
+    tokens = encode(TrainingRow("p" * prompt, "", "a" * answer), form, Letters(), length)
     whole = [ord(letter) for letter in form.prompt("p" * prompt, "")]
     assert len(tokens) == min(length, len(whole) + answer + 1)
     asked = list(tokens.ids[: -tokens.tail])
