@@ -9,17 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from django.conf import settings
-from django.contrib.staticfiles.apps import StaticFilesConfig
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 
 _STAMP = ".collected"
-
-
-class ServedFiles(StaticFilesConfig):
-    """Without what applications bring and no page of this site asks for."""
-
-    ignore_patterns = [*StaticFilesConfig.ignore_patterns, "redoc", "rest_framework", "django_htmx"]
+# What applications bring and no page of this site asks for.
+_UNUSED = ["redoc", "rest_framework", "django_htmx"]
 
 
 def collect() -> None:
@@ -29,7 +24,7 @@ def collect() -> None:
     if stamp.is_file() and stamp.read_text() == found:
         return
     stamp.unlink(missing_ok=True)  # whatever ends this half-way, the next start collects again
-    call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+    call_command("collectstatic", interactive=False, clear=True, verbosity=0, ignore_patterns=_UNUSED)
     stamp.write_text(found)
 
 
@@ -43,6 +38,6 @@ def _fingerprint() -> str:
 
 def _files() -> Iterator[str]:
     for finder in get_finders():
-        for path, storage in finder.list(ServedFiles.ignore_patterns):
+        for path, storage in finder.list(_UNUSED):
             info = Path(storage.path(path)).stat()
             yield f"{path} {info.st_size} {info.st_mtime_ns}\n"

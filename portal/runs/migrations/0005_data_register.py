@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0002_baselines_and_reproductions'),
+        ('runs', '0004_withdraw_verdicts_of_another_template'),
     ]
 
     operations = [
