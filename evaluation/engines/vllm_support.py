@@ -22,7 +22,7 @@ from evaluation.checkpoints import (
     read_header,
 )
 from evaluation.checkpoints.tensor_names import parse_name
-from evaluation.rules.protocol import Precision
+from evaluation.rules.protocol import FOUR_BIT, Precision
 
 Build = Literal["cuda", "cpu"]
 
@@ -98,8 +98,8 @@ def refusal(model: Path, adapter: Path | None, precision: Precision, kind: Build
 
     An adapter that cannot be read at all is not refused here: whichever engine gets it says what is wrong.
     """
-    if precision == "nf4":
-        return "vLLM 0.32 has no 4-bit bitsandbytes weights (nf4)"
+    if precision in FOUR_BIT:
+        return f"vLLM 0.32 has no 4-bit bitsandbytes weights ({precision})"
     if precision == "fp32" and kind == "cuda" and adapter is not None:
         return "vLLM's CUDA kernels for LoRA take 16-bit weights only, not fp32"
     config = _object(model / "config.json")

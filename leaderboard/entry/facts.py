@@ -10,7 +10,7 @@ from evaluation.federated.presets import PRESETS
 from evaluation.method.card import MethodCard
 from evaluation.method.communication import RELATIVE_TOLERANCE
 from evaluation.rules.challenges import Challenge
-from evaluation.rules.protocol import Precision
+from evaluation.rules.protocol import FOUR_BIT, Precision
 from leaderboard.charts.inputs import Peers
 from leaderboard.entry.benchmark import right_at
 from leaderboard.reading import items
@@ -22,7 +22,6 @@ from portal.runs.items import ItemsMissingError
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Resource
 
-_QUANTISED = {"nf4": 4, "bf16": 0, "fp32": 0}
 _BASES = (Resource.Basis.DECLARED, Resource.Basis.DERIVED, Resource.Basis.MEASURED)
 
 
@@ -194,7 +193,7 @@ def template_card(challenge: Challenge) -> MethodCard:
         rank=preset["rank"],
         alpha=preset["alpha"],
         target_modules=tuple(preset["target_modules"]),
-        quantization=_QUANTISED[precision],
+        quantization=4 if precision in FOUR_BIT else 0,
     )
 
 

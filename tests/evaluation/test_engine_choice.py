@@ -104,7 +104,7 @@ def test_what_vllm_cannot_take_goes_to_transformers_with_the_reason(
     install("cuda", True)
     adapter = write_adapter(tmp_path / "dora", use_dora=True)
     assert choose(asked, model, adapter, "bf16") == Choice("transformers", "DoRA is not supported by vLLM")
-    assert "nf4" in choose(asked, model, None, "nf4").reason
+    assert "fp4" in choose(asked, model, None, "fp4").reason
 
 
 @pytest.mark.parametrize(
