@@ -12,10 +12,10 @@ from bitsandbytes.functional import dequantize_4bit
 from bitsandbytes.nn import Linear4bit
 from transformers import BitsAndBytesConfig
 
-from evaluation.rules.protocol import FOUR_BIT, Precision
+from evaluation.rules.protocol import FOUR_BIT
 
 # What is computed in, and what weights are held in that are not quantised.
-_TYPES: Mapping[Precision, torch.dtype] = MappingProxyType(
+_TYPES: Mapping[str, torch.dtype] = MappingProxyType(
     {
         "fp4": torch.float32,  # as `load_in_4bit` alone has it, which is the public procedure
         "nf4": torch.bfloat16,
@@ -28,7 +28,7 @@ _TYPES: Mapping[Precision, torch.dtype] = MappingProxyType(
 _PACKS = "support_avx512bf16_for_cpu"
 
 
-def loading_options(precision: Precision) -> dict[str, Any]:
+def loading_options(precision: str) -> dict[str, Any]:
     """What `from_pretrained` is given for weights of this precision. Raises KeyError for an unknown one."""
     options: dict[str, Any] = {"dtype": _TYPES[precision]}
     if precision in FOUR_BIT:

@@ -115,7 +115,7 @@ _FIRST = Protocol(
 )
 
 # As protocol 1, on 16-bit weights: what GPUs and their engines are made for.
-_SECOND = replace(_FIRST, number=2, precisions=MappingProxyType({slug: "bf16" for slug in _FIRST.benchmarks}))
+_SECOND = replace(_FIRST, number=2, precisions=MappingProxyType(dict.fromkeys(_FIRST.benchmarks, "bf16")))
 
 _KNOWN: dict[int, Protocol] = {protocol.number: protocol for protocol in (_FIRST, _SECOND)}
 PROTOCOLS: Mapping[int, Protocol] = MappingProxyType(_KNOWN)
