@@ -5,7 +5,6 @@ Neither torch nor vLLM is imported, and no weights are read: of an adapter only 
 
 from __future__ import annotations
 
-import ctypes
 import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
@@ -81,16 +80,6 @@ def build() -> Build | None:
             continue
         return kind
     return None
-
-
-def has_cuda_device() -> bool:
-    """Whether the NVIDIA driver offers a device to this process."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    count = ctypes.c_int()
-    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
 
 
 def refusal(model: Path, adapter: Path | None, precision: Precision, kind: Build) -> str:

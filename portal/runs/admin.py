@@ -11,7 +11,9 @@ class EvaluationAdmin(admin.ModelAdmin[Evaluation]):
     list_display = [
         "id",
         "submission",
+        "protocol",
         "status",
+        "waits_for",
         "attempts",
         "worker",
         "error_code",
@@ -27,6 +29,7 @@ class EvaluationAdmin(admin.ModelAdmin[Evaluation]):
         "protocol",
         "status",
         "priority",
+        "waits_for",
         "attempts",
         "worker",
         "progress",
