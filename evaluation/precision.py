@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -10,7 +12,18 @@ from bitsandbytes.functional import dequantize_4bit
 from bitsandbytes.nn import Linear4bit
 from transformers import BitsAndBytesConfig
 
-_TYPES = {"nf4": torch.bfloat16, "bf16": torch.bfloat16, "fp32": torch.float32}
+from evaluation.rules.protocol import FOUR_BIT
+
+# What is computed in, and what weights are held in that are not quantised.
+_TYPES: Mapping[str, torch.dtype] = MappingProxyType(
+    {
+        "fp4": torch.float32,  # as `load_in_4bit` alone has it, which is the public procedure
+        "nf4": torch.bfloat16,
+        "bf16": torch.bfloat16,
+        "fp16": torch.float16,
+        "fp32": torch.float32,
+    }
+)
 # Where a layer keeps whether the processor has AVX512-BF16, which it asks before it packs its weights.
 _PACKS = "support_avx512bf16_for_cpu"
 
@@ -18,9 +31,12 @@ _PACKS = "support_avx512bf16_for_cpu"
 def loading_options(precision: str) -> dict[str, Any]:
     """What `from_pretrained` is given for weights of this precision. Raises KeyError for an unknown one."""
     options: dict[str, Any] = {"dtype": _TYPES[precision]}
-    if precision == "nf4":
+    if precision in FOUR_BIT:
         options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=_TYPES[precision]
+            load_in_4bit=True,
+            bnb_4bit_quant_type=precision,
+            bnb_4bit_compute_dtype=_TYPES[precision],
+            bnb_4bit_use_double_quant=False,
         )
     return options
 

@@ -41,7 +41,7 @@ def refused_protocol(query: QueryDict) -> str:
 def protocol_query(protocol: int) -> str:
     """What an address has to say to show something under a protocol: "protocol=2", or "" for the site's own,
     and for 0, which is that of what nobody evaluated."""
-    return "" if protocol in (0, settings.LEADERBOARD_PROTOCOL) else f"{PARAMETER}={protocol}"
+    return "" if protocol in (0, settings.LEADERBOARD_PROTOCOLS[0]) else f"{PARAMETER}={protocol}"
 
 
 def under(path: str, protocol: int) -> str:

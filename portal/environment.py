@@ -19,6 +19,7 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 Names = Annotated[list[str], NoDecode]
 Limits = Annotated[Mapping[str, int], NoDecode]
+Numbers = Annotated[tuple[int, ...], NoDecode]
 
 
 class Environment(BaseSettings):
@@ -62,12 +63,12 @@ class Environment(BaseSettings):
     webhooks_to_loopback: bool = False
 
     base_model_max_parameters: Limits = Field(default="", validate_default=True)
-    leaderboard_protocol: int = CURRENT.number
+    leaderboard_protocols: Numbers = (CURRENT.number,)
 
     evaluation_data: str = ""
     evaluation_limit: PositiveInt | None = None
-    evaluation_engine: Literal["auto", "transformers"] = "auto"
-    evaluation_precision: Literal["", "nf4", "bf16", "fp32"] = ""
+    evaluation_engine: Literal["auto", "transformers", "vllm"] = "auto"
+    evaluation_precision: Literal["", "fp4", "nf4", "bf16", "fp16", "fp32"] = ""
     evaluation_lease_seconds: PositiveInt = 60
     evaluation_attempts: PositiveInt = 2
     evaluation_stall_seconds: PositiveInt = 1800
@@ -76,7 +77,7 @@ class Environment(BaseSettings):
     training_state: Path | None = None
     training_stall_seconds: PositiveInt = 21_600
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "leaderboard_protocols", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return (
@@ -88,11 +89,17 @@ class Environment(BaseSettings):
     def _by_challenge(cls, value: str) -> Mapping[str, int]:
         return read_limits(value)
 
-    @field_validator("leaderboard_protocol")
+    @field_validator("leaderboard_protocols")
     @classmethod
-    def _known_protocol(cls, value: int) -> int:
-        if value not in PROTOCOLS:
-            raise ValueError(f"there is no protocol {value}; there are: {', '.join(map(str, PROTOCOLS))}")
+    def _known_protocols(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        """The first is the board that comes first."""
+        for number in value:
+            if number not in PROTOCOLS:
+                raise ValueError(
+                    f"there is no protocol {number}; there are: {', '.join(map(str, PROTOCOLS))}"
+                )
+        if not value or len(set(value)) < len(value):
+            raise ValueError("name each protocol once, and at least one")
         return value
 
     @field_validator("database_url")

@@ -204,7 +204,7 @@ BASE_MODEL_MAX_PARAMETERS = env.base_model_max_parameters
 
 # --- Evaluation ---------------------------------------------------------------------------------
 
-LEADERBOARD_PROTOCOL = env.leaderboard_protocol
+LEADERBOARD_PROTOCOLS = env.leaderboard_protocols
 EVALUATION_DATA = env.evaluation_data
 EVALUATION_LIMIT = env.evaluation_limit
 EVALUATION_ENGINE = env.evaluation_engine

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import logging
@@ -19,18 +18,17 @@ from django.conf import settings
 from django.core.files import File
 
 from evaluation import rules
-from evaluation.benchmarks import BENCHMARKS
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
-from evaluation.errors import EvaluationError, SandboxError
+from evaluation.engines.hardware import Hardware
+from evaluation.errors import EvaluationError
 from evaluation.hub import fetching
-from evaluation.rules.challenges import CHALLENGES
-from evaluation.running.judging import check_sandbox
 from evaluation.wire.evaluating import Done, Event, Job, Loading, Progress, Scored
 from evaluation.wire.messages import Failed
 from portal.runs import claims, services
 from portal.runs.models import Evaluation
+from portal.runs.services import LeftToOthers
 from portal.submissions.models import BaseModel
-from workers import data_sets
+from workers import capabilities, data_sets
 from workers.leases import Lease
 from workers.supervisor import EvaluationProcess, shutting_down
 
@@ -40,8 +38,8 @@ WORKER_NAME = f"{socket.gethostname()}:{os.getpid()}"
 LEFTOVER_SECONDS = 86_400
 
 _process = EvaluationProcess()
-_left_to_others: set[tuple[str, int]] = set()
-"""Challenges, each under a protocol, that this machine has not the programs for."""
+_not_judged: set[LeftToOthers] = set()
+"""What this machine turned out to have not the programs for."""
 # Celery may run tasks in threads; one child process serves one evaluation at a time.
 _busy = threading.Lock()
 
@@ -58,37 +56,29 @@ def run_queued() -> None:
     if not _busy.acquire(blocking=False):
         return  # the thread that holds the lock drains the queue
     try:
+        beyond = list(capabilities.left_for_want_of_hardware(Hardware.here()))
         while not shutting_down.is_set():
+            left = (*beyond, *_not_judged)
             evaluation = services.claim(
-                worker=WORKER_NAME,
-                loaded_base_model=_process.loaded_base_model,
-                without=_left_to_others,
+                worker=WORKER_NAME, loaded_base_model=_process.loaded_base_model, without=left
             )
             if evaluation is None:
+                services.say_what_waits(left)
                 return
             # Found out only now, because trying the sandbox takes seconds.
-            asked = (evaluation.submission.challenge, evaluation.protocol)
-            if _can_judge(*asked):
+            unjudged = capabilities.left_for_want_of_a_sandbox(
+                evaluation.submission.challenge, evaluation.protocol
+            )
+            if unjudged is None:
                 run(evaluation)
             else:
-                _left_to_others.add(asked)
+                _not_judged.add(unjudged)
                 with suppress(claims.ClaimLostError):  # withdrawn meanwhile
                     services.give_back(evaluation)
     finally:
         _busy.release()
         if shutting_down.is_set():
             _process.stop()
-
-
-@functools.cache
-def _can_judge(challenge: str, protocol: int) -> bool:
-    """Whether this machine can judge the answers: generated programs need the sandbox."""
-    try:
-        check_sandbox(BENCHMARKS[slug] for slug in rules.of(challenge, protocol).benchmarks)
-    except SandboxError as error:
-        logger.error("this worker leaves %s to others: %s", CHALLENGES[challenge].title, error)
-        return False
-    return True
 
 
 def run(evaluation: Evaluation) -> None:

@@ -42,7 +42,7 @@ from evaluation.errors import (
 )
 
 _MIB = 1024**2
-_DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 # Of the device's free memory, what weights, activations and the cache of keys and values may take.
 _SHARE = 0.92
 # On a CPU the cache gets a share of what the weights leave, within these bounds in bytes.

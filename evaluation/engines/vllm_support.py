@@ -5,7 +5,6 @@ Neither torch nor vLLM is imported, and no weights are read: of an adapter only 
 
 from __future__ import annotations
 
-import ctypes
 import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
@@ -22,7 +21,7 @@ from evaluation.checkpoints import (
     read_header,
 )
 from evaluation.checkpoints.tensor_names import parse_name
-from evaluation.rules.protocol import Precision
+from evaluation.rules.protocol import FOUR_BIT, Precision
 
 Build = Literal["cuda", "cpu"]
 
@@ -83,23 +82,13 @@ def build() -> Build | None:
     return None
 
 
-def has_cuda_device() -> bool:
-    """Whether the NVIDIA driver offers a device to this process."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    count = ctypes.c_int()
-    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
-
-
 def refusal(model: Path, adapter: Path | None, precision: Precision, kind: Build) -> str:
     """Why this build of vLLM does not take these, in words; empty when it does.
 
     An adapter that cannot be read at all is not refused here: whichever engine gets it says what is wrong.
     """
-    if precision == "nf4":
-        return "vLLM 0.32 has no 4-bit bitsandbytes weights (nf4)"
+    if precision in FOUR_BIT:
+        return f"vLLM 0.32 has no 4-bit bitsandbytes weights ({precision})"
     if precision == "fp32" and kind == "cuda" and adapter is not None:
         return "vLLM's CUDA kernels for LoRA take 16-bit weights only, not fp32"
     config = _object(model / "config.json")

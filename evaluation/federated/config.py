@@ -15,6 +15,7 @@ from evaluation.adapter_kinds import LORA, AdapterKind
 from evaluation.errors import EvaluationError
 from evaluation.method.row_form import BOTH, RowForm, columns_of
 from evaluation.method.strategies import STRATEGIES
+from evaluation.rules.protocol import FOUR_BIT
 
 Scalar = str | int | float | bool
 
@@ -23,7 +24,7 @@ SCHEDULES = ("cosine", "constant")
 CLIPPING = ("fixed", "adaptive")
 # Bits a weight of the frozen base model takes in memory, as FlowerTune configs write `model.quantization`.
 PRECISION_BITS = {"fp4": 4, "nf4": 4, "bf16": 16, "fp32": 32}
-FOUR_BIT = ("fp4", "nf4")
+
 # In place of target modules: every linear layer but the head, and those that PEFT takes when none is named.
 ALL_LINEAR = "all-linear"
 PEFT_DEFAULT = "default"

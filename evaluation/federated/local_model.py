@@ -17,9 +17,10 @@ from evaluation.errors import ModelError
 from evaluation.federated import adapter
 from evaluation.federated.accumulation import Room
 from evaluation.federated.adapter import LoraSettings, first_values
-from evaluation.federated.config import FOUR_BIT, FederatedConfig
+from evaluation.federated.config import FederatedConfig
 from evaluation.federated.factors import Arrays, chosen, products
 from evaluation.precision import compute_alike
+from evaluation.rules.protocol import FOUR_BIT
 
 Factors = dict[str, tuple[torch.Tensor, torch.Tensor]]
 

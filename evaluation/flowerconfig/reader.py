@@ -11,6 +11,7 @@ from evaluation.flowerconfig.layouts import AppLayout, Entry, Federation, federa
 from evaluation.flowerconfig.values import AppValues
 from evaluation.method.card import DifferentialPrivacy, MethodCard, Scalar
 from evaluation.method.strategies import KNOWN, canonical
+from evaluation.rules.protocol import FOUR_BIT
 
 # FedAvg of Flower asks at least two clients a round unless it is told otherwise (min_train_nodes).
 FLOWER_MIN_CLIENTS = 2
@@ -23,7 +24,6 @@ _QUANTIZATION_BITS = {
     "int8": 8, "8": 8, "8bit": 8, "fp8": 8, "fp16": 16, "bf16": 16, "float16": 16, "bfloat16": 16, "16": 16,
     "16bit": 16, "fp32": 32, "float32": 32, "32": 32, "32bit": 32,
 }  # fmt: skip
-_FOUR_BIT_KINDS = ("fp4", "nf4")
 
 
 class MethodReader:
@@ -210,7 +210,7 @@ class MethodReader:
     def _quantization_type(self) -> str | None:
         """fp4 or nf4, where it is said, be it as the quantisation itself."""
         named = (self._word(*fields.QUANTIZATION_TYPE), self._word(*fields.QUANTIZATION))
-        return next((word for word in named if word in _FOUR_BIT_KINDS), None)
+        return next((word for word in named if word in FOUR_BIT), None)
 
     def _word(self, *patterns: str) -> str | None:
         """A word in lower case; nothing is wrong with a value that is none, and it says nothing here."""

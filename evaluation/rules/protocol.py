@@ -7,14 +7,16 @@ new protocol: scores of different protocols are never ranked together, and no ro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal, get_args
 
 from evaluation.names import lookup
 
-Precision = Literal["nf4", "bf16", "fp32"]
+Precision = Literal["fp4", "nf4", "bf16", "fp16", "fp32"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+FOUR_BIT: frozenset[Precision] = frozenset({"fp4", "nf4"})
+"""Weights in blocks of 4 bits by bitsandbytes: `fp4` computed in fp32, `nf4` in bf16."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,13 @@ _FIRST = Protocol(
     # The public code stops Python programs after 3 seconds, which one of MBPP's own solutions needs.
     program_seconds=MappingProxyType({"python": 10, "javascript": 15, "cpp": 15}),
     sampling=Sampling(temperature=0.2, top_p=0.95, seed=0),
-    precisions=MappingProxyType({"general-nlp": "nf4", "finance": "nf4", "medical": "nf4", "code": "fp32"}),
+    precisions=MappingProxyType({"general-nlp": "fp4", "finance": "fp4", "medical": "fp4", "code": "fp32"}),
 )
 
-_KNOWN: dict[int, Protocol] = {protocol.number: protocol for protocol in (_FIRST,)}
+# As protocol 1, on 16-bit weights: what GPUs and their engines are made for.
+_SECOND = replace(_FIRST, number=2, precisions=MappingProxyType(dict.fromkeys(_FIRST.benchmarks, "bf16")))
+
+_KNOWN: dict[int, Protocol] = {protocol.number: protocol for protocol in (_FIRST, _SECOND)}
 PROTOCOLS: Mapping[int, Protocol] = MappingProxyType(_KNOWN)
 CURRENT = _FIRST
 """Where nobody names one: on the command line, and on a site whose operator chose none."""

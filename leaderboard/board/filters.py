@@ -348,7 +348,7 @@ def _past_day(query: QueryDict, name: str) -> date | None:
 def _protocol(query: QueryDict) -> int | None:
     """None for the site's own and for what there is not."""
     number = None if refused_protocol(query) else asked_protocol(query)
-    return None if number == settings.LEADERBOARD_PROTOCOL else number
+    return None if number == settings.LEADERBOARD_PROTOCOLS[0] else number
 
 
 def _page(query: QueryDict) -> int:

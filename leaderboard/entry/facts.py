@@ -11,6 +11,7 @@ from evaluation.method.card import MethodCard
 from evaluation.method.communication import RELATIVE_TOLERANCE
 from evaluation.method.row_form import columns_of
 from evaluation.rules.challenges import Challenge
+from evaluation.rules.protocol import FOUR_BIT
 from leaderboard.charts.inputs import Peers
 from leaderboard.entry.benchmark import right_at
 from leaderboard.reading import items
@@ -22,7 +23,6 @@ from portal.runs.items import ItemsMissingError
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Resource
 
-_QUANTISED = {"fp4": 4, "nf4": 4, "bf16": 0, "fp32": 0}
 _BASES = (Resource.Basis.DECLARED, Resource.Basis.DERIVED, Resource.Basis.MEASURED)
 
 
@@ -195,10 +195,10 @@ def template_card(challenge: Challenge) -> MethodCard:
         alpha=preset["alpha"],
         dropout=preset["dropout"],
         target_modules=tuple(preset["target_modules"]),
-        quantization=_QUANTISED[precision],
         quantization_type=precision,
         template=preset["template"],
         instruction_columns=columns_of(challenge.slug),
+        quantization=4 if precision in FOUR_BIT else 0,
     )
 
 

@@ -137,7 +137,7 @@ def counting(
         finished = finished.filter(protocol=protocol)
     else:
         finished = finished.filter(protocol__in=list(PROTOCOLS))
-        others_last = Case(When(protocol=settings.LEADERBOARD_PROTOCOL, then=0), default=1)
+        others_last = Case(When(protocol=settings.LEADERBOARD_PROTOCOLS[0], then=0), default=1)
         order = (others_last, "-protocol", *order)
     return finished.order_by("submission_id", *order).distinct("submission_id")
 

@@ -84,7 +84,7 @@ def make(
     return Snapshot(challenge, protocol, protocols, version, built_at, placed)
 
 
-BOARDS = Kind("board", Snapshot, number=9, seconds=None)
+BOARDS = Kind("board", Snapshot, number=10, seconds=None)
 """The boards as they stand, by challenge and protocol."""
-PAST_BOARDS = Kind("past-board", Snapshot, number=9, seconds=3600)
+PAST_BOARDS = Kind("past-board", Snapshot, number=10, seconds=3600)
 """Those of the past, by what was on them."""

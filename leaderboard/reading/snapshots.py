@@ -47,7 +47,7 @@ class _Board:
     @classmethod
     def of(cls, challenge: str, protocol: int | None) -> _Board:
         """The site's own protocol where none is named. Raises UnknownNameError."""
-        number = settings.LEADERBOARD_PROTOCOL if protocol is None else protocol
+        number = settings.LEADERBOARD_PROTOCOLS[0] if protocol is None else protocol
         rules.of(challenge, number)
         return cls(challenge, number)
 
@@ -57,7 +57,10 @@ class _Board:
 
 @dataclass(frozen=True)
 class _State:
-    """The stamp of a board, and the protocols that its challenge has boards of, the site's own first."""
+    """The stamp of a board, and the protocols that its challenge has boards of.
+
+    These are the site's own in its order, then others under which there are entries.
+    """
 
     stamp: str
     protocols: tuple[int, ...]
@@ -65,8 +68,8 @@ class _State:
     @classmethod
     def of(cls, board: _Board, filled: Iterable[int], facts: Iterable[object]) -> _State:
         """`filled` are the protocols under which there are entries; `facts` change with the board's."""
-        others = {board.protocol, *filled} - {settings.LEADERBOARD_PROTOCOL}
-        protocols = (settings.LEADERBOARD_PROTOCOL, *sorted(others))
+        own = settings.LEADERBOARD_PROTOCOLS
+        protocols = (*own, *sorted({board.protocol, *filled} - set(own)))
         told = repr((protocols, *facts))
         return cls(hashlib.sha256(told.encode()).hexdigest()[:20], protocols)
 

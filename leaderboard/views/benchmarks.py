@@ -34,7 +34,7 @@ class Listed:
     @classmethod
     def of(cls, slug: str) -> Listed:
         having = tuple(number for number, protocol in PROTOCOLS.items() if protocol.has(slug))
-        return cls(BENCHMARKS[slug], () if settings.LEADERBOARD_PROTOCOL in having else having)
+        return cls(BENCHMARKS[slug], () if settings.LEADERBOARD_PROTOCOLS[0] in having else having)
 
 
 @require_safe
@@ -53,7 +53,7 @@ def benchmark(request: HttpRequest, slug: str) -> HttpResponse:
     """As the protocol asks it that the address names, else the site's own, else the newest that has it."""
     found = BENCHMARKS.get(slug)
     asked = asked_protocol(request.GET)
-    site = protocols.get(settings.LEADERBOARD_PROTOCOL)
+    site = protocols.get(settings.LEADERBOARD_PROTOCOLS[0])
     protocol = protocols.asking(slug, site) if asked is None else protocols.get(asked)
     if found is None or protocol is None or not protocol.has(slug):
         raise Http404(f"no benchmark {slug}")

@@ -113,8 +113,8 @@ def compare(request: HttpRequest) -> HttpResponse:
 
 def _protocol(known: set[int]) -> int:
     """What is shown where the address names none: the site's own if some entry has figures under it."""
-    if not known or settings.LEADERBOARD_PROTOCOL in known:
-        return int(settings.LEADERBOARD_PROTOCOL)
+    if not known or settings.LEADERBOARD_PROTOCOLS[0] in known:
+        return int(settings.LEADERBOARD_PROTOCOLS[0])
     return max(known)
 
 

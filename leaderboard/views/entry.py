@@ -180,7 +180,7 @@ def _frame(submission: Submission, place: Place) -> dict[str, Any]:
         "is_on_board": place.is_on_board,
         "protocol": place.protocol,
         "protocol_query": protocol_query(place.protocol),
-        "site_protocol": settings.LEADERBOARD_PROTOCOL,
+        "site_protocol": settings.LEADERBOARD_PROTOCOLS[0],
         "chart_files": f"{reverse('entry', args=[submission.pk])}charts/profile",
         "rounds_files": f"{reverse('entry', args=[submission.pk])}charts/rounds",
         "profile": catalogue.entry_picture("profile", place.key, place.profile),

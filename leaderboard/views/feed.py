@@ -43,7 +43,7 @@ class Publications(Feed):
         if slug is not None and slug not in CHALLENGES:
             raise Http404(f"no challenge {slug}")
         asked = asked_protocol(request.GET)
-        return Subject(CHALLENGES[slug] if slug else None, asked or settings.LEADERBOARD_PROTOCOL)
+        return Subject(CHALLENGES[slug] if slug else None, asked or settings.LEADERBOARD_PROTOCOLS[0])
 
     def title(self, subject: Subject) -> str:
         challenge = f": {subject.challenge.title}" if subject.challenge else ""

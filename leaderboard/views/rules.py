@@ -29,7 +29,7 @@ def rules(request: HttpRequest) -> HttpResponse:
         "rows": [
             Row(rules, tuple(BENCHMARKS[slug] for slug in rules.benchmarks)) for rules in all_site_rules()
         ],
-        "protocol": settings.LEADERBOARD_PROTOCOL,
+        "protocol": settings.LEADERBOARD_PROTOCOLS[0],
         "public": PUBLIC.number,
     }
     return render(request, "leaderboard/rules.html", context)

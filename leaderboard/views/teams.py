@@ -30,7 +30,7 @@ class TeamEntry:
 
     @property
     def protocol(self) -> int:
-        return 0 if self.entry.protocol == settings.LEADERBOARD_PROTOCOL else self.entry.protocol
+        return 0 if self.entry.protocol == settings.LEADERBOARD_PROTOCOLS[0] else self.entry.protocol
 
 
 @require_safe

@@ -9,10 +9,11 @@ from typing import Any
 
 from evaluation.adapter_kinds import KINDS
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.federated.config import FOUR_BIT, FederatedConfig
+from evaluation.federated.config import FederatedConfig
 from evaluation.method.row_form import deviations_text, form_text
 from evaluation.method.strategies import STRATEGIES
 from evaluation.rules.challenges import CHALLENGES
+from evaluation.rules.protocol import FOUR_BIT
 from portal.baselines.curves import Curve, curves_of
 from portal.intake.progress import Step
 from portal.runs import reproductions

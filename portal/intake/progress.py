@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.conf import settings
+
 from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from portal.runs.models import Evaluation
+from portal.runs.services import newest
 from portal.submissions.models import Submission
 
 Status = Submission.Status
@@ -14,9 +17,12 @@ Status = Submission.Status
 
 @dataclass(frozen=True)
 class Line:
-    """One benchmark's part of an evaluation: items done of `total`, which is None until it is known."""
+    """One benchmark's part of an evaluation: items done of `total`, which is None until it is known.
 
-    slug: str
+    `id` is unique among the lines of a submission.
+    """
+
+    id: str
     title: str
     done: int
     total: int | None
@@ -40,12 +46,32 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """The newest evaluation under a protocol, with its progress while it is queued or runs.
+
+    `is_one_of_several` says that there are some under other protocols too, so that each has to be named.
+    """
+
+    evaluation: Evaluation
+    progress: Progress | None
+    is_one_of_several: bool
+
+
+@dataclass(frozen=True)
 class Step:
     """A station on a submission's way; `state` is done, current, todo or failed."""
 
     label: str
     state: str
     detail: str = ""
+
+
+def attempts_of(submission: Submission) -> list[Attempt]:
+    """One a protocol: the site's own in their order, then others."""
+    found = {e.protocol: e for e in newest(submission).prefetch_related("scores")}
+    order = [number for number in settings.LEADERBOARD_PROTOCOLS if number in found]
+    order += [number for number in found if number not in order]
+    return [Attempt(found[number], progress_of(found[number]), len(order) > 1) for number in order]
 
 
 def progress_of(evaluation: Evaluation) -> Progress | None:
@@ -57,16 +83,17 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
     slugs = rules.of(evaluation.submission.challenge, evaluation.protocol).benchmarks
     lines = []
     for slug in slugs:
+        line = f"{slug}-{evaluation.protocol}"
         if slug in scored:
             n = scored[slug].n
-            lines.append(Line(slug, BENCHMARKS[slug].title, n, n, f"{scored[slug].correct} right"))
+            lines.append(Line(line, BENCHMARKS[slug].title, n, n, f"{scored[slug].correct} right"))
         elif slug == live.get("benchmark"):
             rate = f"{live['rate']:.1f} items a second" if live.get("rate") else "starting"
-            lines.append(Line(slug, BENCHMARKS[slug].title, live["done"], live["total"], rate))
+            lines.append(Line(line, BENCHMARKS[slug].title, live["done"], live["total"], rate))
         else:
-            lines.append(Line(slug, BENCHMARKS[slug].title, 0, 1, "waiting"))
+            lines.append(Line(line, BENCHMARKS[slug].title, 0, 1, "waiting"))
     return Progress(
-        phase=live.get("phase", "waiting for a free worker"),
+        phase=live.get("phase", f"waiting for {evaluation.waits_for or 'a free worker'}"),
         benchmark=live.get("benchmark", ""),
         done=live.get("done", 0),
         total=live.get("total", 0),

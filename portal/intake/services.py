@@ -352,7 +352,7 @@ def _queue(submission: Submission, checked: Checked) -> None:
     submission.sent_at = timezone.now()
     submission.save(update_fields=["checkpoint", "adapter_file", "sent_at"])
     stored_files.discard_once_committed(stored_as)
-    runs.enqueue(submission)
+    runs.enqueue_all(submission)
     submission.refresh_from_db()
 
 

@@ -17,7 +17,7 @@ from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import User, personal_team
 from portal.intake import services
 from portal.intake.forms import SubmissionForm, values_of
-from portal.intake.progress import progress_of, steps_of
+from portal.intake.progress import attempts_of, steps_of
 from portal.intake.quotas import Quota, quota_of
 from portal.submissions.known_of_method import card_of
 from portal.submissions.models import BaseModel, HubFetch, Submission
@@ -197,7 +197,6 @@ def _member_draft(request: HttpRequest, pk: int) -> Submission:
 
 
 def _status_context(submission: Submission, user: User) -> dict[str, object]:
-    evaluation = submission.evaluations.prefetch_related("scores").first()
     is_member = submission.team.memberships.filter(user=user).exists()
     is_draft = submission.status == Submission.Status.RECEIVED
     findings = list(submission.findings.all())
@@ -205,8 +204,7 @@ def _status_context(submission: Submission, user: User) -> dict[str, object]:
     return {
         "submission": submission,
         "challenge": CHALLENGES[submission.challenge],
-        "evaluation": evaluation,
-        "progress": progress_of(evaluation) if evaluation else None,
+        "attempts": attempts_of(submission),
         "steps": steps_of(submission),
         "refresh_seconds": _refresh_seconds(submission, fetch),
         "fetch": fetch,

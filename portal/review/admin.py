@@ -60,8 +60,9 @@ class EvaluationInline(ReadOnlyInline):
     model = Evaluation
     fields = (
         "id",
-        "status",
         "protocol",
+        "status",
+        "waits_for",
         "scores_in_words",
         "attempts",
         "error_code",

@@ -43,18 +43,18 @@ def decide(*, submission: Submission, reviewer: User, action: Decision.Action, r
         raise TransitionRefused(f"{current} is {current.get_status_display()}, so you cannot {action} it.")
     if action == Action.RERUN and current.kind == Submission.Kind.IMPORTED:
         raise TransitionRefused(f"{current} came from another board without files: there is nothing to run.")
-    if action == Action.RERUN and runs.is_active(current):
+    queued = runs.enqueue_all(current, priority=1) if action == Action.RERUN else []
+    if action == Action.RERUN and not queued:
         raise TransitionRefused(f"{current} is being evaluated already.")
     decision = Decision.objects.create(submission=current, reviewer=reviewer, action=action, reason=reason)
     if status is None:
-        runs.enqueue(current, priority=1)
         return decision
     now = timezone.now()
     current.status, current.status_changed_at = status, now
     if status == Status.PUBLISHED:
         current.published_at = now
     current.save(update_fields=["status", "status_changed_at", "published_at"])
-    if status == Status.DISQUALIFIED:
+    if status in (Status.REJECTED, Status.DISQUALIFIED):
         runs.cancel_active(current)
     submission_changed(current)
     if status in (Status.PUBLISHED, Status.DISQUALIFIED):

@@ -12,7 +12,9 @@ class EvaluationAdmin(admin.ModelAdmin[Evaluation]):
     list_display = [
         "id",
         "submission",
+        "protocol",
         "status",
+        "waits_for",
         "attempts",
         "worker",
         "error_code",
@@ -28,6 +30,7 @@ class EvaluationAdmin(admin.ModelAdmin[Evaluation]):
         "protocol",
         "status",
         "priority",
+        "waits_for",
         "attempts",
         "worker",
         "progress",

@@ -252,7 +252,7 @@ def _pair(run: BaselineRun) -> tuple[Evaluation, Evaluation]:
             f"The original was evaluated under protocol {_named(originals)}, the retrained checkpoint under "
             f"protocol {_named(retraineds)}. Evaluate the original again."
         )
-    chosen = settings.LEADERBOARD_PROTOCOL if settings.LEADERBOARD_PROTOCOL in common else common[-1]
+    chosen = settings.LEADERBOARD_PROTOCOLS[0] if settings.LEADERBOARD_PROTOCOLS[0] in common else common[-1]
     original, retrained = originals[chosen], retraineds[chosen]
     if original.provenance.get("precision") != retrained.provenance.get("precision"):
         raise IncomparableError("The two were evaluated in different precisions.")

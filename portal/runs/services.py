@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core.files.base import File
 from django.db import transaction
-from django.db.models import BooleanField, Case, Q, Value, When
+from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from evaluation import rules
@@ -29,9 +29,25 @@ OVERDUE = timedelta(minutes=15)
 _MEASURED = [field.name for field in fields(Scored) if field.name not in ("job", "items")]
 
 
+@dataclass(frozen=True)
+class LeftToOthers:
+    """Evaluations that a worker cannot run: a challenge's under a protocol, on base models of more than
+    `parameters`, or on all. `waits_for` says what they need, as in "waiting for …"."""
+
+    challenge: str
+    protocol: int
+    waits_for: str
+    parameters: int | None = None
+
+    @property
+    def condition(self) -> Q:
+        found = Q(submission__challenge=self.challenge, protocol=self.protocol)
+        return found if self.parameters is None else found & Q(base_model__parameters__gt=self.parameters)
+
+
 @transaction.atomic
-def enqueue(submission: Submission, *, priority: int = 0, protocol: int | None = None) -> Evaluation:
-    """Queue an evaluation of `submission` under a protocol, by default the site's, and wake the workers.
+def enqueue(submission: Submission, protocol: int, *, priority: int = 0) -> Evaluation:
+    """Queue an evaluation of `submission` under a protocol and wake the workers.
 
     A published one stays published; the scores that it has count until new ones under the same protocol are
     complete, and those under other protocols go on. Raises UnknownNameError where there is no such protocol.
@@ -40,24 +56,33 @@ def enqueue(submission: Submission, *, priority: int = 0, protocol: int | None =
         submission=submission,
         base_model=submission.base_model,
         checkpoint=submission.checkpoint,
-        protocol=protocols.get(settings.LEADERBOARD_PROTOCOL if protocol is None else protocol).number,
+        protocol=protocols.get(protocol).number,
         priority=priority,
     )
-    _set_submission_status(submission, Submission.Status.QUEUED)
+    _follow(submission)
     wake_evaluators()
     return evaluation
 
 
 @transaction.atomic
+def enqueue_all(submission: Submission, *, priority: int = 0) -> list[Evaluation]:
+    """Queue one under each of the site's protocols, in their order, where none is queued or running yet."""
+    active = set(_active(submission).values_list("protocol", flat=True))
+    return [
+        enqueue(submission, number, priority=priority)
+        for number in settings.LEADERBOARD_PROTOCOLS
+        if number not in active
+    ]
+
+
+@transaction.atomic
 def claim(
-    *, worker: str, loaded_base_model: int | None = None, without: Collection[tuple[str, int]] = ()
+    *, worker: str, loaded_base_model: int | None = None, without: Collection[LeftToOthers] = ()
 ) -> Evaluation | None:
     """Take the next queued evaluation for `worker`, or return None when none waits.
 
-    Left to others are those of protocols that this version does not know, and `without`: pairs of a challenge
-    and a protocol.
+    Left to others are those of protocols that this version does not know, and those `without`.
     """
-    left = [Q(submission__challenge=challenge, protocol=number) for challenge, number in without]
     warm = Case(
         When(base_model=loaded_base_model, then=Value(True)),
         default=Value(False),
@@ -69,7 +94,7 @@ def claim(
         output_field=BooleanField(),
     )
     candidates = (
-        Evaluation.objects.filter(*(~pair for pair in left), protocol__in=list(PROTOCOLS))
+        Evaluation.objects.filter(*(~left.condition for left in without), protocol__in=list(PROTOCOLS))
         .annotate(overdue=overdue, warm=warm)
         .order_by("-priority", "-overdue", "-warm", "queued_at", "pk")
     )
@@ -79,8 +104,15 @@ def claim(
     evaluation = Evaluation.objects.select_related("submission", "base_model", "checkpoint").get(
         claim_id=claim_id
     )
-    _set_submission_status(evaluation.submission, Submission.Status.EVALUATING)
+    _follow(evaluation.submission)
     return evaluation
+
+
+def say_what_waits(without: Collection[LeftToOthers]) -> None:
+    """Note on what a worker left to others what it waits for, where submitter and operator read it."""
+    for left in without:
+        waiting = Evaluation.objects.filter(left.condition, status=Evaluation.Status.QUEUED)
+        waiting.exclude(waits_for=left.waits_for).update(waits_for=left.waits_for)
 
 
 @transaction.atomic
@@ -117,9 +149,9 @@ def record_score(evaluation: Evaluation, scored: Scored, *, items: File) -> Scor
 
 @transaction.atomic
 def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
-    """Finish an evaluation whose scores are all recorded; the submission goes to review.
+    """Finish an evaluation whose scores are all recorded; the submission goes to review, if it is not there.
 
-    If it is published, the new scores take the place of the old on its board.
+    If it is published, the scores go onto the protocol's board, in place of earlier ones.
 
     The reason of an earlier failed attempt moves into the provenance.
     """
@@ -132,7 +164,7 @@ def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
     claims.finish(
         current, Evaluation.Status.SUCCEEDED, provenance=provenance, error_code="", error_message=""
     )
-    _set_submission_status(evaluation.submission, Submission.Status.IN_REVIEW)
+    _follow(evaluation.submission)
     reproductions.compare_evaluated(evaluation.submission)
     if evaluation.submission.published_at:
         wake_board_builders()
@@ -142,10 +174,9 @@ def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
 def fail_attempt(evaluation: Evaluation, *, code: str, message: str, retryable: bool) -> Evaluation.Status:
     """End a broken attempt: back to the queue if a retry may help, else failed with the stored reason."""
     status = claims.end_attempt(evaluation, code=code, message=message, retryable=retryable)
+    _follow(evaluation.submission)
     if status == Evaluation.Status.QUEUED:
-        _queue_again(evaluation.submission)
-    else:
-        _set_submission_status(evaluation.submission, Submission.Status.FAILED)
+        wake_evaluators()
     return status
 
 
@@ -153,7 +184,8 @@ def fail_attempt(evaluation: Evaluation, *, code: str, message: str, retryable: 
 def give_back(evaluation: Evaluation) -> None:
     """Return an evaluation to the queue because its worker is shutting down. Not a failed attempt."""
     claims.requeue(evaluation)
-    _queue_again(evaluation.submission)
+    _follow(evaluation.submission)
+    wake_evaluators()
 
 
 def release_expired() -> int:
@@ -163,33 +195,45 @@ def release_expired() -> int:
 
 def lock_active(submission: Submission) -> None:
     """Lock what is queued or running for `submission`, for the rest of the transaction."""
-    list(Evaluation.objects.select_for_update().filter(submission=submission, status__in=Evaluation.ACTIVE))
+    list(_active(submission).select_for_update().order_by("pk"))
 
 
 def cancel_active(submission: Submission) -> None:
     """Cancel what is queued or running for `submission`; a running worker notices at its next write."""
-    claims.cancel(Evaluation.objects.filter(submission=submission))
+    claims.cancel(_active(submission))
 
 
 def work_is_waiting() -> bool:
     return Evaluation.objects.filter(status=Evaluation.Status.QUEUED).exists()
 
 
-def _queue_again(submission: Submission) -> None:
-    _set_submission_status(submission, Submission.Status.QUEUED)
-    wake_evaluators()
+def newest(submission: Submission) -> QuerySet[Evaluation]:
+    """The last evaluation under each protocol, whatever became of it."""
+    return Evaluation.objects.filter(submission=submission).order_by("protocol", "-pk").distinct("protocol")
 
 
-def is_active(submission: Submission) -> bool:
-    """Whether an evaluation of `submission` is queued or running."""
-    return Evaluation.objects.filter(submission=submission, status__in=Evaluation.ACTIVE).exists()
+def _active(submission: Submission) -> QuerySet[Evaluation]:
+    return Evaluation.objects.filter(submission=submission, status__in=Evaluation.ACTIVE)
 
 
-def _set_submission_status(submission: Submission, status: Submission.Status) -> None:
-    """Follow the evaluation with the submission's status, unless the submission is public already."""
-    public = Q(status__in=Submission.PUBLIC)
-    changed = Submission.objects.filter(Q(pk=submission.pk), ~Q(status=status), ~public).update(
-        status=status, status_changed_at=timezone.now()
-    )
-    if changed:
-        submission_changed(submission)
+# What the evaluations make of a submission: the first of these states that one of the newest is in. One that
+# is complete is enough for a review; others go on meanwhile.
+_FOLLOWS = (
+    (Evaluation.Status.SUCCEEDED, Submission.Status.IN_REVIEW),
+    (Evaluation.Status.RUNNING, Submission.Status.EVALUATING),
+    (Evaluation.Status.QUEUED, Submission.Status.QUEUED),
+    (Evaluation.Status.FAILED, Submission.Status.FAILED),
+)
+_DECIDED = (*Submission.PUBLIC, Submission.Status.REJECTED, Submission.Status.WITHDRAWN)
+
+
+def _follow(submission: Submission) -> None:
+    """Follow the evaluations with the submission's status, unless somebody decided on it already."""
+    # Locked, so that of two evaluations that end at once the later one sees how the other ended.
+    current = Submission.objects.select_for_update().get(pk=submission.pk)
+    found = set(newest(current).values_list("status", flat=True))
+    status = next(becomes for state, becomes in _FOLLOWS if state in found)
+    if status == current.status or current.status in _DECIDED:
+        return
+    Submission.objects.filter(pk=current.pk).update(status=status, status_changed_at=timezone.now())
+    submission_changed(current)

@@ -14,7 +14,7 @@ def site_rules(challenge: str) -> Rules:
     """Raises UnknownNameError where there is no such challenge."""
     limits = settings.BASE_MODEL_MAX_PARAMETERS
     limit = limits.get(challenge, LARGEST_BASE_PARAMETERS)
-    return rules.of(challenge, settings.LEADERBOARD_PROTOCOL, max_base_parameters=limit)
+    return rules.of(challenge, settings.LEADERBOARD_PROTOCOLS[0], max_base_parameters=limit)
 
 
 def all_site_rules() -> tuple[Rules, ...]:

@@ -167,7 +167,7 @@ def test_run_evaluates_a_challenge(
     low, high = written["average_interval"]
     (average,) = [line for line in shown.out.splitlines() if line.startswith("average")]
     assert f"[{100 * low:.2f}, {100 * high:.2f}]" in average
-    assert "not official: the precision is fp32; protocol 1 asks for nf4" in shown.out
+    assert "not official: the precision is fp32; protocol 1 asks for fp4" in shown.out
     assert max(map(len, shown.out.splitlines())) <= 80
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from evaluation.engines import Choice, choose, vllm_support
+from evaluation.engines import Choice, choose, hardware, vllm_support
 from evaluation.engines.vllm_support import Build, rank_of, refusal, room_for
 from evaluation.errors import ModelError, UnknownNameError
 from evaluation.rules.protocol import Precision
@@ -60,7 +60,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
 
     def install(build: Build | None, cuda: bool) -> None:
         monkeypatch.setattr(vllm_support, "build", lambda: build)
-        monkeypatch.setattr(vllm_support, "has_cuda_device", lambda: cuda)
+        monkeypatch.setattr(hardware, "gpus", lambda: (hardware.Gpu((9, 0), 80 * 10**9),) if cuda else ())
 
     return install
 
@@ -104,7 +104,7 @@ def test_what_vllm_cannot_take_goes_to_transformers_with_the_reason(
     install("cuda", True)
     adapter = write_adapter(tmp_path / "dora", use_dora=True)
     assert choose(asked, model, adapter, "bf16") == Choice("transformers", "DoRA is not supported by vLLM")
-    assert "nf4" in choose(asked, model, None, "nf4").reason
+    assert "fp4" in choose(asked, model, None, "fp4").reason
 
 
 @pytest.mark.parametrize(

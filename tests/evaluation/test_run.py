@@ -114,8 +114,8 @@ def test_a_score_is_official_on_official_data_at_the_protocols_precision(
         assert result.official == (not result.unofficial)
         return result.unofficial
 
-    assert reasons() == reasons(precision="nf4") == ()
-    assert reasons(precision="fp32") == ("the precision is fp32; protocol 1 asks for nf4",)
+    assert reasons() == reasons(precision="fp4") == ()
+    assert reasons(precision="fp32") == ("the precision is fp32; protocol 1 asks for fp4",)
     assert reasons(limit=5) == ("only 5 of 500 items were asked",)
 
 
@@ -153,8 +153,8 @@ def test_provenance_says_what_ran(tiny_llama: Path, tmp_path: Path, write_rows: 
         ({"adapter": Path("/nowhere")}, CheckpointError, "adapter folder /nowhere does not exist"),
         ({"benchmarks": ("tnfs",)}, UnknownNameError, "did you mean tfns"),
         ({"engine": "transfomers"}, UnknownNameError, "did you mean transformers"),
-        ({"precision": "fp16"}, UnknownNameError, "did you mean bf16"),
-        ({"protocol": 2}, UnknownNameError, "no protocol"),
+        ({"precision": "bf61"}, UnknownNameError, "did you mean bf16"),
+        ({"protocol": 99}, UnknownNameError, "no protocol"),
         ({"data": "/nowhere/data"}, DataError, "the data folder /nowhere/data does not exist"),
         ({"samples": 0}, EvaluationError, "at least one completion"),
         ({"samples": 2}, EvaluationError, "tfns asks for labels"),

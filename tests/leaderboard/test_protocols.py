@@ -132,7 +132,7 @@ class TestBoards:
 class TestOperator:
     @pytest.mark.usefixtures("both")
     def test_the_operator_says_which_comes_first(self, client: Client, settings: Any) -> None:
-        settings.LEADERBOARD_PROTOCOL = 2
+        settings.LEADERBOARD_PROTOCOLS = (2,)
         assert snapshots.current("finance").protocols == (2, 1)
         html = page(client, BOARD)
         assert methods(html) == ["Cork", "Bergen"] and f'href="{BOARD}?protocol=1"' in html
@@ -143,7 +143,7 @@ class TestOperator:
 
     @pytest.mark.usefixtures("second")
     def test_a_submission_is_evaluated_under_it(self, owner: User, settings: Any) -> None:
-        settings.LEADERBOARD_PROTOCOL = 2
+        settings.LEADERBOARD_PROTOCOLS = (2,)
         made = factories.published(owner)
         assert factories.evaluation_of(made).protocol == 2
         assert len(snapshots.current("finance").standings[0].entry.scores) == 4
@@ -151,15 +151,15 @@ class TestOperator:
     def test_an_entry_without_figures_under_it_says_so(
         self, client: Client, both: list[Submission], settings: Any
     ) -> None:
-        settings.LEADERBOARD_PROTOCOL = 2
+        settings.LEADERBOARD_PROTOCOLS = (2,)
         html = page(client, f"/entries/{both[0].pk}/")
         assert "evaluated under protocol 1, not under protocol 2" in html
         badge = page(client, f"/entries/{both[0].pk}/badge.svg")
         assert "80.00% · protocol 1" in badge
 
     def test_a_wrong_one_stops_the_start(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("LEADERBOARD_PROTOCOL", "7")
-        with pytest.raises(ImproperlyConfigured, match=r"LEADERBOARD_PROTOCOL.*no protocol 7; there are: 1"):
+        monkeypatch.setenv("LEADERBOARD_PROTOCOLS", "1,7")
+        with pytest.raises(ImproperlyConfigured, match=r"LEADERBOARD_PROTOCOLS.*no protocol 7; there are: 1"):
             read_environment()
 
 
@@ -187,7 +187,7 @@ class TestFilesAndApi:
     def test_the_challenges_say_what_new_entries_are_evaluated_on(
         self, client: Client, settings: Any
     ) -> None:
-        settings.LEADERBOARD_PROTOCOL = 2
+        settings.LEADERBOARD_PROTOCOLS = (2,)
         told = client.get("/api/v1/challenges/finance/").json()
         assert told["protocol"] == 2 and told["benchmarks"][-1] == second_protocol.ADDED
 
@@ -245,7 +245,7 @@ class TestEntries:
     def test_a_team_shows_what_is_under_another_marked(
         self, client: Client, both: list[Submission], settings: Any
     ) -> None:
-        settings.LEADERBOARD_PROTOCOL = 2
+        settings.LEADERBOARD_PROTOCOLS = (2,)
         html = page(client, f"/teams/{both[0].team_id}/")
         assert html.count(">protocol 1<") == 1 and f"/entries/{both[0].pk}/?protocol=1" in html
 
@@ -257,7 +257,7 @@ class TestEntries:
         other = factories.base_model("Example/Other")
         made = factories.published(owner, base_model=other, files=None, kind="reference", method="Dublin")
         BaseModel.objects.filter(pk=other.pk).update(active=False)
-        settings.LEADERBOARD_PROTOCOL = 2
+        settings.LEADERBOARD_PROTOCOLS = (2,)
         html = page(client, f"/base-models/{other.pk}/")  # no entry under the site's own protocol
         assert f"/entries/{made.pk}/?protocol=1" in html
 

@@ -20,6 +20,7 @@ NAMES = (
     "harness_speed",
     "adapters_speed",
     "vllm_speed",
+    "protocol_one",
     "flexlora_speed",
     "federated_speed",
 )

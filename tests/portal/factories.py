@@ -151,9 +151,9 @@ def evaluate(made: Submission, *, correct: int = 70, scores: dict[str, Any] | No
     return made
 
 
-def evaluate_again(made: Submission, *, correct: int = 70, protocol: int | None = None) -> Submission:
+def evaluate_again(made: Submission, *, correct: int = 70, protocol: int = 1) -> Submission:
     """A new evaluation of a submission, under that protocol."""
-    runs.enqueue(made, protocol=protocol)
+    runs.enqueue(made, protocol)
     return evaluate(made, correct=correct)
 
 

@@ -178,7 +178,7 @@ def test_an_original_that_is_evaluated_again_is_compared_then(owner: User, revie
     original = factories.evaluated(owner)  # without the single answers
     run = retrained_with(reviewer, original, 70)
     assert "single answers" in reproductions.why_incomparable(run)
-    runs.enqueue(original)
+    runs.enqueue(original, 1)
     factories.evaluate(original, correct=70, scores=baselines.answers(70))
     assert Reproduction.objects.get(run=run).outcome == "reproduced"
 
@@ -200,7 +200,7 @@ def test_without_a_common_protocol_there_is_no_comparison(
 ) -> None:
     second_protocol.register(monkeypatch)
     original = original_with(owner, 70)
-    settings.LEADERBOARD_PROTOCOL = 2
+    settings.LEADERBOARD_PROTOCOLS = (2,)
     run = retrained_with(reviewer, original, 70)
     assert "under protocol 1, the retrained checkpoint under protocol 2" in reproductions.why_incomparable(
         run

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from importlib import import_module
 from io import BytesIO
 from typing import Any
 
+import pgtrigger
 import pytest
+from django.apps import apps
 from django.core.files.base import File
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from evaluation.errors import UnknownNameError
+from leaderboard.reading import snapshots
 from portal.accounts.models import User
 from portal.intake.progress import progress_of
+from portal.intake.services import TransitionRefused
+from portal.review.models import Decision
+from portal.review.services import decide
 from portal.runs import claims
 from portal.runs import services as runs
 from portal.runs.models import Evaluation, Score
@@ -59,11 +66,23 @@ class TestClaiming:
     def test_a_worker_leaves_challenges_that_it_cannot_evaluate(self, owner: User) -> None:
         code = factories.submission(owner, challenge="code")
         finance = factories.submission(owner, method="second")
-        claimed = runs.claim(worker="a", without=[("code", 1)])
+        left = [runs.LeftToOthers("code", 1, "a worker that can run generated programs")]
+        claimed = runs.claim(worker="a", without=left)
         assert claimed and claimed.submission_id == finance.pk
-        assert runs.claim(worker="a", without=[("code", 1)]) is None
+        assert runs.claim(worker="a", without=left) is None
+        runs.say_what_waits(left)
+        told = progress_of(factories.evaluation_of(code))
+        assert told and told.phase == "waiting for a worker that can run generated programs"
         claimed = runs.claim(worker="b")
         assert claimed and claimed.submission_id == code.pk
+
+    def test_a_worker_leaves_base_models_that_are_too_large_for_it(self, owner: User) -> None:
+        made = factories.submission(owner)
+        size = made.base_model.parameters
+        assert (
+            size and runs.claim(worker="a", without=[runs.LeftToOthers("finance", 1, "", size - 1)]) is None
+        )
+        assert runs.claim(worker="a", without=[runs.LeftToOthers("finance", 1, "", size)])
 
     def test_evaluations_under_an_unknown_protocol_wait_for_a_newer_worker(self, owner: User) -> None:
         made = factories.submission(owner)
@@ -225,7 +244,7 @@ class TestTheDatabaseRefuses:
 
         made = factories.submission(owner)
         with pytest.raises(IntegrityError, match="evaluation_one_active"), transaction.atomic():
-            runs.enqueue(made)
+            runs.enqueue(made, 1)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -256,26 +275,73 @@ class TestProtocols:
     def second(self, monkeypatch: pytest.MonkeyPatch) -> None:
         second_protocol.register(monkeypatch)
 
-    def test_a_new_evaluation_is_under_the_sites_protocol(self, owner: User, settings: Any) -> None:
-        assert factories.evaluation_of(factories.submission(owner)).protocol == 1
-        settings.LEADERBOARD_PROTOCOL = 2
-        assert factories.evaluation_of(factories.submission(owner, method="second")).protocol == 2
+    @pytest.fixture
+    def both(self, owner: User, settings: Any) -> Submission:
+        """A submission to a site that evaluates under protocol 2, which comes first, and 1."""
+        settings.LEADERBOARD_PROTOCOLS = (2, 1)
+        return factories.submission(owner)
+
+    def test_a_submission_is_evaluated_under_each_of_the_sites_protocols_in_their_order(
+        self, both: Submission
+    ) -> None:
+        assert {e.protocol for e in both.evaluations.all()} == {1, 2}
+        claimed = [runs.claim(worker="a"), runs.claim(worker="b")]
+        assert [e and e.protocol for e in claimed] == [2, 1]
+
+    def test_the_first_complete_one_brings_it_to_review_and_the_others_go_on(self, both: Submission) -> None:
+        factories.evaluate(both)
+        assert both.status == "in_review"
+        assert runs.claim(worker="a") is not None
+        both.refresh_from_db()
+        assert both.status == "in_review"
+
+    def test_published_meanwhile_it_joins_the_other_board_when_that_is_done(self, both: Submission) -> None:
+        factories.publish(factories.evaluate(both))
+        assert [len(snapshots.current("finance", number).standings) for number in (2, 1)] == [1, 0]
+        factories.evaluate(both)
+        assert [len(snapshots.current("finance", number).standings) for number in (2, 1)] == [1, 1]
+
+    def test_it_failed_only_when_no_evaluation_is_left_that_may_succeed(self, both: Submission) -> None:
+        for status in ("queued", "failed"):
+            claimed = runs.claim(worker="a")
+            assert claimed
+            runs.fail_attempt(claimed, code="memory", message="Too large.", retryable=False)
+            both.refresh_from_db()
+            assert both.status == status
+
+    def test_a_rejection_ends_what_still_goes_on(self, both: Submission, reviewer: User) -> None:
+        factories.evaluate(both)
+        decide(submission=both, reviewer=reviewer, action=Decision.Action.REJECT, reason="No code.")
+        assert {e.status for e in both.evaluations.all()} == {"succeeded", "cancelled"}
+
+    def test_evaluating_again_asks_for_each_protocol_that_is_not_under_way(
+        self, both: Submission, reviewer: User
+    ) -> None:
+        factories.evaluate(both)
+        assert runs.claim(worker="a") is not None
+        decide(submission=both, reviewer=reviewer, action=Decision.Action.RERUN)
+        assert [e.protocol for e in both.evaluations.filter(status="queued")] == [2]
+        both.refresh_from_db()
+        assert both.status == "evaluating"
+        with pytest.raises(TransitionRefused, match="evaluating"):
+            decide(submission=both, reviewer=reviewer, action=Decision.Action.RERUN)
 
     def test_another_protocol_may_be_asked_for_if_there_is_one(self, owner: User) -> None:
         made = factories.published(owner)
         with pytest.raises(UnknownNameError, match="there are: 1, 2"):
-            runs.enqueue(made, protocol=3)
-        assert runs.enqueue(made, protocol=2).protocol == 2
+            runs.enqueue(made, 3)
+        assert runs.enqueue(made, 2).protocol == 2
 
-    def test_one_evaluation_at_a_time_whatever_the_protocol(self, owner: User) -> None:
+    def test_one_evaluation_at_a_time_under_each_protocol(self, owner: User) -> None:
         made = factories.published(owner)
-        runs.enqueue(made, protocol=2)
+        runs.enqueue(made, 2)
+        runs.enqueue(made, 1)
         with pytest.raises(IntegrityError), transaction.atomic():
-            runs.enqueue(made, protocol=1)
+            runs.enqueue(made, 2)
 
     def test_it_is_complete_when_its_own_protocols_benchmarks_are_scored(self, owner: User) -> None:
         made = factories.published(owner)
-        runs.enqueue(made, protocol=2)
+        runs.enqueue(made, 2)
         evaluation = runs.claim(worker="a")
         assert evaluation
         for benchmark in factories.BENCHMARKS:
@@ -286,3 +352,23 @@ class TestProtocols:
             runs.succeed(evaluation, provenance={})
         runs.record_score(evaluation, factories.score(second_protocol.ADDED), items=items())
         runs.succeed(evaluation, provenance={})
+
+
+@pytest.mark.django_db
+def test_what_was_official_in_nf4_is_no_longer(owner: User) -> None:
+    entries = [factories.evaluated(owner, method=name) for name in ("in nf4", "in fp4")]
+    unfinished = factories.submission(owner, method="unfinished")
+    evaluation = runs.claim(worker="a")
+    assert evaluation
+    runs.record_score(evaluation, factories.score("fpb"), items=items())
+    for made, precision in zip(entries, ("nf4", "fp4"), strict=True):
+        with pgtrigger.ignore("runs.Evaluation:evaluation_final"):
+            made.evaluations.update(provenance={"precision": precision})
+    import_module("portal.runs.migrations.0007_nf4_is_not_official").withdraw(apps, None)
+    official = {
+        made.method: {s.official for s in factories.evaluation_of(made).scores.all()}
+        for made in (*entries, unfinished)
+    }
+    assert official == {"in nf4": {False}, "in fp4": {True}, "unfinished": {False}}
+    (reasons,) = {tuple(s.unofficial_reasons) for s in factories.evaluation_of(entries[0]).scores.all()}
+    assert reasons == ("the precision is nf4; protocol 1 asks for fp4",)

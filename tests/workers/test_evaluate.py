@@ -72,7 +72,7 @@ def test_what_the_process_says_is_recorded(owner: User, folder: Path) -> None:
     follow(folder)
     evaluation = attempt(factories.submission(owner))
     assert evaluation.status == "succeeded", evaluation.error_message
-    assert evaluation.provenance == {"precision": "nf4"}
+    assert evaluation.provenance == {"precision": "fp4"}
     score = evaluation.scores.get(benchmark="fpb")
     assert (score.value, score.standard_error, score.n, score.correct) == (0.5, 0.1, 2, 1)
     assert (bytes(score.correct_bits), bytes(score.scored_bits)) == (b"\x80", b"\xc0")

@@ -22,6 +22,9 @@ class Evaluation(Claimable):
     )
     protocol = models.PositiveSmallIntegerField()
     priority = models.SmallIntegerField(default=0, help_text="Higher runs first")
+    waits_for = models.CharField(
+        max_length=300, blank=True, editable=False, help_text="What a worker lacked that left it to others"
+    )
     provenance = models.JSONField(default=dict, editable=False)
 
     class Meta:
@@ -34,7 +37,7 @@ class Evaluation(Claimable):
         ]
         constraints = [
             models.UniqueConstraint(
-                fields=["submission"],
+                fields=["submission", "protocol"],
                 condition=Q(status__in=["queued", "running"]),
                 name="evaluation_one_active",
             ),

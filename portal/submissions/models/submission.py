@@ -55,6 +55,7 @@ _TRANSITIONS = [
     ("failed", "queued"),
     ("failed", "withdrawn"),
     ("in_review", "queued"),
+    ("in_review", "evaluating"),
     ("in_review", "published"),
     ("in_review", "rejected"),
     ("in_review", "withdrawn"),

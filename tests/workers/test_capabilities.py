@@ -1,0 +1,82 @@
+"""What a machine cannot compute is left to others, and what it waits for is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from evaluation.engines.hardware import Gpu, Hardware
+from portal.accounts.models import User
+from portal.intake.progress import progress_of
+from tests.portal import factories
+from workers import capabilities, evaluate
+
+GB = 10**9
+CPU = Hardware((), 64 * GB)
+OLD_GPU = Hardware((Gpu((7, 5), 16 * GB),), 64 * GB)
+NEW_GPU = Hardware((Gpu((9, 0), 80 * GB),) * 2, 64 * GB)
+
+
+def left(here: Hardware) -> dict[tuple[str, int], Any]:
+    return {(one.challenge, one.protocol): one for one in capabilities.left_for_want_of_hardware(here)}
+
+
+@pytest.fixture(autouse=True)
+def no_vllm(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.EVALUATION_PRECISION = ""
+    monkeypatch.setattr(capabilities.vllm_support, "build", lambda: None)
+
+
+def test_a_gpu_without_bf16_leaves_protocol_2_a_processor_does_not() -> None:
+    found = left(OLD_GPU)["finance", 2]
+    assert found.parameters is None and "a GPU that computes in bf16" in found.waits_for
+    assert all(left(here)["finance", 2].parameters for here in (CPU, NEW_GPU))
+
+
+@pytest.mark.parametrize(
+    ("here", "challenge", "protocol", "billions"),
+    [
+        (OLD_GPU, "code", 1, 4.0),  # fp32: four bytes a parameter
+        (OLD_GPU, "finance", 1, 28.4),  # fp4
+        (CPU, "code", 1, 16.0),
+        (NEW_GPU, "code", 1, 20.0),
+        (NEW_GPU, "code", 2, 40.0),
+    ],
+)
+def test_base_models_whose_weights_alone_fill_the_memory_are_left(
+    here: Hardware, challenge: str, protocol: int, billions: float
+) -> None:
+    found = left(here)[challenge, protocol]
+    assert found.parameters / 1e9 == pytest.approx(billions, abs=0.1)
+    assert "a worker with more memory" in found.waits_for
+
+
+def test_vllm_puts_16_bit_weights_on_all_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capabilities.vllm_support, "build", lambda: "cuda")
+    assert left(NEW_GPU)["code", 2].parameters == 80 * GB
+    assert left(NEW_GPU)["code", 1].parameters == 20 * GB
+
+
+def test_another_precision_than_the_protocols_is_what_counts_where_the_operator_sets_one(
+    settings: Any,
+) -> None:
+    settings.EVALUATION_PRECISION = "fp16"
+    assert left(OLD_GPU)["finance", 2].parameters == 8 * GB
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_worker_leaves_waits_and_says_for_what(
+    owner: User, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.LEADERBOARD_PROTOCOLS = (2,)
+    made = factories.submission(owner)
+    monkeypatch.setattr(Hardware, "here", lambda: OLD_GPU)
+    evaluate.run_queued()
+    waiting = factories.evaluation_of(made)
+    told = progress_of(waiting)
+    assert told and waiting.status == "queued" and waiting.attempts == 0
+    assert (
+        told.phase
+        == "waiting for a worker with a GPU that computes in bf16 (compute capability 8.0 or higher)"
+    )
