@@ -12,6 +12,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from evaluation.attention import attend_as_configured
 from evaluation.errors import ModelError
 from evaluation.federated import adapter
 from evaluation.federated.adapter import LoraSettings, first_values
@@ -90,6 +91,7 @@ def load(path: Path, precision: str, gradient_checkpointing: bool, lora: LoraSet
     if vocabulary.eos_token_id is None:
         raise ModelError(f"the tokenizer in {path} has no end token to teach the model where an answer ends")
     base.config.use_cache = False
+    attend_as_configured(base)
     compute_alike(base)
     if gradient_checkpointing:
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
