@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from evaluation.engines.attention import use_grouped_attention
+from evaluation.attention import attend_as_configured, attend_to_grouped_keys
 from evaluation.engines.memory import memory_for
 from evaluation.errors import ModelError
 from evaluation.precision import compute_alike, loading_options
@@ -43,7 +43,8 @@ def load_model(folder: Path, precision: Precision, device: torch.device) -> Any:
     if missing := sorted(report["missing_keys"]):
         raise ModelError(f"the base model {folder} lacks {len(missing)} tensors, first: {missing[0]}")
     _forget_sampling(model)
-    use_grouped_attention(model)
+    attend_as_configured(model)
+    attend_to_grouped_keys()
     compute_alike(model)
     if device.type == "cpu" and precision == "fp32":
         _lay_out_for_cpu(model)
@@ -88,3 +89,14 @@ def context_tokens(model: Any) -> int | None:
     """How many tokens the model can attend to; None where its config does not say."""
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     return int(context) if context else None
+
+
+def rope_switch(model: Any) -> int | None:
+    """Above how many tokens all positions are embedded otherwise (LongRoPE, arXiv 2402.13753); None if never.
+
+    Dynamic NTK changes them too, but not before the tokens that `context_tokens` allows.
+    """
+    rope = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
+    kinds = [kind for kind in (rope, *rope.values()) if isinstance(kind, dict)]  # layers may differ
+    switching = [kind for kind in kinds if kind.get("rope_type") == "longrope"]
+    return min((int(kind["original_max_position_embeddings"]) for kind in switching), default=None)

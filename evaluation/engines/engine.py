@@ -20,7 +20,8 @@ class EngineFacts:
     """What ran, for the provenance. `peak_vram_bytes` is None without an accelerator, `peak_rss_bytes` unless
     the engine has a process of its own.
 
-    `reason` says why this engine ran; it comes from who chose it, an engine leaves it empty.
+    `batching` is how prompts went through the model, where the engine has more ways than one. `reason` says
+    why this engine ran; it comes from who chose it, an engine leaves it empty.
     """
 
     name: str
@@ -28,6 +29,7 @@ class EngineFacts:
     device: str
     peak_vram_bytes: int | None = None
     peak_rss_bytes: int | None = None
+    batching: str = ""
     reason: str = ""
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from transformers import DynamicCache
 
 from evaluation.engines import kv_cache
 from evaluation.engines.batches import Prompt
@@ -19,12 +19,13 @@ _LEAST_CEILING = 64
 class Pool:
     """Rows whose last token is still to be read, and the cache of all tokens before it.
 
-    `width` counts the positions in the cache, padding included. `mask` (rows, width) is False where a row has
-    only padding in the cache; None without padding.
+    `cache` is of use only while some row may have another token: one of this engine's own (kv_cache), or of
+    a single row one that the model made. `width` counts the positions in it, padding included. `mask`
+    (rows, width) is False where a row has only padding in the cache; None without padding.
     """
 
     rows: list[Prompt]
-    cache: DynamicCache
+    cache: Any
     width: int
     mask: torch.Tensor | None
 

@@ -1,8 +1,9 @@
-"""Prompts as tokens, and how many may be generated for each."""
+"""Prompts as tokens, how many may be generated for each, and which cannot be read at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from evaluation.benchmarks.samples import Completion, Decoding, Request
@@ -34,3 +35,31 @@ def tokenised(
         else:
             rows.append(Prompt(request.key, tuple(tokens), room, seed=request.seed))
     return rows, failed
+
+
+Run = Callable[[Sequence[Prompt], bool], Iterable[list[Prompt]]]
+"""Answers rows, which may share prefixes or not."""
+
+
+def in_two_parts(
+    rows: Sequence[Prompt], switch: int, run: Run, reached: Callable[[Prompt], bool]
+) -> Iterator[list[Prompt]]:
+    """Answer rows on a model that computes positions otherwise in sequences of more than `switch` tokens.
+
+    What was kept of a shorter sequence is of no use then, nor a prefix that is shorter itself, nor may short
+    rows go with long ones. So each row is answered up to there, and those whose end is not `reached` are read
+    anew.
+    """
+    rooms = {row.key: row.budget for row in rows}
+    short = [row for row in rows if len(row.tokens) <= switch]
+    long = [row for row in rows if len(row.tokens) > switch]
+    for ended in run([_within(row, switch) for row in short], True):
+        whole = [replace(row, budget=rooms[row.key] - row.generated) for row in ended]
+        long += [row for row in whole if not reached(row)]
+        yield [row for row in whole if reached(row)]
+    yield from run(long, False)
+
+
+def _within(row: Prompt, switch: int) -> Prompt:
+    """The row with a budget that ends with the first token that makes it too long."""
+    return replace(row, budget=min(row.budget, switch + 1 - len(row.tokens)))

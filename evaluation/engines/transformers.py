@@ -11,15 +11,21 @@ import torch
 import transformers
 
 from evaluation.benchmarks.samples import Completion, Decoding, Request
-from evaluation.engines import adapters
+from evaluation.engines import adapters, canary
 from evaluation.engines.adapters import Adapter
-from evaluation.engines.base_models import context_tokens, end_tokens, load_model, load_tokenizer
+from evaluation.engines.base_models import (
+    context_tokens,
+    end_tokens,
+    load_model,
+    load_tokenizer,
+    rope_switch,
+)
 from evaluation.engines.batches import Prompt
 from evaluation.engines.decoding import Decoder, Ending, Limits
 from evaluation.engines.engine import Answered, Engine, EngineFacts
 from evaluation.engines.forward import Forward
 from evaluation.engines.memory import bytes_needed, free_bytes, memory_for
-from evaluation.engines.prompts import tokenised
+from evaluation.engines.prompts import in_two_parts, tokenised
 from evaluation.errors import ModelError
 from evaluation.rules.protocol import Precision
 
@@ -30,7 +36,10 @@ _CUDA_LIMITS = Limits(tokens=16_384, rows=128, pool_rows=128, pool_tokens=32_768
 
 
 class TransformersEngine(Engine):
-    """Decoding in batches of similar length, left-padded, shared prefixes of the prompts computed once."""
+    """Decoding in batches of similar length, left-padded, shared prefixes of the prompts computed once.
+
+    Where the canary finds that a model, with its adapter, answers otherwise then, one prompt at a time.
+    """
 
     name = "transformers"
 
@@ -46,6 +55,7 @@ class TransformersEngine(Engine):
         self._model: Any = None
         self._tokenizer: Any = None
         self._adapter: Adapter | None = None
+        self._together: bool | None = None  # what the canary found, None before it sang
         transformers.utils.logging.disable_progress_bar()
 
     def open(self, model: Path, precision: Precision) -> None:
@@ -58,8 +68,11 @@ class TransformersEngine(Engine):
 
     def use_adapter(self, adapter: Path | None) -> None:
         self._remove_adapter()
-        if adapter is None:
-            return
+        if adapter is not None:
+            self._put_on(adapter)
+        self._batches()
+
+    def _put_on(self, adapter: Path) -> None:
         files = adapters.read(adapter)
         # Until the adapter stands, the base model counts as spoilt: a failure may leave half of it in place.
         base, self._model = self._base(), None
@@ -67,7 +80,22 @@ class TransformersEngine(Engine):
             self._adapter = Adapter(base, files)
         self._model = base
 
+    def _batches(self) -> bool:
+        """Whether prompts go through the model together, by the canary. Raises ModelError."""
+        if self._together is None:
+            model = self._base()
+            ends = [end for end in (context_tokens(model), rope_switch(model)) if end is not None]
+
+            def answer(forward: Forward, rows: Sequence[Prompt]) -> Iterator[list[Prompt]]:
+                # Two at a time, so that pools of different widths are put together.
+                limits = replace(self._limits, rows=2)
+                return self._decoder(forward, Decoding(), Ending(frozenset(), (), str), limits).run(rows)
+
+            self._together = canary.check(model, self._tokenizer, min(ends, default=None), answer)
+        return self._together
+
     def _remove_adapter(self) -> None:
+        self._together = None
         if self._adapter is None:
             return
         adapter, self._adapter = self._adapter, None
@@ -94,25 +122,29 @@ class TransformersEngine(Engine):
         yield from failed
         done = len(failed)
         answered(done)
-        for ended in self._decoder(decoding).run(rows):
+        for ended in self._answered(rows, decoding):
             done += len(ended)
             answered(done)
             yield from map(self._completion, ended)
 
-    def _decoder(self, decoding: Decoding) -> Decoder:
+    def _answered(self, rows: Sequence[Prompt], decoding: Decoding) -> Iterator[list[Prompt]]:
         model, tokenizer = self._base(), self._tokenizer
-        pad = tokenizer.pad_token_id
-        return Decoder(
-            Forward(model, pad=int(pad) if pad is not None else 0),
-            decoding,
-            Ending(
-                end_tokens(model, tokenizer, decoding.stop),
-                decoding.stop,
-                lambda tokens: str(tokenizer.decode(tokens, skip_special_tokens=True)),
-            ),
-            self._limits,
-            self._needed,
+        ending = Ending(
+            end_tokens(model, tokenizer, decoding.stop),
+            decoding.stop,
+            lambda tokens: str(tokenizer.decode(tokens, skip_special_tokens=True)),
         )
+        pad = int(tokenizer.pad_token_id or 0)
+
+        def run(rows: Sequence[Prompt], sharing: bool) -> Iterator[list[Prompt]]:
+            forward = Forward(model, pad, together=self._batches(), sharing=sharing)
+            return self._decoder(forward, decoding, ending, self._limits).run(rows)
+
+        switch = rope_switch(model)
+        return run(rows, True) if switch is None else in_two_parts(rows, switch, run, ending.reached)
+
+    def _decoder(self, forward: Forward, decoding: Decoding, ending: Ending, limits: Limits) -> Decoder:
+        return Decoder(forward, decoding, ending, limits, self._needed)
 
     def _completion(self, row: Prompt) -> Completion:
         return Completion(
@@ -139,9 +171,10 @@ class TransformersEngine(Engine):
             transformers.__version__,
             torch.cuda.get_device_name(self._device) if cuda else "cpu",
             torch.cuda.max_memory_allocated(self._device) if cuda else None,
+            batching="" if self._together is None else canary.TOGETHER if self._together else canary.ALONE,
         )
 
     def close(self) -> None:
-        self._model = self._tokenizer = self._adapter = self._source = None
+        self._model = self._tokenizer = self._adapter = self._source = self._together = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()

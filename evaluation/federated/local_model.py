@@ -13,6 +13,7 @@ from peft import prepare_model_for_kbit_training
 from peft.tuners.lora import LoraLayer
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
+from evaluation.attention import attend_as_configured
 from evaluation.errors import ModelError
 from evaluation.federated import adapter
 from evaluation.federated.accumulation import Room
@@ -122,6 +123,7 @@ def _frozen(path: Path, precision: str, device: torch.device) -> Any:
         quantization_config=_four_bits(precision) if four_bit else None,
     )
     base.config.use_cache = False
+    attend_as_configured(base)
     compute_alike(base)
     if four_bit:
         base = prepare_model_for_kbit_training(base, gradient_checkpointing_kwargs={"use_reentrant": False})

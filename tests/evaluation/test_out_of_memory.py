@@ -33,6 +33,7 @@ def requests(count: int) -> list[Request]:
 def engine(tiny_llama: Path) -> TransformersEngine:
     engine = TransformersEngine()
     engine.open(tiny_llama, "fp32")
+    engine.use_adapter(None)
     return engine
 
 
