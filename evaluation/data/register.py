@@ -105,7 +105,8 @@ class RegisterFile:
                 yield
         except OSError as error:
             raise DataError(
-                f"the register {self.path} cannot be written: {error.strerror}; set EVALUATION_REGISTER"
+                f"the register {self.path} cannot be written: {error.strerror}; another place can be named "
+                "by EVALUATION_REGISTER"
             ) from error
 
     def _write(self, known: dict[str, Registration]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -161,7 +162,7 @@ def _is_train(name: PurePosixPath) -> bool:
 
 def _write(path: Path, rows: Iterable[Row]) -> None:
     """Write rows with their columns of text and numbers, whole or not at all."""
-    draft = path.with_suffix(".partial")
+    draft = path.with_name(f"{path.name}.{os.getpid()}.partial")  # other workers may fetch it too
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("w", encoding="utf-8") as lines:
@@ -170,4 +171,5 @@ def _write(path: Path, rows: Iterable[Row]) -> None:
                 lines.write(json.dumps(plain) + "\n")
         draft.replace(path)
     except OSError as error:
+        draft.unlink(missing_ok=True)
         raise DataError(f"the training set cannot be kept as {path}: {error.strerror}") from error

@@ -29,6 +29,10 @@ class TrainingRows:
     def demonstration(self) -> bool:
         return Path(self.name).parent.name == _DEMONSTRATION
 
+    @property
+    def on_hub(self) -> bool:
+        return training_set_of(self.name) is not None
+
 
 def rows_of(challenge: str) -> TrainingRows:
     """The rows that a run of `challenge` started now would train on."""
