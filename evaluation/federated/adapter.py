@@ -208,4 +208,5 @@ class GlobalAdapter:
         )
         self._peft_config.r, self._peft_config.lora_alpha = settings.rank, settings.alpha
         self._peft_config.inference_mode = True
+        self._peft_config.target_modules = sorted(self._peft_config.target_modules)  # a set, of any order
         self._peft_config.save_pretrained(folder)
