@@ -95,7 +95,9 @@ def _peft_config(settings: LoraSettings, base: Any) -> LoraConfig:
 
 def _targets(names: tuple[str, ...]) -> list[str] | str | None:
     """As PEFT is told: it finds all linear layers, without the head, and knows its own defaults."""
-    return {(ALL_LINEAR,): ALL_LINEAR, (PEFT_DEFAULT,): None}.get(names, list(names))
+    if names == (PEFT_DEFAULT,):
+        return None
+    return ALL_LINEAR if names == (ALL_LINEAR,) else list(names)
 
 
 def weights(model: Any) -> dict[str, torch.Tensor]:
@@ -206,4 +208,5 @@ class GlobalAdapter:
         )
         self._peft_config.r, self._peft_config.lora_alpha = settings.rank, settings.alpha
         self._peft_config.inference_mode = True
+        self._peft_config.target_modules = sorted(self._peft_config.target_modules)  # a set, of any order
         self._peft_config.save_pretrained(folder)

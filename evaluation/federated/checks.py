@@ -219,8 +219,8 @@ class _Checks:
         modules, targets = base.matrix_modules, self.config.target_modules
         if targets in ((ALL_LINEAR,), (PEFT_DEFAULT,)):
             if not adapted_shapes(targets, base):
-                named = excerpt(base.model_type or "this model", 40)
-                message = f"PEFT has no default of its own for {named}: name modules, or take {ALL_LINEAR}"
+                kind = excerpt(base.model_type or "this model", 40)
+                message = f"PEFT has no default of its own for {kind}: name modules, or take {ALL_LINEAR}"
                 self.found.error("run.target_modules", message, "target_modules")
             targets = ()
         for target in targets:

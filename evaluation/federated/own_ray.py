@@ -32,9 +32,8 @@ def start(scratch: str, cores: int, devices: int) -> None:
     A slow start is told in a line and tried once more, with PATIENCE_SECONDS. Raises EngineCrashError.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    folder = (
-        Path(scratch) / "r"
-    )  # Ray opens its folder to everybody; the paths of its sockets must stay short
+    # Within `scratch`, as Ray opens its own folder to everybody. A short name: sockets' paths have a limit.
+    folder = Path(scratch) / "r"
     folder.mkdir(mode=0o700)
     try:
         reason = _started(folder, cores, devices)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from evaluation.errors import DataError, EvaluationError
-from evaluation.federated.config import THREADS, FederatedConfig
+from evaluation.federated.config import BEFORE_TEMPLATES, THREADS, FederatedConfig
 from evaluation.wire.training import Round
 
 if TYPE_CHECKING:
@@ -54,8 +54,9 @@ class RunState:
             raise DataError(f"the state in {self.folder} cannot be read: {error}") from error
         if not isinstance(kept, dict):
             raise DataError(f"the state in {self.folder} cannot be read: {_RUN} holds no object")
-        # What was kept before threads were a setting goes on with as many as a run has by default.
-        different = _different({"threads": THREADS} | kept, self._identity())
+        # What was kept before threads and templates were settings goes on as it was trained until then.
+        before = {} if "template" in kept else BEFORE_TEMPLATES
+        different = _different({"threads": THREADS, **before, **kept}, self._identity())
         if different:
             raise EvaluationError(
                 f"{self.folder} holds another run: {', '.join(different)} differ; "

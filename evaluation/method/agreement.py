@@ -51,14 +51,14 @@ def with_adapter(card: MethodCard, settings: Mapping[str, Any]) -> MethodCard:
     """A card with what the adapter's own configuration says, which can't be mistaken about its shape."""
     targets = settings.get("target_modules")
     names = {str(name).rpartition(".")[2] for name in targets} if isinstance(targets, list) else None
-    known = {
-        "rank": settings.get("r"),
-        "alpha": settings.get("lora_alpha"),
-        "dropout": settings.get("lora_dropout"),
-        "use_dora": settings.get("use_dora"),
-        "target_modules": tuple(sorted(names)) if names else None,
-    }
-    return replace(card, **{name: value for name, value in known.items() if value is not None})
+    return replace(
+        card,
+        rank=settings.get("r", card.rank),
+        alpha=settings.get("lora_alpha", card.alpha),
+        dropout=settings.get("lora_dropout", card.dropout),
+        use_dora=settings.get("use_dora", card.use_dora),
+        target_modules=tuple(sorted(names)) if names else card.target_modules,
+    )
 
 
 def unequal(original: MethodCard, retrained: MethodCard, challenge: str) -> tuple[str, ...]:

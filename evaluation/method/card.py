@@ -84,10 +84,12 @@ class MethodCard:
     def from_json(cls, value: Mapping[str, object]) -> MethodCard:
         """Raises DataError when `value` was not made by `to_json`."""
         options, targets = value.get("strategy_options"), value.get("target_modules")
-        privacy, columns = value.get("differential_privacy"), value.get("instruction_columns")
+        privacy = value.get("differential_privacy")
+        columns = value.get("instruction_columns")
         try:
-            lists = isinstance(targets, list | None) and isinstance(columns, list | None)
-            if not isinstance(options, Mapping) or not lists:
+            if not isinstance(options, Mapping) or not isinstance(targets, list | None):
+                raise TypeError
+            if not isinstance(columns, list | None):
                 raise TypeError
             fields = dict(value) | {
                 "strategy_options": tuple(options.items()),

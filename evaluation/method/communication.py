@@ -188,7 +188,9 @@ def _reason(declared: float, derived: int) -> str:
 def _targets(targets: tuple[str, ...] | None, base: BaseModelTensors) -> list[str]:
     """The base model's modules that get LoRA; empty when that cannot be told."""
     modules = base.matrix_modules
-    names = _DEFAULT_TARGETS.get(base.model_type, ()) if targets in (None, (), ("default",)) else targets
+    names = targets or ("default",)
+    if names == ("default",):
+        names = _DEFAULT_TARGETS.get(base.model_type, ())
     if [name.lower() for name in names] == ["all-linear"]:
         return [name for name in modules if not is_embedding(name) and not is_output_head(name)]
     chosen = [name for name in modules if ends_in(name, names)]

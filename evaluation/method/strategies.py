@@ -60,7 +60,7 @@ class StrategyInfo:
     `residual` are factors of what the adapter itself cannot express, whose rank grows with the rounds.
     `cohort` says who trains in a round: clients `sampled` by seed, always the `largest`, or `one` for all.
     `on_products` says that it works on the product of A and B, which not every kind of adapter's update is;
-    with `averages_rest` it takes means of what such a kind has besides.
+    of those kinds that `averages` names it takes means of what they have besides the product.
     `fewest` says from how many clients a round on it is what its name says, by its options.
     `as_fedavg` are the values of its options with which it is FedAvg, none where it never is.
     `no_privacy` is the reason why it does not go with differential privacy, "" where it does.
@@ -80,7 +80,7 @@ class StrategyInfo:
     sends: Literal["both", "B", "both and residual", "residual"] = "both"
     cohort: Literal["sampled", "largest", "one"] = "sampled"
     on_products: bool = False
-    averages_rest: bool = False
+    averages: tuple[str, ...] = ()
     no_privacy: str = ""
     fewest: Fewest | None = None
     as_fedavg: tuple[tuple[str, float], ...] = ()
@@ -95,7 +95,7 @@ class StrategyInfo:
 
     def refusal(self, kind: AdapterKind) -> str:
         """Why it does not go with a kind of adapter; "" where it does."""
-        if not self.on_products or self.averages_rest or not kind.beyond_product:
+        if not self.on_products or kind.key in self.averages or not kind.beyond_product:
             return ""
         return f"it works on the product of A and B, which {kind.beyond_product}"
 
@@ -259,7 +259,7 @@ _ALL = (
         "lora-aware",
         _module("flexlora"),
         on_products=True,
-        averages_rest=True,
+        averages=("dora",),
         no_privacy=_NOT_A_MEAN,
     ),
     StrategyInfo(

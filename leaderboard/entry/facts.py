@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.federated.presets import PRESETS
@@ -168,7 +168,12 @@ def resource_rows(resources: Iterable[Resource]) -> list[ResourceRow]:
 
 def settings_diff(card: MethodCard, challenge: Challenge) -> list[Setting]:
     """The entry's settings beside those of the challenge's official template; all that either states."""
-    here, template = dict(card.rows()), dict(template_card(challenge).rows())
+    official = template_card(challenge)
+    if card.dropout is None:  # the apps have it in their code, as they have the kind of 4-bit
+        official = replace(official, dropout=None)
+    if card.quantization_type is None:
+        official = replace(official, quantization_type=None)
+    here, template = dict(card.rows()), dict(official.rows())
     here.pop("Base model", None)  # everybody's own choice
     return [
         Setting(label, template.get(label, ""), here.get(label, ""))

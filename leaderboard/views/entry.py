@@ -222,7 +222,7 @@ def _reproduction(submission: Submission) -> Reproduction | None:
     """The retraining that counts: the last judged of the public ones, confirmed ones first."""
     public = [found for found in submission.reproductions.order_by("judged_at", "pk") if found.is_public]
     confirmed = [found for found in public if found.verdict == Reproduction.Verdict.CONFIRMED]
-    return (confirmed or public or [None])[-1]
+    return next(reversed(confirmed or public), None)
 
 
 def _run_of(submission: Submission) -> BaselineRun | None:

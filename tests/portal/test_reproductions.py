@@ -85,7 +85,7 @@ def test_the_rule(difference: float, low: float, high: float, same: bool) -> Non
 def test_another_result_by_settings_that_are_not_stated_or_equal_cannot_be_judged(
     owner: User, reviewer: User, original: dict[str, str], retrained: dict[str, str], sentence: str
 ) -> None:
-    run = retrained_with(reviewer, original_with(owner, 70, **original), 50, **retrained)
+    run = retrained_with(reviewer, original_with(owner, 70, **original), 50, n=100, **retrained)
     found = Reproduction.objects.get(run=run)
     assert (found.get_outcome_display(), found.unequal) == ("cannot be judged", [sentence])
     factories.publish(found.retrained)
@@ -127,7 +127,7 @@ def test_verdicts_on_runs_from_before_templates_are_withdrawn_and_say_why(
     page = client.get(f"/baselines/runs/{old.run_id}/").content.decode()
     assert "Withdrawn:" in page and "it was another method than the original" in page
     card = Submission.objects.get(pk=old.retrained_id).method_card
-    assert (card["template"], card["training_rows"]) == ("fingpt", "demonstration/finance.jsonl")
+    assert card and (card["template"], card["training_rows"]) == ("fingpt", "demonstration/finance.jsonl")
 
 
 def test_the_mark_is_there_once_staff_confirmed_and_gone_once_they_set_it_aside(

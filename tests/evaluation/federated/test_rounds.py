@@ -20,6 +20,7 @@ from evaluation.errors import EvaluationError
 from evaluation.federated import data, partitioning, rounds, training
 from evaluation.federated.adapter import GlobalAdapter
 from evaluation.federated.config import FederatedConfig, Privacy
+from evaluation.federated.encoding import Tokens
 from evaluation.federated.exchange import Exchange
 from evaluation.federated.factors import Arrays, chosen
 from evaluation.federated.local_model import LocalModel, local_model
@@ -223,13 +224,13 @@ def test_one_client_for_all_has_all_rows_and_takes_all_steps(
     config: FederatedConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[int] = []
-    loss = training.answer_loss
+    loss = training.summed_loss
 
-    def counted(local: LocalModel, batch: Sequence[data.Tokens]) -> torch.Tensor:
+    def counted(local: LocalModel, batch: Sequence[Tokens]) -> torch.Tensor:
         taken.append(len(batch))
         return loss(local, batch)
 
-    monkeypatch.setattr(training, "answer_loss", counted)
+    monkeypatch.setattr(training, "summed_loss", counted)
     (record,) = ran(replace(config, strategy="centralised", rounds=1, held_out=2)).records
     assert (record.clients, record.examples, record.messages_down) == ((0,), 8, 1)
     assert taken == [config.batch_size] * config.local_steps * config.clients_per_round

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from evaluation.errors import DataError, ModelError
 from evaluation.federated import training
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.encoding import IGNORED, Tokens, batches, encode, response_marker
+from evaluation.federated.local_model import local_model
 from evaluation.method.row_form import BOTH, RowForm, columns_of
 
 SENTENCE = (
@@ -145,7 +147,7 @@ def test_fingpts_form_is_that_of_the_finance_prompts_and_can_teach_the_end(confi
         form.prompt("What is it?", "A sentence.") == "Instruction: What is it?\nInput: A sentence.\nAnswer: "
     )
     assert form.prompt("Say yes.", "") == "Instruction: Say yes.\nAnswer: "
-    tokenizer = training.local_model(config).tokenizer
+    tokenizer = local_model(config).tokenizer
     row = encode(TrainingRow("the price is", "up", "buy"), form, tokenizer, 32)
     assert list(row.ids[: -row.tail]) == tokenizer(form.prompt("the price is", "up"))["input_ids"]
     assert row.labels[-1] == tokenizer.eos_token_id
@@ -187,10 +189,10 @@ def test_batches_have_the_asked_size_and_use_all_rows_evenly(
 
 
 def test_the_same_rows_come_in_the_trainers_order_in_every_round_unless_drawn_anew() -> None:
-    from accelerate.data_loader import SeedableRandomSampler
+    sampling = import_module("accelerate.data_loader")  # which has no types
 
     rows = lengths(7)
-    sampler = SeedableRandomSampler(rows, data_seed=42)
+    sampler = sampling.SeedableRandomSampler(rows, data_seed=42)
     passes = [place for _ in range(2) for place in sampler]
     one, other = (batches(run_of(7, anew=False), rows, 2, f"42/0/{number}") for number in (1, 2))
     assert one == other

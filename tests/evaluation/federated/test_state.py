@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from evaluation.errors import DataError, EvaluationError
-from evaluation.federated.config import THREADS, FederatedConfig, Partition
+from evaluation.federated.config import BEFORE_TEMPLATES, THREADS, FederatedConfig, Partition
 from evaluation.federated.job import prepare
 from evaluation.federated.server_app import federate
 from evaluation.wire.training import Event, RoundEnded
@@ -85,16 +85,17 @@ def test_another_run_is_not_resumed_and_the_settings_that_differ_are_named(
         run(replace(config, train_data=rows), tmp_path / "out", tmp_path / "state")
 
 
-def test_a_run_kept_before_threads_were_a_setting_goes_on_with_the_default(
+def test_a_run_kept_before_threads_and_templates_were_settings_goes_on_as_it_was(
     config: FederatedConfig, tmp_path: Path
 ) -> None:
-    usual = replace(config, threads=THREADS)
+    usual = FederatedConfig.from_dict(config.as_dict() | BEFORE_TEMPLATES | {"threads": THREADS})
     with pytest.raises(StopError):
         run(usual, tmp_path / "out", tmp_path / "state", stop_after=1)
     kept = tmp_path / "state" / "run.json"
-    kept.write_text(json.dumps({k: v for k, v in json.loads(kept.read_text()).items() if k != "threads"}))
-    with pytest.raises(EvaluationError, match="threads differ"):
-        run(replace(config, threads=THREADS + 1), tmp_path / "out", tmp_path / "state")
+    new = {"threads", *BEFORE_TEMPLATES}
+    kept.write_text(json.dumps({k: v for k, v in json.loads(kept.read_text()).items() if k not in new}))
+    with pytest.raises(EvaluationError, match="template, threads differ"):
+        run(replace(usual, template="alpaca", threads=THREADS + 1), tmp_path / "out", tmp_path / "state")
     assert run(usual, tmp_path / "out", tmp_path / "state") == [1, 2]
 
 

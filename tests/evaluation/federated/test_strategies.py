@@ -198,7 +198,7 @@ def test_every_strategy_is_built_and_described(name: str, config: FederatedConfi
     assert info.summary.endswith(".")
     assert all(option.lowest <= option.default <= option.highest for option in info.options)
     assert "lora" in info.adapters
-    assert info.adapters == (("lora", "dora") if not info.on_products or info.averages_rest else ("lora",))
+    assert info.adapters == (("lora", "dora") if not info.on_products or info.averages else ("lora",))
     if not info.no_privacy:
         private = replace(config, strategy=name, privacy=Privacy())
         assert "clipping" in repr(build(private)).lower()

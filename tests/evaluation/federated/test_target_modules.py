@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Phi3Config
 
 from evaluation.checkpoints import base_model_tensors
-from evaluation.federated.adapter import GlobalAdapter
+from evaluation.federated.adapter import GlobalAdapter, first_values
 from evaluation.federated.checks import findings
 from evaluation.federated.config import ALL_LINEAR, PEFT_DEFAULT, FederatedConfig
 from evaluation.federated.local_model import local_model
@@ -56,12 +57,16 @@ def adapted(run: FederatedConfig) -> set[str]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_all_linear_layers_of_a_family_are_adapted_and_never_the_head(
-    family: str, folders: dict[str, Path], config: FederatedConfig
+    family: str, folders: dict[str, Path], config: FederatedConfig, tmp_path: Path
 ) -> None:
     run = replace(config, model=folders[family], target_modules=(ALL_LINEAR,), adapter="dora")
     base, numbers = base_model_tensors(run.model), GlobalAdapter(run).parameters()
     assert adapted(run) == ALL[family]
     assert findings(run, 10, base)[1:] == ()  # all but the number of clients
+    adapter = GlobalAdapter(run)
+    adapter.save(first_values(adapter.shapes, "7"), tmp_path)
+    listed = json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"]
+    assert listed == sorted(listed) and {name.rpartition(".")[2] for name in listed} == ALL[family]
     assert planned_bytes(run, base) == numbers * 4 * 2 * run.clients_per_round * run.rounds
 
 
