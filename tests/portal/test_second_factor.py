@@ -54,6 +54,7 @@ def test_staff_without_one_are_led_to_set_it_up(client: Client, reviewer: User, 
     assert "Staff need a second factor" in page and "Set up an app" in page
 
 
+@pytest.mark.django_db(transaction=True)
 def test_an_app_is_set_up_with_the_password_and_opens_the_administration(
     client: Client, reviewer: User, mailoutbox: list[EmailMessage]
 ) -> None:
