@@ -33,6 +33,8 @@ class AccountBackend(AuthenticationBackend):
 
 
 class NewPasswordForm(ResetPasswordForm):
+    users: list[User]
+
     def clean_email(self) -> str:
         address = str(super().clean_email())
         self.users = [user for user in self.users if user.email.lower() == address.lower()]

@@ -39,7 +39,7 @@ class StaffSite(AdminSite):
         )
         return redirect("mfa_index")
 
-    def password_change(
+    def password_change(  # type: ignore[override]  # Django's view answers with a page of its own
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         return redirect("account_change_password")

@@ -31,7 +31,7 @@ def sign_up(page: Page, url: str) -> None:
     page.get_by_label("Password (again)").fill("a long pass phrase")
     page.get_by_role("button", name="Create account").click()
     expect(page.get_by_role("heading", name="Confirm your address")).to_be_visible()
-    link = re.search(settings.SITE_URL + r"(/accounts/confirm-email/\S+)", mail.outbox[-1].body)
+    link = re.search(str(settings.SITE_URL) + r"(/accounts/confirm-email/\S+)", str(mail.outbox[-1].body))
     assert link
     page.goto(url + link[1])
     page.get_by_role("button", name="Confirm it").click()

@@ -47,7 +47,7 @@ def membership_of(user: User, team: Team) -> Membership:
 
 
 def link_on(page: str) -> str:
-    found = re.search(settings.SITE_URL + r"(/accounts/teams/join/[\w-]{30,}/)", page)
+    found = re.search(str(settings.SITE_URL) + r"(/accounts/teams/join/[\w-]{30,}/)", page)
     assert found
     return found[1]
 

@@ -11,7 +11,7 @@ from portal.accounts.models import ApiToken, User
 
 
 class Command(changepassword.Command):
-    def handle(self, *args: Any, **options: Any) -> str:
+    def handle(self, *args: Any, **options: Any) -> str | None:
         options["username"] = options["username"] or getpass.getuser()
         said = super().handle(*args, **options)
         ApiToken.revoke_all_of(User.objects.get_by_natural_key(options["username"]))
