@@ -42,7 +42,7 @@ def sign_in(client: Client, login: str, password: str, next: str = "", **extra: 
 
 def link_in(mail: EmailMessage) -> str:
     found = re.search(
-        str(settings.SITE_URL) + r"(/accounts/(?:confirm-email|password/reset/key)/\S+)", mail.body
+        str(settings.SITE_URL) + r"(/accounts/(?:confirm-email|password/reset/key)/\S+)", str(mail.body)
     )
     assert found, mail.body
     return found[1]
