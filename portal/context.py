@@ -5,11 +5,12 @@ from django.http import HttpRequest
 from django.utils.encoding import escape_uri_path
 
 from evaluation.rules.challenges import CHALLENGES, PAPER
+from portal.accounts.second_factor import passkeys_possible
 
 
 def site(request: HttpRequest) -> dict[str, object]:
-    """The challenges of the navigation in board order, the benchmark's paper on arXiv, and what a page's
-    metadata are made of.
+    """The challenges of the navigation in board order, the benchmark's paper on arXiv, what a page's
+    metadata are made of, and what account pages say of mail, passkeys and staff.
 
     `canonical` is the page's own address: filters and sorting show the same page in another way.
     """
@@ -18,4 +19,7 @@ def site(request: HttpRequest) -> dict[str, object]:
         "benchmark_paper": PAPER,
         "site_url": settings.SITE_URL,
         "canonical": settings.SITE_URL + escape_uri_path(request.path),
+        "has_mail_server": settings.EMAIL_FILE_PATH is None,
+        "has_passkeys": passkeys_possible(),
+        "staff_second_factor": settings.STAFF_SECOND_FACTOR,
     }

@@ -43,6 +43,7 @@ class Environment(BaseSettings):
     email_user: str = ""
     email_password: str = ""
     email_tls: bool = True
+    staff_second_factor: bool = True
     default_from_email: str = "FlowerTune Leaderboard <noreply@localhost>"
 
     submission_max_bytes: PositiveInt = 2 * 1024**3

@@ -6,7 +6,6 @@ Reading them starts no service and writes no file.
 from __future__ import annotations
 
 from typing import cast
-from urllib.parse import urlsplit
 
 import django_stubs_ext
 from django.utils.functional import SimpleLazyObject
@@ -41,7 +40,7 @@ INSTALLED_APPS = [
     "portal.api",
     "portal.notifications",
     "leaderboard",
-    "django.contrib.admin",
+    "portal.apps.StaffSiteConfig",  # django.contrib.admin, opened by a second factor
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -52,6 +51,7 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -115,10 +115,7 @@ CELERY_BROKER_URL = addresses.celery_broker(REDIS_URL)
 # --- Accounts -----------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
-    "allauth.account.auth_backends.AuthenticationBackend",
-]
+AUTHENTICATION_BACKENDS = ["portal.accounts.sign_in.AccountBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -132,12 +129,28 @@ ALLAUTH_TRUSTED_PROXY_COUNT = int(env.trust_proxy)
 ACCOUNT_ADAPTER = "portal.accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
-# Without a mail server a confirmation could never arrive, so none is asked for.
-ACCOUNT_EMAIL_VERIFICATION = "mandatory" if env.email_host else "none"
-ACCOUNT_DEFAULT_HTTP_PROTOCOL = urlsplit(SITE_URL).scheme
+ACCOUNT_FORMS = {
+    "signup": "portal.accounts.sign_up.SignUpForm",
+    "reset_password": "portal.accounts.sign_in.NewPasswordForm",
+}
+# Always: only a mail may tell whether an address is known. Without a mail server it is a file.
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True  # in the browser that signed up
+ACCOUNT_CHANGE_EMAIL = True  # one address, which a new one replaces once it is confirmed
+ACCOUNT_REAUTHENTICATION_REQUIRED = True  # a new address needs the password
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[FlowerTune Leaderboard] "
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "submissions:list"
 ACCOUNT_LOGOUT_REDIRECT_URL = "home"
+
+STAFF_SECOND_FACTOR = env.staff_second_factor
+MFA_ADAPTER = "portal.accounts.second_factor.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = "FlowerTune Leaderboard"
+MFA_TOTP_TOLERANCE = 1  # clocks that are half a minute apart
+# Nobody signs in before an address is confirmed; an account that the operator made may have none.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
 
 DEFAULT_FROM_EMAIL = env.default_from_email
 EMAIL_TIMEOUT = 20
@@ -146,7 +159,7 @@ if env.email_host:
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = env.email_user, env.email_password
     EMAIL_USE_TLS = env.email_tls
 else:
-    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_BACKEND = "portal.notifications.mail_folder.PrivateFolder"
     EMAIL_FILE_PATH = VAR_DIR / "mail"
 
 # --- Security -----------------------------------------------------------------------------------

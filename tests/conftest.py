@@ -27,6 +27,8 @@ _own = own.take()
 # Plain HTTP and unhashed static files, as in development; production's settings have tests of their own.
 os.environ |= {
     "DEBUG": "1",
+    # As in the demonstration; tests/portal/test_second_factor.py turns it on.
+    "STAFF_SECOND_FACTOR": "0",
     "VAR_DIR": str(_own.var_dir),
     "EVALUATION_REGISTER": str(_own.var_dir / "data-register.json"),
     "EMBEDDED_STATE_DIR": str(own.STATE),

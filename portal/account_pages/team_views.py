@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
@@ -99,7 +100,7 @@ def invite(request: HttpRequest, pk: int) -> HttpResponse:
     except TeamRefused as refusal:
         form.add_error(None, str(refusal))
         return _team_page(request, membership, invitation_form=form)
-    return _team_page(request, membership, link=request.build_absolute_uri(_join_path(secret)))
+    return _team_page(request, membership, link=settings.SITE_URL + _join_path(secret))
 
 
 @require_http_methods(["GET", "POST"])

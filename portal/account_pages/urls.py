@@ -7,6 +7,9 @@ from portal.account_pages import team_views, views
 app_name = "accounts"
 urlpatterns = [
     path("profile/", views.profile, name="profile"),
+    path("data/", views.data, name="data"),
+    path("data/download/", views.download, name="download-data"),
+    path("delete/", views.delete, name="delete"),
     path("tokens/", views.tokens, name="tokens"),
     path("tokens/<int:pk>/revoke/", views.revoke, name="revoke-token"),
     path("teams/", team_views.teams, name="teams"),

@@ -1,15 +1,21 @@
-"""A person's own account: profile and API tokens."""
+"""A person's own account: profile, API tokens, their data, and deleting it."""
 
 from __future__ import annotations
 
+from allauth.account.adapter import get_adapter
+from allauth.account.forms import ReauthenticateForm
 from django.contrib import messages
+from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from portal.account_pages.closing import ClosingRefused, close, leaving
 from portal.account_pages.forms import ProfileForm, TokenForm
+from portal.account_pages.own_data import own_data
 from portal.accounts.access import signed_in
 from portal.accounts.models import ApiToken, User
 from portal.submissions.models import Submission
@@ -65,3 +71,45 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
         request, f"The token “{token.name}” is revoked. Programs that use it are refused from now on."
     )
     return redirect("accounts:tokens")
+
+
+@login_required
+@require_GET
+@never_cache
+def data(request: HttpRequest) -> HttpResponse:
+    """What one may take along, and the way to delete the account."""
+    return render(request, "portal/accounts/data.html", {"section": "account"})
+
+
+@login_required
+@require_GET
+@never_cache
+def download(request: HttpRequest) -> HttpResponse:
+    user = signed_in(request)
+    headers = {"Content-Disposition": content_disposition_header(True, f"{user.username}.json") or ""}
+    return HttpResponse(own_data(user), content_type="application/json", headers=headers)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+@never_cache
+def delete(request: HttpRequest) -> HttpResponse:
+    """Say what goes and what stays, and delete the account for who gives its password."""
+    user = signed_in(request)
+    form = ReauthenticateForm(request.POST or None, user=user)
+    if request.method == "POST" and form.is_valid():
+        username, address = user.username, user.email
+        try:
+            close(user)
+        except ClosingRefused as refusal:
+            form.add_error(None, str(refusal))
+        else:
+            logout(request)
+            if address:
+                get_adapter().send_notification_mail(
+                    "account/email/account_deleted", user, {"username": username}, email=address
+                )
+            messages.success(request, "Your account is deleted.")
+            return redirect("home")
+    context = {"form": form, "leaving": leaving(user), "section": "account"}
+    return render(request, "portal/accounts/delete.html", context, status=422 if form.errors else 200)

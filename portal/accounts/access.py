@@ -1,4 +1,4 @@
-"""Who a request comes from."""
+"""Who a request comes from, and who acts as staff."""
 
 from __future__ import annotations
 
@@ -11,3 +11,8 @@ def signed_in(request: HttpRequest) -> User:
     """The user of a request that `login_required` let through."""
     assert isinstance(request.user, User)
     return request.user
+
+
+def acts_as_staff(user: object) -> bool:
+    """Whether staff's pages and rights are open to `user`; never to somebody who is not signed in."""
+    return isinstance(user, User) and user.acts_as_staff

@@ -1,17 +1,29 @@
 """Staff's view of users, teams and tokens."""
 
+from allauth.account.adapter import get_adapter
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import AdminPasswordChangeForm
 from django.db import models
 from django.http import HttpRequest
 
 from portal.accounts.models import ApiToken, Invitation, Membership, Team, User
 
-admin.site.site_header = admin.site.site_title = "FlowerTune Leaderboard"
+
+class PasswordByStaffForm(AdminPasswordChangeForm):
+    """Ends the account's tokens and sessions, as every new password does, and tells its user."""
+
+    def save(self, commit: bool = True) -> User:
+        user: User = super().save(commit)
+        if commit:
+            ApiToken.revoke_all_of(user)
+            get_adapter().send_notification_mail("account/email/password_changed", user)
+        return user
 
 
 @admin.register(User)
 class AccountAdmin(UserAdmin[User]):
+    change_password_form = PasswordByStaffForm
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     fieldsets = (
         *(UserAdmin.fieldsets or ()),

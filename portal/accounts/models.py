@@ -6,9 +6,12 @@ import hashlib
 import secrets
 from collections.abc import Collection
 from datetime import datetime
+from functools import cached_property
 
 import pghistory
 import pgtrigger
+from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models, transaction
@@ -16,6 +19,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
+
+_SECOND_FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 
 
 class User(AbstractUser):
@@ -41,6 +46,16 @@ class User(AbstractUser):
     @property
     def public_name(self) -> str:
         return self.full_name or self.username
+
+    @cached_property
+    def has_second_factor(self) -> bool:
+        """Recovery codes alone are none: they stand in for one that is lost."""
+        return Authenticator.objects.filter(user=self, type__in=_SECOND_FACTORS).exists()
+
+    @property
+    def acts_as_staff(self) -> bool:
+        """Whether staff's pages and rights are open; where the site asks for a second factor, with one."""
+        return self.is_staff and (self.has_second_factor or not settings.STAFF_SECOND_FACTOR)
 
 
 @pghistory.track(
@@ -209,6 +224,11 @@ class ApiToken(models.Model):
     @property
     def has_expired(self) -> bool:
         return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    @classmethod
+    def revoke_all_of(cls, user: User) -> int:
+        """Revoke a user's tokens and return how many still worked."""
+        return cls.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
 
     def revoke(self) -> None:
         type(self).objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=timezone.now())

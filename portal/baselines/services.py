@@ -148,4 +148,4 @@ def _tensors(base_model: BaseModel) -> BaseModelTensors | None:
 
 
 def _may_submit_references(user: User) -> bool:
-    return user.is_staff or user.has_perm("submissions.submit_reference")
+    return user.acts_as_staff or user.has_perm("submissions.submit_reference")

@@ -9,16 +9,19 @@ from typing import Any, Concatenate, ParamSpec
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig
 from evaluation.rules.challenges import CHALLENGES
+from portal.accounts.access import acts_as_staff
 from portal.accounts.models import User
 from portal.baselines import method_cards, services
 from portal.baselines.forms import RunFilter, RunForm, initial_of
@@ -44,6 +47,8 @@ def for_staff(view: View[P]) -> View[P]:
     def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not _user(request).is_staff:
             raise PermissionDenied
+        if not _user(request).acts_as_staff:
+            return redirect_to_login(request.get_full_path(), reverse("admin:login"))
         return view(request, *args, **kwargs)
 
     return login_required(guarded)
@@ -166,7 +171,7 @@ def _visible(request: HttpRequest, pk: int) -> BaselineRun:
 
 
 def _run_context(request: HttpRequest, run: BaselineRun) -> dict[str, Any]:
-    is_staff = bool(getattr(request.user, "is_staff", False))
+    is_staff = acts_as_staff(request.user)
     return {
         "run": run,
         "challenge": CHALLENGES[run.challenge],

@@ -143,7 +143,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "portal/submissions/detail.html",
         {
             **_status_context(submission, _user(request)),
-            "retrainings": submission.retrainings.order_by("pk") if _user(request).is_staff else (),
+            "retrainings": submission.retrainings.order_by("pk") if _user(request).acts_as_staff else (),
             "section": "mine",
         },
     )
@@ -186,7 +186,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
 def _own(request: HttpRequest, pk: int) -> Submission:
     """A submission of the user's teams, or any for staff; 404 for others, who must not learn of it."""
     user = _user(request)
-    allowed = Submission.objects.all() if user.is_staff else Submission.objects.of_member(user)
+    allowed = Submission.objects.all() if user.acts_as_staff else Submission.objects.of_member(user)
     return get_object_or_404(allowed.select_related("team", "base_model", "checkpoint", "submitter"), pk=pk)
 
 
@@ -210,7 +210,7 @@ def _status_context(submission: Submission, user: User) -> dict[str, object]:
         "fetch": fetch,
         "can_edit": is_draft and is_member,
         "can_withdraw": is_member and submission.status in services.WITHDRAWABLE,
-        "can_retrain": user.is_staff
+        "can_retrain": user.acts_as_staff
         and not is_draft
         and submission.kind == Submission.Kind.COMMUNITY
         and submission.method_card is not None,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.core import mail
+from django.core.cache import cache
 from playwright.sync_api import Page, expect
 
 from portal.accounts.models import User
@@ -21,12 +25,18 @@ EVALUATION_MILLISECONDS = 300_000
 
 
 def sign_up(page: Page, url: str) -> None:
+    cache.clear()  # an address is mailed once in three minutes
     page.goto(f"{url}/accounts/signup/")
     page.get_by_label("Username").fill("newcomer")
     page.get_by_label("Email").fill("newcomer@example.org")
     page.get_by_label("Password", exact=True).fill("a long pass phrase")
     page.get_by_label("Password (again)").fill("a long pass phrase")
     page.get_by_role("button", name="Create account").click()
+    expect(page.get_by_role("heading", name="Confirm your address")).to_be_visible()
+    link = re.search(str(settings.SITE_URL) + r"(/accounts/confirm-email/\S+)", str(mail.outbox[-1].body))
+    assert link
+    page.goto(url + link[1])
+    page.get_by_role("button", name="Confirm it").click()
     expect(page.get_by_role("heading", name="My submissions")).to_be_visible()
 
 
@@ -81,9 +91,9 @@ def publish(page: Page, url: str, submission: Submission) -> None:
     context = page.context.browser.new_context()  # type: ignore[union-attr]
     review = context.new_page()
     review.goto(f"{url}/admin/login/?next=/admin/submissions/submission/")
-    review.get_by_label("Username").fill("reviewer")
+    review.get_by_label("Login").fill("reviewer")
     review.get_by_label("Password").fill("correct horse")
-    review.get_by_role("button", name="Log in").click()
+    review.get_by_role("main").get_by_role("button", name="Sign in").click()
     review.locator(f"input.action-select[value='{submission.pk}']").check()
     review.get_by_label("Action:").select_option(label="Publish")
     review.get_by_role("button", name="Go").click()

@@ -63,7 +63,10 @@ def furnished() -> dict[str, int]:
     return {"team": team.pk, "webhook": webhook.pk, "delivery": delivery.pk}
 
 
-def test_somebody_is_invited_by_link_and_joins(page: Page, live_server: Any, browser: Browser) -> None:
+def test_somebody_is_invited_by_link_and_joins(
+    page: Page, live_server: Any, browser: Browser, settings: Any
+) -> None:
+    settings.SITE_URL = live_server.url
     factories.user("owner")
     factories.user("guest")
     sign_in(page, live_server.url, "owner")

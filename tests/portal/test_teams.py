@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
@@ -46,7 +47,7 @@ def membership_of(user: User, team: Team) -> Membership:
 
 
 def link_on(page: str) -> str:
-    found = re.search(r"http://testserver(/accounts/teams/join/[\w-]{30,}/)", page)
+    found = re.search(str(settings.SITE_URL) + r"(/accounts/teams/join/[\w-]{30,}/)", page)
     assert found
     return found[1]
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from django.template.loader import get_template
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
@@ -19,16 +20,12 @@ def name_of(path: Path) -> str:
 def test_a_template_has_no_inline_script_or_style(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"<style\b|\sstyle\s*=", text), "inline style"
-    assert not re.search(r"<script\b(?![^>]*\bsrc=)", text), "inline script"
+    # What has the type of data is not run, so the policy lets it be.
+    assert not re.search(r"<script\b(?![^>]*\b(?:src=|type=\"application/json\"))", text), "inline script"
     assert not re.search(r"\son[a-z]+\s*=\s*[\"']|\bhx-on\b|javascript:", text), "inline handler"
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=name_of)
 def test_every_template_that_is_included_or_extended_exists(path: Path) -> None:
-    names = re.findall(r"\{% (?:include|extends) \"([^\"]+)\"", path.read_text(encoding="utf-8"))
-    ours = [
-        name
-        for name in names
-        if not name.startswith("account/base_") and name != "allauth/layouts/entrance.html"
-    ]
-    assert [name for name in ours if not (ROOT / "templates" / name).is_file()] == []
+    for name in re.findall(r"\{% (?:include|extends) \"([^\"]+)\"", path.read_text(encoding="utf-8")):
+        get_template(name)

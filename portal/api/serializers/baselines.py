@@ -15,6 +15,7 @@ from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig
 from evaluation.method.strategies import STRATEGIES
 from evaluation.rules.challenges import CHALLENGES
+from portal.accounts.access import acts_as_staff
 from portal.accounts.models import User
 from portal.api.serializers.common import CHALLENGE_CHOICES, QuerySerializer, StrictSerializer
 from portal.baselines import method_cards, services
@@ -94,7 +95,7 @@ class RunSummarySerializer(serializers.ModelSerializer[BaselineRun]):
     def to_representation(self, run: BaselineRun) -> dict[str, Any]:
         """The message of an error may name folders of a worker: it is for staff."""
         body: dict[str, Any] = super().to_representation(run)
-        if not self.context["request"].user.is_staff:
+        if not acts_as_staff(self.context["request"].user):
             body["error_message"] = ""
         return body
 

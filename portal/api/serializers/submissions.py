@@ -9,6 +9,7 @@ from django.utils.functional import cached_property
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from portal.accounts.access import acts_as_staff
 from portal.api.serializers.common import CHALLENGE_CHOICES, FindingSerializer, QuerySerializer
 from portal.api.serializers.evaluations import EvaluationSerializer
 from portal.intake.services import DRAFT_LIFETIME
@@ -84,7 +85,7 @@ class SummarySerializer(serializers.ModelSerializer[Submission]):
 
     def is_for_insider(self, submission: Submission) -> bool:
         """Whether the reader sees everything of a submission: staff and the members of its team."""
-        return bool(self.context["request"].user.is_staff) or submission.team_id in self._teams
+        return acts_as_staff(self.context["request"].user) or submission.team_id in self._teams
 
     @cached_property
     def _teams(self) -> set[int]:

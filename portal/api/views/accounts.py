@@ -46,7 +46,7 @@ class TeamDetail(ConditionalMixin, generics.RetrieveAPIView[Team]):
         teams, user = Team.objects.prefetch_related(_MEMBERS), self.request.user
         shown = Q(submissions__status__in=Submission.PUBLIC)
         if isinstance(user, User):
-            if user.is_staff:
+            if user.acts_as_staff:
                 return teams
             shown |= Q(memberships__user=user)
         return teams.filter(shown).distinct()

@@ -37,7 +37,7 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0)
             static_files.collect()
             demonstration.prepare_base_model(self.say)
-            site = Site(HOST, port, loopback_environment(HOST, port) | self._evaluation(), self.say)
+            site = Site(HOST, port, loopback_environment(HOST, port) | self._settings(), self.say)
             demonstration.prepare_accounts(site.url)
             self.say("Starting web server, worker and scheduler")
             with site:
@@ -53,9 +53,13 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     @staticmethod
-    def _evaluation() -> dict[str, str]:
-        """The demonstration's evaluation settings, where the environment does not set others."""
-        chosen = {"EVALUATION_DATA": "demonstration", "EVALUATION_PRECISION": "fp32"}
+    def _settings() -> dict[str, str]:
+        """The demonstration's settings, where the environment does not set others."""
+        chosen = {
+            "EVALUATION_DATA": "demonstration",
+            "EVALUATION_PRECISION": "fp32",
+            "STAFF_SECOND_FACTOR": "0",
+        }
         return {name: os.environ.get(name) or value for name, value in chosen.items()}
 
     def _fill(self, site: Site) -> None:
