@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ _INDEX = "model.safetensors.index.json"
 _EMBEDDINGS = ("embed_tokens", "wte", "wpe", "word_embeddings", "tok_embeddings", "embed_in")
 # First components of loaded models' names, which files saved from the bare model lack.
 _LEFT_OUT = frozenset({"model", "transformer", "gpt_neox"})
+_EXPERT = re.compile(r"\.experts\.\d+\.")
 _OUTPUT_HEADS = ("lm_head", "embed_out")
 # These architectures store linear weights as [in, out] (Conv1D); all others store [out, in].
 _TRANSPOSED = {"gpt2", "openai-gpt"}
@@ -109,6 +111,11 @@ def is_embedding(module: str) -> bool:
 def is_output_head(module: str) -> bool:
     """Whether a module is the output head, which "all-linear" leaves out."""
     return module.rpartition(".")[2] in _OUTPUT_HEADS
+
+
+def is_fused_on_loading(module: str) -> bool:
+    """Whether a module is an expert's matrix or a router: of the loaded model these are no linear modules."""
+    return _EXPERT.search(module) is not None or module.endswith(".gate")
 
 
 def base_model_tensors(folder: Path) -> BaseModelTensors:
