@@ -52,6 +52,7 @@ VARIANTS: Mapping[str, Case] = {
     "phi3 with LongRoPE": Case(
         "phi3", {"rope_parameters": LONG_ROPE, "original_max_position_embeddings": 40, "sliding_window": None}
     ),
+    "bert as a decoder": Case("bert", {"is_decoder": True}),
     "llama with dynamic NTK": Case(
         "llama",
         {
