@@ -20,12 +20,10 @@ _LEFT_OUT = frozenset({"model", "transformer", "gpt_neox"})
 _EXPERT = re.compile(r"\.experts\.\d+\.")
 _OUTPUT_HEADS = ("lm_head", "embed_out")
 # These read in both directions, unless their config makes decoders of them.
-_ENCODERS = frozenset(
-    (
-        "bert bert-generation big_bird camembert data2vec-text electra ernie megatron-bert rembert roberta "
-        "roberta-prelayernorm roc_bert roformer xlm-roberta xlm-roberta-xl xmod"
-    ).split()
-)
+_ENCODERS = frozenset({
+    "bert", "bert-generation", "big_bird", "camembert", "data2vec-text", "electra", "ernie", "megatron-bert",
+    "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "xlm-roberta", "xlm-roberta-xl", "xmod",
+})  # fmt: skip
 # These architectures store linear weights as [in, out] (Conv1D); all others store [out, in].
 _TRANSPOSED = {"gpt2", "openai-gpt"}
 
