@@ -22,7 +22,8 @@ _OUTPUT_HEADS = ("lm_head", "embed_out")
 # These read in both directions, unless their config makes decoders of them.
 _ENCODERS = frozenset({
     "bert", "bert-generation", "big_bird", "camembert", "data2vec-text", "electra", "ernie", "megatron-bert",
-    "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "xlm-roberta", "xlm-roberta-xl", "xmod",
+    "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "xlm-roberta", "xlm-roberta-xl",
+    "xmod",
 })  # fmt: skip
 # These architectures store linear weights as [in, out] (Conv1D); all others store [out, in].
 _TRANSPOSED = {"gpt2", "openai-gpt"}

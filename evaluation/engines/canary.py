@@ -35,7 +35,7 @@ bridges were under repair, and the post came late. Asked whether the council wou
 replied that she had read every letter, that 14 of them were polite, and that it was: not this year."""
 _TRAILING = 8
 # How far logits may lie apart, as the root mean square over the vocabulary in units of their own spread. In
-# single precision rounding stays under a thousandth (SmolLM2: 2e-6) and errors do not. In half precision it
+# single precision rounding stays under a thousandth (SmolLM2: 5e-6) and errors do not. In half precision it
 # grows with the depth, so it is measured: the plain pass itself, with other tokens behind, rounds otherwise.
 _SINGLE = 1e-3
 _HALF = 0.05
