@@ -21,6 +21,10 @@ _UNSUPPORTED = (
     "layer_replication", "lora_bias", "megatron_config", "monteclora_config", "target_parameters",
     "trainable_token_indices", "use_bdlora", "use_qalora",
 )  # fmt: skip
+_WHY_NOT = {
+    "target_parameters": "it names fused weights of the loaded model, in an order of its own; adapters on "
+    "the experts' own matrices (target_modules) are evaluated",
+}
 # Options of training alone, and those that loading sets anew.
 _IGNORED = {
     "corda_config", "eva_config", "inference_mode", "loftq_config", "lora_ga_config", "megatron_core",
@@ -141,9 +145,8 @@ def _check_method(values: ConfigValues) -> None:
         values.error("adapter_config.task_type", "task_type", message)
     for key in _UNSUPPORTED:
         if values.raw(key):
-            message = (
-                f"{key} is not supported: the scores would not be those of your adapter. Train without it."
-            )
+            why = _WHY_NOT.get(key, "the scores would not be those of your adapter")
+            message = f"{key} is not supported: {why}. Train without it."
             values.error("adapter_config.unsupported", key, message)
     bias = values.text("bias")
     if bias not in (None, "none"):

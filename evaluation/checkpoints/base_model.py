@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,14 @@ _INDEX = "model.safetensors.index.json"
 _EMBEDDINGS = ("embed_tokens", "wte", "wpe", "word_embeddings", "tok_embeddings", "embed_in")
 # First components of loaded models' names, which files saved from the bare model lack.
 _LEFT_OUT = frozenset({"model", "transformer", "gpt_neox"})
+_EXPERT = re.compile(r"\.experts\.\d+\.")
 _OUTPUT_HEADS = ("lm_head", "embed_out")
+# These read in both directions, unless their config makes decoders of them.
+_ENCODERS = frozenset({
+    "bert", "bert-generation", "big_bird", "camembert", "data2vec-text", "electra", "ernie", "megatron-bert",
+    "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "xlm-roberta", "xlm-roberta-xl",
+    "xmod",
+})  # fmt: skip
 # These architectures store linear weights as [in, out] (Conv1D); all others store [out, in].
 _TRANSPOSED = {"gpt2", "openai-gpt"}
 
@@ -111,12 +119,23 @@ def is_output_head(module: str) -> bool:
     return module.rpartition(".")[2] in _OUTPUT_HEADS
 
 
+def is_fused_on_loading(module: str) -> bool:
+    """Whether a module is an expert's matrix or a router: of the loaded model these are no linear modules."""
+    return _EXPERT.search(module) is not None or module.endswith(".gate")
+
+
 def base_model_tensors(folder: Path) -> BaseModelTensors:
     """Read names and shapes from the headers of all weight files in the base model `folder`.
 
-    Raises ModelError when the folder is no base model in safetensors form or a header is damaged.
+    Raises ModelError when the folder is no base model in safetensors form, a header is damaged, or the model
+    is one that reads in both directions.
     """
     config = _json_file(folder / "config.json")
+    model_type = str(config.get("model_type", ""))
+    if model_type in _ENCODERS and not config.get("is_decoder"):
+        raise ModelError(
+            f"{folder} holds a {model_type}, which reads in both directions and generates no text"
+        )
     shapes: dict[str, tuple[int, ...]] = {}
     for path in _weight_files(folder):
         with path.open("rb") as file:
@@ -127,7 +146,7 @@ def base_model_tensors(folder: Path) -> BaseModelTensors:
     tied = config.get("tie_word_embeddings")
     if not isinstance(tied, bool):  # left out where it is the architecture's default
         tied = not {"lm_head.weight", "embed_out.weight"} & shapes.keys()
-    return BaseModelTensors(dict(sorted(shapes.items())), tied, str(config.get("model_type", "")))
+    return BaseModelTensors(dict(sorted(shapes.items())), tied, model_type)
 
 
 def _weight_files(folder: Path) -> list[Path]:

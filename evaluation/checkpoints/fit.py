@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from evaluation import adapter_kinds as kinds
 from evaluation.adapter_kinds import AdapterKind, Shape
 from evaluation.checkpoints.adapter_config import ADAPTER_CONFIG_FILE, AdapterConfig
-from evaluation.checkpoints.base_model import BaseModelTensors, is_embedding
+from evaluation.checkpoints.base_model import BaseModelTensors, is_embedding, is_fused_on_loading
 from evaluation.checkpoints.header import TensorEntry
 from evaluation.checkpoints.patterns import PatternError
 from evaluation.checkpoints.targets import by_module, targeted_modules
@@ -70,6 +70,7 @@ class FitCheck:
             text = f"A regular expression in the configuration cannot be used: {error}."
             self._findings.error("adapter_config.pattern", text, ADAPTER_CONFIG_FILE)
             return Fit((), ())
+        self._check_experts(names)
         modules = []
         for name in names:
             rank = self._check_module(name, adapted[name], ranks.get(name))
@@ -128,6 +129,16 @@ class FitCheck:
             if part in shapes:
                 self._check_shape(entry, shapes[part], origin)
         return rank
+
+    def _check_experts(self, names: Sequence[str]) -> None:
+        """Experts are fused on loading, and what becomes of a fused update is known for products alone."""
+        experts = [name for name in names if is_fused_on_loading(name)]
+        if self._config and self._config.kind.beyond_product and experts:
+            text = (
+                f"{self._config.kind.title} on experts or routers of a mixture is not evaluated "
+                f"({_first(experts)}). Train these with plain LoRA, or leave them out."
+            )
+            self._findings.error("adapter_config.unsupported", text, f"{ADAPTER_CONFIG_FILE}: use_dora")
 
     def _check_rank(self, name: str, rank: int, smaller: int) -> None:
         """A rank over the smaller side of the matrix adds nothing but communication."""

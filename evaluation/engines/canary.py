@@ -35,7 +35,7 @@ bridges were under repair, and the post came late. Asked whether the council wou
 replied that she had read every letter, that 14 of them were polite, and that it was: not this year."""
 _TRAILING = 8
 # How far logits may lie apart, as the root mean square over the vocabulary in units of their own spread. In
-# single precision rounding stays under a thousandth (SmolLM2: 2e-6) and errors do not. In half precision it
+# single precision rounding stays under a thousandth (SmolLM2: 5e-6) and errors do not. In half precision it
 # grows with the depth, so it is measured: the plain pass itself, with other tokens behind, rounds otherwise.
 _SINGLE = 1e-3
 _HALF = 0.05
@@ -53,10 +53,14 @@ def check(model: Any, tokenizer: Any, most: int | None, answer: Answer) -> bool:
     """
     groups = _prompts(tokenizer, most)
     name = type(model).__name__
+    if not groups:
+        raise ModelError(f"a {name} with room for {most} tokens cannot be evaluated")
+    longest = max((row for rows in groups for row in rows), key=lambda row: len(row.tokens))
     with memory_for("a plain forward pass"):
-        rounding = _rounding(
-            model, max((row for rows in groups for row in rows), key=lambda r: len(r.tokens))
-        )
+        try:
+            rounding = _rounding(model, longest)
+        except _UNFIT as error:
+            raise ModelError(f"a {name} cannot be evaluated: {_failure(error)}") from error
         allowed = _allowed(model.dtype, rounding)
         if rounding > allowed:
             raise ModelError(
@@ -99,9 +103,7 @@ def _difference(
         watched = _Watched(model, together=together)
         ended = [row for group in groups for rows in answer(watched, group) for row in rows]
     except _UNFIT as error:
-        if is_out_of_memory(error) or isinstance(error, torch.AcceleratorError):
-            raise
-        return f"it fails with {type(error).__name__}: {error}"
+        return _failure(error)
     apart = {}
     for row in ended:
         plain = _plain(model, row.tokens[:-1])[-row.generated :]
@@ -113,6 +115,13 @@ def _difference(
         f"the logits behind a prompt of {length} tokens differ by {apart[length]:.1%} of their spread from "
         f"those of a plain forward pass, where {allowed:.1%} may be rounding"
     )
+
+
+def _failure(error: Exception) -> str:
+    """What the model failed with, in words; raises again what is the machine's fault."""
+    if is_out_of_memory(error) or isinstance(error, torch.AcceleratorError):
+        raise error
+    return f"it fails with {type(error).__name__}: {error}"
 
 
 def _allowed(dtype: torch.dtype, rounding: float) -> float:

@@ -77,7 +77,7 @@ class TransformersEngine(Engine):
         # Until the adapter stands, the base model counts as spoilt: a failure may leave half of it in place.
         base, self._model = self._base(), None
         with memory_for("loading the adapter"):
-            self._adapter = Adapter(base, files)
+            self._adapter = Adapter(base, files, self._folder())
         self._model = base
 
     def _batches(self) -> bool:
@@ -102,6 +102,11 @@ class TransformersEngine(Engine):
         adapter.remove()
         if not adapter.clean:
             self._model = None
+
+    def _folder(self) -> Path:
+        if self._source is None:
+            raise ModelError("no base model is open")
+        return self._source[0]
 
     def _base(self) -> Any:
         """The base model, loaded again if an adapter has spoilt it."""

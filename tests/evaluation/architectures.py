@@ -1,6 +1,6 @@
 """Small random models of every causal architecture that transformers can make, asked by engine and library.
 
-`python -m tests.evaluation.architectures` makes the table in docs/engines.md; names after it, only these rows.
+`python -m tests.evaluation.architectures` makes the table in docs/engines.md, or those rows that it is given.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ VARIANTS: Mapping[str, Case] = {
     "phi3 with LongRoPE": Case(
         "phi3", {"rope_parameters": LONG_ROPE, "original_max_position_embeddings": 40, "sliding_window": None}
     ),
+    "bert as a decoder": Case("bert", {"is_decoder": True}),
     "llama with dynamic NTK": Case(
         "llama",
         {
@@ -65,7 +66,8 @@ CASES: Mapping[str, Case] = {
     **VARIANTS,
 }
 
-# What configurations call the sizes of a model; each is given those that it has.
+# What configurations call the sizes of a model; each is given those that it has. An index of few heads has
+# ties, which are broken one way or another.
 _SIZES: Mapping[str, Any] = {
     "hidden_size": 32, "d_model": 32, "n_embd": 32, "embed_dim": 32,
     "intermediate_size": 48, "d_ff": 48, "ffn_dim": 48, "ffn_hidden_size": 48,
@@ -79,7 +81,7 @@ _SIZES: Mapping[str, Any] = {
     "num_experts": 4, "num_local_experts": 4, "n_routed_experts": 4, "n_shared_experts": 1,
     "num_experts_per_tok": 2, "moe_topk": 2, "zero_expert_num": 1, "n_group": 1, "topk_group": 1,
     "kv_lora_rank": 8, "q_lora_rank": 8, "qk_nope_head_dim": 4, "qk_rope_head_dim": 4, "qk_head_dim": 8,
-    "v_head_dim": 8, "index_topk": 8, "index_head_dim": 8, "index_n_heads": 2,
+    "v_head_dim": 8, "index_topk": 8, "index_head_dim": 8, "index_n_heads": 32,
     "sliding_window": WINDOW, "window_size": WINDOW, "attention_window_size": WINDOW,
     "attention_chunk_size": WINDOW, "local_attention": WINDOW,
     "linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_num_key_heads": 2,
@@ -106,7 +108,7 @@ _OWN: Mapping[str, Mapping[str, Any]] = {
     "minicpm3": _LATENT,
     "longcat_flash": _LATENT | {"head_dim": 4},
     "youtu": _LATENT | {"head_dim": 4},
-    "kimi_linear": _HYBRID,
+    "kimi_linear": _HYBRID | _LATENT,
     "qwen3_next": _HYBRID,
     "qwen3_5_text": _HYBRID,
     "qwen3_5_moe_text": _HYBRID,
@@ -117,18 +119,20 @@ _OWN: Mapping[str, Mapping[str, Any]] = {
         "rope_parameters": {"sliding_attention": _ROPE, "full_attention": _ROPE}},
     "gemma3n_text": {"num_hidden_layers": 4, "num_kv_shared_layers": 2,
         "layer_types": ["sliding_attention", "full_attention"] * 2, "hidden_size_per_layer_input": 8,
-        "vocab_size_per_layer_input": 257, "laurel_rank": 4, "activation_sparsity_pattern": [0.0] * 4},
+        "vocab_size_per_layer_input": VOCABULARY, "laurel_rank": 4, "activation_sparsity_pattern": [0.0] * 4},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
     "granitemoehybrid": {"layer_types": ["mamba", "attention"]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
     "mamba2": {"num_heads": 8, "head_dim": 8, "n_groups": 1},
-    "reformer": {"is_decoder": True, "axial_pos_embds": False, "attention_head_size": 8, "num_hidden_layers": 2,
+    "reformer": {"is_decoder": True, "axial_pos_embds": False, "attention_head_size": 8,
         "attn_layers": ["local", "lsh"], "local_attn_chunk_length": 16, "lsh_attn_chunk_length": 16},
     "xlstm": {"hidden_size": 64, "num_heads": 2, "qk_dim_factor": 1.0},
     "xmod": {"default_language": "en_XX"},
     "zamba": {"num_hidden_layers": 4, "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"]},
-    "zamba2": {"num_hidden_layers": 3, "layers_block_type": ["mamba", "hybrid", "mamba"], "mamba_d_state": 8, "num_mem_blocks": 1},
-    "gemma4_text": {"vocab_size_per_layer_input": 257, "hidden_size_per_layer_input": 8, "global_head_dim": 8},
+    "zamba2": {"num_hidden_layers": 3, "layers_block_type": ["mamba", "hybrid", "mamba"], "mamba_d_state": 8,
+        "num_mem_blocks": 1},
+    "gemma4_text": {"vocab_size_per_layer_input": VOCABULARY, "hidden_size_per_layer_input": 8,
+        "global_head_dim": 8},
     "roc_bert": {"pronunciation_vocab_size": 8, "shape_vocab_size": 8},
     "zaya": {"num_experts_per_tok": 1},
 }  # fmt: skip

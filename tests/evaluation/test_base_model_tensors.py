@@ -62,3 +62,12 @@ def test_a_damaged_base_model_is_named(tmp_path: Path) -> None:
         base_model_tensors(tmp_path)
     with pytest.raises(ModelError, match="damaged"):
         BaseModelTensors.from_json({"shapes": []})
+
+
+def test_a_model_that_reads_in_both_directions_is_refused(tmp_path: Path) -> None:
+    files = {"model.safetensors": sorted(base_model().shapes)}
+    write_base(tmp_path, files, model_type="bert")
+    with pytest.raises(ModelError, match="bert, which reads in both directions"):
+        base_model_tensors(tmp_path)
+    write_base(tmp_path, files, model_type="bert", is_decoder=True)
+    assert base_model_tensors(tmp_path).model_type == "bert"
