@@ -42,6 +42,43 @@
     return made;
   };
 
+  // The SHA-256 of each piece of a file, in hexadecimal digits, one after the other and each once.
+  class Pieces {
+    // Browsers hash only where a page came over HTTPS or from this machine.
+    static possible = Boolean(window.crypto && crypto.subtle);
+
+    constructor(file, size) {
+      this.file = file;
+      this.size = size;
+      this.digests = [];
+      this.last = Promise.resolve();
+    }
+
+    // The digests of the first `count` pieces. Rejected where the file cannot be read any more.
+    upTo(count) {
+      this.last = this.last.then(async () => {
+        while (this.digests.length < count) {
+          const start = this.digests.length * this.size;
+          const content = await this.file.slice(start, start + this.size).arrayBuffer();
+          const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
+          this.digests.push(Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join(""));
+        }
+      });
+      return this.last.then(() => this.digests.slice(0, count));
+    }
+
+    // Whether an upload's pieces are the beginning of this file; `false` where it is not known.
+    async begins({ pieces }) {
+      const own = await this.upTo(pieces.length);
+      return pieces.length > 0 && own.every((digest, index) => digest === pieces[index]);
+    }
+
+    // Whether they are the whole of it.
+    async equals(upload) {
+      return upload.complete && upload.length === this.file.size && this.begins(upload);
+    }
+  }
+
   class Field {
     constructor(box) {
       this.address = box.dataset.upload;
@@ -121,13 +158,36 @@
       this.rate = this.milestone = 0;
       this.mark = null;
       const upload = (this.upload = this.prepare(file));
-      const known = await upload.findPreviousUploads();
-      if (upload !== this.upload) return; // another file was chosen meanwhile
-      this.earlier.replaceChildren();
-      if (known.length) upload.resumeFromPreviousUpload(known.sort((a, b) => (a.creationTime < b.creationTime ? 1 : -1))[0]);
+      this.pieces = null;
       this.showProgress(0, file.size);
-      this.enter("running", known.length ? "Going on with the upload." : "Uploading.");
+      const earlier = await this.begun(upload, file);
+      if (upload !== this.upload) return; // another file was chosen, or this one cancelled, meanwhile
+      this.earlier.replaceChildren();
+      if (earlier) upload.resumeFromPreviousUpload(earlier);
+      this.enter("running", earlier ? "Going on with the upload." : "Uploading.");
       upload.start();
+    }
+
+    // What an earlier visit uploaded of this very file: equal names, sizes and dates prove nothing.
+    async begun(upload, file) {
+      const known = Pieces.possible ? await upload.findPreviousUploads() : [];
+      known.sort((a, b) => (a.creationTime < b.creationTime ? 1 : -1));
+      for (const candidate of known) {
+        this.enter("running", "Comparing the file with what was uploaded of it before.");
+        const stored = await this.stored(candidate.uploadUrl).catch(() => null);
+        if (stored && (await this.piecesOf(file, stored).begins(stored).catch(() => false))) return candidate;
+      }
+      return null;
+    }
+
+    piecesOf(file, stored) {
+      return (this.pieces = this.pieces || new Pieces(file, stored.piece_bytes));
+    }
+
+    async stored(address) {
+      const answer = await fetch(address, { headers: { Accept: "application/json" } });
+      if (!answer.ok) throw new Error(`status ${answer.status}`);
+      return answer.json();
     }
 
     prepare(file) {
@@ -138,7 +198,7 @@
         retryDelays: RETRY_DELAYS,
         removeFingerprintOnSuccess: true,
         onProgress: (sent, total) => upload === this.upload && this.showProgress(sent, total),
-        onSuccess: () => upload === this.upload && this.complete(file),
+        onSuccess: () => upload === this.upload && this.verify(upload, file),
         onError: (error) => upload === this.upload && this.fail(error),
         onShouldRetry: (error) => {
           const again = isTemporary(error);
@@ -168,6 +228,26 @@
         this.status.textContent = `${25 * quarter}% uploaded.`;
       }
       this.milestone = quarter;
+    }
+
+    // The form gets only what is the chosen file to the last byte.
+    async verify(upload, file) {
+      if (Pieces.possible) {
+        this.enter("running", "Comparing what has arrived with the file.");
+        const stored = await this.stored(upload.url).catch(() => null);
+        if (upload !== this.upload) return;
+        if (!stored) return this.enter("broken", "The upload could not be compared with the file. Resume to try again.");
+        const equal = await this.piecesOf(file, stored).equals(stored).catch(() => false);
+        if (upload !== this.upload) return;
+        if (!equal) return this.reject();
+      }
+      this.complete(file);
+    }
+
+    async reject() {
+      await this.cancel();
+      this.status.textContent = "What has arrived is not the file that you chose: it was changed meanwhile. Choose it again.";
+      this.input.focus();
     }
 
     complete(file) {
