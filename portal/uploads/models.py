@@ -35,7 +35,7 @@ class Upload(models.Model):
     offset = models.PositiveBigIntegerField(default=0, help_text="Bytes that have arrived")
     sha256 = models.CharField(max_length=64, blank=True, help_text="Known once it is complete")
     pieces = models.BinaryField(
-        default=bytes, help_text="SHA-256 of each piece that has arrived, as far as known, 32 bytes each"
+        default=bytes, help_text="SHA-256 of each piece up to the offset, or of the first whole ones"
     )
     file = models.CharField(max_length=200, help_text="Name in storage")
     position = models.JSONField(default=dict, help_text="What the storage needs to go on at the offset")

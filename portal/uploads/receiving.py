@@ -18,7 +18,7 @@ from portal.accounts.models import User
 from portal.uploads import running_digests
 from portal.uploads.errors import UploadError
 from portal.uploads.models import DailyTraffic, Upload
-from portal.uploads.running_digests import Digests
+from portal.uploads.running_digests import DIGEST_BYTES, PIECE_BYTES, Digests
 from portal.uploads.store import READ_BYTES, Store, Writer
 from portal.uploads.stores import current_store
 
@@ -169,8 +169,8 @@ class _Reception:
             changes |= {"sha256": digests.sha256, "pieces": digests.pieces}
         else:
             changes["position"] = self._writer.save()
-            if self._running:
-                changes["pieces"] = self._running.finished_pieces
+            known = bytes(upload.pieces)[: upload.offset // PIECE_BYTES * DIGEST_BYTES]  # the whole ones
+            changes["pieces"] = self._running.pieces if self._running else known
         unchanged = Upload.objects.kept().filter(pk=upload.pk, offset=upload.offset, completed_at=None)
         if not unchanged.update(**changes):
             self._give_up(is_last)

@@ -17,6 +17,7 @@ from collections import OrderedDict
 from uuid import UUID
 
 PIECE_BYTES = 4 * 1024**2
+DIGEST_BYTES = 32
 KEPT = 256
 
 _lock = threading.Lock()
@@ -54,13 +55,8 @@ class Digests:
         return self._whole.hexdigest()
 
     @property
-    def finished_pieces(self) -> bytes:
-        """The digests of all pieces of PIECE_BYTES, 32 bytes each."""
-        return self._finished
-
-    @property
     def pieces(self) -> bytes:
-        """The same, with that of a shorter last one."""
+        """The digests of all pieces of PIECE_BYTES, and of a shorter last one: DIGEST_BYTES each."""
         return self._finished + (self._piece.digest() if self._filled else b"")
 
 

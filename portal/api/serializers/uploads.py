@@ -8,7 +8,7 @@ from django.urls import reverse
 from rest_framework import serializers
 
 from portal.uploads.models import Upload
-from portal.uploads.running_digests import PIECE_BYTES
+from portal.uploads.running_digests import DIGEST_BYTES, PIECE_BYTES
 
 
 class UploadSerializer(serializers.ModelSerializer[Upload]):
@@ -27,9 +27,11 @@ class UploadSerializer(serializers.ModelSerializer[Upload]):
 class UploadDetailSerializer(UploadSerializer):
     """With what proves which bytes have arrived."""
 
-    piece_bytes = serializers.SerializerMethodField(help_text="Bytes of a piece; the last one may have fewer")
+    piece_bytes = serializers.SerializerMethodField(
+        help_text="Bytes of a piece; one that ends at the offset may have fewer"
+    )
     pieces = serializers.SerializerMethodField(
-        help_text="SHA-256 of each whole piece from the first on, as far as known; of all once it is complete"
+        help_text="SHA-256 of each piece that has arrived, from the first on, as far as they are known"
     )
 
     class Meta(UploadSerializer.Meta):
@@ -39,8 +41,9 @@ class UploadDetailSerializer(UploadSerializer):
         return PIECE_BYTES
 
     def get_pieces(self, upload: Upload) -> list[str]:
-        digests = bytes(upload.pieces).hex()
-        return [digests[start : start + 64] for start in range(0, len(digests), 64)]
+        digests = bytes(upload.pieces)
+        starts = range(0, len(digests), DIGEST_BYTES)
+        return [digests[start : start + DIGEST_BYTES].hex() for start in starts]
 
 
 class UploadListSerializer(serializers.Serializer[Any]):

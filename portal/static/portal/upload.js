@@ -42,38 +42,31 @@
     return made;
   };
 
-  // The SHA-256 of each piece of a file, in hexadecimal digits, one after the other and each once.
+  // The bytes of a file against those of an upload, by the SHA-256 of one piece after the other.
   class Pieces {
     // Browsers hash only where a page came over HTTPS or from this machine.
     static possible = Boolean(window.crypto && crypto.subtle);
 
-    constructor(file, size) {
+    constructor(file) {
       this.file = file;
-      this.size = size;
-      this.digests = [];
-      this.last = Promise.resolve();
     }
 
-    // The digests of the first `count` pieces. Rejected where the file cannot be read any more.
-    upTo(count) {
-      this.last = this.last.then(async () => {
-        while (this.digests.length < count) {
-          const start = this.digests.length * this.size;
-          const content = await this.file.slice(start, start + this.size).arrayBuffer();
-          const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
-          this.digests.push(Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join(""));
-        }
-      });
-      return this.last.then(() => this.digests.slice(0, count));
+    // Rejected where the file cannot be read any more.
+    async digest(start, end) {
+      const content = await this.file.slice(start, end).arrayBuffer();
+      const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
+      return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
     }
 
-    // Whether an upload's pieces are the beginning of this file; `false` where it is not known.
-    async begins({ pieces }) {
-      const own = await this.upTo(pieces.length);
-      return pieces.length > 0 && own.every((digest, index) => digest === pieces[index]);
+    // Whether the pieces of an upload that are known are the beginning of this file; not where none is known.
+    async begins({ pieces, piece_bytes, offset }) {
+      for (const [index, expected] of pieces.entries()) {
+        const start = index * piece_bytes;
+        if ((await this.digest(start, Math.min(start + piece_bytes, offset))) !== expected) return false;
+      }
+      return pieces.length > 0;
     }
 
-    // Whether they are the whole of it.
     async equals(upload) {
       return upload.complete && upload.length === this.file.size && this.begins(upload);
     }
@@ -158,7 +151,6 @@
       this.rate = this.milestone = 0;
       this.mark = null;
       const upload = (this.upload = this.prepare(file));
-      this.pieces = null;
       this.showProgress(0, file.size);
       const earlier = await this.begun(upload, file);
       if (upload !== this.upload) return; // another file was chosen, or this one cancelled, meanwhile
@@ -175,13 +167,9 @@
       for (const candidate of known) {
         this.enter("running", "Comparing the file with what was uploaded of it before.");
         const stored = await this.stored(candidate.uploadUrl).catch(() => null);
-        if (stored && (await this.piecesOf(file, stored).begins(stored).catch(() => false))) return candidate;
+        if (stored && (await new Pieces(file).begins(stored).catch(() => false))) return candidate;
       }
       return null;
-    }
-
-    piecesOf(file, stored) {
-      return (this.pieces = this.pieces || new Pieces(file, stored.piece_bytes));
     }
 
     async stored(address) {
@@ -237,7 +225,7 @@
         const stored = await this.stored(upload.url).catch(() => null);
         if (upload !== this.upload) return;
         if (!stored) return this.enter("broken", "The upload could not be compared with the file. Resume to try again.");
-        const equal = await this.piecesOf(file, stored).equals(stored).catch(() => false);
+        const equal = await new Pieces(file).equals(stored).catch(() => false);
         if (upload !== this.upload) return;
         if (!equal) return this.reject();
       }

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='upload',
             name='pieces',
-            field=models.BinaryField(default=bytes, help_text='SHA-256 of each piece that has arrived, as far as known, 32 bytes each'),
+            field=models.BinaryField(default=bytes, help_text='SHA-256 of each piece up to the offset, or of the first whole ones'),
         ),
     ]
