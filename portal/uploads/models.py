@@ -34,6 +34,9 @@ class Upload(models.Model):
     length = models.PositiveBigIntegerField(help_text="Bytes, as announced")
     offset = models.PositiveBigIntegerField(default=0, help_text="Bytes that have arrived")
     sha256 = models.CharField(max_length=64, blank=True, help_text="Known once it is complete")
+    pieces = models.BinaryField(
+        default=bytes, help_text="SHA-256 of each piece up to the offset, or of the first whole ones"
+    )
     file = models.CharField(max_length=200, help_text="Name in storage")
     position = models.JSONField(default=dict, help_text="What the storage needs to go on at the offset")
     parts_begun = models.PositiveIntegerField(default=0, help_text="Numbers given to parts in object storage")

@@ -15,9 +15,10 @@ from django.db.models import F
 from django.utils import timezone
 
 from portal.accounts.models import User
-from portal.uploads import running_hashes
+from portal.uploads import running_digests
 from portal.uploads.errors import UploadError
 from portal.uploads.models import DailyTraffic, Upload
+from portal.uploads.running_digests import DIGEST_BYTES, PIECE_BYTES, Digests
 from portal.uploads.store import READ_BYTES, Store, Writer
 from portal.uploads.stores import current_store
 
@@ -86,10 +87,10 @@ class _Reception:
 
     def __init__(self, upload: Upload, store: Store, writer: Writer, checksum: Checksum | None) -> None:
         self._upload, self._store, self._writer, self._checksum = upload, store, writer, checksum
-        self._running: _Hash | None = running_hashes.take(upload.pk, upload.offset)
+        self._running: Digests | None = running_digests.take(upload.pk, upload.offset)
         self._chunk: _Hash | None = hashlib.new(checksum.algorithm) if checksum else None
         if checksum and self._running:  # for the next attempt, should this one be refused
-            running_hashes.keep(upload.pk, upload.offset, self._running.copy())
+            running_digests.keep(upload.pk, upload.offset, self._running.copy())
         self._received = 0
         self._offset = upload.offset  # with what has been written
         self._recorded_at = time.monotonic()
@@ -123,8 +124,10 @@ class _Reception:
             self._received += len(data)
             self._writer.write(data)
             self._offset += len(data)
-            for digest in filter(None, (self._running, self._chunk)):
-                digest.update(data)
+            if self._running:
+                self._running.update(data)
+            if self._chunk:
+                self._chunk.update(data)
             if self._checksum is None and self._is_due():
                 self._record()
         return True
@@ -161,9 +164,13 @@ class _Reception:
         }
         if is_last:
             self._writer.finish()
-            changes |= {"position": {}, "completed_at": now, "sha256": self._digest()}
+            digests = self._running or self._read_again()
+            changes |= {"position": {}, "completed_at": now}
+            changes |= {"sha256": digests.sha256, "pieces": digests.pieces}
         else:
             changes["position"] = self._writer.save()
+            known = bytes(upload.pieces)[: upload.offset // PIECE_BYTES * DIGEST_BYTES]  # the whole ones
+            changes["pieces"] = self._running.pieces if self._running else known
         unchanged = Upload.objects.kept().filter(pk=upload.pk, offset=upload.offset, completed_at=None)
         if not unchanged.update(**changes):
             self._give_up(is_last)
@@ -173,15 +180,13 @@ class _Reception:
         if is_last:
             self._store.tidy(upload)
         elif self._running:
-            running_hashes.keep(upload.pk, self._offset, self._running.copy())
+            running_digests.keep(upload.pk, self._offset, self._running.copy())
 
-    def _digest(self) -> str:
-        if self._running:
-            return self._running.hexdigest()
-        whole = hashlib.sha256()
+    def _read_again(self) -> Digests:
+        digests = Digests()
         for data in self._store.read(self._upload):
-            whole.update(data)
-        return whole.hexdigest()
+            digests.update(data)
+        return digests
 
     def _give_up(self, is_last: bool) -> None:
         """The upload was thrown away meanwhile, or another request moved it on."""

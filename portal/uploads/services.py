@@ -13,7 +13,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from portal.accounts.models import User
-from portal.uploads import running_hashes
+from portal.uploads import running_digests
 from portal.uploads.errors import UploadError
 from portal.uploads.models import DailyTraffic, Upload
 from portal.uploads.stores import current_store
@@ -119,7 +119,7 @@ def expire() -> int:
 
 def _delete(upload: Upload) -> None:
     """The bytes first: whoever is killed between the two leaves the row, by which they are found again."""
-    running_hashes.forget(upload.pk)
+    running_digests.forget(upload.pk)
     current_store().delete(upload)
     Upload.objects.filter(pk=upload.pk, discarded_at__isnull=False).delete()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -113,6 +114,42 @@ def test_it_goes_on_after_a_reload_with_the_same_file(form: Page, adapter: Path,
     assert form.locator("input[name=adapter_upload]").input_value() == str(upload.pk)
     form.get_by_role("button", name="Remove the upload").click()
     expect(form.get_by_role("status")).to_have_text("The upload is cancelled.")
+
+
+def test_another_file_of_the_same_name_size_and_date_starts_anew(
+    form: Page, adapter: Path, limit: Limit
+) -> None:
+    limit(8 * MEBIBYTE)
+    choose(form, adapter)
+    expect(form.locator(".progress .caption")).to_contain_text(re.compile(r"(9|1\d|2\d)(\.\d)? MB of 24 MB"))
+    form.on("dialog", lambda dialog: dialog.accept())
+    form.reload()
+    other = hashlib.sha512(b"another adapter").digest() * (24 * MEBIBYTE // 64)
+    date = adapter.stat().st_mtime
+    adapter.write_bytes(other)
+    os.utime(adapter, (date, date))
+    limit(-1)
+    choose(form, adapter)
+    expect(form.get_by_role("status")).to_have_text("The upload is complete.")
+    chosen = Upload.objects.get(pk=form.locator("input[name=adapter_upload]").input_value())
+    assert chosen.sha256 == hashlib.sha256(other).hexdigest()
+    assert Upload.objects.count() == 2, "the first one is nobody's to throw away but its owner's"
+
+
+def test_what_arrived_otherwise_than_chosen_is_not_taken(form: Page, adapter: Path) -> None:
+    def change(route: Route) -> None:
+        answer = route.fetch()
+        pieces = ["0" * 64, *answer.json()["pieces"][1:]]
+        route.fulfill(response=answer, json={**answer.json(), "pieces": pieces})
+
+    form.route(
+        re.compile(r"/api/v1/uploads/[0-9a-f-]+/$"),
+        lambda route: change(route) if route.request.method == "GET" else route.continue_(),
+    )
+    choose(form, adapter)
+    expect(form.get_by_role("status")).to_contain_text("is not the file that you chose")
+    assert form.locator("input[name=adapter_upload]").input_value() == ""
+    wait_until(lambda: not Upload.objects.exists(), "the server's part in the removal")
 
 
 def test_cancelling_leaves_nothing(form: Page, adapter: Path, limit: Limit) -> None:

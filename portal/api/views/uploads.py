@@ -26,7 +26,7 @@ from portal.api.authentication import TokenAuthentication
 from portal.api.findings import as_details
 from portal.api.permissions import SUBMIT, HasScope
 from portal.api.schema import LOCATION, header, problem
-from portal.api.serializers.uploads import UploadListSerializer, UploadSerializer
+from portal.api.serializers.uploads import UploadDetailSerializer, UploadListSerializer
 from portal.uploads import headers, services
 from portal.uploads.errors import UploadError
 from portal.uploads.models import Upload
@@ -212,10 +212,10 @@ class UploadList(TusView):
 class UploadDetail(TusView):
     """One upload: ask where it stands, send bytes, cancel it."""
 
-    @extend_schema(responses={200: UploadSerializer, 401: REFUSED[401], **NOT_THERE})
+    @extend_schema(responses={200: UploadDetailSerializer, 401: REFUSED[401], **NOT_THERE})
     def get(self, request: Request, pk: UUID) -> Response:
         upload = services.find(_user(request), pk)
-        return Response(UploadSerializer(upload, context={"request": request}).data)
+        return Response(UploadDetailSerializer(upload, context={"request": request}).data)
 
     @extend_schema(parameters=[TUS, *STATE], responses={200: None, **REFUSED, **NOT_THERE})
     def head(self, request: Request, pk: UUID) -> Response:

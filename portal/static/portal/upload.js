@@ -42,6 +42,36 @@
     return made;
   };
 
+  // The bytes of a file against those of an upload, by the SHA-256 of one piece after the other.
+  class Pieces {
+    // Browsers hash only where a page came over HTTPS or from this machine.
+    static possible = Boolean(window.crypto && crypto.subtle);
+
+    constructor(file) {
+      this.file = file;
+    }
+
+    // Rejected where the file cannot be read any more.
+    async digest(start, end) {
+      const content = await this.file.slice(start, end).arrayBuffer();
+      const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
+      return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    }
+
+    // Whether the pieces of an upload that are known are the beginning of this file; not where none is known.
+    async begins({ pieces, piece_bytes, offset }) {
+      for (const [index, expected] of pieces.entries()) {
+        const start = index * piece_bytes;
+        if ((await this.digest(start, Math.min(start + piece_bytes, offset))) !== expected) return false;
+      }
+      return pieces.length > 0;
+    }
+
+    async equals(upload) {
+      return upload.complete && upload.length === this.file.size && this.begins(upload);
+    }
+  }
+
   class Field {
     constructor(box) {
       this.address = box.dataset.upload;
@@ -121,13 +151,31 @@
       this.rate = this.milestone = 0;
       this.mark = null;
       const upload = (this.upload = this.prepare(file));
-      const known = await upload.findPreviousUploads();
-      if (upload !== this.upload) return; // another file was chosen meanwhile
-      this.earlier.replaceChildren();
-      if (known.length) upload.resumeFromPreviousUpload(known.sort((a, b) => (a.creationTime < b.creationTime ? 1 : -1))[0]);
       this.showProgress(0, file.size);
-      this.enter("running", known.length ? "Going on with the upload." : "Uploading.");
+      const earlier = await this.begun(upload, file);
+      if (upload !== this.upload) return; // another file was chosen, or this one cancelled, meanwhile
+      this.earlier.replaceChildren();
+      if (earlier) upload.resumeFromPreviousUpload(earlier);
+      this.enter("running", earlier ? "Going on with the upload." : "Uploading.");
       upload.start();
+    }
+
+    // What an earlier visit uploaded of this very file: equal names, sizes and dates prove nothing.
+    async begun(upload, file) {
+      const known = Pieces.possible ? await upload.findPreviousUploads() : [];
+      known.sort((a, b) => (a.creationTime < b.creationTime ? 1 : -1));
+      for (const candidate of known) {
+        this.enter("running", "Comparing the file with what was uploaded of it before.");
+        const stored = await this.stored(candidate.uploadUrl).catch(() => null);
+        if (stored && (await new Pieces(file).begins(stored).catch(() => false))) return candidate;
+      }
+      return null;
+    }
+
+    async stored(address) {
+      const answer = await fetch(address, { headers: { Accept: "application/json" } });
+      if (!answer.ok) throw new Error(`status ${answer.status}`);
+      return answer.json();
     }
 
     prepare(file) {
@@ -138,7 +186,7 @@
         retryDelays: RETRY_DELAYS,
         removeFingerprintOnSuccess: true,
         onProgress: (sent, total) => upload === this.upload && this.showProgress(sent, total),
-        onSuccess: () => upload === this.upload && this.complete(file),
+        onSuccess: () => upload === this.upload && this.verify(upload, file),
         onError: (error) => upload === this.upload && this.fail(error),
         onShouldRetry: (error) => {
           const again = isTemporary(error);
@@ -168,6 +216,26 @@
         this.status.textContent = `${25 * quarter}% uploaded.`;
       }
       this.milestone = quarter;
+    }
+
+    // The form gets only what is the chosen file to the last byte.
+    async verify(upload, file) {
+      if (Pieces.possible) {
+        this.enter("running", "Comparing what has arrived with the file.");
+        const stored = await this.stored(upload.url).catch(() => null);
+        if (upload !== this.upload) return;
+        if (!stored) return this.enter("broken", "The upload could not be compared with the file. Resume to try again.");
+        const equal = await new Pieces(file).equals(stored).catch(() => false);
+        if (upload !== this.upload) return;
+        if (!equal) return this.reject();
+      }
+      this.complete(file);
+    }
+
+    async reject() {
+      await this.cancel();
+      this.status.textContent = "What has arrived is not the file that you chose: it was changed meanwhile. Choose it again.";
+      this.input.focus();
     }
 
     complete(file) {

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from portal.accounts.models import User
 from portal.environment import Environment
-from portal.uploads import running_hashes, services
+from portal.uploads import running_digests, services
 from portal.uploads.errors import UploadError
 from portal.uploads.models import Upload
 from portal.uploads.stores import current_store
@@ -99,7 +99,7 @@ def test_pieces_of_any_size_make_the_file(tus: Tus, bucket: Any) -> None:
 def test_a_restarted_server_goes_on_and_knows_the_digest(tus: Tus, bucket: Any) -> None:
     address = tus.begin(len(CONTENT))
     tus.send(address, CONTENT[: PART + 17])
-    running_hashes.forget(Upload.objects.get().pk)
+    running_digests.forget(Upload.objects.get().pk)
     assert tus.send(address, CONTENT[PART + 17 :], PART + 17).status_code == 204
     assert Upload.objects.get().sha256 == hashlib.sha256(CONTENT).hexdigest()
     assert stored(bucket) == {Upload.objects.get().file: CONTENT}
