@@ -88,7 +88,7 @@ def test_another_run_is_not_resumed_and_the_settings_that_differ_are_named(
 def test_a_run_kept_before_threads_and_templates_were_settings_goes_on_as_it_was(
     config: FederatedConfig, tmp_path: Path
 ) -> None:
-    usual = FederatedConfig.from_dict(config.as_dict() | BEFORE_TEMPLATES | {"threads": THREADS})
+    usual = FederatedConfig.from_dict({**config.as_dict(), **BEFORE_TEMPLATES, "threads": THREADS})
     with pytest.raises(StopError):
         run(usual, tmp_path / "out", tmp_path / "state", stop_after=1)
     kept = tmp_path / "state" / "run.json"
