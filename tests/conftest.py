@@ -59,7 +59,7 @@ def _flush_when_others_have_ended(sql: Iterable[str], *, tries: int = 5) -> None
 
 
 _flush = connection.ops.execute_sql_flush
-connection.ops.execute_sql_flush = _flush_when_others_have_ended  # type: ignore[method-assign]
+connection.ops.execute_sql_flush = _flush_when_others_have_ended  # type: ignore[assignment]
 # The tests of a minute are one reader from one address; those of the rate set one of their own.
 settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]["views"] = None  # type: ignore[index]
 settings.STATIC_ROOT.mkdir()  # which `collectstatic` would make
