@@ -15,10 +15,11 @@ from evaluation.engines import adapters
 from evaluation.engines.adapters import Adapter
 from evaluation.engines.base_models import context_tokens, end_tokens, load_model, load_tokenizer
 from evaluation.engines.batches import Prompt
-from evaluation.engines.decoding import Decoder, Ending, Limits
+from evaluation.engines.decoding import Decoder, Ending
 from evaluation.engines.engine import Answered, Engine, EngineFacts
 from evaluation.engines.forward import Forward
-from evaluation.engines.memory import bytes_needed, free_bytes, memory_for
+from evaluation.engines.limits import Limits
+from evaluation.engines.memory import Needs, memory_for, memory_of
 from evaluation.engines.prompts import tokenised
 from evaluation.errors import ModelError
 from evaluation.rules.protocol import Precision
@@ -26,7 +27,8 @@ from evaluation.rules.protocol import Precision
 # On a CPU batches of 200 to 500 tokens are the fastest: fewer leave the matrix products short of work, with
 # more the activations leave the cache and the allocator returns them to the system after each operation.
 _CPU_LIMITS = Limits(tokens=384, rows=64, pool_rows=64, pool_tokens=8_192)
-_CUDA_LIMITS = Limits(tokens=16_384, rows=128, pool_rows=128, pool_tokens=32_768)
+# On a GPU its memory decides; beyond these the products are large enough (estimated, not measured).
+_CUDA_LIMITS = Limits(tokens=16_384, rows=128, pool_rows=256, pool_tokens=262_144)
 
 
 class TransformersEngine(Engine):
@@ -42,6 +44,7 @@ class TransformersEngine(Engine):
         if batch_rows is not None:
             limits = replace(limits, rows=batch_rows, pool_rows=batch_rows)
         self._limits = limits
+        self._memory = memory_of(self._device)
         self._source: tuple[Path, Precision] | None = None
         self._model: Any = None
         self._tokenizer: Any = None
@@ -110,8 +113,9 @@ class TransformersEngine(Engine):
                 decoding.stop,
                 lambda tokens: str(tokenizer.decode(tokens, skip_special_tokens=True)),
             ),
-            self._limits,
-            self._needed,
+            self._limits.fitting(self._memory.free_bytes(), Needs.of(model.config, model.dtype)),
+            memory=self._memory,
+            needed=self._needed,
         )
 
     def _completion(self, row: Prompt) -> Completion:
@@ -125,8 +129,8 @@ class TransformersEngine(Engine):
     def _needed(self, row: Prompt) -> str:
         """What one row needs of the device's memory, in words."""
         model = self._base()
-        needed = bytes_needed(model.config, model.dtype, len(row.tokens))
-        free = free_bytes(self._device)
+        needed = Needs.of(model.config, model.dtype).sequence(len(row.tokens))
+        free = self._memory.free_bytes()
         return (
             f"{len(row.tokens):,} tokens need about {needed / 1024**2:,.0f} MiB besides the weights, "
             f"{free / 1024**2:,.0f} MiB are free"
