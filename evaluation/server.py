@@ -91,6 +91,8 @@ class _Reporter(Observer):
             scored_bits=result.scored_bits,
             seconds=round(result.cost.seconds, 3),
             tokens=result.cost.tokens,
+            tokens_per_second=result.cost.tokens_per_second,
+            energy_joules=result.cost.energy_joules,
             items=str(items),
         )
         self._events.send(told)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import transformers
 
+from evaluation import gpus, hardware
 from evaluation.benchmarks.samples import Completion, Decoding, Request
 from evaluation.engines import adapters
 from evaluation.engines.adapters import Adapter
@@ -144,6 +145,9 @@ class TransformersEngine(Engine):
             torch.cuda.get_device_name(self._device) if cuda else "cpu",
             torch.cuda.max_memory_allocated(self._device) if cuda else None,
         )
+
+    def energy_joules(self) -> float | None:
+        return gpus.energy_joules(hardware.gpu_uuid())
 
     def close(self) -> None:
         self._model = self._tokenizer = self._adapter = self._source = None

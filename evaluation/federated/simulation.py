@@ -15,8 +15,8 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 
+from evaluation import gpus
 from evaluation.errors import EngineCrashError, EvaluationError
-from evaluation.federated import gpus
 from evaluation.federated.farewell import HOME, none_left
 from evaluation.federated.job import PreparedRun
 

@@ -246,9 +246,11 @@ class _Asking:
             Request(benchmark.slug, key, sample.prompt, _seed(self.rules, benchmark.slug, key))
             for key, sample in asked.items()
         ]
+        before = self.engine.energy_joules()
         clock = time.monotonic()
         answers = {a.key: a for a in self.engine.generate(requests, self._decoding(benchmark), generated)}
         generating = time.monotonic() - clock
+        after = self.engine.energy_joules()
         texts = [Answer(key, asked[key], a.text) for key, a in answers.items() if a.text is not None]
         judgements = judge(benchmark, texts, self.rules, judged)
         cost = Cost(
@@ -256,6 +258,7 @@ class _Asking:
             time.monotonic() - clock - generating,
             prompt_tokens=sum(answer.prompt_tokens for answer in answers.values()),
             generated_tokens=sum(answer.generated_tokens for answer in answers.values()),
+            energy_joules=None if before is None or after is None else after - before,
         )
         return score(
             dataset,

@@ -15,7 +15,7 @@ import msgspec
 
 from evaluation.errors import EvaluationError, WireError
 
-VERSION = 1
+VERSION = 2
 """Raised with every change of a message's name or fields."""
 
 

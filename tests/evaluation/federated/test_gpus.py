@@ -9,7 +9,7 @@ from types import ModuleType
 import pynvml
 import pytest
 
-from evaluation.federated import gpus, hardware
+from evaluation import gpus, hardware
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.job import prepare
 from evaluation.federated.server_app import federate
