@@ -33,6 +33,7 @@ from evaluation.wire.messages import Failed
 from portal.runs import claims, services
 from portal.runs.models import Evaluation
 from portal.submissions.models import BaseModel
+from workers import turns
 from workers.leases import Lease
 from workers.supervisor import EvaluationProcess, shutting_down
 
@@ -101,6 +102,8 @@ def run(evaluation: Evaluation) -> None:
         _run_in(scratch, evaluation)
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over; this worker leaves it", evaluation)
+    except turns.ShuttingDownError:
+        services.give_back(evaluation)
     except EvaluationError as error:
         logger.exception("%s broke", evaluation)
         _fail(evaluation, code=error.code, message=str(error), retryable=error.retryable)
@@ -141,7 +144,17 @@ def _run_in(scratch: Path, evaluation: Evaluation) -> None:
             _record(evaluation, event, output)
         return _progress(event)
 
-    match _process.run(job, lease, record, base_model=evaluation.base_model_id):
+    def needed() -> int:
+        """Nothing where the model is in its place already, else what it takes once the one before is gone."""
+        if _process.loaded_base_model == evaluation.base_model_id:
+            return 0
+        return turns.evaluating_bytes(evaluation.base_model.parameters, job.precision or "")
+
+    with turns.taken(str(evaluation), needed, lease) as turn:
+        if turn and _process.loaded_base_model != evaluation.base_model_id:
+            _process.stop()
+        ending = _process.run(job, lease, record, base_model=evaluation.base_model_id)
+    match ending:
         case Done(provenance=provenance):
             services.succeed(evaluation, provenance=provenance)
         case Failed() as failed:

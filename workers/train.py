@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from django.conf import settings
 
 from evaluation.errors import EvaluationError
 from evaluation.federated.config import FederatedConfig
+from evaluation.gpu_turns import Turn
 from evaluation.wire.messages import Failed
 from evaluation.wire.training import EVENTS, Done, Event, Ready, RoundEnded
 from portal.baselines import queue, results
@@ -24,6 +26,7 @@ from portal.baselines.training_rows import path_of
 from portal.intake.services import InvalidSubmission
 from portal.runs import claims
 from portal.runs.models import BaselineRun
+from workers import turns
 from workers.children import Child
 from workers.evaluate import model_folder
 from workers.leases import Lease
@@ -62,6 +65,8 @@ def train(run: BaselineRun) -> None:
         _train_in(state_folder(run), run)
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over; this worker leaves it", run)
+    except turns.ShuttingDownError:
+        queue.give_back(run)
     except EvaluationError as error:
         logger.exception("%s broke", run)
         _fail(run, code=error.code, message=str(error), retryable=error.retryable)
@@ -103,7 +108,7 @@ def _train_in(folder: Path, run: BaselineRun) -> None:
         with lease.kept():
             arguments = _arguments(folder, output, run)
         lease.renew({"phase": "starting"})
-        if not _trained(arguments, run, lease):
+        if not _trained_by_turns(arguments, output, run, lease):
             return
     lease.renew({"phase": "submitting the result"})
     with lease.kept():
@@ -111,17 +116,45 @@ def _train_in(folder: Path, run: BaselineRun) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _trained(arguments: list[str], run: BaselineRun, lease: Lease) -> bool:
-    """Let a child train and record what it says. Returns whether it came to its end with a result."""
+class _GivesWayError(Exception):
+    """Another waits for the GPU at the end of a round."""
+
+
+def _trained_by_turns(arguments: list[str], output: Path, run: BaselineRun, lease: Lease) -> bool:
+    """Train, giving the GPU to whoever waits for it after a round and going on behind that round later.
+
+    Returns whether it came to its end with a result in `output`.
+    """
+    needed = turns.training_bytes(run.base_model.parameters, str(run.config.get("precision", "")))
+    while not results.is_complete(output):  # a child that was told to stop may have been through
+        with turns.taken(str(run), lambda: needed, lease) as turn:
+            try:
+                return _trained(arguments, run, lease, turn)
+            except _GivesWayError:
+                logger.info("%s lets another use the GPU; it goes on behind its last round", run)
+    return True
+
+
+def _trained(arguments: list[str], run: BaselineRun, lease: Lease, turn: Turn | None) -> bool:
+    """Let a child train and record what it says. Returns whether it came to its end with a result.
+
+    Raises _GivesWayError after a round of this child's own, when somebody waits for the GPU.
+    """
+    began, resumed = time.monotonic(), run.rounds
 
     def record(event: Event) -> dict[str, Any]:
+        nonlocal resumed
         number = 0
         match event:
             case Ready():
                 queue.record_setup(run, event)
+                resumed = event.resumed
             case RoundEnded():
                 queue.record_round(run, event)
                 number = event.round
+                had_its_time = resumed < number and time.monotonic() - began >= turns.LEAST_SECONDS
+                if turn and had_its_time and number < run.rounds and turn.is_wanted():
+                    raise _GivesWayError
         return {"phase": "training", "round": number, "rounds": run.rounds}
 
     child, ending = Child("training", MODULE, arguments), None
