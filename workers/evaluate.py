@@ -24,7 +24,6 @@ from evaluation.benchmarks import BENCHMARKS
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.data.sources import in_folder
 from evaluation.errors import EvaluationError, SandboxError
-from evaluation.hub import fetching
 from evaluation.rules import Rules
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.running.judging import check_sandbox
@@ -32,8 +31,8 @@ from evaluation.wire.evaluating import Done, Event, Job, Loading, Progress, Scor
 from evaluation.wire.messages import Failed
 from portal.runs import claims, services
 from portal.runs.models import Evaluation
-from portal.submissions.models import BaseModel
 from workers import turns
+from workers.base_models import in_use, model_folder
 from workers.leases import Lease
 from workers.supervisor import EvaluationProcess, shutting_down
 
@@ -99,7 +98,8 @@ def run(evaluation: Evaluation) -> None:
     scratch = settings.VAR_DIR / "runs" / str(evaluation.claim_id)
     try:
         scratch.mkdir(parents=True)
-        _run_in(scratch, evaluation)
+        with in_use(evaluation.base_model):
+            _run_in(scratch, evaluation)
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over; this worker leaves it", evaluation)
     except turns.ShuttingDownError:
@@ -193,13 +193,6 @@ def _fetched_data(asked: Rules) -> Path:
             for path in data.export(None, Path(scratch), benchmarks=missing):
                 path.rename(folder / path.name)  # whole or not at all; another worker's are the same
     return folder
-
-
-def model_folder(base_model: BaseModel) -> Path:
-    """The base model's folder. It is fetched here, because the child must not see the hub's token."""
-    if base_model.local_path:
-        return Path(base_model.local_path)
-    return fetching.fetch("@".join(filter(None, (base_model.hub_id, base_model.revision)))).folder
 
 
 def _adapter_folder(scratch: Path, evaluation: Evaluation) -> Path:

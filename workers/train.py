@@ -27,8 +27,8 @@ from portal.intake.services import InvalidSubmission
 from portal.runs import claims
 from portal.runs.models import BaselineRun
 from workers import turns
+from workers.base_models import in_use, model_folder
 from workers.children import Child
-from workers.evaluate import model_folder
 from workers.leases import Lease
 from workers.supervisor import hear_out, shutting_down
 
@@ -62,7 +62,8 @@ def run_queued() -> None:
 def train(run: BaselineRun) -> None:
     """Bring one claimed run to its end, whatever that is, and record it."""
     try:
-        _train_in(state_folder(run), run)
+        with in_use(run.base_model):
+            _train_in(state_folder(run), run)
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over; this worker leaves it", run)
     except turns.ShuttingDownError:

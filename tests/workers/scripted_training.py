@@ -1,8 +1,8 @@
 """A real process that speaks as `python -m evaluation.federated --events` does, by a script of the test's.
 
 `script.json` in the state folder says what happens: `die_in` a round or `linger_in` it, once, `fail_in` a
-round with `error`, `hang_in` a round, or `spoil_in` a round with a `line` that is no message. Rounds that were
-done are kept in the state folder, and gone on from, as the real one does.
+round with `error`, `hang_in` a round, or `spoil_in` a round with a `line` that is no message. Rounds that
+were done are kept in the state folder, and gone on from, as the real one does.
 """
 
 from __future__ import annotations
