@@ -11,6 +11,7 @@ from contextlib import suppress
 from types import ModuleType
 
 _MILLIJOULE = 1e-3
+_BF16_CAPABILITY = (8, 0)
 
 
 def count() -> int:
@@ -38,6 +39,22 @@ def visible() -> tuple[str, ...]:
             )
             found.append(str(nvml.nvmlDeviceGetUUID(handle)))
     return tuple(found)
+
+
+def compute_bf16() -> bool:
+    """Whether all GPUs that this process may use have arithmetic in bf16, as they do since Ampere.
+
+    Without a GPU the processor computes, in any precision.
+    """
+    nvml = _driver()
+    if nvml is None:
+        return True
+    for uuid in visible():
+        with suppress(nvml.NVMLError):
+            capability = nvml.nvmlDeviceGetCudaComputeCapability(nvml.nvmlDeviceGetHandleByUUID(uuid))
+            if tuple(capability) < _BF16_CAPABILITY:
+                return False
+    return True
 
 
 def free_bytes(uuid: str) -> int | None:

@@ -10,7 +10,7 @@ from bitsandbytes.functional import dequantize_4bit
 from bitsandbytes.nn import Linear4bit
 from transformers import BitsAndBytesConfig
 
-_TYPES = {"nf4": torch.bfloat16, "bf16": torch.bfloat16, "fp32": torch.float32}
+_TYPES = {"nf4": torch.bfloat16, "bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 # Where a layer keeps whether the processor has AVX512-BF16, which it asks before it packs its weights.
 _PACKS = "support_avx512bf16_for_cpu"
 

@@ -51,6 +51,9 @@ class _Reporter(Observer):
         self._first: tuple[float, int] | None = None
         self._last = 0.0
 
+    def noted(self, note: str) -> None:
+        print(note, file=sys.stderr, flush=True)  # noqa: T201 - into the worker's log
+
     def loading(self) -> None:
         self._events.send(Loading(self._job.job))
 

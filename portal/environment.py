@@ -68,7 +68,7 @@ class Environment(BaseSettings):
     evaluation_data: str = ""
     evaluation_limit: PositiveInt | None = None
     evaluation_engine: Literal["auto", "transformers"] = "auto"
-    evaluation_precision: Literal["", "nf4", "bf16", "fp32"] = ""
+    evaluation_precision: Literal["", "nf4", "bf16", "fp16", "fp32"] = ""
     evaluation_lease_seconds: PositiveInt = 60
     evaluation_attempts: PositiveInt = 2
     evaluation_stall_seconds: PositiveInt = 1800

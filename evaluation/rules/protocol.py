@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from evaluation.names import lookup
 
-Precision = Literal["nf4", "bf16", "fp32"]
+Precision = Literal["nf4", "bf16", "fp16", "fp32"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 

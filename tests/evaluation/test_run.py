@@ -140,6 +140,27 @@ def test_without_a_meter_there_is_no_energy(tmp_path: Path, write_rows: WriteRow
     assert Evaluator().evaluate(plan, Observer()).scores[0].as_dict()["energy_joules"] is None
 
 
+def test_a_gpu_without_bf16_computes_in_fp16_unofficially_and_says_so_first(
+    tiny_llama: Path, write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    class Notes(Log):
+        def noted(self, note: str) -> None:
+            said.append(note)
+
+        def loading(self) -> None:
+            said.append("loading")
+
+    monkeypatch.setattr("evaluation.gpus.compute_bf16", lambda: False)
+    plan = Plan(str(tiny_llama), ("tfns",), precision="bf16", data=str(write_rows("tfns", TFNS)))
+    outcome = Evaluator().evaluate(plan, Notes())
+    note = "this GPU does not compute in bf16: fp16 is used instead, and the scores are unofficial"
+    assert said == [note, "loading"]
+    assert outcome.provenance.precision == "fp16"
+    assert note in outcome.scores[0].unofficial
+
+
 def test_provenance_says_what_ran(tiny_llama: Path, tmp_path: Path, write_rows: WriteRows) -> None:
     adapter = make_adapter(tiny_llama, tmp_path / "adapter")
     plan = Plan(
@@ -173,7 +194,7 @@ def test_provenance_says_what_ran(tiny_llama: Path, tmp_path: Path, write_rows: 
         ({"adapter": Path("/nowhere")}, CheckpointError, "adapter folder /nowhere does not exist"),
         ({"benchmarks": ("tnfs",)}, UnknownNameError, "did you mean tfns"),
         ({"engine": "transfomers"}, UnknownNameError, "did you mean transformers"),
-        ({"precision": "fp16"}, UnknownNameError, "did you mean bf16"),
+        ({"precision": "bf61"}, UnknownNameError, "did you mean bf16"),
         ({"protocol": 2}, UnknownNameError, "no protocol"),
         ({"data": "/nowhere/data"}, DataError, "the data folder /nowhere/data does not exist"),
         ({"samples": 0}, EvaluationError, "at least one completion"),
