@@ -40,7 +40,10 @@ MODULE = "evaluation.federated"
 NICENESS = 5
 # For Ray to end its processes and the state to be written; a worker has 20 seconds to stop.
 STOP_SECONDS = 12.0
+# After its last word a child ends by itself, which on a busy machine takes Ray a while and harms nobody.
+FAREWELL_SECONDS = 120.0
 
+_FAREWELL_TICK = 0.1
 # Celery may run tasks in threads; a worker trains one run at a time.
 _busy = threading.Lock()
 
@@ -162,9 +165,9 @@ def _trained(arguments: list[str], run: BaselineRun, lease: Lease, turn: Turn | 
     try:
         child.lower_priority(NICENESS)
         ending = hear_out(child, EVENTS.parse, lease, record, stall_seconds=settings.TRAINING_STALL_SECONDS)
-    finally:
         if ending:
-            child.wait(STOP_SECONDS)
+            _let_end(child, lease)
+    finally:
         child.stop(grace=STOP_SECONDS)
     # Only now that no process works on its state any more: the next attempt may begin at once.
     match ending:
@@ -175,6 +178,15 @@ def _trained(arguments: list[str], run: BaselineRun, lease: Lease, turn: Turn | 
         case _:
             queue.give_back(run)
     return False
+
+
+def _let_end(child: Child, lease: Lease) -> None:
+    """Keep the run's lease until the child is gone, for so long as it may take, or the worker has to stop."""
+    began = time.monotonic()
+    while child.is_running and time.monotonic() - began < FAREWELL_SECONDS:
+        if shutting_down.wait(_FAREWELL_TICK):
+            return
+        lease.renew()
 
 
 def _arguments(folder: Path, output: Path, run: BaselineRun) -> list[str]:
