@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 
+import torch
+
 from evaluation.engines.memory import Needs
 
 # Of the free memory so much is planned with: allocators lose some, and what a model needs is only estimated.
@@ -45,6 +47,18 @@ class Limits:
         )
         pairs = zip(astuple(self), astuple(fits), strict=True)
         return Limits(*(most if room >= most else _power_of_two(room) for most, room in pairs))
+
+
+# On a CPU batches of 200 to 500 tokens are the fastest: fewer leave the matrix products short of work, with
+# more the activations leave the cache and the allocator returns them to the system after each operation.
+_ON_CPU = Limits(tokens=384, rows=64, pool_rows=64, pool_tokens=8_192)
+# On a GPU its memory decides; beyond these the products are large enough (estimated, not measured).
+_ON_CUDA = Limits(tokens=16_384, rows=128, pool_rows=256, pool_tokens=262_144)
+
+
+def useful(device: torch.device) -> Limits:
+    """Above these a device gains nothing."""
+    return _ON_CUDA if device.type == "cuda" else _ON_CPU
 
 
 def _power_of_two(number: int) -> int:

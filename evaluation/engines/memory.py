@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import torch
 
 from evaluation.errors import OutOfMemoryError
@@ -95,6 +94,8 @@ class HostMemory(DeviceMemory):
         return
 
     def free_bytes(self) -> int:
+        import psutil  # here, so that a GPU can be checked where it is not installed
+
         return int(psutil.virtual_memory().available)
 
 

@@ -19,17 +19,11 @@ from evaluation.engines.batches import Prompt
 from evaluation.engines.decoding import Decoder, Ending
 from evaluation.engines.engine import Answered, Engine, EngineFacts
 from evaluation.engines.forward import Forward
-from evaluation.engines.limits import Limits
+from evaluation.engines.limits import useful
 from evaluation.engines.memory import Needs, memory_for, memory_of
 from evaluation.engines.prompts import tokenised
 from evaluation.errors import ModelError
 from evaluation.rules.protocol import Precision
-
-# On a CPU batches of 200 to 500 tokens are the fastest: fewer leave the matrix products short of work, with
-# more the activations leave the cache and the allocator returns them to the system after each operation.
-_CPU_LIMITS = Limits(tokens=384, rows=64, pool_rows=64, pool_tokens=8_192)
-# On a GPU its memory decides; beyond these the products are large enough (estimated, not measured).
-_CUDA_LIMITS = Limits(tokens=16_384, rows=128, pool_rows=256, pool_tokens=262_144)
 
 
 class TransformersEngine(Engine):
@@ -39,7 +33,7 @@ class TransformersEngine(Engine):
 
     def __init__(self, batch_tokens: int | None = None, batch_rows: int | None = None) -> None:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        limits = _CUDA_LIMITS if self._device.type == "cuda" else _CPU_LIMITS
+        limits = useful(self._device)
         if batch_tokens is not None:
             limits = replace(limits, tokens=batch_tokens)
         if batch_rows is not None:
