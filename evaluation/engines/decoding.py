@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from transformers import DynamicCache
@@ -38,14 +38,29 @@ class Ending:
     end_tokens: frozenset[int]
     stop: tuple[str, ...]
     text: Callable[[Sequence[int]], str]
+    _completing: dict[int, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def reached(self, row: Prompt) -> bool:
         if row.budget <= 0 or row.tokens[-1] in self.end_tokens:
             return True
-        if not self.stop:
+        if not self.stop or not self._may_complete(row.tokens[-1]):
             return False
         tail = self.text(row.answer[-_STOP_WINDOW:])
         return any(stop in tail for stop in self.stop)
+
+    def _may_complete(self, token: int) -> bool:
+        """Whether a stop string can end with this token, which most tokens rule out without any decoding.
+
+        Its text then holds the last character of one. Spaces may be lost where a token is decoded alone, and
+        other characters be parts of several tokens: stop strings that end with these are always looked for.
+        """
+        known = self._completing.get(token)
+        if known is None:
+            last = {stop[-1] for stop in self.stop}
+            text = self.text([token])
+            known = any(char.isspace() or not char.isascii() or char in text for char in last)
+            self._completing[token] = known
+        return known
 
 
 class Decoder:

@@ -160,7 +160,7 @@ class Room(DeviceMemory):
 def test_batches_are_as_large_as_the_free_memory_allows(
     engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = requests(40)
+    asked = requests(16)
     expected = ask(engine, asked, LONG)
     calls = fail_above(engine, monkeypatch, 64, ERRORS["cuda"])
     ask(engine, asked, SHORT)
