@@ -1,6 +1,7 @@
 """A child process that evaluates: jobs come in on stdin, events go out on stdout (evaluation.wire).
 
-It keeps the base model between jobs. When stdin ends, its supervisor is gone and it exits at once.
+It keeps the base model between jobs; while it is idle and another waits for its GPU, it ends and so frees the
+memory. When stdin ends, its supervisor is gone and it exits at once.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from evaluation import gpus
 from evaluation.errors import EngineCrashError, EvaluationError
+from evaluation.gpu_turns import Turn
 from evaluation.running import run
 from evaluation.running.run import Evaluator, Observer, Outcome, Plan
 from evaluation.running.score import Score, write_items
@@ -23,6 +27,8 @@ from evaluation.wire.messages import Failed, Message, dump
 
 # Progress is told at most so often.
 _INTERVAL_SECONDS = 0.5
+# So often an idle process looks whether its GPU is wanted.
+_LOOK_SECONDS = 1.0
 
 
 class Events:
@@ -44,6 +50,9 @@ class _Reporter(Observer):
         self._events = events
         self._first: tuple[float, int] | None = None
         self._last = 0.0
+
+    def noted(self, note: str) -> None:
+        print(note, file=sys.stderr, flush=True)  # noqa: T201 - into the worker's log
 
     def loading(self) -> None:
         self._events.send(Loading(self._job.job))
@@ -91,6 +100,8 @@ class _Reporter(Observer):
             scored_bits=result.scored_bits,
             seconds=round(result.cost.seconds, 3),
             tokens=result.cost.tokens,
+            tokens_per_second=result.cost.tokens_per_second,
+            energy_joules=result.cost.energy_joules,
             items=str(items),
         )
         self._events.send(told)
@@ -139,6 +150,19 @@ def _read_lines(lines: queue.SimpleQueue[str]) -> None:
     os._exit(0)  # at once, in the middle of a run too: nobody is left to hear of it
 
 
+def _next(lines: queue.SimpleQueue[str], turn: Turn | None) -> str:
+    """The next line, or the end of this process where another waits for the GPU that nobody works on.
+
+    It ends with the turn in its hands, so that nobody sends it a job in this moment.
+    """
+    while turn is not None:
+        with suppress(queue.Empty):
+            return lines.get(timeout=_LOOK_SECONDS)
+        if turn.is_wanted() and turn.take("an idle evaluation process"):
+            os._exit(0)
+    return lines.get()
+
+
 def main() -> None:
     """Serve until stdin ends."""
     # Libraries print. Events get the original stdout for themselves; what is printed goes to stderr.
@@ -148,8 +172,10 @@ def main() -> None:
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read_lines, args=(lines,), daemon=True).start()
     events.send(Ready(os.getpid()))
+    found = gpus.visible()
+    turn = Turn(found) if found else None
     while True:
-        run_line(lines.get(), evaluator, events)
+        run_line(_next(lines, turn), evaluator, events)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ class Environment(BaseSettings):
     webhooks_to_loopback: bool = False
 
     base_model_max_parameters: Limits = Field(default="", validate_default=True)
+    base_model_cache_bytes: int = Field(default=0, ge=0)
     leaderboard_protocols: Numbers = (CURRENT.number,)
 
     evaluation_data: str = ""

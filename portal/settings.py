@@ -214,6 +214,7 @@ UPLOAD_DAILY_BYTES = env.upload_daily_bytes
 UPLOAD_EXPIRY_HOURS = env.upload_expiry_hours
 UPLOAD_STREAMS = env.upload_streams
 BASE_MODEL_MAX_PARAMETERS = env.base_model_max_parameters
+BASE_MODEL_CACHE_BYTES = env.base_model_cache_bytes
 
 # --- Evaluation ---------------------------------------------------------------------------------
 

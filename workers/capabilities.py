@@ -32,7 +32,8 @@ def left_for_want_of_hardware(here: Hardware) -> Iterator[LeftToOthers]:
 def _left(asked: Rules, here: Hardware) -> LeftToOthers:
     precision = settings.EVALUATION_PRECISION or asked.precision
     challenge, number = asked.challenge.slug, asked.protocol.number
-    if lacking := here.lacks(precision):
+    lacking = here.lacks(precision)
+    if lacking and not settings.EVALUATION_PRECISION:  # else nothing is official, and fp16 will do
         return LeftToOthers(challenge, number, f"a worker with {lacking}")
     # transformers computes on one GPU; vLLM, which takes 16-bit weights, on all that there are.
     several = vllm_support.build() == "cuda" and precision in ("bf16", "fp16")

@@ -98,18 +98,14 @@ class Child:
         line, _, self._unread = self._unread.partition(b"\n")
         return line
 
-    def wait(self, seconds: float) -> None:
-        """Let the child come to its end by itself for so long."""
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            logger.warning("the %s process did not end in %g seconds", self.name, seconds)
-
     def stop(self, *, grace: float = 0) -> None:
         """End the child and everything that came from it; asked to stop it has `grace` seconds for that."""
         if grace and self.is_running:
             self._process.terminate()
-            self.wait(grace)
+            try:
+                self._process.wait(grace)
+            except subprocess.TimeoutExpired:
+                logger.warning("the %s process did not end in %g seconds", self.name, grace)
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:

@@ -21,14 +21,13 @@ from evaluation import rules
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.engines.hardware import Hardware
 from evaluation.errors import EvaluationError
-from evaluation.hub import fetching
 from evaluation.wire.evaluating import Done, Event, Job, Loading, Progress, Scored
 from evaluation.wire.messages import Failed
 from portal.runs import claims, services
 from portal.runs.models import Evaluation
 from portal.runs.services import LeftToOthers
-from portal.submissions.models import BaseModel
-from workers import capabilities, data_sets
+from workers import capabilities, data_sets, turns
+from workers.base_models import in_use, model_folder
 from workers.leases import Lease
 from workers.supervisor import EvaluationProcess, shutting_down
 
@@ -86,9 +85,12 @@ def run(evaluation: Evaluation) -> None:
     scratch = settings.VAR_DIR / "runs" / str(evaluation.claim_id)
     try:
         scratch.mkdir(parents=True)
-        _run_in(scratch, evaluation)
+        with in_use(evaluation.base_model):
+            _run_in(scratch, evaluation)
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over; this worker leaves it", evaluation)
+    except turns.ShuttingDownError:
+        services.give_back(evaluation)
     except EvaluationError as error:
         logger.exception("%s broke", evaluation)
         _fail(evaluation, code=error.code, message=str(error), retryable=error.retryable)
@@ -129,7 +131,17 @@ def _run_in(scratch: Path, evaluation: Evaluation) -> None:
             _record(evaluation, event, output)
         return _progress(event)
 
-    match _process.run(job, lease, record, base_model=evaluation.base_model_id):
+    def needed() -> int:
+        """Nothing where the model is in its place already, else what it takes once the one before is gone."""
+        if _process.loaded_base_model == evaluation.base_model_id:
+            return 0
+        return turns.evaluating_bytes(evaluation.base_model.parameters, job.precision or "")
+
+    with turns.taken(str(evaluation), needed, lease) as turn:
+        if turn and _process.loaded_base_model != evaluation.base_model_id:
+            _process.stop()
+        ending = _process.run(job, lease, record, base_model=evaluation.base_model_id)
+    match ending:
         case Done(provenance=provenance):
             services.succeed(evaluation, provenance=provenance)
         case Failed() as failed:
@@ -154,13 +166,6 @@ def _job(scratch: Path, evaluation: Evaluation, output: Path) -> Job:
         output=str(output),
         registered=data_sets.registered(asked.benchmarks),
     )
-
-
-def model_folder(base_model: BaseModel) -> Path:
-    """The base model's folder. It is fetched here, because the child must not see the hub's token."""
-    if base_model.local_path:
-        return Path(base_model.local_path)
-    return fetching.fetch("@".join(filter(None, (base_model.hub_id, base_model.revision)))).folder
 
 
 def _adapter_folder(scratch: Path, evaluation: Evaluation) -> Path:

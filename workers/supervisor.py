@@ -68,7 +68,12 @@ class EvaluationProcess:
 
     def __init__(self) -> None:
         self._child: Child | None = None
-        self.loaded_base_model: int | None = None
+        self._loaded: int | None = None
+
+    @property
+    def loaded_base_model(self) -> int | None:
+        """The base model that the process keeps for the next job; it may end while it is idle."""
+        return self._loaded if self._child is not None and self._child.is_running else None
 
     def run(self, job: Job, lease: Lease, record: Record[Event], *, base_model: int) -> Ending | None:
         """Let the process do a job, as `hear_out` tells it.
@@ -91,12 +96,12 @@ class EvaluationProcess:
             if not _leaves_it_sound(ending):
                 self.stop()
         if isinstance(ending, Done):
-            self.loaded_base_model = base_model
+            self._loaded = base_model
         return ending
 
     def stop(self) -> None:
         """Kill the child and everything it started. Idempotent."""
-        self.loaded_base_model = None
+        self._loaded = None
         child, self._child = self._child, None
         if child is not None:
             child.stop()

@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from django.conf import settings
 
 from evaluation.errors import EvaluationError
 from evaluation.federated.config import FederatedConfig
+from evaluation.gpu_turns import Turn
 from evaluation.wire.messages import Failed
 from evaluation.wire.training import EVENTS, Done, Event, Ready, RoundEnded
 from portal.baselines import queue, results
@@ -23,9 +25,9 @@ from portal.baselines.services import RunRefused
 from portal.intake.services import InvalidSubmission
 from portal.runs import claims
 from portal.runs.models import BaselineRun
-from workers import data_sets
+from workers import data_sets, turns
+from workers.base_models import in_use, model_folder
 from workers.children import Child
-from workers.evaluate import model_folder
 from workers.leases import Lease
 from workers.supervisor import hear_out, shutting_down
 
@@ -37,7 +39,10 @@ MODULE = "evaluation.federated"
 NICENESS = 5
 # For Ray to end its processes and the state to be written; a worker has 20 seconds to stop.
 STOP_SECONDS = 12.0
+# After its last word a child ends by itself, which on a busy machine takes Ray a while and harms nobody.
+FAREWELL_SECONDS = 120.0
 
+_FAREWELL_TICK = 0.1
 # Celery may run tasks in threads; a worker trains one run at a time.
 _busy = threading.Lock()
 
@@ -59,9 +64,12 @@ def run_queued() -> None:
 def train(run: BaselineRun) -> None:
     """Bring one claimed run to its end, whatever that is, and record it."""
     try:
-        _train_in(state_folder(run), run)
+        with in_use(run.base_model):
+            _train_in(state_folder(run), run)
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over; this worker leaves it", run)
+    except turns.ShuttingDownError:
+        queue.give_back(run)
     except EvaluationError as error:
         logger.exception("%s broke", run)
         _fail(run, code=error.code, message=str(error), retryable=error.retryable)
@@ -103,7 +111,7 @@ def _train_in(folder: Path, run: BaselineRun) -> None:
         with lease.kept():
             arguments = _arguments(folder, output, run, lease)
         lease.renew({"phase": "starting"})
-        if not _trained(arguments, run, lease):
+        if not _trained_by_turns(arguments, output, run, lease):
             return
     lease.renew({"phase": "submitting the result"})
     with lease.kept():
@@ -111,26 +119,54 @@ def _train_in(folder: Path, run: BaselineRun) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _trained(arguments: list[str], run: BaselineRun, lease: Lease) -> bool:
-    """Let a child train and record what it says. Returns whether it came to its end with a result."""
+class _GivesWayError(Exception):
+    """Another waits for the GPU at the end of a round."""
+
+
+def _trained_by_turns(arguments: list[str], output: Path, run: BaselineRun, lease: Lease) -> bool:
+    """Train, giving the GPU to whoever waits for it after a round and going on behind that round later.
+
+    Returns whether it came to its end with a result in `output`.
+    """
+    needed = turns.training_bytes(run.base_model.parameters, str(run.config.get("precision", "")))
+    while not results.is_complete(output):  # a child that was told to stop may have been through
+        with turns.taken(str(run), lambda: needed, lease) as turn:
+            try:
+                return _trained(arguments, run, lease, turn)
+            except _GivesWayError:
+                logger.info("%s lets another use the GPU; it goes on behind its last round", run)
+    return True
+
+
+def _trained(arguments: list[str], run: BaselineRun, lease: Lease, turn: Turn | None) -> bool:
+    """Let a child train and record what it says. Returns whether it came to its end with a result.
+
+    Raises _GivesWayError after a round of this child's own, when somebody waits for the GPU.
+    """
+    began, resumed = time.monotonic(), run.rounds
 
     def record(event: Event) -> dict[str, Any]:
+        nonlocal resumed
         number = 0
         match event:
             case Ready():
                 queue.record_setup(run, event)
+                resumed = event.resumed
             case RoundEnded():
                 queue.record_round(run, event)
                 number = event.round
+                had_its_time = resumed < number and time.monotonic() - began >= turns.LEAST_SECONDS
+                if turn and had_its_time and number < run.rounds and turn.is_wanted():
+                    raise _GivesWayError
         return {"phase": "training", "round": number, "rounds": run.rounds}
 
     child, ending = Child("training", MODULE, arguments), None
     try:
         child.lower_priority(NICENESS)
         ending = hear_out(child, EVENTS.parse, lease, record, stall_seconds=settings.TRAINING_STALL_SECONDS)
-    finally:
         if ending:
-            child.wait(STOP_SECONDS)
+            _let_end(child, lease)
+    finally:
         child.stop(grace=STOP_SECONDS)
     # Only now that no process works on its state any more: the next attempt may begin at once.
     match ending:
@@ -141,6 +177,15 @@ def _trained(arguments: list[str], run: BaselineRun, lease: Lease) -> bool:
         case _:
             queue.give_back(run)
     return False
+
+
+def _let_end(child: Child, lease: Lease) -> None:
+    """Keep the run's lease until the child is gone, for so long as it may take, or the worker has to stop."""
+    began = time.monotonic()
+    while child.is_running and time.monotonic() - began < FAREWELL_SECONDS:
+        if shutting_down.wait(_FAREWELL_TICK):
+            return
+        lease.renew()
 
 
 def _arguments(folder: Path, output: Path, run: BaselineRun, lease: Lease) -> list[str]:

@@ -51,6 +51,9 @@ class Lines(Observer):
     def chosen(self, engine: Choice) -> None:
         self._tell(f"engine {engine.name}: {engine.reason}")
 
+    def noted(self, note: str) -> None:
+        self._tell(note)
+
     def loading(self) -> None:
         self._tell("loading the base model")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 # A shared prefix costs a call of the model of its own. Below so many tokens saved, that is not worth it.
 _LEAST_SAVING = 64
@@ -25,11 +25,9 @@ class Prompt:
     def extended(self, tokens: Sequence[int]) -> Prompt:
         """The row after `tokens` were generated."""
         count = len(tokens)
-        return replace(
-            self,
-            tokens=(*self.tokens, *tokens),
-            budget=self.budget - count,
-            generated=self.generated + count,
+        # Written out: `dataclasses.replace` takes half as long again, for each token of each row.
+        return Prompt(
+            self.key, (*self.tokens, *tokens), self.budget - count, self.generated + count, self.seed
         )
 
     @property

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from evaluation.engines import hardware, vllm_support
+from evaluation import gpus
+from evaluation.engines import vllm_support
 from evaluation.errors import ModelError
 from evaluation.names import lookup
 from evaluation.rules.protocol import Precision
@@ -48,7 +49,7 @@ def choose(engine: str, model: Path, adapter: Path | None, precision: Precision)
         return Choice("transformers", "vLLM is not installed")
     if reason := vllm_support.refusal(model, adapter, precision, build):
         return Choice("transformers", reason)
-    if build == "cuda" and not hardware.gpus():
+    if build == "cuda" and not gpus.count():
         return Choice("transformers", "vLLM's CUDA build is installed, but there is no CUDA device")
     if engine == "vllm":
         return Choice("vllm", "asked for")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from transformers import DynamicCache
@@ -18,7 +18,8 @@ from transformers import DynamicCache
 from evaluation.benchmarks.samples import Decoding
 from evaluation.engines.batches import Batch, Prompt, compose, families
 from evaluation.engines.forward import Forward
-from evaluation.engines.memory import is_out_of_memory
+from evaluation.engines.limits import Limits, Pace
+from evaluation.engines.memory import DeviceMemory, is_out_of_memory
 from evaluation.engines.pools import Pool, Shelves, chosen, merged
 from evaluation.engines.sampling import next_tokens
 from evaluation.errors import OutOfMemoryError
@@ -31,33 +32,35 @@ _SPARSE = 0.25
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Of a batch of prompts: tokens, padding included, and rows. Of a pool: rows, and positions in all."""
-
-    tokens: int
-    rows: int
-    pool_rows: int
-    pool_tokens: int
-
-    def halved(self) -> Limits:
-        return Limits(*(max(1, limit // 2) for limit in astuple(self)))
-
-
-@dataclass(frozen=True)
 class Ending:
     """When a row is through: at an end token, at its budget, or once a stop string stands in its text."""
 
     end_tokens: frozenset[int]
     stop: tuple[str, ...]
     text: Callable[[Sequence[int]], str]
+    _completing: dict[int, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def reached(self, row: Prompt) -> bool:
         if row.budget <= 0 or row.tokens[-1] in self.end_tokens:
             return True
-        if not self.stop:
+        if not self.stop or not self._may_complete(row.tokens[-1]):
             return False
         tail = self.text(row.answer[-_STOP_WINDOW:])
         return any(stop in tail for stop in self.stop)
+
+    def _may_complete(self, token: int) -> bool:
+        """Whether a stop string can end with this token, which most tokens rule out without any decoding.
+
+        Its text then holds the last character of one. Spaces may be lost where a token is decoded alone, and
+        other characters be parts of several tokens: stop strings that end with these are always looked for.
+        """
+        known = self._completing.get(token)
+        if known is None:
+            last = {stop[-1] for stop in self.stop}
+            text = self.text([token])
+            known = any(char.isspace() or not char.isascii() or char in text for char in last)
+            self._completing[token] = known
+        return known
 
 
 class Decoder:
@@ -72,14 +75,18 @@ class Decoder:
         decoding: Decoding,
         ending: Ending,
         limits: Limits,
+        *,
+        memory: DeviceMemory,
         needed: Callable[[Prompt], str],
     ) -> None:
         self._forward = forward
         self._decoding = decoding
         self._ending = ending
+        self._memory = memory
         self._needed = needed
         # A memory that is not keys and values alone can neither be padded nor cut: one row at a time.
-        self._limits = limits if forward.roomy else replace(limits, rows=1, pool_rows=1)
+        self._pace = Pace(limits if forward.roomy else replace(limits, rows=1, pool_rows=1))
+        self._shares = forward.shares
         self._waiting: deque[Batch] = deque()
         self._shelves = Shelves()
         self._running: list[Pool] = []
@@ -88,36 +95,47 @@ class Decoder:
     def run(self, rows: Sequence[Prompt]) -> Iterator[list[Prompt]]:
         """The rows with their answers, as they end: a list, often empty, for each call of the model.
 
-        Out of memory, all limits are halved. Raises OutOfMemoryError when a single row is too much.
+        Out of memory, all limits are halved, and later tried again. Raises OutOfMemoryError when a single row
+        is too much that has all the memory to itself.
         """
         self._wait(rows)
         while self._waiting or self._shelves:
             try:
-                yield from self._step()
+                for ended in self._step():
+                    yield ended
+                    if self._pace.went_well():
+                        self._wait_anew()
                 continue
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
                 self._make_smaller(error)
             # Not before here does the error let go of what it held.
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            self._memory.release()
 
     def _wait(self, rows: Sequence[Prompt]) -> None:
-        for family in families(rows, sharing=self._forward.shares):
-            self._waiting.extend(compose(family, self._limits.tokens, self._limits.rows))
+        limits = self._pace.limits
+        for family in families(rows, sharing=self._shares):
+            self._waiting.extend(compose(family, limits.tokens, limits.rows))
+
+    def _wait_anew(self) -> None:
+        """Put what waits together by the limits that are in force now."""
+        rows = [row for batch in self._waiting for row in batch.rows]
+        self._waiting.clear()
+        self._wait(rows)
 
     def _step(self) -> Iterator[list[Prompt]]:
         """Decode a pool if there is a full one, or nothing to be read, else read the next batch."""
-        limits = self._limits
+        limits = self._pace.limits
         self._running = self._shelves.take(
             limits.pool_rows, limits.pool_tokens, only_full=bool(self._waiting)
         )
         if self._running:
             yield from self._decode()
         else:
-            yield self._read(self._waiting[0])
+            ended = self._read(self._waiting[0])
             self._waiting.popleft()
+            yield ended
         self._running = []
 
     def _read(self, batch: Batch) -> list[Prompt]:
@@ -169,11 +187,14 @@ class Decoder:
         running = [row for pool in self._running for row in pool.rows]
         shelved = self._shelves.clear()
         failed = running or list(self._waiting[0].rows)
-        if len(failed) == 1 and not shelved:
+        is_alone = len(failed) == 1 and not shelved
+        if is_alone and not self._prefixes:
             needed = self._needed(failed[0])
             raise OutOfMemoryError(f"out of memory on a single prompt: {needed}: {error}") from error
+        if is_alone:
+            self._shares = False  # what rows share was kept beside the single one
         rows = [*running, *shelved, *(row for batch in self._waiting for row in batch.rows)]
-        self._limits = self._limits.halved()
+        self._pace.ran_out()
         self._running = []
         self._prefixes.clear()
         self._waiting.clear()

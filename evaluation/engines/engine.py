@@ -70,6 +70,13 @@ class Engine(ABC):
     def facts(self) -> EngineFacts:
         """What ran since `open`."""
 
+    def energy_joules(self) -> float | None:
+        """What the accelerators that it computes on have used so far, for whomever; None without a meter.
+
+        The difference of two readings is what they used in between.
+        """
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """Free the model; `open` may follow."""

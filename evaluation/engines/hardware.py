@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from evaluation import gpus
+from evaluation.gpus import Gpu
 from evaluation.rules.protocol import Precision
 
 # Of a parameter's weight; 4-bit ones have a scale of 32 bits for each block of 64.
 _WEIGHT_BYTES = {"fp4": 0.5625, "nf4": 0.5625, "bf16": 2, "fp16": 2, "fp32": 4}
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-_MAJOR, _MINOR = 75, 76  # numbers of CUdevice_attribute: the compute capability
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """A CUDA device; since compute capability 8.0 they compute in bf16."""
-
-    capability: tuple[int, int]
-    memory_bytes: int
-
-    @property
-    def computes_bf16(self) -> bool:
-        return self.capability >= (8, 0)
 
 
 @dataclass(frozen=True)
@@ -37,7 +25,7 @@ class Hardware:
 
     @classmethod
     def here(cls) -> Hardware:
-        return cls(gpus(), _machine_memory())
+        return cls(gpus.devices(), _machine_memory())
 
     def lacks(self, precision: Precision) -> str:
         """What a machine for this precision has and this one has not; "" where it will do.
@@ -53,29 +41,6 @@ class Hardware:
         used = self.gpus if several_gpus else self.gpus[:1]
         memory = sum(gpu.memory_bytes for gpu in used) or self.memory_bytes
         return int(memory / _WEIGHT_BYTES[precision])
-
-
-def gpus() -> tuple[Gpu, ...]:
-    """The devices that the NVIDIA driver offers to this process; none without a driver."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return ()
-    count = ctypes.c_int()
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return ()
-    return tuple(_gpu(driver, number) for number in range(count.value))
-
-
-def _gpu(driver: ctypes.CDLL, number: int) -> Gpu:
-    device, value, memory = ctypes.c_int(), ctypes.c_int(), ctypes.c_size_t()
-    driver.cuDeviceGet(ctypes.byref(device), number)
-    capability = []
-    for attribute in (_MAJOR, _MINOR):
-        driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, device)
-        capability.append(value.value)
-    driver.cuDeviceTotalMem_v2(ctypes.byref(memory), device)
-    return Gpu((capability[0], capability[1]), memory.value)
 
 
 def _machine_memory() -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import transformers
 
+from evaluation import gpus, hardware
 from evaluation.benchmarks.samples import Completion, Decoding, Request
 from evaluation.engines import adapters, canary
 from evaluation.engines.adapters import Adapter
@@ -21,18 +22,14 @@ from evaluation.engines.base_models import (
     rope_switch,
 )
 from evaluation.engines.batches import Prompt
-from evaluation.engines.decoding import Decoder, Ending, Limits
+from evaluation.engines.decoding import Decoder, Ending
 from evaluation.engines.engine import Answered, Engine, EngineFacts
 from evaluation.engines.forward import Forward
-from evaluation.engines.memory import bytes_needed, free_bytes, memory_for
+from evaluation.engines.limits import Limits, useful
+from evaluation.engines.memory import Needs, memory_for, memory_of
 from evaluation.engines.prompts import in_two_parts, tokenised
 from evaluation.errors import ModelError
 from evaluation.rules.protocol import Precision
-
-# On a CPU batches of 200 to 500 tokens are the fastest: fewer leave the matrix products short of work, with
-# more the activations leave the cache and the allocator returns them to the system after each operation.
-_CPU_LIMITS = Limits(tokens=384, rows=64, pool_rows=64, pool_tokens=8_192)
-_CUDA_LIMITS = Limits(tokens=16_384, rows=128, pool_rows=128, pool_tokens=32_768)
 
 
 class TransformersEngine(Engine):
@@ -45,12 +42,13 @@ class TransformersEngine(Engine):
 
     def __init__(self, batch_tokens: int | None = None, batch_rows: int | None = None) -> None:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        limits = _CUDA_LIMITS if self._device.type == "cuda" else _CPU_LIMITS
+        limits = useful(self._device)
         if batch_tokens is not None:
             limits = replace(limits, tokens=batch_tokens)
         if batch_rows is not None:
             limits = replace(limits, rows=batch_rows, pool_rows=batch_rows)
         self._limits = limits
+        self._memory = memory_of(self._device)
         self._source: tuple[Path, Precision] | None = None
         self._model: Any = None
         self._tokenizer: Any = None
@@ -149,7 +147,9 @@ class TransformersEngine(Engine):
         return run(rows, True) if switch is None else in_two_parts(rows, switch, run, ending.reached)
 
     def _decoder(self, forward: Forward, decoding: Decoding, ending: Ending, limits: Limits) -> Decoder:
-        return Decoder(forward, decoding, ending, limits, self._needed)
+        model = self._base()
+        fitting = limits.fitting(self._memory.free_bytes(), Needs.of(model.config, model.dtype))
+        return Decoder(forward, decoding, ending, fitting, memory=self._memory, needed=self._needed)
 
     def _completion(self, row: Prompt) -> Completion:
         return Completion(
@@ -162,8 +162,8 @@ class TransformersEngine(Engine):
     def _needed(self, row: Prompt) -> str:
         """What one row needs of the device's memory, in words."""
         model = self._base()
-        needed = bytes_needed(model.config, model.dtype, len(row.tokens))
-        free = free_bytes(self._device)
+        needed = Needs.of(model.config, model.dtype).sequence(len(row.tokens))
+        free = self._memory.free_bytes()
         return (
             f"{len(row.tokens):,} tokens need about {needed / 1024**2:,.0f} MiB besides the weights, "
             f"{free / 1024**2:,.0f} MiB are free"
@@ -178,6 +178,9 @@ class TransformersEngine(Engine):
             torch.cuda.max_memory_allocated(self._device) if cuda else None,
             batching="" if self._together is None else canary.TOGETHER if self._together else canary.ALONE,
         )
+
+    def energy_joules(self) -> float | None:
+        return gpus.energy_joules(hardware.gpu_uuid())
 
     def close(self) -> None:
         self._model = self._tokenizer = self._adapter = self._source = self._together = None

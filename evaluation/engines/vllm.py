@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from evaluation import gpus
 from evaluation.benchmarks.samples import Completion, Decoding, Request
 from evaluation.checkpoints import (
     ADAPTER_CONFIG_FILE,
@@ -100,6 +101,9 @@ class VllmEngine(Engine):
         finally:
             if not ended:  # of what is still on its way nothing may reach the next call
                 self._stop()
+
+    def energy_joules(self) -> float | None:
+        return gpus.total_energy_joules(gpus.visible()) if self._build == "cuda" else None
 
     def facts(self) -> EngineFacts:
         if self._child is not None:

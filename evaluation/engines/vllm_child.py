@@ -31,7 +31,7 @@ from evaluation.checkpoints.base_model import BaseModelTensors, base_model_tenso
 from evaluation.engines.base_models import context_tokens, end_tokens, load_tokenizer
 from evaluation.engines.batches import Prompt
 from evaluation.engines.child import Parent
-from evaluation.engines.memory import bytes_needed, is_out_of_memory
+from evaluation.engines.memory import Needs, is_out_of_memory
 from evaluation.engines.prompts import tokenised
 from evaluation.errors import (
     CheckpointError,
@@ -207,7 +207,7 @@ class Model:
             config = self._described.config
             raise OutOfMemoryError(
                 f"out of memory: a prompt and its answer may have {needed:,} tokens, for which about "
-                f"{bytes_needed(config, self._dtype, needed) / _MIB:,.0f} MiB are needed besides the "
+                f"{Needs.of(config, self._dtype).sequence(needed) / _MIB:,.0f} MiB are needed besides the "
                 f"weights; there is room for {room:,} tokens"
             )
 

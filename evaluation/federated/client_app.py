@@ -13,8 +13,8 @@ from pathlib import Path
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
+from evaluation import gpus
 from evaluation.errors import EvaluationError
-from evaluation.federated import gpus
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.exchange import (
     ADAPTER,
@@ -50,7 +50,8 @@ def introduce(message: Message, context: Context) -> Message:
 
     The first client adds what of the untrained adapter only a base model's weights tell: DoRA's magnitudes.
     """
-    from evaluation.federated import data, hardware, local_model, partitioning
+    from evaluation import hardware
+    from evaluation.federated import data, local_model, partitioning
 
     config = _run_config(message, context)
     partition = _partition(config, context)
@@ -72,7 +73,8 @@ def introduce(message: Message, context: Context) -> Message:
 
 def train(message: Message, context: Context) -> Message:
     """Train the adapter in the message on this node's rows and send what was trained, and what that took."""
-    from evaluation.federated import hardware, training
+    from evaluation import hardware
+    from evaluation.federated import training
 
     settings = message.content[CONFIG]
     config = _run_config(message, context)

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from evaluation.federated import hardware
+from evaluation import hardware
 from evaluation.federated.adapter import GlobalAdapter
 from evaluation.federated.app_file import pyproject
 from evaluation.federated.config import FederatedConfig

@@ -14,8 +14,9 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 
+from evaluation import gpus
 from evaluation.errors import EngineCrashError, EvaluationError
-from evaluation.federated import gpus, own_ray
+from evaluation.federated import own_ray
 from evaluation.federated.farewell import HOME, none_left
 from evaluation.federated.job import PreparedRun
 

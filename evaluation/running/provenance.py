@@ -37,7 +37,7 @@ _PACKAGES = (
 class Provenance:
     """`model` is a hub id with its commit, or a folder's or a file's name. Digests are SHA-256 of whole
     files, by name. `precision` is None where nothing was computed. `phases` are the seconds of what comes
-    before the benchmarks, `usage` seconds and tokens of each benchmark.
+    before the benchmarks, `usage` seconds, tokens and energy of each benchmark.
 
     `peak_rss_bytes` is the process's highest resident memory so far, earlier runs in it included.
     """
@@ -49,7 +49,7 @@ class Provenance:
     model_digests: dict[str, str]
     adapter_digests: dict[str, str]
     data: dict[str, dict[str, Any]]
-    usage: dict[str, dict[str, float]]
+    usage: dict[str, dict[str, float | None]]
     phases: dict[str, float]
     hardware: dict[str, Any]
     packages: dict[str, str]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from evaluation import benchmarks, data, engines
+from evaluation import benchmarks, data, engines, gpus
 from evaluation.benchmarks import Benchmark
 from evaluation.benchmarks.samples import Decoding, Request
 from evaluation.engines import Choice, Engine
@@ -72,6 +72,9 @@ class Observer:
     def chosen(self, engine: Choice) -> None:
         """This engine answers, and why."""
 
+    def noted(self, note: str) -> None:
+        """Something will be otherwise than asked for; told before anything is loaded."""
+
     def loading(self) -> None:
         """A base model is about to be loaded."""
 
@@ -126,7 +129,9 @@ class Evaluator:
         """
         clock = _Clock()
         rules = protocol.get(plan.protocol)
-        precision = _precision(plan, rules)
+        precision, note = _computed(_precision(plan, rules))
+        if note:
+            observer.noted(note)
         wanted = [_asked(slug, rules) for slug in plan.benchmarks]
         _check_samples(plan.samples, wanted)
         check_sandbox(wanted)
@@ -144,7 +149,7 @@ class Evaluator:
             clock.lap("loading the base model")
             engine.use_adapter(plan.adapter)
             clock.lap("loading the adapter")
-            asking = _Asking(engine, rules, precision, observer, plan.samples)
+            asking = _Asking(engine, rules, precision, observer, plan.samples, note)
             scores = asking.score(datasets)
         except EvaluationError as error:
             if error.retryable:
@@ -211,13 +216,17 @@ class _Clock:
 
 @dataclass(frozen=True)
 class _Asking:
-    """How the items of a run are asked and scored. `precision` is None where nothing is computed."""
+    """How the items of a run are asked and scored. `precision` is None where nothing is computed.
+
+    `note` says how it differs from what was asked for, "" where it does not.
+    """
 
     engine: Engine
     rules: Protocol
     precision: Precision | None
     observer: Observer
     samples: int = 1
+    note: str = ""
 
     def score(self, datasets: Sequence[data.Dataset]) -> tuple[Score, ...]:
         scores: list[Score] = []
@@ -251,9 +260,11 @@ class _Asking:
             Request(benchmark.slug, key, sample.prompt, _seed(self.rules, benchmark.slug, key))
             for key, sample in asked.items()
         ]
+        before = self.engine.energy_joules()
         clock = time.monotonic()
         answers = {a.key: a for a in self.engine.generate(requests, self._decoding(benchmark), generated)}
         generating = time.monotonic() - clock
+        after = self.engine.energy_joules()
         texts = [Answer(key, asked[key], a.text) for key, a in answers.items() if a.text is not None]
         judgements = judge(benchmark, texts, self.rules, judged)
         cost = Cost(
@@ -261,6 +272,7 @@ class _Asking:
             time.monotonic() - clock - generating,
             prompt_tokens=sum(answer.prompt_tokens for answer in answers.values()),
             generated_tokens=sum(answer.generated_tokens for answer in answers.values()),
+            energy_joules=None if before is None or after is None else after - before,
         )
         return score(
             dataset,
@@ -288,6 +300,8 @@ class _Asking:
             reasons.append(
                 f"the precision is {self.precision}; protocol {self.rules.number} asks for {official}"
             )
+        if self.note:
+            reasons.append(self.note)
         if self.samples > 1:
             reasons.append(f"{self.samples} completions an item were sampled; the protocol decodes greedily")
         return reasons
@@ -323,6 +337,16 @@ def _precision(plan: Plan, rules: Protocol) -> Precision:
     if len(official) != 1:
         raise EvaluationError("these benchmarks have different precisions: evaluate them apart")
     return official.pop()
+
+
+def _computed(asked: Precision) -> tuple[Precision, str]:
+    """The precision that is computed in, and a note where that is not the one asked for."""
+    if asked == "bf16" and not gpus.compute_bf16():
+        return (
+            "fp16",
+            "this GPU does not compute in bf16: fp16 is used instead, and the scores are unofficial",
+        )
+    return asked, ""
 
 
 def _model(name: str) -> tuple[Path, str]:

@@ -69,12 +69,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a score took: seconds of generating and of judging, tokens of all answers together."""
+    """What a score took: seconds of generating and of judging, tokens of all answers together.
+
+    `energy_joules` is what the accelerators used while generating, None where no meter tells.
+    """
 
     generating_seconds: float = 0.0
     judging_seconds: float = 0.0
     prompt_tokens: int = 0
     generated_tokens: int = 0
+    energy_joules: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -84,7 +88,13 @@ class Cost:
     def tokens(self) -> int:
         return self.prompt_tokens + self.generated_tokens
 
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Tokens of prompts and answers for each second of generating; None where nothing was generated."""
+        return self.tokens / self.generating_seconds if self.tokens and self.generating_seconds else None
+
     def as_dict(self) -> dict[str, Any]:
+        rate = self.tokens_per_second
         return {
             "seconds": round(self.seconds, 3),
             "generating_seconds": round(self.generating_seconds, 3),
@@ -92,6 +102,8 @@ class Cost:
             "tokens": self.tokens,
             "prompt_tokens": self.prompt_tokens,
             "generated_tokens": self.generated_tokens,
+            "tokens_per_second": None if rate is None else round(rate, 3),
+            "energy_joules": self.energy_joules,
         }
 
 

@@ -75,8 +75,9 @@ class Progress(Message):
 class Scored(Message):
     """A benchmark's score; fields as the portal's Score stores them.
 
-    `correct_bits` and `scored_bits` hold a bit an item, packed, base64 on the line. `items` is the file with
-    the answers, in the job's output folder.
+    `tokens_per_second` and `energy_joules` are of generating alone, None where unknown. `correct_bits` and
+    `scored_bits` hold a bit an item, packed, base64 on the line. `items` is the file with the answers, in the
+    job's output folder.
     """
 
     event = "score"
@@ -97,6 +98,8 @@ class Scored(Message):
     scored_bits: bytes
     seconds: float
     tokens: int
+    tokens_per_second: float | None
+    energy_joules: float | None
     items: str
 
 

@@ -14,6 +14,7 @@ from evaluation.rules.challenges import Challenge
 from evaluation.rules.protocol import FOUR_BIT
 from leaderboard.charts.inputs import Peers
 from leaderboard.entry.benchmark import right_at
+from leaderboard.figures import kilowatt_hours
 from leaderboard.reading import items
 from leaderboard.reading.items import GroupScore
 from leaderboard.reading.queries import communication
@@ -164,6 +165,20 @@ def resource_rows(resources: Iterable[Resource]) -> list[ResourceRow]:
     if directions <= set(kinds) and both not in kinds:
         kinds.insert(0, both)
     return [_resource_row(kind, known) for kind in sorted(kinds, key=lambda kind: kind != both)]
+
+
+def evaluation_costs(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Speed and energy of an evaluation's scores together; the energy in words where no meter told it."""
+    scores = list(evaluation.scores.all())
+    rates = [(score.tokens, score.tokens_per_second) for score in scores if score.tokens_per_second]
+    facts = []
+    if rates:
+        seconds = sum(tokens / rate for tokens, rate in rates)
+        facts.append(("Tokens a second", f"{sum(tokens for tokens, _ in rates) / seconds:,.0f}"))
+    metered = [score.energy_joules for score in scores if score.energy_joules is not None]
+    known = bool(metered) and len(metered) == len(scores)
+    facts.append(("Energy", f"{kilowatt_hours(sum(metered))} kWh" if known else "not measured: no meter"))
+    return facts
 
 
 def settings_diff(card: MethodCard, challenge: Challenge) -> list[Setting]:

@@ -116,7 +116,7 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
         "protocols": _protocol_links(place, others),
         "side_by_side": entry_facts.side_by_side([place.standing, *(other.standing for other in others)]),
         "target_names": _target_names(submission),
-        "provenance": _provenance(counting.provenance),
+        "provenance": [*_provenance(counting.provenance), *entry_facts.evaluation_costs(counting)],
         "settings": _settings(submission),
         "reproduction": _reproduction(submission),
         "run": run,

@@ -15,7 +15,7 @@ from evaluation import data
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.benchmarks.finance import LABELS
 from evaluation.data import DEMONSTRATION_FOLDER as DATA
-from evaluation.federated.data import COLUMNS
+from evaluation.data.training import COLUMNS
 from evaluation.federated.data import DEMONSTRATION as TRAIN
 from evaluation.rules import protocol
 

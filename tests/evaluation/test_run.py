@@ -119,6 +119,48 @@ def test_a_score_is_official_on_official_data_at_the_protocols_precision(
     assert reasons(limit=5) == ("only 5 of 500 items were asked",)
 
 
+def test_energy_and_speed_are_those_of_generating(
+    tiny_llama: Path, tmp_path: Path, write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = iter([1_000.0, 1_250.0])
+    engine = pytest.importorskip("evaluation.engines.transformers").TransformersEngine
+    monkeypatch.setattr(engine, "energy_joules", lambda _: next(readings))
+    plan = Plan(str(tiny_llama), ("tfns",), precision="fp32", data=str(write_rows("tfns", TFNS)))
+    result = Evaluator().evaluate(plan, Observer()).as_dict()["benchmarks"]["tfns"]
+    assert result["energy_joules"] == 250.0
+    assert result["tokens_per_second"] == pytest.approx(
+        result["tokens"] / result["generating_seconds"], rel=0.1
+    )
+
+
+def test_without_a_meter_there_is_no_energy(tmp_path: Path, write_rows: WriteRows) -> None:
+    plan = Plan(
+        str(scripted(tmp_path, "tfns", {})), ("tfns",), engine="scripted", data=str(write_rows("tfns", TFNS))
+    )
+    assert Evaluator().evaluate(plan, Observer()).scores[0].as_dict()["energy_joules"] is None
+
+
+def test_a_gpu_without_bf16_computes_in_fp16_unofficially_and_says_so_first(
+    tiny_llama: Path, write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    class Notes(Log):
+        def noted(self, note: str) -> None:
+            said.append(note)
+
+        def loading(self) -> None:
+            said.append("loading")
+
+    monkeypatch.setattr("evaluation.gpus.compute_bf16", lambda: False)
+    plan = Plan(str(tiny_llama), ("tfns",), precision="bf16", data=str(write_rows("tfns", TFNS)))
+    outcome = Evaluator().evaluate(plan, Notes())
+    note = "this GPU does not compute in bf16: fp16 is used instead, and the scores are unofficial"
+    assert said == [note, "loading"]
+    assert outcome.provenance.precision == "fp16"
+    assert note in outcome.scores[0].unofficial
+
+
 def test_provenance_says_what_ran(tiny_llama: Path, tmp_path: Path, write_rows: WriteRows) -> None:
     adapter = make_adapter(tiny_llama, tmp_path / "adapter")
     plan = Plan(

@@ -29,7 +29,8 @@ JOB = evaluating.Job(
 SCORED = evaluating.Scored(
     job="j1", benchmark="fpb", value=0.5, standard_error=0.25, n=4, correct=2, unscored=0, data="other",
     data_digest="sha256:0", available=9, official=False, unofficial_reasons=("other data",),
-    correct_bits=b"\xc0", scored_bits=b"\xf0", seconds=1.5, tokens=12, items="/out/fpb.jsonl",
+    correct_bits=b"\xc0", scored_bits=b"\xf0", seconds=1.5, tokens=12,
+    tokens_per_second=8.0, energy_joules=None, items="/out/fpb.jsonl",
 )  # fmt: skip
 
 # Written out, so that no message changes unnoticed: raise VERSION with it, which changes these lines.
@@ -48,7 +49,8 @@ EVALUATING: list[tuple[Message, str]] = [
              '"standard_error": 0.25, "n": 4, "correct": 2, "unscored": 0, "data": "other", '
              '"data_digest": "sha256:0", "available": 9, "official": false, '
              '"unofficial_reasons": ["other data"], "correct_bits": "wA==", "scored_bits": "8A==", '
-             '"seconds": 1.5, "tokens": 12, "items": "/out/fpb.jsonl"}'),
+             '"seconds": 1.5, "tokens": 12, "tokens_per_second": 8.0, '
+             '"energy_joules": null, "items": "/out/fpb.jsonl"}'),
     (evaluating.Done("j1", {"precision": "fp32", "usage": {"fpb": [1, 2.5, None]}}),
      '{"event": "done", "version": 2, "job": "j1", '
      '"provenance": {"precision": "fp32", "usage": {"fpb": [1, 2.5, null]}}}'),

@@ -70,6 +70,21 @@ def test_costs_stand_by_their_source_with_their_disagreement(client: Client, own
     assert "The declared figure is 3 times higher." in text and "3.0 GB" in text and "1.0 GB" in text
 
 
+@pytest.mark.parametrize(
+    ("joules", "told"), [(1.2e7, "Energy 10 kWh"), (None, "Energy not measured: no meter")]
+)
+def test_speed_and_energy_of_the_evaluation_are_told(
+    client: Client, owner: User, joules: float | None, told: str
+) -> None:
+    made = factories.published(
+        owner, scores={"tokens": 5_000, "tokens_per_second": 2_500.0, "energy_joules": joules}
+    )
+    text = words(page(client, made))
+    assert told in text and "Tokens a second 2,500" in text
+    evaluation = client.get(f"/api/v1/evaluations/{made.evaluations.get().pk}/").json()
+    assert {score["energy_joules"] for score in evaluation["scores"]} == {joules}
+
+
 def test_settings_stand_beside_the_templates() -> None:
     challenge = CHALLENGES["finance"]
     assert not any(setting.differs for setting in settings_diff(template_card(challenge), challenge))

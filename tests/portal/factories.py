@@ -126,6 +126,8 @@ def score(benchmark: str, correct: int = 70, n: int = 100, **changes: Any) -> Sc
         "scored_bits": b"",
         "seconds": 1.0,
         "tokens": 100,
+        "tokens_per_second": 125.0,
+        "energy_joules": None,
         "items": f"{benchmark}.jsonl",
     }
     return Scored(**(values | changes))

@@ -65,6 +65,8 @@ def scored(job: str, benchmark: str, items: str) -> Scored:
         scored_bits=b"\xc0",
         seconds=1.0,
         tokens=10,
+        tokens_per_second=10.0,
+        energy_joules=None,
         items=items,
     )
 

@@ -1,8 +1,8 @@
 """A real process that speaks as `python -m evaluation.federated --events` does, by a script of the test's.
 
-`script.json` in the state folder says what happens: `die_in` a round, `fail_in` a round with `error`,
-`hang_in` a round, or `spoil_in` a round with a `line` that is no message. Rounds that were done are kept in
-the state folder, and gone on from, as the real one does.
+`script.json` in the state folder says what happens: `die_in` a round or `linger_in` it, once, `fail_in` a
+round with `error`, `hang_in` a round, or `spoil_in` a round with a `line` that is no message. Rounds that
+were done are kept in the state folder, and gone on from, as the real one does.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def main() -> None:
     (options.state / "environment.json").write_text(json.dumps(dict(os.environ)))
     done = options.state / "rounds"
     first = 1 + (int(done.read_text()) if done.exists() else 0)
-    say(dump(ready(clients=config["clients"])))
+    say(dump(ready(clients=config["clients"], resumed=first - 1)))
     for number in range(1, first):
         say(dump(RoundEnded.of(measured(number), config["rounds"])))
     for number in range(first, config["rounds"] + 1):
         act(script, number, options.state)
-        say(dump(RoundEnded.of(measured(number), config["rounds"])))
         done.write_text(str(number))
+        say(dump(RoundEnded.of(measured(number), config["rounds"])))
     shutil.copytree(options.state / "result", options.output)
     say(dump(Done(str(options.output), 1.0)))
 
@@ -47,6 +47,9 @@ def act(script: dict[str, Any], number: int, state: Path) -> None:
     if script.get("die_in") == number and not (state / "died").exists():
         (state / "died").touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    if script.get("linger_in") == number and not (state / "lingered").exists():
+        (state / "lingered").touch()
+        time.sleep(600)
     if script.get("fail_in") == number:
         say(dump(Failed(**script["error"])))
         raise SystemExit(2)
@@ -58,7 +61,7 @@ def act(script: dict[str, Any], number: int, state: Path) -> None:
         time.sleep(600)
 
 
-def ready(clients: int = 4) -> Ready:
+def ready(clients: int = 4, resumed: int = 0) -> Ready:
     return Ready(
         strategy="FedAvg",
         startup_seconds=3.0,
@@ -70,7 +73,7 @@ def ready(clients: int = 4) -> Ready:
         hardware="CPU",
         planned_bytes=4_000,
         shares=Shares(None, ("",), ((25,),) * clients, 0),
-        resumed=0,
+        resumed=resumed,
     )
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from evaluation.engines.hardware import Gpu, Hardware
+from evaluation.engines.hardware import Hardware
+from evaluation.gpus import Gpu
 from portal.accounts.models import User
 from portal.intake.progress import progress_of
 from tests.portal import factories

@@ -29,10 +29,17 @@ class ScoreSerializer(serializers.ModelSerializer[Score]):
             "official",
             "unofficial_reasons",
             "seconds",
+            "tokens",
+            "tokens_per_second",
+            "energy_joules",
             "items",
         ]
         extra_kwargs = {
             "unofficial_reasons": {"help_text": "Why it is no official score, in sentences"},
+            "tokens": {"help_text": "Of prompts and answers together"},
+            "energy_joules": {
+                "help_text": "What the accelerators used while generating; null where no meter told"
+            },
         }
 
     unofficial_reasons = serializers.ListField(child=serializers.CharField())

@@ -262,6 +262,7 @@ class Board:
                 items=name,
                 seconds=60.0,
                 tokens=n,
+                tokens_per_second=n / 60.0,
             )
 
 

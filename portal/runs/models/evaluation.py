@@ -73,6 +73,12 @@ class Score(models.Model):
     scored_bits = models.BinaryField(help_text="numpy.packbits of scored items in the benchmark's order")
     seconds = models.FloatField()
     tokens = models.PositiveBigIntegerField()
+    tokens_per_second = models.FloatField(
+        null=True, help_text="Tokens of prompts and answers for each second of generating"
+    )
+    energy_joules = models.FloatField(
+        null=True, help_text="What the accelerators used while generating, where a meter told"
+    )
     items = models.FileField(
         max_length=200, blank=True, help_text="JSON lines: prompt, completion, target of each item"
     )

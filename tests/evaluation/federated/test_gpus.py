@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pynvml
 import pytest
 
-from evaluation.federated import gpus, hardware
+from evaluation import gpus, hardware
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.job import prepare
 from evaluation.federated.server_app import federate
@@ -93,10 +93,40 @@ def test_a_gpu_that_does_not_count_gives_no_energy(
     assert measured(replace(config, rounds=1), tmp_path / "out") == [None]
 
 
+@pytest.mark.parametrize(("capability", "computes"), [((7, 5), False), ((8, 0), True), ((12, 0), True)])
+def test_gpus_compute_in_bf16_from_ampere_on(
+    capability: tuple[int, int], computes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvml = ModuleType("nvml")
+    nvml.__dict__.update(
+        NVMLError=pynvml.NVMLError,
+        nvmlDeviceGetCount=lambda: 2,
+        nvmlDeviceGetHandleByIndex=lambda index: f"GPU-{index}",
+        nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
+        nvmlDeviceGetUUID=lambda handle: handle,
+        nvmlDeviceGetCudaComputeCapability=lambda handle: capability if handle == "GPU-1" else (9, 0),
+        nvmlDeviceGetTotalEnergyConsumption=lambda _handle: 2_000,
+        nvmlDeviceGetMemoryInfo=lambda _handle: SimpleNamespace(free=5, total=80),
+    )
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(gpus, "_driver", lambda: nvml)
+    assert gpus.visible() == ("GPU-0", "GPU-1")
+    assert gpus.compute_bf16() is computes
+    assert gpus.total_energy_joules(gpus.visible()) == 4.0
+    assert gpus.free_bytes("GPU-0") == 5
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert gpus.visible() == ("GPU-0",)
+    assert gpus.compute_bf16()
+
+
 def test_without_a_driver_there_is_no_gpu_and_no_energy(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> None:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
 
     monkeypatch.setattr(pynvml, "nvmlInit", missing)
     assert gpus.count() == 0
+    assert gpus.visible() == ()
+    assert gpus.compute_bf16(), "the processor does"
+    assert gpus.free_bytes("GPU-1") is None
+    assert gpus.total_energy_joules(gpus.visible()) is None
     assert gpus.energy_joules("GPU-1") is None

@@ -1,0 +1,129 @@
+"""NVIDIA GPUs as their driver sees them: which there are, what memory is free, and the energy used.
+
+Light to import: a worker, and the process that starts the clients of a training, ask without loading torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import ModuleType
+
+_MILLIJOULE = 1e-3
+_BF16_CAPABILITY = (8, 0)
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A CUDA device by its compute capability and its memory in bytes."""
+
+    capability: tuple[int, int]
+    memory_bytes: int
+
+    @property
+    def computes_bf16(self) -> bool:
+        """As they do since Ampere."""
+        return self.capability >= _BF16_CAPABILITY
+
+
+def count() -> int:
+    """How many GPUs this process may use, by the driver and CUDA_VISIBLE_DEVICES; 0 without a driver."""
+    nvml = _driver()
+    if nvml is None:
+        return 0
+    listed = _listed()
+    return int(nvml.nvmlDeviceGetCount()) if listed is None else len(listed)
+
+
+def visible() -> tuple[str, ...]:
+    """The UUIDs of the GPUs that this process may use; those that the driver does not know are left out."""
+    nvml = _driver()
+    if nvml is None:
+        return ()
+    listed = _listed()
+    found = []
+    for device in map(str, range(int(nvml.nvmlDeviceGetCount()))) if listed is None else listed:
+        with suppress(nvml.NVMLError):
+            handle = (
+                nvml.nvmlDeviceGetHandleByIndex(int(device))
+                if device.isdecimal()
+                else nvml.nvmlDeviceGetHandleByUUID(device)
+            )
+            found.append(str(nvml.nvmlDeviceGetUUID(handle)))
+    return tuple(found)
+
+
+def devices() -> tuple[Gpu, ...]:
+    """The GPUs that this process may use; none without a driver. Whose memory is unknown is left out."""
+    nvml = _driver()
+    if nvml is None:
+        return ()
+    found = []
+    for uuid in visible():
+        with suppress(nvml.NVMLError):
+            handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
+            capability = _BF16_CAPABILITY  # of a part of a GPU, which there are since then, none is told
+            with suppress(nvml.NVMLError):
+                major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
+                capability = (int(major), int(minor))
+            found.append(Gpu(capability, int(nvml.nvmlDeviceGetMemoryInfo(handle).total)))
+    return tuple(found)
+
+
+def compute_bf16() -> bool:
+    """Whether what this process computes on has arithmetic in bf16; a processor computes in any precision."""
+    return all(gpu.computes_bf16 for gpu in devices())
+
+
+def free_bytes(uuid: str) -> int | None:
+    """Memory of a GPU that no process has taken; None where its driver does not tell."""
+    nvml = _driver()
+    if nvml is None:
+        return None
+    with suppress(nvml.NVMLError):
+        return int(nvml.nvmlDeviceGetMemoryInfo(nvml.nvmlDeviceGetHandleByUUID(uuid)).free)
+    return None
+
+
+def energy_joules(uuid: str | None) -> float | None:
+    """What the GPU with this UUID has used since its driver was loaded, in joules.
+
+    The difference of two readings is all that the GPU used in between, for whomever. None without a GPU, a
+    driver or a counter (before Volta, and on parts of a GPU that is divided by MIG).
+    """
+    nvml = _driver() if uuid else None
+    if nvml is None:
+        return None
+    with suppress(nvml.NVMLError):
+        device = nvml.nvmlDeviceGetHandleByUUID(uuid)
+        return float(nvml.nvmlDeviceGetTotalEnergyConsumption(device)) * _MILLIJOULE
+    return None
+
+
+def total_energy_joules(uuids: Iterable[str]) -> float | None:
+    """What several GPUs have used; None without one, or where one does not count."""
+    used = [energy_joules(uuid) for uuid in uuids]
+    known = [joules for joules in used if joules is not None]
+    return sum(known) if used and len(known) == len(used) else None
+
+
+def _listed() -> list[str] | None:
+    """What CUDA_VISIBLE_DEVICES lists; None where it is not set."""
+    value = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if value is None:
+        return None
+    listed = [device.strip() for device in value.split(",")]
+    return [device for device in listed if device and device != "-1"]
+
+
+def _driver() -> ModuleType | None:
+    import pynvml  # here, so that no other part of this package needs it
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    nvml: ModuleType = pynvml
+    return nvml

@@ -1,0 +1,100 @@
+"""Models in the hub's cache on this disk: in use, used last when, and removed where they take too much."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import CachedRepoInfo, CacheNotFound, constants, scan_cache_dir
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A model that was removed, the bytes that it took, and when it was last used (seconds since 1970)."""
+
+    repo: str
+    size: int
+    used: float
+
+
+@contextmanager
+def in_use(repo: str) -> Iterator[None]:
+    """Within this block no process removes the model owner/name, also while it is fetched."""
+    mark = _mark(repo)
+    try:
+        fcntl.flock(mark, fcntl.LOCK_SH)
+        os.utime(mark)
+        yield
+        os.utime(mark)
+    finally:
+        os.close(mark)
+
+
+def holds(repo: str) -> bool:
+    """Whether the cache has something of the model."""
+    return any(model.repo_id == repo for model in _models())
+
+
+def remove_unused(budget: int) -> list[Removed]:
+    """Remove whole models until all take at most so many bytes, the one used longest ago first.
+
+    Those in use are left, also where they take more; so are data sets. What was never marked as used counts
+    as used when its files were last read.
+    """
+    models = _models()
+    left = sum(model.size_on_disk for model in models)
+    removed = []
+    for model in sorted(models, key=_used):
+        if left <= budget:
+            break
+        used = _used(model)
+        if _remove(model):
+            left -= model.size_on_disk
+            removed.append(Removed(model.repo_id, model.size_on_disk, used))
+    return removed
+
+
+def _models() -> list[CachedRepoInfo]:
+    try:
+        found = scan_cache_dir(constants.HF_HUB_CACHE)
+    except CacheNotFound:
+        return []
+    return [repo for repo in found.repos if repo.repo_type == "model"]
+
+
+def _used(model: CachedRepoInfo) -> float:
+    mark = _mark_path(model.repo_id)
+    return mark.stat().st_mtime if mark.exists() else model.last_accessed
+
+
+def _remove(model: CachedRepoInfo) -> bool:
+    """Whether it could be removed: not while a process uses it."""
+    mark = _mark(model.repo_id)
+    try:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Out of sight first, so that half a model never passes for a whole one.
+        gone = model.repo_path.with_name(f".removed-{model.repo_path.name}")
+        shutil.rmtree(gone, ignore_errors=True)
+        model.repo_path.rename(gone)
+        shutil.rmtree(gone)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(mark)
+    return True
+
+
+def _mark(repo: str) -> int:
+    path = _mark_path(repo)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _mark_path(repo: str) -> Path:
+    """Beside the models, so that a mark outlives its model and is one file for all who lock it."""
+    return Path(constants.HF_HUB_CACHE) / ".uses" / repo.replace("/", "--")
