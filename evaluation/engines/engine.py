@@ -20,6 +20,9 @@ class EngineFacts:
     """What ran, for the provenance. `peak_vram_bytes` is None without an accelerator, `peak_rss_bytes` unless
     the engine has a process of its own.
 
+    `batch_invariant` says that the kernels give each row the same bits whatever else is in its batch; without
+    them the last bits may differ.
+
     `reason` says why this engine ran; it comes from who chose it, an engine leaves it empty.
     """
 
@@ -28,6 +31,7 @@ class EngineFacts:
     device: str
     peak_vram_bytes: int | None = None
     peak_rss_bytes: int | None = None
+    batch_invariant: bool = False
     reason: str = ""
 
 

@@ -107,7 +107,8 @@ def test_a_4_bit_layer_multiplies_by_its_dequantised_weights(
 def test_a_4_bit_model_computes_what_a_model_of_its_dequantised_weights_does(
     wide_llama: Path, precision: Precision
 ) -> None:
-    expected = load_model(wide_llama, {"fp4": "fp32", "nf4": "bf16"}[precision], torch.device("cpu"))
+    plain: Precision = "fp32" if precision == "fp4" else "bf16"
+    expected = load_model(wide_llama, plain, torch.device("cpu"))
     for layer in expected.model.modules():
         if isinstance(layer, torch.nn.Linear):
             layer.weight.data = values(*quantize_4bit(layer.weight.data, quant_type=precision))
