@@ -43,7 +43,7 @@ class Letters:
         found = "beyond the first 20" if self.by_vllm is None else f"{self.by_vllm:+.3f}"
         return (
             f"    {self.key}: {self.vllm!r} by vLLM, {self.transformers!r} by transformers; "
-            f"the first one's logit less the other's: vLLM {found}, transformers {self.by_transformers:+.3f}, "
+            f"first logit less second: vLLM {found}, transformers {self.by_transformers:+.3f}, "
             f"fp32 {self.in_fp32:+.4f}; neighbours in bf16 lie {self.spacing:.3f} apart"
         )
 
