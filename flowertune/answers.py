@@ -152,7 +152,9 @@ class Submission:
 
     @property
     def latest(self) -> Evaluation | None:
-        return self.evaluations[-1] if self.evaluations else None
+        """One that runs, else the newest: there may be one under each protocol."""
+        running = [run for run in self.evaluations if run.status == "running"]
+        return next(iter(running or self.evaluations[-1:]), None)
 
     @property
     def result(self) -> Evaluation | None:

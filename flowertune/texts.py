@@ -29,8 +29,8 @@ def submission_text(submission: Submission) -> str:
     elif latest and latest.error:
         lines.append(f"  evaluation {latest.status}: {latest.error}")
     parts = ["\n".join(lines)]
-    if latest and latest.scores:
-        parts.append(scores_text(latest))
+    if scored := latest if latest and latest.scores else submission.result:
+        parts.append(scores_text(scored))
     if submission.findings:
         parts.append(findings_text(submission.findings))
     return "\n\n".join(parts)

@@ -20,8 +20,11 @@ class EngineFacts:
     """What ran, for the provenance. `peak_vram_bytes` is None without an accelerator, `peak_rss_bytes` unless
     the engine has a process of its own.
 
-    `batching` is how prompts went through the model, where the engine has more ways than one. `reason` says
-    why this engine ran; it comes from who chose it, an engine leaves it empty.
+    `batching` is how prompts went through the model, where the engine has more ways than one.
+    `batch_invariant` says that the kernels give each row the same bits whatever else is in its batch; without
+    them the last bits may differ.
+
+    `reason` says why this engine ran; it comes from who chose it, an engine leaves it empty.
     """
 
     name: str
@@ -30,6 +33,7 @@ class EngineFacts:
     peak_vram_bytes: int | None = None
     peak_rss_bytes: int | None = None
     batching: str = ""
+    batch_invariant: bool = False
     reason: str = ""
 
 

@@ -24,11 +24,14 @@ from evaluation.checkpoints import (
 )
 from evaluation.engines.child import Child
 from evaluation.engines.engine import Answered, Engine, EngineFacts
+from evaluation.engines.hardware import gpus
 from evaluation.engines.vllm_support import NOT_INSTALLED, Build, build, rank_of, refusal, room_for
 from evaluation.errors import CheckpointError, EvaluationError, ModelError
 from evaluation.findings import Finding
 from evaluation.rules.protocol import Precision
 
+# vLLM has batch-invariant kernels for CUDA devices from compute capability 8.0 on, and for no processor.
+_BATCH_INVARIANT: tuple[Precision, ...] = ("bf16", "fp16")
 # On a GPU there is room for at least this rank, so that the model need not be loaded again for most adapters.
 # On a CPU every rank that there is room for costs time.
 _CUDA_ROOM = 64
@@ -39,6 +42,9 @@ _UNTARGETED = ("adapter.untargeted_module", "adapter.target_without_tensors")
 
 class VllmEngine(Engine):
     """Prefix caching on, LoRA by vLLM's own kernels, adapters swapped while the base model stays loaded.
+
+    On CUDA devices the model is divided among all that this process is given, and 16-bit weights are computed
+    by batch-invariant kernels.
 
     The base model is loaded with the first adapter, or none, since vLLM must know the rank before; and loaded
     again for an adapter of a higher rank than there is room for.
@@ -146,7 +152,8 @@ class VllmEngine(Engine):
 
     def _start(self) -> Child:
         model, precision = self._opened()
-        self._child = child = Child("evaluation.engines.vllm_child", _environment(self._build))
+        environment = _environment(self._build, precision)
+        self._child = child = Child("evaluation.engines.vllm_child", environment)
         self._ask({"do": "open", "model": str(model), "precision": precision})
         return child
 
@@ -179,7 +186,7 @@ def _raise_first(findings: Sequence[Finding]) -> None:
             )
 
 
-def _environment(kind: Build) -> dict[str, str]:
+def _environment(kind: Build, precision: Precision) -> dict[str, str]:
     """Nothing is sent anywhere, nothing is fetched, and no plug-in of another package is loaded."""
     environment = {
         "DO_NOT_TRACK": "1",
@@ -190,7 +197,11 @@ def _environment(kind: Build) -> dict[str, str]:
         "VLLM_LOGGING_LEVEL": "WARNING",
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_PLUGINS": "",
+        # Of the processes that share a model over several GPUs, which a process that uses CUDA cannot fork.
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
     }
+    if kind == "cuda" and precision in _BATCH_INVARIANT and all(gpu.computes_bf16 for gpu in gpus()):
+        environment["VLLM_BATCH_INVARIANT"] = "1"
     if kind == "cpu":
         # Without it vLLM takes one core. With another OpenMP than torch's own, all threads end up on one.
         environment["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS") or str(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import resource
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ import torch
 import vllm
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
-from vllm import SamplingParams
+from vllm import SamplingParams, envs
 from vllm.engine.arg_utils import EngineArgs
 from vllm.lora.request import LoRARequest
 from vllm.platforms import current_platform
@@ -33,6 +33,7 @@ from evaluation.engines.batches import Prompt
 from evaluation.engines.child import Parent
 from evaluation.engines.memory import Needs, is_out_of_memory
 from evaluation.engines.prompts import tokenised
+from evaluation.engines.vllm_support import gpus_for
 from evaluation.errors import (
     CheckpointError,
     EngineCrashError,
@@ -102,13 +103,14 @@ class Model:
         self._tokenizer = load_tokenizer(folder)
         self._context = context_tokens(self._described)
         self._cuda = current_platform.is_cuda()
+        self._gpus = gpus_for(folder, torch.cuda.device_count() if self._cuda else 1)
         self._engine: Any = None
         self._adapter: LoRARequest | None = None
         self._adapters = 0
 
     def load(self, rank: int) -> None:
         """Raises ModelError, OutOfMemoryError."""
-        weights = self._stored.parameters * self._dtype.itemsize
+        weights = self._stored.parameters * self._dtype.itemsize // self._gpus
         options = self._cuda_options(weights) if self._cuda else self._cpu_options(weights)
         if rank:
             options |= {"enable_lora": True, "max_lora_rank": rank, "max_loras": 1, "max_cpu_loras": 1}
@@ -134,9 +136,10 @@ class Model:
         return self._context if self._context and allowed and allowed < self._context else -1
 
     def _cuda_options(self, weights: int) -> dict[str, Any]:
-        free, total = torch.cuda.mem_get_info()
+        # Every GPU gets an equal part, so the fullest one decides.
+        free, total = min(map(torch.cuda.mem_get_info, range(self._gpus)))
         self._check_room(weights, int(_SHARE * free), free)
-        return {"gpu_memory_utilization": _SHARE * free / total}
+        return {"gpu_memory_utilization": _SHARE * free / total, "tensor_parallel_size": self._gpus}
 
     def _cpu_options(self, weights: int) -> dict[str, Any]:
         free = psutil.virtual_memory().available
@@ -170,7 +173,7 @@ class Model:
         request = LoRARequest(str(self._adapters), self._adapters, adapter)
         with self._errors(CheckpointError, "the adapter does not fit the base model"):
             self._engine.add_lora(request)
-        (unused,) = self._engine.collective_rpc(_unused, args=(request.lora_int_id,))
+        unused = self._ask_workers(_unused, request.lora_int_id)[0]
         if unused:
             self._engine.remove_lora(request.lora_int_id)
             raise CheckpointError(f"vLLM leaves out {len(unused)} modules of the adapter, first: {unused[0]}")
@@ -255,10 +258,24 @@ class Model:
     def facts(self) -> dict[str, Any]:
         return {
             "version": vllm.__version__,
-            "device": torch.cuda.get_device_name() if self._cuda else "cpu",
-            "peak_vram_bytes": torch.cuda.max_memory_allocated() if self._cuda else None,
+            "device": self._device(),
+            "peak_vram_bytes": sum(self._ask_workers(_peak_vram)) if self._cuda else None,
             "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "batch_invariant": envs.VLLM_BATCH_INVARIANT,
         }
+
+    def _device(self) -> str:
+        name = torch.cuda.get_device_name() if self._cuda else "cpu"
+        return f"{self._gpus} x {name}" if self._gpus > 1 else name
+
+    def _ask_workers(self, question: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """One answer of each process that holds a part of the model; none before it is loaded."""
+        answers: list[Any] = self._engine.collective_rpc(question, args=arguments) if self._engine else []
+        return answers
+
+
+def _peak_vram(worker: Any) -> int:  # noqa: ARG001 - vLLM passes it
+    return int(torch.cuda.max_memory_allocated())
 
 
 def _unused(worker: Any, adapter: int) -> list[str]:

@@ -105,6 +105,18 @@ def refusal(model: Path, adapter: Path | None, precision: Precision, kind: Build
     return _settings_refusal(adapter) or _tensors_refusal(adapter, TARGETS[architecture])
 
 
+def gpus_for(model: Path, given: int) -> int:
+    """The most of the `given` GPUs that a model's attention heads and MLP can be divided among evenly."""
+    config = _object(model / "config.json")
+    heads = config["num_attention_heads"]
+    kept, width = config.get("num_key_value_heads") or heads, config.get("intermediate_size") or 0
+    return next(
+        count
+        for count in range(given, 0, -1)
+        if heads % count == width % count == 0 and (kept % count == 0 or count % kept == 0)
+    )
+
+
 def rank_of(adapter: Path) -> int:
     """The highest rank in an adapter; 0 when its header cannot be read or it has none."""
     header = _header(adapter)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.federated.presets import PRESETS
@@ -55,6 +56,10 @@ class EvaluationRow:
     average: float | None
     counts: bool
     versions: tuple[tuple[str, str], ...]
+
+    @property
+    def engine(self) -> str:
+        return engine_in_words(self.evaluation.provenance.get("engine", {}))
 
 
 @dataclass(frozen=True)
@@ -194,6 +199,14 @@ def settings_diff(card: MethodCard, challenge: Challenge) -> list[Setting]:
         Setting(label, template.get(label, ""), here.get(label, ""))
         for label in dict.fromkeys([*template, *here])
     ]
+
+
+def engine_in_words(engine: Mapping[str, Any]) -> str:
+    """An evaluation's engine, as its provenance has it: name, version, and whether batches change bits."""
+    name = f"{engine.get('name', '')} {engine.get('version', '')}".strip()
+    if engine.get("batch_invariant") is None:  # of an evaluation before this was written down
+        return name
+    return f"{name}, {'' if engine['batch_invariant'] else 'no '}batch-invariant kernels"
 
 
 def template_card(challenge: Challenge) -> MethodCard:

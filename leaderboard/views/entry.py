@@ -252,7 +252,7 @@ def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     engine, hardware = provenance.get("engine", {}), provenance.get("hardware", {})
     seconds = sum(usage["seconds"] for usage in provenance.get("usage", {}).values())
     facts = [
-        ("Engine", f"{engine.get('name', '')} {engine.get('version', '')}".strip()),
+        ("Engine", entry_facts.engine_in_words(engine)),
         ("Precision", provenance.get("precision") or ""),
         ("Hardware", hardware.get("accelerator") or hardware.get("cpu") or ""),
         ("Evaluation took", duration(seconds) if seconds else ""),

@@ -16,6 +16,7 @@ from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.rules.challenges import CHALLENGES
 from leaderboard.addresses import asked_protocol, protocol_query
+from leaderboard.entry.facts import engine_in_words
 from leaderboard.reading import items
 from leaderboard.reading.items import Index, Item, Verdict
 from leaderboard.standing.entries import Entry
@@ -129,6 +130,8 @@ def _frame(score: Score) -> dict[str, object]:
         "challenge": challenge,
         "benchmark": BENCHMARKS[score.benchmark],
         "protocol": protocol,
+        "precision": score.evaluation.provenance.get("precision"),
+        "engine": engine_in_words(score.evaluation.provenance.get("engine", {})),
         "tabs": [BENCHMARKS[s] for s in rules.of(challenge.slug, protocol).benchmarks if s in kept],
         "section": "boards",
     }

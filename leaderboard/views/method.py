@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -12,4 +13,9 @@ from portal.runs.reproductions import TOLERANCE
 
 @require_safe
 def method(request: HttpRequest) -> HttpResponse:
-    return render(request, "leaderboard/method.html", {"tolerance": TOLERANCE, "resamples": RESAMPLES})
+    context = {
+        "tolerance": TOLERANCE,
+        "resamples": RESAMPLES,
+        "protocols": settings.LEADERBOARD_PROTOCOLS,
+    }
+    return render(request, "leaderboard/method.html", context)

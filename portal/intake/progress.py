@@ -78,7 +78,8 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
     """The progress of a queued or running evaluation; None once it is finished."""
     if evaluation.status not in Evaluation.ACTIVE:
         return None
-    live = evaluation.progress
+    live, is_queued = evaluation.progress, evaluation.status == Evaluation.Status.QUEUED
+    lacking = evaluation.waits_for if is_queued else ""
     scored = {score.benchmark: score for score in evaluation.scores.all()}
     slugs = rules.of(evaluation.submission.challenge, evaluation.protocol).benchmarks
     lines = []
@@ -93,7 +94,7 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
         else:
             lines.append(Line(line, BENCHMARKS[slug].title, 0, 1, "waiting"))
     return Progress(
-        phase=live.get("phase", f"waiting for {evaluation.waits_for or 'a free worker'}"),
+        phase=live.get("phase", f"waiting for {lacking or 'a free worker'}"),
         benchmark=live.get("benchmark", ""),
         done=live.get("done", 0),
         total=live.get("total", 0),
@@ -101,7 +102,7 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
         seconds_left=live.get("eta"),
         benchmarks_done=len(scored),
         benchmarks_total=len(slugs),
-        queue_position=_position(evaluation) if evaluation.status == Evaluation.Status.QUEUED else None,
+        queue_position=_position(evaluation) if is_queued and not lacking else None,
         lines=tuple(lines),
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from evaluation import gpus
-from evaluation.engines import Choice, choose, vllm_support
+from evaluation.engines import Choice, choose, vllm, vllm_support
 from evaluation.engines.vllm_support import Build, rank_of, refusal, room_for
 from evaluation.errors import ModelError, UnknownNameError
 from evaluation.rules.protocol import Precision
@@ -140,6 +140,42 @@ def test_an_adapter_that_vllm_cannot_take_is_known_by_its_files(
     found = refusal(model, write_adapter(tmp_path / "adapter", **options), "bf16", "cuda")
     assert bool(found) == bool(reason)
     assert reason in found
+
+
+@pytest.mark.parametrize(
+    ("heads", "kept", "width", "given", "used"),
+    [
+        (32, 8, 11_008, 4, 4),
+        (9, 3, 1_536, 2, 1),
+        (9, 3, 1_536, 4, 3),
+        (24, 2, 6_144, 8, 8),
+        (24, 8, 100, 8, 4),
+    ],
+)
+def test_a_model_is_divided_among_as_many_gpus_as_its_heads_and_mlp_allow(
+    heads: int, kept: int, width: int, given: int, used: int, tmp_path: Path
+) -> None:
+    config = {"num_attention_heads": heads, "num_key_value_heads": kept, "intermediate_size": width}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert vllm_support.gpus_for(tmp_path, given) == used
+
+
+@pytest.mark.parametrize(
+    ("kind", "precision", "capability", "invariant"),
+    [
+        ("cuda", "bf16", (9, 0), True),
+        ("cuda", "bf16", (8, 6), True),
+        ("cuda", "fp16", (7, 5), False),
+        ("cuda", "fp32", (9, 0), False),
+        ("cpu", "bf16", (9, 0), False),
+    ],
+)
+def test_kernels_are_batch_invariant_where_vllm_has_them(
+    kind: Build, precision: Precision, capability: tuple[int, int], invariant: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(vllm, "gpus", lambda: (hardware.Gpu(capability, 80 * 10**9),))
+    assert ("VLLM_BATCH_INVARIANT" in vllm._environment(kind, precision)) == invariant
 
 
 def test_an_adapter_that_cannot_be_read_is_left_to_the_engine_to_refuse(model: Path, tmp_path: Path) -> None:

@@ -222,6 +222,7 @@ def test_what_ran_is_told(bare: VllmEngine) -> None:
     assert (facts.peak_vram_bytes is None) == (facts.device == "cpu")
     assert facts.peak_rss_bytes
     assert facts.peak_rss_bytes > 10**8
+    assert not facts.batch_invariant  # the weights are fp32
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ NAMES = (
     "adapters_speed",
     "vllm_speed",
     "protocol_one",
+    "protocol_two",
     "flexlora_speed",
     "federated_speed",
 )

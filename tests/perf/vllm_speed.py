@@ -1,7 +1,7 @@
 """Items a second of the vLLM engine, against a raw `LLM.generate` of vLLM on the same prompts.
 
 Both start afresh in each round, one after the other, with nothing in their prefix caches; the best time of
-each counts, since other programs may use the machine meanwhile. On a CPU in fp32, on a GPU in bf16.
+each counts, since other programs may use the machine meanwhile. In bf16, as protocol 2 has it.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evaluation import benchmarks, data, engines
 from evaluation.benchmarks import Benchmark
 from evaluation.benchmarks.samples import Decoding, Request
 from evaluation.demonstration.base_model import build
 from evaluation.engines import vllm_support
-from evaluation.rules.protocol import CURRENT, Precision
+from evaluation.rules import protocol
 from tests.perf.evaluation_speed import MODEL, ROOT, rows
 from tests.perf.measure import Comparison
 
 ITEMS = {"mmlu_stem": 96, "medmcqa": 64, "pubmedqa": 32, "fpb": 64}
 ROUNDS = 2
-DTYPES: dict[Precision, str] = {"fp32": "float32", "bf16": "bfloat16"}
+SECOND = protocol.get(2)
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,17 @@ def compare() -> Iterator[Comparison]:
     if vllm_support.build() is None:
         print(f"  left out: {vllm_support.NOT_INSTALLED}")
         return
-    precision: Precision = "bf16" if vllm_support.build() == "cuda" else "fp32"
     folder = build(MODEL)
     asked = [_asked(slug, count) for slug, count in ITEMS.items()]
     ours, theirs = [Best() for _ in asked], [Best() for _ in asked]
     for _ in range(ROUNDS):
-        _run_engine(folder, precision, asked, ours)
-        _run_raw(folder, precision, asked, theirs)
+        _run_engine(folder, asked, ours)
+        _run_raw(folder, asked, theirs)
     for prompts, own, raw in zip(asked, ours, theirs, strict=True):
         count = len(prompts.requests)
         same = sum(a == b for a, b in zip(own.read, raw.read, strict=True))
         yield Comparison(
-            f"{prompts.benchmark.title} on vLLM in {precision}, {count} items",
+            f"{prompts.benchmark.title} on vLLM in bf16, {count} items",
             own.seconds,
             "raw LLM.generate",
             raw.seconds,
@@ -74,14 +74,14 @@ def compare() -> Iterator[Comparison]:
 
 def _asked(slug: str, count: int) -> Asked:
     benchmark = benchmarks.get(slug)
-    samples = data.load(benchmark, rows(), CURRENT, count).samples
+    samples = data.load(benchmark, rows(), SECOND, count).samples
     requests = [Request(slug, sample.key, sample.prompt) for sample in samples]
     return Asked(benchmark, requests, Decoding(max_new_tokens=1 if slug != "fpb" else 8))
 
 
-def _run_engine(folder: Path, precision: Precision, asked: Sequence[Asked], best: Sequence[Best]) -> None:
+def _run_engine(folder: Path, asked: Sequence[Asked], best: Sequence[Best]) -> None:
     engine = engines.create("vllm")
-    engine.open(folder, precision)
+    engine.open(folder, "bf16")
     for prompts, found in zip(asked, best, strict=True):
         engine.use_adapter(None)
         list(engine.generate(prompts.requests[:2], prompts.decoding, lambda _: None))
@@ -96,14 +96,29 @@ def _run_engine(folder: Path, precision: Precision, asked: Sequence[Asked], best
     engine.close()
 
 
-def _run_raw(folder: Path, precision: Precision, asked: Sequence[Asked], best: Sequence[Best]) -> None:
+def _run_raw(folder: Path, asked: Sequence[Asked], best: Sequence[Best]) -> None:
+    sets = [
+        [(request.prompt, prompts.decoding.max_new_tokens or 0) for request in prompts.requests]
+        for prompts in asked
+    ]
+    for prompts, found, raw in zip(asked, best, raw_generate(folder, sets), strict=True):
+        found.better(raw["seconds"], tuple(map(prompts.benchmark.read, raw["texts"])))
+
+
+def raw_generate(
+    folder: Path,
+    sets: Sequence[Sequence[tuple[str, int]]],
+    *,
+    adapter: Path | None = None,
+    logprobs: int | None = None,
+) -> list[dict[str, Any]]:
+    """What `raw_vllm` answers to sets of prompts with the limit of tokens for each, in bf16."""
     job = {
         "model": str(folder),
-        "dtype": DTYPES[precision],
-        "sets": [
-            [(request.prompt, prompts.decoding.max_new_tokens) for request in prompts.requests]
-            for prompts in asked
-        ],
+        "dtype": "bfloat16",
+        "adapter": str(adapter) if adapter else None,
+        "logprobs": logprobs,
+        "sets": sets,
     }
     settings = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
@@ -117,5 +132,5 @@ def _run_raw(folder: Path, precision: Precision, asked: Sequence[Asked], best: S
         text=True,
         check=True,
     )
-    for prompts, found, raw in zip(asked, best, json.loads(done.stdout), strict=True):
-        found.better(raw["seconds"], tuple(map(prompts.benchmark.read, raw["texts"])))
+    answers: list[dict[str, Any]] = json.loads(done.stdout)
+    return answers

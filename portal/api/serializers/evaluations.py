@@ -67,7 +67,7 @@ class ProgressSerializer(serializers.Serializer[Any]):
 class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):
     scores = ScoreSerializer(many=True)
     progress = serializers.SerializerMethodField(help_text="While it is queued or runs")
-    provenance = serializers.DictField(help_text="Engine, precision, versions, hardware")
+    provenance = serializers.DictField(help_text="Engine, its kernels, precision, versions, hardware")
 
     class Meta:
         model = Evaluation
