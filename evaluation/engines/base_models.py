@@ -88,7 +88,7 @@ def end_tokens(model: Any, tokenizer: Any, stop: Sequence[str] = ()) -> frozense
 def context_tokens(model: Any) -> int | None:
     """How many tokens the model can attend to; None where its config does not say."""
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return int(context) if context else None
+    return int(context) if context and context > 0 else None
 
 
 def rope_switch(model: Any) -> int | None:

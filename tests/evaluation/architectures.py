@@ -68,7 +68,7 @@ CASES: Mapping[str, Case] = {
 
 # What configurations call the sizes of a model; each is given those that it has. An index of few heads has
 # ties, which are broken one way or another.
-_SIZES: Mapping[str, Any] = {
+_SIZES: dict[str, Any] = {
     "hidden_size": 32, "d_model": 32, "n_embd": 32, "embed_dim": 32,
     "intermediate_size": 48, "d_ff": 48, "ffn_dim": 48, "ffn_hidden_size": 48,
     "decoder_ffn_dim": 48, "encoder_ffn_dim": 48,
@@ -253,13 +253,11 @@ def write(rows: Iterable[Row]) -> None:
 def main() -> None:
     transformers.utils.logging.set_verbosity_error()
     warnings.simplefilter("ignore")  # that fast kernels are missing, and advice on options
-    names = sys.argv[1:] or list(CASES)
-    rows = []
-    for name in names:
-        rows.append(examined(name))
-        sys.stdout.write(f"{rows[-1]}\n")
+    for name in sys.argv[1:] or CASES:
+        row = examined(name)
+        sys.stdout.write(f"{row}\n")
         sys.stdout.flush()
-    write(rows)
+        write([row])
 
 
 if __name__ == "__main__":
