@@ -24,7 +24,6 @@ from evaluation.checkpoints import (
 )
 from evaluation.engines.child import Child
 from evaluation.engines.engine import Answered, Engine, EngineFacts
-from evaluation.engines.hardware import gpus
 from evaluation.engines.vllm_support import NOT_INSTALLED, Build, build, rank_of, refusal, room_for
 from evaluation.errors import CheckpointError, EvaluationError, ModelError
 from evaluation.findings import Finding
@@ -200,7 +199,7 @@ def _environment(kind: Build, precision: Precision) -> dict[str, str]:
         # Of the processes that share a model over several GPUs, which a process that uses CUDA cannot fork.
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
     }
-    if kind == "cuda" and precision in _BATCH_INVARIANT and all(gpu.computes_bf16 for gpu in gpus()):
+    if kind == "cuda" and precision in _BATCH_INVARIANT and all(gpu.computes_bf16 for gpu in gpus.devices()):
         environment["VLLM_BATCH_INVARIANT"] = "1"
     if kind == "cpu":
         # Without it vLLM takes one core. With another OpenMP than torch's own, all threads end up on one.

@@ -174,7 +174,7 @@ def test_kernels_are_batch_invariant_where_vllm_has_them(
     kind: Build, precision: Precision, capability: tuple[int, int], invariant: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(vllm, "gpus", lambda: (hardware.Gpu(capability, 80 * 10**9),))
+    monkeypatch.setattr(gpus, "devices", lambda: (gpus.Gpu(capability, 80 * 10**9),))
     assert ("VLLM_BATCH_INVARIANT" in vllm._environment(kind, precision)) == invariant
 
 
