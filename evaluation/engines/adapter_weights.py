@@ -35,7 +35,7 @@ def without_extras(weights: Weights, places: Collection[str], model: Any) -> Wei
     out too, and copies of the base model's own weights. Raises CheckpointError where such a copy differs.
     """
     adapted = {parsed.module for name in places if (parsed := parse_name(name))}
-    own: Mapping[str, torch.Tensor] = dict(model.named_parameters())
+    own: Mapping[str, torch.Tensor] = dict(model.named_parameters(remove_duplicate=False))
     kept: Weights = {}
     for name, tensor in weights.items():
         parsed = parse_name(name)

@@ -230,7 +230,6 @@ def test_the_same_tensor_under_two_spellings_is_refused() -> None:
         ),
         ("model.layers.0.self_attn.q_proj.weight", (OUT, HIDDEN), "adapter.unknown_tensor"),
         (f"{Q0}.lora_E", (4, 1), "adapter.unknown_tensor"),
-        (f"{Q0}.lora_A.other.weight", (4, HIDDEN), "adapter.several_adapters"),
         (f"{Q0}.lora_embedding_A", (4, HIDDEN), "adapter.unknown_tensor"),
         ("prompt_embeddings", (4, HIDDEN), "adapter.unknown_tensor"),
         (f"{Q0}.bias", (OUT,), "adapter.unknown_tensor"),
