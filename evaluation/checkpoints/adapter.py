@@ -22,10 +22,10 @@ from evaluation.findings import Finding, FindingCollector, excerpt
 class AdapterSummary:
     """What is stored about a valid adapter; sizes in bytes.
 
-    `sha256` is the file's digest, `tensors_digest` that of its tensors whatever their order, metadata
-    or spelling of names. `modules` are those that an evaluation loads, `full_weights` the tensors that
-    replace parameters of the base model (modules_to_save). Copies of the base model's own weights count nowhere
-    but in `size` and `sha256`.
+    `sha256` is the file's digest, `tensors_digest` that of its tensors whatever their order, metadata or
+    spelling of names. `modules` are those that an evaluation loads, `full_weights` the tensors that replace
+    parameters of the base model (modules_to_save). Copies of the base model's own weights count nowhere but
+    in `size` and `sha256`.
     """
 
     sha256: str
@@ -62,7 +62,9 @@ def inspect_adapter(
         _report_several(spelt, name, findings)
         return None, findings.collected()
     if spelt.marks:
-        text = f"The file has {', and '.join(spelt.marks)}. Its tensors are read as if saved by save_pretrained."
+        text = (
+            f"The file has {', and '.join(spelt.marks)}. Its tensors are read as if saved by save_pretrained."
+        )
         findings.note("adapter.spelling", text, name)
     fit = FitCheck(config, base, spelt.names, name, findings).check(header.tensors)
     scanned = scan(file, header)
@@ -165,12 +167,14 @@ def _check_copies(
         digest = known.get(copy.entry.dtype)
         if digest is None:
             text = (
-                "The tensor repeats a weight of the base model, and could not be compared with it here. It is left "
-                "out; an evaluation refuses it where it differs."
+                "The tensor repeats a weight of the base model, and could not be compared with it here. It "
+                "is left out; an evaluation refuses it where it differs."
             )
             findings.warning("adapter.base_copy", text, place, "unknown")
         elif digest == scans[copy.entry.name].sha256.hex():
-            text = "The tensor is the base model's own, bit for bit, as PEFT stores it at times. It is left out."
+            text = (
+                "The tensor is the base model's own, bit for bit, as PEFT stores it at times. It is left out."
+            )
             findings.note("adapter.base_copy", text, place, "equal")
         else:
             findings.error("adapter.base_weight", OVERWRITTEN, place, "base")
@@ -194,8 +198,9 @@ class _ValueCheck:
                 self.findings.error("adapter.dtype", text, place, entry.dtype)
             elif result.not_finite:
                 text = (
-                    f"{result.not_finite:,} of {entry.elements:,} values are NaN or infinite, the first at flat "
-                    f"index {result.first_not_finite:,}. The training diverged; submit an earlier round."
+                    f"{result.not_finite:,} of {entry.elements:,} values are NaN or infinite, the first at "
+                    f"flat index {result.first_not_finite:,}. The training diverged; submit an earlier "
+                    "round."
                 )
                 self.findings.error("adapter.not_finite", text, place, "values")
         if any(not entry.elements for entry in tensors) or not tensors:
@@ -205,13 +210,14 @@ class _ValueCheck:
         if is_idle and len(idle) == len(is_idle):
             if all(parse_name(self.names[entry.name]) for entry in tensors):
                 text = (
-                    "On every module a factor is zero, so the adapter changes nothing. Submit the trained adapter."
+                    "On every module a factor is zero, so the adapter changes nothing. Submit the trained "
+                    "adapter."
                 )
                 self.findings.warning("adapter.no_effect", text, self.file_name)
         elif idle:
             text = (
-                f"On {len(idle):,} of {len(is_idle):,} modules a whole factor is zero, first on {idle[0]}, so that "
-                f"they stay as in the base model. {_LOST}"
+                f"On {len(idle):,} of {len(is_idle):,} modules a whole factor is zero, first on {idle[0]}, "
+                f"so that they stay as in the base model. {_LOST}"
             )
             self.findings.warning("adapter.zero_rows", text, self.file_name)
         self._check_rows(tensors)
@@ -226,7 +232,7 @@ class _ValueCheck:
         return {module: any(zero) for module, zero in factors.items()}
 
     def _check_rows(self, tensors: Sequence[TensorEntry]) -> None:
-        """Rows of zeros in what begins as zeros: training reaches them all, a save of one process's part not."""
+        """Rows of zeros in what begins as zeros: training reaches them all, a save of a part does not."""
         for entry in tensors:
             parsed, result = parse_name(self.names[entry.name]), self.scans[entry.name]
             if parsed is None or parsed.part.first != "zeros" or result.all_zero:
@@ -237,6 +243,6 @@ class _ValueCheck:
 
 
 _LOST = (
-    "That is how a sharded save (FSDP, DeepSpeed ZeRO-3) looks that lost what other processes held: gather the "
-    "parameters before you save."
+    "That is how a sharded save (FSDP, DeepSpeed ZeRO-3) looks that lost what other processes held: gather "
+    "the parameters before you save."
 )

@@ -34,8 +34,8 @@ _TRANSPOSED = {"gpt2", "openai-gpt"}
 class BaseModelTensors:
     """Shapes of a base model's weights by their names on disk, and what decides how names map to modules.
 
-    `tie_word_embeddings`: the output head is the input embedding and may be absent from `shapes`. `digests` are
-    those of embeddings and head by name, empty where they are not known.
+    `tie_word_embeddings`: the output head is the input embedding and may be absent from `shapes`. `digests`
+    are those of embeddings and head by name, empty where they are not known.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -44,7 +44,7 @@ class BaseModelTensors:
     digests: Mapping[str, Digests] = field(default_factory=dict, compare=False, repr=False)
 
     def to_json(self) -> dict[str, object]:
-        """A JSON-serialisable form that `from_json` reads. Raises OSError where digests cannot be computed."""
+        """A JSON-serialisable form that `from_json` reads. Raises OSError where the files are gone."""
         return {
             "model_type": self.model_type,
             "tie_word_embeddings": self.tie_word_embeddings,
@@ -82,7 +82,9 @@ class BaseModelTensors:
         return tied[0] if len(tied) == 1 else None
 
     def digests_of(self, stored: str) -> Digests:
-        """Those of one of `weights`; empty where they are not known. Raises OSError where their file cannot be read."""
+        """Those of one of `weights`; empty where they are not known. Raises OSError where their file cannot
+        be read.
+        """
         name = self._tied_to if stored == "lm_head.weight" and self._tied_to else stored
         return self.digests.get(name, {})
 

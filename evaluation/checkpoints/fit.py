@@ -37,7 +37,9 @@ class AdapterModule:
 
 @dataclass(frozen=True, slots=True)
 class BaseCopy:
-    """A tensor that repeats a weight of the base model; `stored` is that one's name, None where it is unknown."""
+    """A tensor that repeats a weight of the base model; `stored` is that one's name, None where it is
+    unknown.
+    """
 
     entry: TensorEntry
     stored: str | None
@@ -174,11 +176,14 @@ class FitCheck:
         shorter = name.partition(".")[2]
         if self._base.matrix(f"model.{name}"):
             return (
-                f'{text} It has model.{name}: the adapter was trained on the model without its head. Load it '
+                f"{text} It has model.{name}: the adapter was trained on the model without its head. Load it "
                 "with AutoModelForCausalLM when you train."
             )
         if self._base.matrix(shorter):
-            return f"{text} It has {shorter}: the model was wrapped when the adapter was saved. Save the PEFT model."
+            return (
+                f"{text} It has {shorter}: the model was wrapped when the adapter was saved. Save the PEFT "
+                "model."
+            )
         return f"{text} Select the one that the adapter was trained on."
 
     def _check_rank(self, name: str, rank: int, smaller: int) -> None:
@@ -210,7 +215,9 @@ class FitCheck:
         if _fits(entry.shape, expected):
             return
         dimensions = part.linear or part.embedding or ()
-        cause, advice = _wrong_shape(entry.shape, expected, dimensions.index("rank") if "rank" in dimensions else -1)
+        cause, advice = _wrong_shape(
+            entry.shape, expected, dimensions.index("rank") if "rank" in dimensions else -1
+        )
         needed = "[" + ", ".join("any" if size is None else str(size) for size in expected) + "]"
         text = f"The shape is {list(entry.shape)}; {origin} need {needed}. {advice}"
         self._error("adapter.shape", text, entry.name, cause)
@@ -251,11 +258,13 @@ class FitCheck:
         return list(self._base.matrix_modules)
 
     def _is_full_weight(self, entry: TensorEntry) -> bool:
-        """Whether a tensor that is not LoRA is one of modules_to_save; if not, it is reported or kept as a copy."""
+        """Whether a tensor that is not LoRA is one of modules_to_save; if not, it is reported or kept as a
+        copy.
+        """
         name = self._names[entry.name]
         parameter = name.removeprefix(PREFIX)
         shape = self._base_shape(parameter)
-        allowed = self._config is None or _is_saved(parameter, self._config.modules_to_save)
+        allowed = self._config is None or is_saved(parameter, self._config.modules_to_save)
         if known := what_it_is(name):
             self._error("adapter.unknown_tensor", known, entry.name, known)
         elif not name.startswith(PREFIX):
@@ -285,8 +294,9 @@ class FitCheck:
             self._copies.append(BaseCopy(entry, self._base.stored_name(f"{module}.weight")))
         elif comparable:
             text = (
-                f"It has {entry.shape[0] if entry.shape else 0:,} rows, the base model's weight {shape[0]:,}: the "
-                "vocabulary was resized for the training. Train with the base model's own vocabulary."
+                f"It has {entry.shape[0] if entry.shape else 0:,} rows, the base model's weight "
+                f"{shape[0]:,}: the vocabulary was resized for the training. Train with the base model's "
+                "own vocabulary."
             )
             self._error("adapter.base_weight", text, entry.name, "vocabulary")
         else:
@@ -313,15 +323,15 @@ class FitCheck:
             return
         found = {self._base.stored_name(parameter) for parameter in present}
         for stored in self._base.weights:
-            if stored not in found and _is_saved(stored, self._config.modules_to_save):
+            if stored not in found and is_saved(stored, self._config.modules_to_save):
                 text = "modules_to_save names this weight, but the file lacks it. Save the adapter again."
                 self._error("adapter.incomplete_module", text, PREFIX + stored, "whole")
 
 
 _NEITHER = "This is no LoRA tensor and no weight of a module in modules_to_save. Save the adapter again."
 OVERWRITTEN = (
-    "The tensor would overwrite a weight of the base model. Save without it (save_embedding_layers=False), or "
-    "name its module in modules_to_save when training."
+    "The tensor would overwrite a weight of the base model. Save without it (save_embedding_layers=False), "
+    "or name its module in modules_to_save when training."
 )
 
 
@@ -335,14 +345,20 @@ def _wrong_shape(shape: Sequence[int], expected: Shape, rank: int) -> tuple[str,
     """Why a shape is another, and what to do; `rank` is the dimension that is the rank, -1 for none."""
     if len(shape) < len(expected) or 0 in shape:
         return "partitioned", (
-            "FSDP and DeepSpeed ZeRO-3 leave flat or empty parts of a tensor where it was not gathered before it "
-            "was saved. Gather the parameters, then save again."
+            "FSDP and DeepSpeed ZeRO-3 leave flat or empty parts of a tensor where it was not gathered "
+            "before it was saved. Gather the parameters, then save again."
         )
     if len(shape) == len(expected) == 2:
         if _fits(shape[::-1], expected):
-            return "transposed", "It is stored transposed, as other libraries than PEFT do. Convert it to PEFT's form."
+            return (
+                "transposed",
+                "It is stored transposed, as other libraries than PEFT do. Convert it to PEFT's form.",
+            )
         if rank >= 0 and _fits(shape[:rank] + shape[rank + 1 :], expected[:rank] + expected[rank + 1 :]):
-            return "rank", "Set r and rank_pattern to the ranks that the tensors have: send both files of one save."
+            return (
+                "rank",
+                "Set r and rank_pattern to the ranks that the tensors have: send both files of one save.",
+            )
     return "base", "Check r and rank_pattern, and on which base model the adapter was trained."
 
 
@@ -356,7 +372,7 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
-def _is_saved(parameter: str, modules_to_save: Collection[str]) -> bool:
+def is_saved(parameter: str, modules_to_save: Collection[str]) -> bool:
     """Whether a parameter belongs to a module whose name ends in one of `modules_to_save`, as in PEFT."""
     endings = tuple(modules_to_save)
     module = parameter.rpartition(".")[0] if endings else ""

@@ -71,8 +71,8 @@ def scan(file: BinaryIO, header: SafetensorsHeader) -> FileScan | None:
 def tensors_digest(entries: Iterable[TensorEntry], names: Mapping[str, str], scanned: FileScan) -> str:
     """SHA-256 over one line a tensor, sorted: its name by `names`, type, shape, SHA-256 of its bytes.
 
-    It depends on the tensors alone: not on their order in the file, the header's spelling, its metadata or how
-    the file spells their names.
+    It depends on the tensors alone: not on their order in the file, the header's spelling, its metadata or
+    how the file spells their names.
     """
     lines = sorted(
         f"{names[entry.name]} {entry.dtype} {list(entry.shape)} {scanned.tensors[entry.name].sha256.hex()}\n"

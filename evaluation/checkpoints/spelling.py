@@ -30,7 +30,9 @@ _NAMED = re.compile(
     r"\.(?P<name>(?!(?:weight|bias)$)[^.]+)(?P<ending>(?:\.(?:weight|bias))?)"
 )
 _BARE = re.compile(r".+\.(?:lora_[AB]\.weight|lora_embedding_[AB])")
-_WHOLE = re.compile(r"(?P<module>.+)\.(?:modules_to_save\.(?P<name>[^.]+)|(?P<old>original_module))\.(?P<rest>\w+)")
+_WHOLE = re.compile(
+    r"(?P<module>.+)\.(?:modules_to_save\.(?P<name>[^.]+)|(?P<old>original_module))\.(?P<rest>\w+)"
+)
 
 
 @dataclass(frozen=True)

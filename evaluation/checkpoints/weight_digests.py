@@ -1,4 +1,5 @@
-"""Digests of a base model's embeddings and output head, by which a copy of them is known without their values.
+"""Digests of a base model's embeddings and output head, by which a copy of them is known without their
+values.
 
 PEFT stores these weights beside an adapter in some cases, unchanged. A copy may be of another type than the
 file that the base model came from, so there is a digest for each type that adapters are stored in.

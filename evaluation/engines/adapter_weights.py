@@ -19,7 +19,9 @@ def as_peft_calls_them(sent: Weights) -> Weights:
     """The tensors under PEFT's names, as the inspection reads them. Raises CheckpointError."""
     spelt = spelling(sent)
     if spelt.adapters:
-        raise CheckpointError(f"{ADAPTER_FILE} holds {len(spelt.adapters)} adapters; which is meant is not told")
+        raise CheckpointError(
+            f"{ADAPTER_FILE} holds {len(spelt.adapters)} adapters; which is meant is not told"
+        )
     weights: Weights = {}
     for name, tensor in sent.items():
         if spelt.names[name] in weights:
@@ -31,8 +33,9 @@ def as_peft_calls_them(sent: Weights) -> Weights:
 def without_extras(weights: Weights, places: Collection[str], model: Any) -> Weights:
     """Those of the tensors that have a place in the PEFT model, and those that are one too many.
 
-    What is left out changes nothing: LoRA on modules that the configuration does not target, which PEFT leaves
-    out too, and copies of the base model's own weights. Raises CheckpointError where such a copy differs.
+    What is left out changes nothing: LoRA on modules that the configuration does not target, which PEFT
+    leaves out too, and copies of the base model's own weights. Raises CheckpointError where such a copy
+    differs.
     """
     adapted = {parsed.module for name in places if (parsed := parse_name(name))}
     own: Mapping[str, torch.Tensor] = dict(model.named_parameters(remove_duplicate=False))

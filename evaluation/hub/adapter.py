@@ -109,6 +109,8 @@ def _elsewhere(sizes: Mapping[str, int | None], start: str) -> str:
     """Where the adapter is instead, if it can be told."""
     if start + "adapter_model.bin" in sizes:
         return ", only a pickle, which is never opened; save it with save_pretrained and push it again"
+    if f"{start}{ADAPTER_FILE}.index.json" in sizes:
+        return "; it is split into several files: join them into one with safetensors, and push that"
     folders = [path.rpartition("/")[0] for path in sizes if path.endswith(f"/{ADAPTER_FILE}")]
     if folders:
         shown = ", ".join(sorted(folder for folder in folders if is_path(folder))[-3:])
