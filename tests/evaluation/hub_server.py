@@ -84,6 +84,9 @@ class HubServer:
         revision = rest.removeprefix("/revision/")
         if rest.startswith("/revision/") and revision not in (self.branch, self.commit):
             return 404, {"X-Error-Code": "RevisionNotFound"}, b""
+        if rest.startswith("/commits/"):
+            commit = {"id": self.commit, "title": "Upload", "message": "", "date": "2026-01-01T00:00:00.000Z"}
+            return 200, {"Content-Type": "application/json"}, json.dumps([commit | {"authors": []}]).encode()
         if rest.startswith("/tree/"):
             listing: object = [{"type": "file", "path": name, **self._facts(name)} for name in self.files]
         else:

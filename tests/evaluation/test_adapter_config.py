@@ -61,7 +61,11 @@ def test_unknown_keys_are_one_note() -> None:
     [
         ('{\n  "r": 4,\n  "lora_alpha" 8\n}', "adapter_config.json: line 3, column 16", "delimiter"),
         ("", "adapter_config.json", "empty"),
-        ("version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "adapter_config.json", "git lfs pull"),
+        (
+            "version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+            "adapter_config.json",
+            "git lfs pull",
+        ),
         ('{"weight_map": {}}', "adapter_config.json", "index of a sharded"),
         ("[]", "adapter_config.json", "not an object"),
         ('{"r": 4, "r": 8}', "adapter_config.json", '"r" twice'),

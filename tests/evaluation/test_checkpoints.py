@@ -442,9 +442,7 @@ def test_the_real_federated_adapter_passes(shared: Path, smollm2_tensors: BaseMo
     assert len(summary.modules) == 120
 
 
-@pytest.mark.parametrize(
-    ("rank", "expected"), [(8, []), (9, ["adapter.rank"]), (4096, ["adapter.rank"])]
-)
+@pytest.mark.parametrize(("rank", "expected"), [(8, []), (9, ["adapter.rank"]), (4096, ["adapter.rank"])])
 def test_a_rank_over_the_smaller_side_is_a_warning(rank: int, expected: list[str]) -> None:
     content = safetensors(lora_tensors(rank))
     for base in (base_model(), None):

@@ -39,7 +39,9 @@ def test_the_app_configuration_is_found_dotted_or_nested(text: bytes) -> None:
     assert document is not None
 
 
-@pytest.mark.parametrize("text", [b"a = 1", b'[project]\nname = "a"', b"[tool.flwr.app]\nconfig = 3", b"tool = 1"])
+@pytest.mark.parametrize(
+    "text", [b"a = 1", b'[project]\nname = "a"', b"[tool.flwr.app]\nconfig = 3", b"tool = 1"]
+)
 def test_a_file_without_app_configuration_is_a_warning(text: bytes) -> None:
     finding = only(text)
     assert finding.code == "config.no_app_config"
