@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 JSON_TEXT = "a JSON text"
+_JSON = re.compile(rb'\{\s*(?:["}]|$)')
 _POINTER = b"version https://git-lfs"
 
 _FOREIGN = (
@@ -22,7 +25,7 @@ def foreign_kind(start: bytes, but: str = "") -> str | None:
     text = start[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype", b"<html", b"<?xml")):
         return "a web page (perhaps a log-in page that was saved in place of the file)"
-    if text.startswith(b"{") and b"\0" not in start[:256]:
+    if _JSON.match(text) and b"\0" not in start[:256]:
         return None if but == JSON_TEXT else JSON_TEXT
     # The length of a short safetensors header may begin with the same two bytes, but zeros follow.
     if start[:1] == b"\x80" and start[1:2] in b"\2\3\4\5" and any(start[2:8]):

@@ -21,9 +21,9 @@ class KnownBase:
 
     hub_id: str | None = None
     revision: str | None = None
-    aliases: tuple[str, ...] = ()
     parameters: int | None = None
     tensors: BaseModelTensors | None = None
+    aliases: tuple[str, ...] = ()
 
     @property
     def size(self) -> int | None:
