@@ -91,6 +91,8 @@ def inspect_adapter_config(
     if document is None:
         return None, findings.collected()
     values = ConfigValues(document, name, findings)
+    if not _is_evaluated(values):
+        return None, findings.collected()
     _check_method(values)
     _check_remote_code(values)
     config = _read(values)
@@ -152,8 +154,8 @@ def _read(values: ConfigValues) -> AdapterConfig:
     )
 
 
-def _check_method(values: ConfigValues) -> None:
-    """LoRA for causal language models, in a variant that is evaluated rightly."""
+def _is_evaluated(values: ConfigValues) -> bool:
+    """Whether the adapter is of a type that is evaluated; the keys of others say nothing of it."""
     peft_type = values.text("peft_type")
     if values.is_wrong("peft_type"):
         pass  # which has been said
@@ -166,6 +168,12 @@ def _check_method(values: ConfigValues) -> None:
             f'"{excerpt(peft_type)}" is not evaluated here. Submit a {titles} adapter (peft_type {types}).'
         )
         values.error("adapter_config.peft_type", "peft_type", message)
+        return False
+    return True
+
+
+def _check_method(values: ConfigValues) -> None:
+    """LoRA for causal language models, in a variant that is evaluated rightly."""
     task_type = values.text("task_type") or _task_of_class(values)
     if values.is_wrong("task_type"):
         pass

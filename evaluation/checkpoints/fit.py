@@ -15,7 +15,7 @@ from evaluation.checkpoints.base_model import (
     is_fused_on_loading,
     is_vocabulary,
 )
-from evaluation.checkpoints.foreign_names import what_it_is
+from evaluation.checkpoints.foreign_names import is_configured, what_it_is
 from evaluation.checkpoints.header import TensorEntry
 from evaluation.checkpoints.patterns import PatternError
 from evaluation.checkpoints.spelling import BASE_LAYER
@@ -81,16 +81,11 @@ class FitCheck:
     def check(self, tensors: Sequence[TensorEntry]) -> Fit:
         """Report everything that does not fit and return what does."""
         adapted, others = self._sorted(tensors)
+        if not adapted:
+            self._report_nothing(others)
+            return Fit()
         full_weights = [entry for entry in others if self._is_full_weight(entry)]
         self._check_full_weights({self._names[entry.name].removeprefix(PREFIX) for entry in full_weights})
-        if not adapted:
-            if not any("lora" in entry.name.lower() for entry in others):  # else their names are the mistake
-                text = (
-                    "The file has no LoRA tensor (lora_A, lora_B). Save the trained adapter with "
-                    "save_pretrained."
-                )
-                self._findings.error("adapter.no_lora_tensors", text, self._file_name)
-            return Fit()
         names = sorted(adapted)
         try:
             ranks, alphas = self._ranks(names), self._alphas(names)
@@ -106,6 +101,23 @@ class FitCheck:
             if rank is not None and name in targeted:
                 modules.append(AdapterModule(name, rank, alphas.get(name)))
         return Fit(tuple(modules), tuple(entry.name for entry in full_weights), tuple(self._copies))
+
+    def _report_nothing(self, others: Sequence[TensorEntry]) -> None:
+        """What a file is that has no tensor of LoRA under its name: one error, by what there is instead."""
+        if any(what_it_is(self._names[entry.name]) or "lora" in entry.name.lower() for entry in others):
+            for entry in others:
+                self._is_full_weight(entry)
+            return
+        whole = (
+            (" It holds a whole model, perhaps one that the adapter was merged into.")
+            if len(others) > 2
+            else ""
+        )
+        text = (
+            f"The file has no LoRA tensor (lora_A, lora_B).{whole} Save the trained adapter with "
+            "save_pretrained."
+        )
+        self._findings.error("adapter.no_lora_tensors", text, self._file_name)
 
     def _error(self, code: str, text: str, tensor: str, cause: str) -> None:
         """One error of all tensors in which the same is wrong, by its `cause`."""
@@ -266,7 +278,8 @@ class FitCheck:
         shape = self._base_shape(parameter)
         allowed = self._config is None or is_saved(parameter, self._config.modules_to_save)
         if known := what_it_is(name):
-            self._error("adapter.unknown_tensor", known, entry.name, known)
+            if self._config or not is_configured(name):  # else what is wrong with the configuration is enough
+                self._error("adapter.unknown_tensor", known, entry.name, known)
         elif not name.startswith(PREFIX):
             text = f"This is no tensor of a LoRA adapter as PEFT saves it (names begin with {PREFIX})."
             self._error("adapter.unknown_tensor", text, entry.name, "prefix")

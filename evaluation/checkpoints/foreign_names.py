@@ -47,6 +47,15 @@ _KINDS = (
 )
 
 
+# Of these the configuration tells as well, whose own finding is enough.
+_CONFIGURED = (_KINDS[0], _KINDS[1], _KINDS[5], _KINDS[6])
+
+
 def what_it_is(name: str) -> str:
     """What is known of a tensor by its name, and what to do; empty where nothing is."""
     return next((text for pattern, text in _KINDS if re.search(pattern, name)), "")
+
+
+def is_configured(name: str) -> bool:
+    """Whether a tensor is there because of a key of the configuration, such as its peft_type."""
+    return any(re.search(pattern, name) for pattern, _ in _CONFIGURED)
