@@ -68,11 +68,11 @@ def choose_log(
 
 
 def _fits(log: CommunicationLog, rounds: int | None, derived: Communication | None) -> bool:
-    """Whether a log is of the run: by the rounds in its name, else by those in it, else by its total."""
+    """Whether a log is of the run: by the rounds in its name, else by those in it or its total."""
     if rounds is not None and (named := _ROUND.search(log.name.rpartition("/")[2])):
         return int(named["round"]) == rounds
-    if rounds is not None and log.messages:
-        return len(log.messages) == DIRECTIONS * rounds
+    if rounds is not None and len(log.messages) == DIRECTIONS * rounds:
+        return True
     return derived is not None and abs(log.total_bytes - derived.total_bytes) <= (
         RELATIVE_TOLERANCE * derived.total_bytes
     )
