@@ -354,7 +354,7 @@ def _fits(shape: Sequence[int], expected: Shape) -> bool:
     )
 
 
-def _wrong_shape(shape: Sequence[int], expected: Shape, rank: int) -> tuple[str, str]:
+def _wrong_shape(shape: tuple[int, ...], expected: Shape, rank: int) -> tuple[str, str]:
     """Why a shape is another, and what to do; `rank` is the dimension that is the rank, -1 for none."""
     if len(shape) < len(expected) or 0 in shape:
         return "partitioned", (
