@@ -91,12 +91,12 @@ def inspect_adapter_config(
     if document is None:
         return None, findings.collected()
     values = ConfigValues(document, name, findings)
+    _check_remote_code(values)
+    _check_base_model(values, base_hub_id, base_aliases)
     if not _is_evaluated(values):
         return None, findings.collected()
     _check_method(values)
-    _check_remote_code(values)
     config = _read(values)
-    _check_base_model(values, base_hub_id, base_aliases)
     _check_revision(values, config.revision, base_revision)
     _note_unknown_keys(values)
     return (None if findings.has_errors else config), findings.collected()

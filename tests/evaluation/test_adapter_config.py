@@ -222,17 +222,30 @@ def test_another_revision_is_a_warning() -> None:
 
 
 def test_all_problems_are_told_at_once() -> None:
-    document = config_document(
-        r=0, peft_type="IA3", trust_remote_code=True, base_model_name_or_path="a/b", new=1
-    )
+    document = config_document(r=0, bias="all", trust_remote_code=True, base_model_name_or_path="a/b", new=1)
     found = {finding.code for finding in inspect(document)}
     assert found == {
         "adapter_config.type",
-        "adapter_config.peft_type",
+        "adapter_config.unsupported",
         "adapter_config.remote_code",
         "adapter_config.base_model",
         "adapter_config.unknown_keys",
     }
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "code"),
+    [
+        ("peft_type", ["LORA"], "adapter_config.type"),
+        ("peft_type", "IA3", "adapter_config.peft_type"),  # whose keys are others than LoRA's
+        ("task_type", 3, "adapter_config.type"),
+        ("base_model_name_or_path", {"a": 1}, "adapter_config.type"),
+        ("target_modules", [["q_proj"]], "adapter_config.type"),
+        ("auto_mapping", {"parent_library": "evil"}, "adapter_config.remote_code"),
+    ],
+)
+def test_one_mistake_has_one_finding(key: str, value: object, code: str) -> None:
+    assert [finding.code for finding in inspect(config_document(**{key: value}))] == [code]
 
 
 def test_only_checked_keys_go_on() -> None:
