@@ -18,6 +18,7 @@ from evaluation.hub.names import (
     is_revision,
     parse_address,
 )
+from evaluation.hub.renaming import current_name
 from tests.evaluation.hub_server import COMMIT, HubServer
 
 REPO = "somebody/fed-adapter"
@@ -195,6 +196,14 @@ def test_names_that_lead_elsewhere_are_refused(
     with pytest.raises(CheckpointError, match="owner/name"):
         fetch(folder, revision, repo=repo, subfolder=subfolder)
     assert server.requests == []
+
+
+def test_the_hub_says_what_it_calls_a_repository_today(server: HubServer) -> None:
+    assert current_name(REPO) == REPO
+    server.renamed = "somebody/renamed"
+    assert current_name(REPO) == "somebody/renamed"
+    server.gated = True
+    assert current_name(REPO) == REPO
 
 
 def test_usual_names_are_names() -> None:
