@@ -104,15 +104,16 @@ def of_peft(model: Any, folder: Path) -> Any | None:
     return logits(loaded.eval())
 
 
-def of_product(model: Any, inspection: Inspection, folder: Path, loaded: Path) -> Any:
+def of_product(model: Any, inspection: Inspection, base: Path, folder: Path) -> Any:
     """What an evaluation computes, by the configuration that it is given."""
     assert inspection.adapter_config is not None and inspection.adapter is not None
+    loaded = folder / "loaded"
     loaded.mkdir()
     config = normalised_adapter_config(inspection.adapter_config, "base", inspection.adapter)
     (loaded / "adapter_config.json").write_text(json.dumps(config))
     (loaded / "adapter_model.safetensors").symlink_to(folder / "adapter_model.safetensors")
     before = logits(model)
-    adapter = Adapter(model, read(loaded))
+    adapter = Adapter(model, read(loaded), base)
     computed = logits(adapter._peft)
     adapter.remove()
     assert torch.equal(logits(model), before)
@@ -125,7 +126,7 @@ def cases(*, taken: bool) -> list[Any]:
 
 @pytest.mark.parametrize("case", cases(taken=True))
 def test_what_can_be_read_is_taken_and_computes_the_same(
-    case: Case, model: Any, known: Known, tmp_path: Path
+    case: Case, model: Any, base: Path, known: Known, tmp_path: Path
 ) -> None:
     folder = tmp_path / "sent"
     saved = trained(model, folder, case)
@@ -136,7 +137,7 @@ def test_what_can_be_read_is_taken_and_computes_the_same(
     assert said - {"adapter.full_weights"} == case.notes - {"adapter.full_weights"}, inspection.findings
     expected = of_peft(model, folder)
     assert (expected is not None) == case.loads
-    computed = of_product(model, inspection, folder, tmp_path / "loaded")
+    computed = of_product(model, inspection, base, folder)
     torch.testing.assert_close(computed, saved if expected is None else expected, rtol=0, atol=1e-5)
     assert not torch.allclose(computed, logits(model), atol=1e-3)
 

@@ -66,7 +66,7 @@ def test_the_marks_in_names_change_nothing_of_what_is_computed(field: Path) -> N
             return adapted(torch.tensor([list(range(30, 60))])).logits
 
     def with_adapter(files: AdapterFiles) -> Any:
-        adapter = Adapter(model, files)
+        adapter = Adapter(model, files, field / "tiny_llama_base")
         computed = logits(adapter._peft)
         adapter.remove()
         return computed
