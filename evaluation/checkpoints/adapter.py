@@ -10,20 +10,22 @@ from typing import BinaryIO
 
 from evaluation.checkpoints.adapter_config import AdapterConfig
 from evaluation.checkpoints.base_model import BaseModelTensors
-from evaluation.checkpoints.fit import AdapterModule, FitCheck
+from evaluation.checkpoints.fit import OVERWRITTEN, AdapterModule, BaseCopy, FitCheck
 from evaluation.checkpoints.header import ADAPTER_FILE, TensorEntry, read_header
-from evaluation.checkpoints.scan import FLOATS, TensorScan, scan
+from evaluation.checkpoints.scan import FLOATS, TensorScan, scan, tensors_digest
+from evaluation.checkpoints.spelling import Spelling, spelling
 from evaluation.checkpoints.tensor_names import parse_name
-from evaluation.findings import Finding, FindingCollector
+from evaluation.findings import Finding, FindingCollector, excerpt
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterSummary:
     """What is stored about a valid adapter; sizes in bytes.
 
-    `sha256` is the file's digest, `tensors_digest` that of its tensors whatever their order, metadata
-    or spelling of names. `modules` are those that an evaluation loads, `full_weights` the tensors that
-    replace parameters of the base model (modules_to_save).
+    `sha256` is the file's digest, `tensors_digest` that of its tensors whatever their order, metadata or
+    spelling of names. `modules` are those that an evaluation loads, `full_weights` the tensors that replace
+    parameters of the base model (modules_to_save). Copies of the base model's own weights count nowhere but
+    in `size` and `sha256`.
     """
 
     sha256: str
@@ -55,23 +57,35 @@ def inspect_adapter(
     if header is None:
         return None, header_findings
     findings = FindingCollector()
-    fit = FitCheck(config, base, name, findings).check(header.tensors)
+    spelt = spelling([entry.name for entry in header.tensors])
+    if spelt.adapters:
+        _report_several(spelt, name, findings)
+        return None, findings.collected()
+    if spelt.marks:
+        text = (
+            f"The file has {', and '.join(spelt.marks)}. Its tensors are read as if saved by save_pretrained."
+        )
+        findings.note("adapter.spelling", text, name)
+    fit = FitCheck(config, base, spelt.names, name, findings).check(header.tensors)
     scanned = scan(file, header)
     if scanned is None:
         text = "The file ended while it was read. Upload it again."
         findings.error("file.truncated", text, name)
         return None, findings.collected()
-    _check_values(header.tensors, scanned.tensors, name, findings)
+    _check_copies(fit.copies, scanned.tensors, base, name, findings)
+    copied = {copy.entry.name for copy in fit.copies}
+    own = [entry for entry in header.tensors if entry.name not in copied]
+    _ValueCheck(spelt.names, scanned.tensors, name, findings).check(own)
     if findings.has_errors:
         return None, findings.collected()
     summary = AdapterSummary(
         sha256=scanned.sha256,
-        tensors_digest=scanned.tensors_digest,
+        tensors_digest=tensors_digest(own, spelt.names, scanned),
         size=size,
-        tensor_count=len(header.tensors),
-        parameters=sum(entry.elements for entry in header.tensors),
-        tensor_bytes=size - header.data_start,
-        dtypes=tuple(sorted({entry.dtype for entry in header.tensors})),
+        tensor_count=len(own),
+        parameters=sum(entry.elements for entry in own),
+        tensor_bytes=sum(entry.end - entry.begin for entry in own),
+        dtypes=tuple(sorted({entry.dtype for entry in own})),
         ranks=tuple(sorted({module.rank for module in fit.modules})),
         modules=fit.modules,
         full_weights=fit.full_weights,
@@ -130,33 +144,105 @@ def _spelt_out(config: AdapterConfig, summary: AdapterSummary) -> dict[str, obje
     }
 
 
-def _check_values(
-    tensors: Sequence[TensorEntry], scans: Mapping[str, TensorScan], name: str, findings: FindingCollector
+def _report_several(spelt: Spelling, name: str, findings: FindingCollector) -> None:
+    shown = ", ".join(excerpt(adapter, 40) or "(without a name)" for adapter in spelt.adapters[:8])
+    text = (
+        f"The file holds {len(spelt.adapters):,} adapters: {shown}. Save the one that is meant: "
+        "save_pretrained(…, selected_adapters=[…])."
+    )
+    findings.error("adapter.several_adapters", text, name)
+
+
+def _check_copies(
+    copies: Sequence[BaseCopy],
+    scans: Mapping[str, TensorScan],
+    base: BaseModelTensors | None,
+    name: str,
+    findings: FindingCollector,
 ) -> None:
-    """Types that adapters have, finite values, and any effect at all."""
-    for entry in tensors:
-        place, result = f"{name}: {entry.name}", scans[entry.name]
-        if entry.dtype not in FLOATS:
-            text = f"The data type is {entry.dtype}; save the adapter in F32, F16 or BF16."
-            findings.error("adapter.dtype", text, place)
-        elif result.not_finite:
+    """What repeats a weight of the base model has to be equal to it; then it is left out."""
+    for copy in copies:
+        place = f"{name}: {copy.entry.name}"
+        known = base.digests_of(copy.stored) if base and copy.stored else {}
+        digest = known.get(copy.entry.dtype)
+        if digest is None:
             text = (
-                f"{result.not_finite:,} of {entry.elements:,} values are NaN or infinite, the first at flat "
-                f"index {result.first_not_finite:,}. The training diverged; submit an earlier round."
+                "The tensor repeats a weight of the base model, and could not be compared with it here. It "
+                "is left out; an evaluation refuses it where it differs."
             )
-            findings.error("adapter.not_finite", text, place)
-    if _changes_nothing(tensors, scans):
-        text = "On every module a factor is zero, so the adapter changes nothing. Submit the trained adapter."
-        findings.warning("adapter.no_effect", text, name)
+            findings.warning("adapter.base_copy", text, place, "unknown")
+        elif digest == scans[copy.entry.name].sha256.hex():
+            text = (
+                "The tensor is the base model's own, bit for bit, as PEFT stores it at times. It is left out."
+            )
+            findings.note("adapter.base_copy", text, place, "equal")
+        else:
+            findings.error("adapter.base_weight", OVERWRITTEN, place, "base")
 
 
-def _changes_nothing(tensors: Sequence[TensorEntry], scans: Mapping[str, TensorScan]) -> bool:
-    """Whether each module's update has a factor that is all zeros, and there is nothing else."""
-    factors = defaultdict[str, list[bool]](list)
-    for entry in tensors:
-        parsed = parse_name(entry.name)
-        if parsed is None:
-            return False
-        if parsed.part.first != "base":
-            factors[parsed.module].append(scans[entry.name].all_zero)
-    return bool(factors) and all(any(zero) for zero in factors.values())
+@dataclass(frozen=True)
+class _ValueCheck:
+    """Whether an adapter's values can be those of a trained one. `names` are PEFT's for the file's own."""
+
+    names: Mapping[str, str]
+    scans: Mapping[str, TensorScan]
+    file_name: str
+    findings: FindingCollector
+
+    def check(self, tensors: Sequence[TensorEntry]) -> None:
+        """Types that adapters have, finite values, any effect at all, and no part that was lost."""
+        for entry in tensors:
+            place, result = f"{self.file_name}: {entry.name}", self.scans[entry.name]
+            if entry.dtype not in FLOATS:
+                text = f"The data type is {entry.dtype}; save the adapter in F32, F16 or BF16."
+                self.findings.error("adapter.dtype", text, place, entry.dtype)
+            elif result.not_finite:
+                text = (
+                    f"{result.not_finite:,} of {entry.elements:,} values are NaN or infinite, the first at "
+                    f"flat index {result.first_not_finite:,}. The training diverged; submit an earlier "
+                    "round."
+                )
+                self.findings.error("adapter.not_finite", text, place, "values")
+        if any(not entry.elements for entry in tensors) or not tensors:
+            return  # an empty tensor has been reported by its shape
+        is_idle = self._idle_modules(tensors)
+        idle = [module for module, zero in is_idle.items() if zero]
+        if is_idle and len(idle) == len(is_idle):
+            if all(parse_name(self.names[entry.name]) for entry in tensors):
+                text = (
+                    "On every module a factor is zero, so the adapter changes nothing. Submit the trained "
+                    "adapter."
+                )
+                self.findings.warning("adapter.no_effect", text, self.file_name)
+        elif idle:
+            text = (
+                f"On {len(idle):,} of {len(is_idle):,} modules a whole factor is zero, first on {idle[0]}, "
+                f"so that they stay as in the base model. {_LOST}"
+            )
+            self.findings.warning("adapter.zero_rows", text, self.file_name)
+        self._check_rows(tensors)
+
+    def _idle_modules(self, tensors: Sequence[TensorEntry]) -> Mapping[str, bool]:
+        """Whether each module's update has a factor that is all zeros."""
+        factors = defaultdict[str, list[bool]](list)
+        for entry in tensors:
+            parsed = parse_name(self.names[entry.name])
+            if parsed is not None and parsed.part.first != "base":
+                factors[parsed.module].append(self.scans[entry.name].all_zero)
+        return {module: any(zero) for module, zero in factors.items()}
+
+    def _check_rows(self, tensors: Sequence[TensorEntry]) -> None:
+        """Rows of zeros in what begins as zeros: training reaches them all, a save of a part does not."""
+        for entry in tensors:
+            parsed, result = parse_name(self.names[entry.name]), self.scans[entry.name]
+            if parsed is None or parsed.part.first != "zeros" or result.all_zero:
+                continue
+            if 2 * result.zero_rows >= entry.shape[0]:
+                text = f"{result.zero_rows:,} of {entry.shape[0]:,} rows are exactly zero. {_LOST}"
+                self.findings.warning("adapter.zero_rows", text, f"{self.file_name}: {entry.name}", "rows")
+
+
+_LOST = (
+    "That is how a sharded save (FSDP, DeepSpeed ZeRO-3) looks that lost what other processes held: gather "
+    "the parameters before you save."
+)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import codecs
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluation import adapter_kinds as kinds
 from evaluation.adapter_kinds import AdapterKind
+from evaluation.checkpoints.base_names import Likeness, likeness
 from evaluation.checkpoints.config_values import ConfigValues
+from evaluation.checkpoints.foreign_files import JSON_TEXT, foreign_kind
 from evaluation.checkpoints.strictjson import JsonError, parse_object
 from evaluation.findings import Finding, FindingCollector, excerpt
 
@@ -30,10 +32,14 @@ _IGNORED = {
     "corda_config", "eva_config", "inference_mode", "loftq_config", "lora_ga_config", "megatron_core",
     "merge_weights", "qalora_group_size", "runtime_config", "velora_config",
 }  # fmt: skip
-_REMOTE_CODE = ("auto_map", "auto_mapping", "base_model_class", "parent_library", "trust_remote_code")
+_REMOTE_CODE = ("auto_map", "base_model_class", "parent_library", "trust_remote_code")
+# Packages whose classes PEFT and unsloth name in `auto_mapping`; the evaluation loads by the base model
+# alone.
+_LIBRARIES = ("transformers", "peft", "unsloth")
+_HUB_CODE = "transformers_modules"
 # These initialisations change the base model's own weights; the adapter is relative to the changed ones.
 _MUTATING_INITS = ("corda", "loftq", "lora_ga", "olora", "pissa")
-_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+_SEND_AGAIN = "Send the adapter_config.json that PEFT wrote beside the tensors."
 _CONVERT = "save_pretrained(…, path_initial_model_for_weight_conversion=…)"
 
 
@@ -71,33 +77,57 @@ def inspect_adapter_config(
     *,
     base_hub_id: str | None,
     base_revision: str | None = None,
+    base_aliases: Sequence[str] = (),
     name: str = ADAPTER_CONFIG_FILE,
 ) -> tuple[AdapterConfig | None, tuple[Finding, ...]]:
     """Parse and check an adapter_config.json; the configuration is None exactly when a finding is an error.
 
-    `base_hub_id` is the base model selected on submission, at commit `base_revision` if that is known;
-    None skips the comparison.
+    `base_hub_id` is the base model selected on submission, at commit `base_revision` if that is known, with
+    the other names that it has; None skips the comparison.
     """
     findings = FindingCollector()
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    if len(raw) > MAX_SIZE:
-        message = f"The file is over the limit of {MAX_SIZE:,} bytes. Upload PEFT's adapter_config.json."
-        findings.error("adapter_config.too_large", message, name)
-        return None, findings.collected()
-    try:
-        document = parse_object(raw)
-    except JsonError as error:
-        place = f"{name}: {error.place}" if error.place else name
-        findings.error("adapter_config.json", f"The file cannot be read: {error}.", place)
+    document = _document(raw, name, findings)
+    if document is None:
         return None, findings.collected()
     values = ConfigValues(document, name, findings)
-    _check_method(values)
     _check_remote_code(values)
+    _check_base_model(values, base_hub_id, base_aliases)
+    if not _is_evaluated(values):
+        return None, findings.collected()
+    _check_method(values)
     config = _read(values)
-    _check_base_model(values, base_hub_id)
     _check_revision(values, config.revision, base_revision)
     _note_unknown_keys(values)
     return (None if findings.has_errors else config), findings.collected()
+
+
+def _document(raw: bytes, name: str, findings: FindingCollector) -> Mapping[str, object] | None:
+    """The JSON object; None and an error where the file is none."""
+    if len(raw) > MAX_SIZE:
+        message = f"The file is over the limit of {MAX_SIZE:,} bytes. Upload PEFT's adapter_config.json."
+        findings.error("adapter_config.too_large", message, name)
+        return None
+    if not raw.strip():
+        findings.error("file.empty", "The file is empty. Upload it again.", name)
+        return None
+    if kind := foreign_kind(raw, but=JSON_TEXT):
+        findings.error("adapter_config.json", f"This is {kind}. {_SEND_AGAIN}", name)
+        return None
+    if raw.startswith(codecs.BOM_UTF8):
+        message = "The file begins with a byte order mark, at which PEFT stops. Save it without one."
+        findings.note("adapter_config.byte_order_mark", message, name)
+    try:
+        document = parse_object(raw.removeprefix(codecs.BOM_UTF8))
+    except JsonError as error:
+        place = f"{name}: {error.place}" if error.place else name
+        findings.error("adapter_config.json", f"The file cannot be read: {error}.", place)
+        return None
+    if isinstance(document.get("weight_map"), dict):
+        message = f"This is the index of a sharded model, not a configuration. {_SEND_AGAIN}"
+        findings.error("adapter_config.json", message, name)
+        return None
+    return document
 
 
 def _read(values: ConfigValues) -> AdapterConfig:
@@ -124,10 +154,12 @@ def _read(values: ConfigValues) -> AdapterConfig:
     )
 
 
-def _check_method(values: ConfigValues) -> None:
-    """LoRA for causal language models, in a variant that is evaluated rightly."""
+def _is_evaluated(values: ConfigValues) -> bool:
+    """Whether the adapter is of a type that is evaluated; the keys of others say nothing of it."""
     peft_type = values.text("peft_type")
-    if peft_type is None:
+    if values.is_wrong("peft_type"):
+        pass  # which has been said
+    elif peft_type is None:
         values.error("adapter_config.missing", "peft_type", 'The key is missing; a LoRA adapter has "LORA".')
     elif peft_type.upper() not in {kind.peft_type for kind in kinds.KINDS.values()}:
         titles = " or ".join(kind.title for kind in kinds.KINDS.values())
@@ -136,8 +168,16 @@ def _check_method(values: ConfigValues) -> None:
             f'"{excerpt(peft_type)}" is not evaluated here. Submit a {titles} adapter (peft_type {types}).'
         )
         values.error("adapter_config.peft_type", "peft_type", message)
-    task_type = values.text("task_type")
-    if task_type is None:
+        return False
+    return True
+
+
+def _check_method(values: ConfigValues) -> None:
+    """LoRA for causal language models, in a variant that is evaluated rightly."""
+    task_type = values.text("task_type") or _task_of_class(values)
+    if values.is_wrong("task_type"):
+        pass
+    elif task_type is None:
         message = "No task type is given; CAUSAL_LM is assumed. Set task_type when you save the adapter."
         values.warning("adapter_config.task_type", "task_type", message)
     elif task_type != "CAUSAL_LM":
@@ -156,7 +196,7 @@ def _check_method(values: ConfigValues) -> None:
     if isinstance(init, str) and init.lower().startswith(_MUTATING_INITS):
         message = f'"{excerpt(init)}" changes the base model itself. Convert to plain LoRA with {_CONVERT}.'
         values.error("adapter_config.unsupported", "init_lora_weights", message)
-    if values.names_or_pattern("target_modules") in (None, ()):
+    if values.names_or_pattern("target_modules") in (None, ()) and not values.is_wrong("target_modules"):
         message = "No target modules are named; the modules found in the file are used."
         values.warning("adapter_config.target_modules", "target_modules", message)
 
@@ -164,44 +204,78 @@ def _check_method(values: ConfigValues) -> None:
 def _check_remote_code(values: ConfigValues) -> None:
     for key in _REMOTE_CODE:
         if values.raw(key):
-            hint = " Save the adapter with task_type CAUSAL_LM." if key == "auto_mapping" else ""
-            message = f"The file asks for code from elsewhere; that is never run here. Remove the key.{hint}"
+            message = "The file asks for code from elsewhere; that is never run here. Remove the key."
             values.error("adapter_config.remote_code", key, message)
+    _check_auto_mapping(values)
 
 
-def _check_base_model(values: ConfigValues, hub_id: str | None) -> None:
+def _check_auto_mapping(values: ConfigValues) -> None:
+    """PEFT notes the model's class there where no task type is set, and unsloth always does."""
+    key, code = "auto_mapping", "adapter_config.auto_mapping"
+    mapping = values.raw(key)
+    if not mapping:
+        return
+    library = mapping.get("parent_library") if isinstance(mapping, dict) else None
+    package = library.partition(".")[0] if isinstance(library, str) else ""
+    if package in _LIBRARIES:
+        named = excerpt(str(mapping.get("base_model_class")), 60) if isinstance(mapping, dict) else ""
+        message = (
+            f"The key names the base model's class ({named}). It asks for no code, and is not used here."
+        )
+        values.note(code, key, message)
+    elif package == _HUB_CODE:
+        message = (
+            "The base model was loaded with code of its own from the hub (trust_remote_code). It is "
+            "evaluated with the class that transformers has for it, which the reviewer looks at."
+        )
+        values.warning(code, key, message)
+    else:
+        message = (
+            "The file asks for code from elsewhere; that is never run here. Remove the key. Save the "
+            "adapter with task_type CAUSAL_LM."
+        )
+        values.error("adapter_config.remote_code", key, message)
+
+
+def _task_of_class(values: ConfigValues) -> str | None:
+    """The task type that the class in `auto_mapping` tells of, where the file gives none."""
+    mapping = values.raw("auto_mapping")
+    named = mapping.get("base_model_class") if isinstance(mapping, dict) else None
+    if not isinstance(named, str):
+        return None
+    if named.endswith(("ForCausalLM", "LMHeadModel")):
+        return "CAUSAL_LM"
+    return excerpt(named, 60) if "For" in named else None
+
+
+def _check_base_model(values: ConfigValues, hub_id: str | None, aliases: Sequence[str]) -> None:
     key, code = "base_model_name_or_path", "adapter_config.base_model"
     given = values.text(key)
-    if hub_id is None:
+    if hub_id is None or values.is_wrong(key):
         return
     if not given:
         values.warning(code, key, f"No base model is named; {hub_id} is assumed. Set it to {hub_id}.")
         return
-    parts = [part for part in given.replace("\\", "/").split("/") if part not in ("", ".")]
-    wanted = hub_id.lower().split("/")
-    is_hub_id = _HUB_ID.fullmatch(given) is not None
-    if [part.lower() for part in parts] == wanted and given.isascii():
-        return
-    if _names_base(parts, wanted) and not is_hub_id and given.isascii():
-        values.note(code, key, f'"{excerpt(given)}" is taken to be a local copy of {hub_id}.')
-    elif is_hub_id:
-        odd = "" if given.isascii() else " (it has characters outside ASCII)"
-        message = (
-            f'The adapter was made for "{excerpt(given)}"{odd}, but {hub_id} is selected. Select that base '
-            f"model; if it is a local copy of {hub_id}, set the key to {hub_id}."
-        )
-        values.error(code, key, message)
-    else:
-        message = (
-            f'"{excerpt(given)}" does not show that the base model is {hub_id}. Set the key to {hub_id}.'
-        )
-        values.warning(code, key, message)
-
-
-def _names_base(parts: list[str], wanted: list[str]) -> bool:
-    """Whether a path ends in the base model's name or lies in a hub cache's folder of it."""
-    lower = [part.lower() for part in parts]
-    return lower[-1:] == wanted[-1:] or "--".join(["models", *wanted]) in lower
+    shown = f'"{excerpt(given)}"'
+    match likeness(given, hub_id, aliases):
+        case Likeness.COPY:
+            values.note(code, key, f"{shown} is taken to be a local copy of {hub_id}.")
+        case Likeness.TWIN:
+            message = (
+                f"{shown} is taken to be {hub_id} under another name, as mirrors and quantised copies have. "
+                "If it is another model, select that one."
+            )
+            values.warning(code, key, message)
+        case Likeness.SILENT:
+            message = f"{shown} does not show that the base model is {hub_id}. Set the key to {hub_id}."
+            values.warning(code, key, message)
+        case Likeness.OTHER:
+            odd = "" if given.isascii() else " (it has characters outside ASCII)"
+            message = (
+                f"The adapter was made for {shown}{odd}, but {hub_id} is selected. Select that base model; "
+                f"if it is a copy of {hub_id} under another name, set the key to {hub_id}."
+            )
+            values.error(code, key, message)
 
 
 def _check_revision(values: ConfigValues, given: str | None, wanted: str | None) -> None:

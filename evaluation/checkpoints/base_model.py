@@ -6,11 +6,12 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from evaluation.checkpoints.header import MAX_HEADER, read_header
+from evaluation.checkpoints.weight_digests import Digests, StoredDigests, StoredWeight
 from evaluation.errors import ModelError
 
 _INDEX = "model.safetensors.index.json"
@@ -33,19 +34,22 @@ _TRANSPOSED = {"gpt2", "openai-gpt"}
 class BaseModelTensors:
     """Shapes of a base model's weights by their names on disk, and what decides how names map to modules.
 
-    `tie_word_embeddings`: the output head is the input embedding and may be absent from `shapes`.
+    `tie_word_embeddings`: the output head is the input embedding and may be absent from `shapes`. `digests`
+    are those of embeddings and head by name, empty where they are not known.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
     tie_word_embeddings: bool
     model_type: str = ""
+    digests: Mapping[str, Digests] = field(default_factory=dict, compare=False, repr=False)
 
     def to_json(self) -> dict[str, object]:
-        """A JSON-serialisable form that `from_json` reads."""
+        """A JSON-serialisable form that `from_json` reads. Raises OSError where the files are gone."""
         return {
             "model_type": self.model_type,
             "tie_word_embeddings": self.tie_word_embeddings,
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "digests": {name: dict(digests) for name, digests in self.digests.items()},
         }
 
     @classmethod
@@ -55,19 +59,34 @@ class BaseModelTensors:
         tied, model_type = value.get("tie_word_embeddings"), value.get("model_type")
         if not isinstance(shapes, Mapping) or not isinstance(tied, bool) or not isinstance(model_type, str):
             raise ModelError("the stored description of the base model's tensors is damaged; record it again")
-        return cls({str(name): tuple(shape) for name, shape in shapes.items()}, tied, model_type)
+        digests = value.get("digests")  # descriptions of former versions have none
+        return cls(
+            {str(name): tuple(shape) for name, shape in shapes.items()},
+            tied,
+            model_type,
+            digests if isinstance(digests, Mapping) else {},
+        )
 
     @cached_property
     def weights(self) -> Mapping[str, tuple[int, ...]]:
         """`shapes`, and the tied output head where the files leave it out."""
+        tied = self._tied_to
+        return {**self.shapes, "lm_head.weight": self.shapes[tied]} if tied else self.shapes
+
+    @cached_property
+    def _tied_to(self) -> str | None:
+        """The embedding that is the output head too, where the files leave that out."""
         if not self.tie_word_embeddings or "lm_head.weight" in self.shapes:
-            return self.shapes
-        tied = [
-            shape
-            for name, shape in self.shapes.items()
-            if name.endswith((".embed_tokens.weight", "wte.weight"))
-        ]
-        return {**self.shapes, "lm_head.weight": tied[0]} if len(tied) == 1 else self.shapes
+            return None
+        tied = [name for name in self.shapes if name.endswith((".embed_tokens.weight", "wte.weight"))]
+        return tied[0] if len(tied) == 1 else None
+
+    def digests_of(self, stored: str) -> Digests:
+        """Those of one of `weights`; empty where they are not known. Raises OSError where their file cannot
+        be read.
+        """
+        name = self._tied_to if stored == "lm_head.weight" and self._tied_to else stored
+        return self.digests.get(name, {})
 
     @cached_property
     def parameters(self) -> int:
@@ -124,6 +143,11 @@ def is_fused_on_loading(module: str) -> bool:
     return _EXPERT.search(module) is not None or module.endswith(".gate")
 
 
+def is_vocabulary(module: str) -> bool:
+    """Whether a module has a row for each token, so that PEFT may store it beside an adapter."""
+    return is_embedding(module) or is_output_head(module)
+
+
 def base_model_tensors(folder: Path) -> BaseModelTensors:
     """Read names and shapes from the headers of all weight files in the base model `folder`.
 
@@ -137,16 +161,22 @@ def base_model_tensors(folder: Path) -> BaseModelTensors:
             f"{folder} holds a {model_type}, which reads in both directions and generates no text"
         )
     shapes: dict[str, tuple[int, ...]] = {}
+    comparable: dict[str, StoredWeight] = {}
     for path in _weight_files(folder):
         with path.open("rb") as file:
             header, findings = read_header(file, path.stat().st_size, name=path.name, limit=MAX_HEADER)
         if header is None:
             raise ModelError(f"{findings[0].location} in {folder} is damaged: {findings[0].message}")
         shapes.update((tensor.name, tensor.shape) for tensor in header.tensors)
+        comparable |= {
+            tensor.name: StoredWeight(path, header.data_start, tensor)
+            for tensor in header.tensors
+            if is_vocabulary(tensor.name.removesuffix(".weight"))
+        }
     tied = config.get("tie_word_embeddings")
     if not isinstance(tied, bool):  # left out where it is the architecture's default
         tied = not {"lm_head.weight", "embed_out.weight"} & shapes.keys()
-    return BaseModelTensors(dict(sorted(shapes.items())), tied, model_type)
+    return BaseModelTensors(dict(sorted(shapes.items())), tied, model_type, StoredDigests(comparable))
 
 
 def _weight_files(folder: Path) -> list[Path]:

@@ -34,6 +34,10 @@ class ConfigValues:
         self.asked.add(key)
         return self.document.get(key)
 
+    def is_wrong(self, key: str) -> bool:
+        """Whether a value of the wrong type was read, so that what it lacks is no further mistake."""
+        return key in self._wrong
+
     def text(self, key: str) -> str | None:
         value = self.raw(key)
         if value is None or (isinstance(value, str) and _is_clean(value)):

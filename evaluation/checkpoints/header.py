@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from evaluation.checkpoints.foreign_files import foreign_kind
 from evaluation.checkpoints.strictjson import DuplicateKeyError, JsonError, parse_object
 from evaluation.findings import Finding, FindingCollector, excerpt
 
@@ -29,14 +30,6 @@ DTYPE_BITS: Mapping[str, int] = {
     "U64": 64, "I64": 64, "F64": 64, "C64": 64, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8,
     "F8_E5M2FNUZ": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4,
 }  # fmt: skip
-
-_FOREIGN = (
-    (b"PK\x03\x04", "a PyTorch pickle (zip archive)"),
-    (b"GGUF", "a GGUF model"),
-    (b"\x89HDF", "an HDF5 file"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file it stands for"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +124,7 @@ def _header_bytes(
             return b"{" + rest
         findings.error("file.truncated", "The file ended while its header was read. Upload it again.", name)
         return None
-    kind = _foreign_kind(start + read_exactly(file, min(max(size - len(start), 0), 64)))
+    kind = foreign_kind(start + read_exactly(file, min(max(size - len(start), 0), 64)))
     if kind:
         advice = "Save the adapter with save_pretrained(…, safe_serialization=True) and upload that file."
         findings.error("file.not_safetensors", f"This is {kind}, not safetensors. {advice}", name)
@@ -162,18 +155,6 @@ def _report_length(length: int, size: int, name: str, limit: int, findings: Find
             "It was probably cut off; upload it again."
         )
         findings.error("header.length", text, place)
-
-
-def _foreign_kind(start: bytes) -> str | None:
-    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "a web page (perhaps a log-in page that was saved in place of the file)"
-    if text.startswith(b"{") and b"\0" not in start:
-        return "a JSON text"
-    # The length of a short safetensors header may begin with the same two bytes, but zeros follow.
-    if start[:1] == b"\x80" and start[1:2] in b"\2\3\4\5" and any(start[2:8]):
-        return "a Python pickle"
-    return next((kind for magic, kind in _FOREIGN if start.startswith(magic)), None)
 
 
 def _metadata(value: object, name: str, findings: FindingCollector) -> dict[str, str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 
 from evaluation.checkpoints.header import SafetensorsHeader, TensorEntry, read_exactly
-from evaluation.checkpoints.tensor_names import canonical_name
 
 CHUNK = 1024**2  # a multiple of every item size; small enough to stay in the processor's cache
 
@@ -33,21 +32,23 @@ FLOATS: Mapping[str, FloatFormat] = {
 
 @dataclass(frozen=True, slots=True)
 class TensorScan:
-    """`not_finite` values are NaN or infinite, the first at flat index `first_not_finite` (-1: none)."""
+    """`not_finite` values are NaN or infinite, the first at flat index `first_not_finite` (-1: none).
+
+    Of a matrix, `zero_rows` hold nothing but zeros.
+    """
 
     not_finite: int
     first_not_finite: int
     all_zero: bool
     sha256: bytes
+    zero_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class FileScan:
-    """`sha256` is the file's. `tensors_digest` depends on the tensors alone: not on their order in the
-    file, the header's spelling, its metadata or the generation of their names."""
+    """`sha256` is the file's, `tensors` are by the names that it has for them."""
 
     sha256: str
-    tensors_digest: str
     tensors: Mapping[str, TensorScan]
 
 
@@ -64,16 +65,31 @@ def scan(file: BinaryIO, header: SafetensorsHeader) -> FileScan | None:
         if result is None:
             return None
         tensors[entry.name] = result
-    return FileScan(whole.hexdigest(), _tensors_digest(header, tensors), tensors)
+    return FileScan(whole.hexdigest(), tensors)
+
+
+def tensors_digest(entries: Iterable[TensorEntry], names: Mapping[str, str], scanned: FileScan) -> str:
+    """SHA-256 over one line a tensor, sorted: its name by `names`, type, shape, SHA-256 of its bytes.
+
+    It depends on the tensors alone: not on their order in the file, the header's spelling, its metadata or
+    how the file spells their names.
+    """
+    lines = sorted(
+        f"{names[entry.name]} {entry.dtype} {list(entry.shape)} {scanned.tensors[entry.name].sha256.hex()}\n"
+        for entry in entries
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _scan_tensor(file: BinaryIO, entry: TensorEntry, whole: hashlib._Hash) -> TensorScan | None:
     """Tensors of other types than those in FLOATS are hashed only."""
     own = hashlib.sha256()
     layout = FLOATS.get(entry.dtype)
-    count, first, zero = 0, -1, True
-    for begin in range(entry.begin, entry.end, CHUNK):
-        length = min(CHUNK, entry.end - begin)
+    count, first, zero, zero_rows = 0, -1, True, 0
+    row = _row_bytes(entry)
+    step = CHUNK // row * row if row else CHUNK
+    for begin in range(entry.begin, entry.end, step):
+        length = min(step, entry.end - begin)
         chunk = read_exactly(file, length)
         if len(chunk) < length:
             return None
@@ -87,14 +103,16 @@ def _scan_tensor(file: BinaryIO, entry: TensorEntry, whole: hashlib._Hash) -> Te
         if found and first < 0:
             first = (begin - entry.begin) // bits.itemsize + int(bad.argmax())
         count += found
-        zero = zero and not np.any(bits & layout.magnitude)
-    return TensorScan(count, first, zero and layout is not None, own.digest())
+        magnitudes = bits & layout.magnitude
+        if row and not magnitudes.all():
+            zero_rows += int(np.count_nonzero(~magnitudes.reshape(-1, row // bits.itemsize).any(axis=1)))
+        zero = zero and not magnitudes.any()
+    return TensorScan(count, first, zero and layout is not None, own.digest(), zero_rows)
 
 
-def _tensors_digest(header: SafetensorsHeader, tensors: Mapping[str, TensorScan]) -> str:
-    """SHA-256 over one line a tensor, sorted: canonical name, type, shape, SHA-256 of its bytes."""
-    lines = sorted(
-        f"{canonical_name(entry.name)} {entry.dtype} {list(entry.shape)} {tensors[entry.name].sha256.hex()}\n"
-        for entry in header.tensors
-    )
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+def _row_bytes(entry: TensorEntry) -> int:
+    """The bytes of a row of a matrix of numbers; 0 for anything else, and for rows longer than a chunk."""
+    if len(entry.shape) != 2 or not entry.elements or entry.dtype not in FLOATS:
+        return 0
+    row = (entry.end - entry.begin) // entry.shape[0]
+    return row if row <= CHUNK else 0

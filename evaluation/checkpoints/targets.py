@@ -10,7 +10,8 @@ from evaluation.checkpoints.adapter_config import AdapterConfig
 from evaluation.checkpoints.base_model import is_embedding, is_output_head
 from evaluation.checkpoints.patterns import full_matches
 
-_ALL_LINEAR = "all-linear"
+# PEFT's own word, and that of apps which fill in the names of all linear modules for it.
+_ALL_LINEAR = frozenset({"all-linear", "all_linear", "all"})
 _PLAIN = re.compile(r"[\w.\-]+", re.ASCII)
 _LAYER = re.compile(r"[^.]*(?:\.[^.]*)*?\.(?P<index>\d+)\.", re.ASCII)
 
@@ -26,10 +27,10 @@ def targeted_modules(config: AdapterConfig, modules: Sequence[str]) -> frozenset
     targets = config.target_modules
     if not targets:
         chosen = frozenset(modules)
+    elif is_all_linear((targets,) if isinstance(targets, str) else targets):
+        chosen = frozenset(name for name in modules if not is_embedding(name) and not is_output_head(name))
     elif isinstance(targets, tuple):
         chosen = frozenset(name for name in modules if ends_in(name, targets) and _in_layers(config, name))
-    elif targets.lower() == _ALL_LINEAR:
-        chosen = frozenset(name for name in modules if not is_embedding(name) and not is_output_head(name))
     else:
         chosen = full_matches([targets], modules)[0]
     excluded = config.exclude_modules
@@ -40,6 +41,11 @@ def targeted_modules(config: AdapterConfig, modules: Sequence[str]) -> frozenset
     return frozenset(
         name for name in chosen if not any(f".{saved}." in f".{name}." for saved in config.modules_to_save)
     )
+
+
+def is_all_linear(targets: Sequence[str]) -> bool:
+    """Whether target modules are the one word that stands for all linear modules but the output head."""
+    return len(targets) == 1 and targets[0].lower() in _ALL_LINEAR
 
 
 def ends_in(name: str, suffixes: Iterable[str]) -> bool:

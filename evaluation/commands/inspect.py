@@ -44,9 +44,7 @@ def add(commands: Commands) -> None:
         metavar="DIR",
         help="check the adapter's shapes against this base model too",
     )
-    parser.add_argument(
-        "--base-model-id", metavar="ID", help="hub id of the listed base model that you will select"
-    )
+    parser.add_argument("--base-model-id", metavar="ID", help="hub id of the base model that you will select")
     parser.add_argument(
         "--max-parameters",
         type=number(1),
@@ -60,6 +58,12 @@ def add(commands: Commands) -> None:
         metavar="AMOUNT",
         help="the communication that you will declare, such as '703 MB', to compare with the derived one",
     )
+    parser.add_argument(
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="the communication log or the output of the run, where it is not found by itself",
+    )
     parser.add_argument("--json", action="store_true", help="print as JSON")
 
 
@@ -67,7 +71,7 @@ def _inspect(options: argparse.Namespace) -> Status:
     binding = rules.of(options.challenge, max_base_parameters=options.max_parameters)
     tensors = base_model_tensors(options.base_model) if options.base_model else None
     base = KnownBase(hub_id=options.base_model_id, tensors=tensors)
-    folder = gather(options.path)
+    folder = gather(options.path, log=options.log)
     inspection = inspect(folder.material, binding, Known(base, declared_bytes=options.communication))
     shown = as_json(as_dict(inspection, folder.files)) if options.json else as_text(inspection, folder.files)
     print(shown)

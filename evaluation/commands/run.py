@@ -75,7 +75,8 @@ def add_score(commands: Commands) -> None:
         required=True,
         type=Path,
         metavar="FILE",
-        help='{"id": …, "completion": …} a line',
+        help='{"id": …, "completion": …} a line; samples of human-eval and generations of the BigCode '
+        "harness too",
     )
     _add_common(parser)
 
@@ -155,6 +156,8 @@ def _show(evaluation: Outcome) -> None:
             first, *others = (reason or "no reason given" for reason in reasons)
             more = f" (and {len(others)} other reasons)" if others else ""
             print(paragraph(f"{score.unscored:,} items of {score.benchmark}: {first}{more}", "incomplete: "))
+    for warning in evaluation.warnings:
+        print(paragraph(warning, "warning: "))
     for reason in dict.fromkeys(reason for score in evaluation.scores for reason in score.unofficial):
         print(paragraph(reason, "not official: "))
 

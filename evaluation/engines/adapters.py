@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from evaluation.adapter_kinds import KINDS
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.checkpoints.tensor_names import parse_name
+from evaluation.engines.adapter_weights import as_peft_calls_them, without_extras
 from evaluation.engines.experts import Update, add_updates, fused_modules
 from evaluation.engines.memory import is_out_of_memory
 from evaluation.errors import CheckpointError
@@ -42,9 +43,10 @@ def read(folder: Path) -> AdapterFiles:
     """Read an adapter without touching any model. Raises CheckpointError."""
     settings = _read_settings(folder)
     try:
-        return AdapterFiles(folder, settings, load_file(folder / ADAPTER_FILE))
+        weights = load_file(folder / ADAPTER_FILE)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{ADAPTER_FILE} cannot be read: {error}") from error
+    return AdapterFiles(folder, settings, as_peft_calls_them(weights))
 
 
 class Adapter:
@@ -197,6 +199,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
 def _fill(peft_model: Any, weights: dict[str, torch.Tensor]) -> None:
     """Load the tensors; every one must have its place and every place its tensor."""
     expected = set(get_peft_model_state_dict(peft_model, save_embedding_layers=False))
+    weights = without_extras(weights, expected, peft_model)
     if surplus := sorted(set(weights) - expected):
         raise CheckpointError(
             f"{ADAPTER_FILE} holds {len(surplus)} tensors that have no place in the model, "

@@ -5,51 +5,26 @@ It scores what another machine generated, and lets everything around an engine b
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from evaluation.benchmarks.samples import Completion, Decoding, Request
+from evaluation.engines.completion_files import read_answers
 from evaluation.engines.engine import Answered, Engine, EngineFacts
 from evaluation.errors import DataError, ModelError
 from evaluation.rules.protocol import Precision
 
 
 def read_completions(path: Path) -> dict[str, str]:
-    """Completions by item id, from a file with {"id": …, "completion": …} a line.
-
-    Raises DataError that names the line of what is malformed, and of an id that stands twice.
-    """
+    """Completions by item id. Raises DataError for what is malformed, and for an id that stands twice."""
     completions: dict[str, str] = {}
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the completions {path} cannot be read: {error}") from error
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        place = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{place}: not JSON: {error}") from error
-        key, completion = _fields(row, place)
-        if key in completions:
-            raise DataError(f"{place}: the id {key!r} stands twice")
-        completions[key] = completion
+    for answer in read_answers(path):
+        if answer.key is None or answer.is_whole or len(answer.texts) > 1:
+            raise DataError(f"{answer.place}: an object with an `id` and a `completion` is needed here")
+        if answer.key in completions:
+            raise DataError(f"{answer.place}: the id {answer.key!r} stands twice")
+        completions[answer.key] = answer.texts[0]
     return completions
-
-
-def _fields(row: Any, place: str) -> tuple[str, str]:
-    if not isinstance(row, dict):
-        raise DataError(f"{place}: not a JSON object")
-    key, completion = row.get("id"), row.get("completion")
-    if isinstance(key, bool) or not isinstance(key, (str, int)):
-        raise DataError(f"{place}: `id` must be a text or an integer")
-    if not isinstance(completion, str):
-        raise DataError(f"{place}: `completion` must be a text")
-    return str(key), completion
 
 
 class ScriptedEngine(Engine):
@@ -61,8 +36,9 @@ class ScriptedEngine(Engine):
     name = "scripted"
     generates = False
 
-    def __init__(self, files: Mapping[str, Path] | None = None) -> None:
-        self._files = dict(files or {})
+    def __init__(self, given: Mapping[str, Mapping[str, str]] | None = None) -> None:
+        """`given` are completions by benchmark and id, where they are in no folder."""
+        self._given = dict(given or {})
         self._folders: tuple[Path, ...] = ()
 
     def open(self, model: Path, precision: Precision) -> None:  # noqa: ARG002 - nothing is computed
@@ -82,7 +58,7 @@ class ScriptedEngine(Engine):
         decoding: Decoding,  # noqa: ARG002 - the completions are given
         answered: Answered,
     ) -> Iterator[Completion]:
-        completions: dict[str, dict[str, str]] = {}
+        completions = dict(self._given)
         for number, request in enumerate(requests, 1):
             if request.benchmark not in completions:
                 completions[request.benchmark] = read_completions(self._file(request.benchmark))
@@ -92,8 +68,6 @@ class ScriptedEngine(Engine):
             answered(number)
 
     def _file(self, benchmark: str) -> Path:
-        if benchmark in self._files:
-            return self._files[benchmark]
         for folder in self._folders:
             if (folder / f"{benchmark}.jsonl").is_file():
                 return folder / f"{benchmark}.jsonl"

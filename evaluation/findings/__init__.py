@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from evaluation.findings.catalogue import CATALOGUE, UncataloguedError, check_catalogued
 from evaluation.findings.kinds import FindingKind, Severity
@@ -79,20 +79,25 @@ def excerpt(text: str, limit: int = 80) -> str:
 
 
 class FindingCollector:
-    """Gathers findings and keeps at most `ALIKE_LIMIT` of one code, so that a hostile file cannot flood."""
+    """Gathers findings and keeps at most `ALIKE_LIMIT` of one code, so that a hostile file cannot flood.
+
+    What is given with an equal `cause` is one mistake in many places, and comes out as one finding: the
+    first, which says how many more places there are.
+    """
 
     def __init__(self) -> None:
         self._kept: list[Finding] = []
         self._seen: Counter[tuple[Severity, str]] = Counter()
+        self._causes: dict[tuple[Severity, str, str], _Cause] = {}
 
-    def error(self, code: str, message: str, location: str = "") -> None:
-        self._add(Finding(code, Severity.ERROR, message, location))
+    def error(self, code: str, message: str, location: str = "", cause: str = "") -> None:
+        self._add(Finding(code, Severity.ERROR, message, location), cause)
 
-    def warning(self, code: str, message: str, location: str = "") -> None:
-        self._add(Finding(code, Severity.WARNING, message, location))
+    def warning(self, code: str, message: str, location: str = "", cause: str = "") -> None:
+        self._add(Finding(code, Severity.WARNING, message, location), cause)
 
-    def note(self, code: str, message: str, location: str = "") -> None:
-        self._add(Finding(code, Severity.NOTE, message, location))
+    def note(self, code: str, message: str, location: str = "", cause: str = "") -> None:
+        self._add(Finding(code, Severity.NOTE, message, location), cause)
 
     @property
     def has_errors(self) -> bool:
@@ -105,10 +110,31 @@ class FindingCollector:
             for (severity, code), count in self._seen.items()
             if count > ALIKE_LIMIT
         )
-        return errors_first([*self._kept, *cut])
+        whole = {cause.finding: cause.whole() for cause in self._causes.values()}
+        return errors_first([*(whole.get(finding, finding) for finding in self._kept), *cut])
 
-    def _add(self, finding: Finding) -> None:
+    def _add(self, finding: Finding, cause: str) -> None:
         kind = (finding.severity, finding.code)
+        if cause:
+            known = self._causes.setdefault((*kind, cause), _Cause(finding))
+            known.places.append(finding.location)
+            if len(known.places) > 1:
+                return
         self._seen[kind] += 1
         if self._seen[kind] <= ALIKE_LIMIT:
             self._kept.append(finding)
+
+
+@dataclass
+class _Cause:
+    """One mistake: what is said of it in its first place, and all its places."""
+
+    finding: Finding
+    places: list[str] = field(default_factory=list)
+
+    def whole(self) -> Finding:
+        if len(self.places) < 2:
+            return self.finding
+        second = self.places[1].removeprefix(self.finding.location.partition(":")[0]).lstrip(": ")
+        more = f"The same is true in {len(self.places) - 1:,} more places, such as {excerpt(second, 160)}."
+        return replace(self.finding, message=f"{self.finding.message} {more}")

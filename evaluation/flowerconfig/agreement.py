@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, AdapterConfig, AdapterSummary
+from evaluation.checkpoints.base_names import bare_name
+from evaluation.checkpoints.targets import is_all_linear
 from evaluation.findings import Finding, FindingCollector, excerpt
 from evaluation.method.card import MethodCard
 from evaluation.method.strategies import on_card
@@ -42,7 +44,7 @@ def check_agreement(
     if stated and found and stated != found:
         differ("target modules", "target_modules", _listed(sorted(stated)), _listed(sorted(found)))
     base = config.base_model_name_or_path
-    if card.base_model and base and _last(card.base_model) != _last(base) and not _is_checkout(base):
+    if card.base_model and base and bare_name(card.base_model) != bare_name(base) and not _is_checkout(base):
         shown = f'"{excerpt(card.base_model)}"', f'"{excerpt(base)}"'
         differ("base model", "base_model_name_or_path", *shown)
     return findings.collected()
@@ -51,13 +53,10 @@ def check_agreement(
 def _plain_names(targets: tuple[str, ...] | str | None) -> frozenset[str]:
     """Targets that are names of modules; patterns and "all-linear" can only be compared on a base model."""
     names = (targets,) if isinstance(targets, str) else targets or ()
+    if is_all_linear(names):
+        return frozenset()
     plain = all(name.replace("_", "a").replace(".", "a").isalnum() for name in names)
     return frozenset(names) if plain else frozenset()
-
-
-def _last(name: str) -> str:
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
-    return parts[-1].casefold() if parts else ""
 
 
 def _is_checkout(path: str) -> bool:

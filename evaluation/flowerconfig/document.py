@@ -7,6 +7,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 
+from evaluation.checkpoints.foreign_files import foreign_kind
 from evaluation.findings import FindingCollector, excerpt
 from evaluation.flowerconfig.positions import KeyPath, key_lines
 from evaluation.flowerconfig.templates import placeholders
@@ -20,6 +21,8 @@ MAX_VALUES = 5_000  # an app's file has some 60
 
 _SEGMENT_ENDS = re.compile(r"[=,{]")
 _POSITION = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
+_LONG_NUMBER = re.compile(r"[0-9_]{4000,}")
+_SEND = "Send the Flower app's pyproject.toml."
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -63,8 +66,13 @@ def parse_document(content: bytes, name: str, findings: FindingCollector) -> Doc
     except RecursionError:
         findings.error("config.nesting", "Values are nested too deeply. Write them flat.", name)
         return None
-    except ValueError as error:  # TOMLDecodeError, and integers of thousands of digits
+    except tomllib.TOMLDecodeError as error:
         _report_syntax(text, str(error), name, findings)
+        return None
+    except ValueError:  # Python reads no integers of thousands of digits
+        line = next((n for n, each in enumerate(text.split("\n"), 1) if _LONG_NUMBER.search(each)), 1)
+        message = "The line holds a number of thousands of digits. Write the value that the run used."
+        findings.error("config.syntax", message, f"{name}: line {line}")
         return None
     return Document(name, text, values) if _is_bounded(values, name, findings) else None
 
@@ -73,6 +81,12 @@ def _decoded(content: bytes, name: str, findings: FindingCollector) -> str | Non
     if len(content) > MAX_SIZE:
         message = f"The file is over the limit of {MAX_SIZE:,} bytes. Send the Flower app's own file."
         findings.error("config.too_large", message, name)
+        return None
+    if not content.strip():
+        findings.error("file.empty", "The file is empty. Upload it again.", name)
+        return None
+    if kind := foreign_kind(content):
+        findings.error("config.syntax", f"This is {kind}, not TOML. {_SEND}", name)
         return None
     try:
         text = content.decode("utf-8")
@@ -147,13 +161,11 @@ def _report_syntax(text: str, error: str, name: str, findings: FindingCollector)
         )
         findings.error("config.template", message, place)
         return
-    findings.error("config.syntax", message + _hint(text, whole), place)
+    findings.error("config.syntax", message + _hint(whole), place)
 
 
-def _hint(text: str, line: str) -> str:
+def _hint(line: str) -> str:
     """What to do next where the cause can be told."""
-    if text.lstrip().startswith(("{", "<")):
-        return " It looks like JSON or a web page; send the Flower app's pyproject.toml."
     if re.match(r"\s*[\w.-]+\s*:(\s|$)", line):
         return " It looks like YAML; values from a conf/*.yaml belong under [tool.flwr.app.config]."
     return ""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub import HfApi, ModelInfo, hf_hub_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -26,7 +26,7 @@ from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.errors import CheckpointError, HubError
 from evaluation.flowerconfig import CONFIG_FILE
 from evaluation.hub import fetching
-from evaluation.hub.names import is_path, is_repository
+from evaluation.hub.names import SHORT_COMMIT, is_folder, is_repository, is_revision
 
 SMALL_FILE_BYTES = 1024**2
 
@@ -59,13 +59,12 @@ def fetch_adapter(
     adapter has at most `largest` bytes, by the hub's listing, before anything is fetched. The files lie in
     `into` itself afterwards. Raises CheckpointError that says what to do, HubError where the hub is at fault.
     """
-    if not is_repository(repo) or not all(is_path(name) for name in (revision, subfolder) if name):
+    named = (not revision or is_revision(revision)) and (not subfolder or is_folder(subfolder))
+    if not is_repository(repo) or not named:
         raise CheckpointError("name the repository as owner/name, and revision and folder as on the hub")
     fetching.guard_requests()
     with _told(repo, revision):
-        info = HfApi(endpoint=fetching.endpoint(), token=token or False).model_info(
-            repo, revision=revision or None, files_metadata=True, timeout=_TIMEOUT_SECONDS
-        )
+        info = _info(HfApi(endpoint=fetching.endpoint(), token=token or False), repo, revision)
         if info.sha is None or not _COMMIT.fullmatch(info.sha):
             raise HubError(f"the hub names no commit for {repo}")
         sizes = {file.rfilename: file.size for file in info.siblings or ()}
@@ -84,6 +83,26 @@ def fetch_adapter(
                 raise HubError(f"{path} of {repo} is not the {sizes[path]} bytes that the hub announced")
             fetched.replace(into / Path(path).name)
     return AdapterSnapshot(into, repo, info.sha)
+
+
+def _info(hub: HfApi, repo: str, revision: str) -> ModelInfo:
+    """What the hub knows of a revision. Of a commit it takes the whole name alone, so a short one is looked
+    up.
+    """
+
+    def asked(name: str) -> ModelInfo:
+        return hub.model_info(repo, revision=name or None, files_metadata=True, timeout=_TIMEOUT_SECONDS)
+
+    try:
+        return asked(revision)
+    except RevisionNotFoundError:
+        if not SHORT_COMMIT.fullmatch(revision):
+            raise
+        commits = {commit.commit_id for commit in hub.list_repo_commits(repo)}
+        meant = [commit for commit in commits if commit.startswith(revision)]
+        if len(meant) != 1:
+            raise
+        return asked(meant[0])
 
 
 def _chosen(repo: str, sizes: Mapping[str, int | None], subfolder: str, largest: int) -> list[str]:
@@ -109,9 +128,11 @@ def _elsewhere(sizes: Mapping[str, int | None], start: str) -> str:
     """Where the adapter is instead, if it can be told."""
     if start + "adapter_model.bin" in sizes:
         return ", only a pickle, which is never opened; save it with save_pretrained and push it again"
+    if f"{start}{ADAPTER_FILE}.index.json" in sizes:
+        return "; it is split into several files: join them into one with safetensors, and push that"
     folders = [path.rpartition("/")[0] for path in sizes if path.endswith(f"/{ADAPTER_FILE}")]
     if folders:
-        shown = ", ".join(sorted(folder for folder in folders if is_path(folder))[-3:])
+        shown = ", ".join(sorted(folder for folder in folders if is_folder(folder))[-3:])
         return f"; give the folder it is in, like {shown}" if shown else ""
     return f"; push the last PEFT checkpoint, {_INSTEAD}"
 

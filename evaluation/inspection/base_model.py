@@ -14,12 +14,16 @@ SELECTED = "base_model"
 
 @dataclass(frozen=True)
 class KnownBase:
-    """What is known of the base model: its hub id and commit as selected, its size, its weights' shapes."""
+    """What is known of the base model: its hub id and commit as selected, its size, its weights' shapes.
+
+    `aliases` are other names that it has, on the hub or elsewhere.
+    """
 
     hub_id: str | None = None
     revision: str | None = None
     parameters: int | None = None
     tensors: BaseModelTensors | None = None
+    aliases: tuple[str, ...] = ()
 
     @property
     def size(self) -> int | None:

@@ -18,14 +18,16 @@ MAX_SIZE = 32 * MB
 MAX_NOTE = 4096  # characters; a longer text without log lines is no note of a total
 
 _NUMBER = r"\d[\d,.]*|nan|-?inf"
-_UNIT = r"(?:[KMGT]i?)?B(?:ytes)?\b|bytes"
+# Amounts that people write have spaces and apostrophes between thousands too, and units in words.
+_GROUPED = r"\d{1,3}(?:[ '_\u2019\u00a0\u2009\u202f]\d{3})+(?:[.,]\d+)?|\d[\d,.]*"
+_UNIT = r"(?:kilo|mega|giga|tera|kibi|mebi|gibi|tebi)?bytes?\b|[KMGT]i?B(?:ytes?)?\b|B\b"
 _LINE = re.compile(
     rf"communication\s+(?:budget|costs?)\s*:\s*used\s+(?P<used>{_NUMBER})\s*(?P<unit>[KMGT]?i?B)"
     rf"(?:\s*\(\s*\+\s*(?P<added>{_NUMBER})\s*(?P<added_unit>[KMGT]?i?B)\s+this\s+round\s*\))?",
     re.IGNORECASE,
 )
 _LIMIT = re.compile(rf"(?:/|exceeded|limit(?: of|:)?|budget of)\s*(?:{_NUMBER})\s*[KMGT]?i?B", re.IGNORECASE)
-_AMOUNT = re.compile(rf"(?<![\w.,])(?P<number>\d[\d,.]*)\s*(?P<unit>{_UNIT})", re.IGNORECASE)
+_AMOUNT = re.compile(rf"(?<![\w.,])(?P<number>{_GROUPED})\s*(?P<unit>{_UNIT})", re.IGNORECASE)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _ROUNDING = 0.011 * MB  # both figures of a line are printed with two decimals
 
@@ -35,9 +37,10 @@ class CommunicationLog:
     """What a log says, in bytes.
 
     `total_bytes` is the last run's. `messages` are what its lines add, one a direction and round, empty
-    where only a total is known. `runs` are the totals of all runs that the file holds.
+    where only a total is known. `runs` are the totals of all runs that the file holds, `name` is its own.
     """
 
+    name: str
     total_bytes: float
     messages: tuple[float, ...]
     runs: tuple[float, ...]
@@ -73,9 +76,13 @@ def parse_communication_log(
     return (None if findings.has_errors else log), findings.collected()
 
 
-def parse_amount(text: str) -> float | None:
-    """Bytes of an amount such as `703 MB`, `0.7 GB` or `36,406 MB`; None when it is none."""
-    match = _AMOUNT.fullmatch(text.strip())
+def parse_amount(text: str, unit: str = "") -> float | None:
+    """Bytes of an amount such as `703 MB`, `0.7 gigabytes` or `36,406 MB`; None when it is none.
+
+    One without a unit is in `unit`, where that is given.
+    """
+    said = text.strip().lstrip("~≈ ")
+    match = _AMOUNT.fullmatch(said) or (_AMOUNT.fullmatch(f"{said} {unit}") if unit else None)
     return None if match is None else _bytes(match["number"], match["unit"])
 
 
@@ -122,7 +129,7 @@ def _summary(lines: list[_Line], name: str, findings: FindingCollector) -> Commu
         )
         findings.warning("communication.log_restarted", message, f"{name}: line {runs[-1][0].number}")
     messages = tuple(line.added for line in runs[-1] if line.added is not None)
-    return CommunicationLog(totals[-1], messages, totals)
+    return CommunicationLog(name, totals[-1], messages, totals)
 
 
 def _starts_anew(line: _Line, before: float) -> bool:
@@ -139,7 +146,7 @@ def _total(text: str, name: str, findings: FindingCollector) -> CommunicationLog
     if len(amounts) == 1:
         (total,) = amounts
         assert total is not None
-        return CommunicationLog(total, (), (total,))
+        return CommunicationLog(name, total, (), (total,))
     what = f"{len(amounts)} different amounts" if amounts else "no amount of data"
     message = (
         f'The log has no line "Communication budget: used … MB" and {what}. '
@@ -150,10 +157,22 @@ def _total(text: str, name: str, findings: FindingCollector) -> CommunicationLog
 
 
 def _bytes(number: str, unit: str) -> float | None:
-    """Units are powers of 1024, as the board has them; 1,234.5 and 104,05 are read as people mean them."""
-    thousands = re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d*)?", number)
-    plain = number.replace(",", "") if thousands else number.replace(",", ".")
-    if not re.fullmatch(r"\d{1,15}(?:\.\d*)?", plain.rstrip(".")):
+    """Units are powers of 1024, as the board has them; 1,234.5, 1.234,5 and 104,05 are read as people mean
+    them.
+    """
+    plain = _plain(re.sub(r"[ '_\u2019\u00a0\u2009\u202f]", "", number).rstrip("."))
+    if not re.fullmatch(r"\d{1,15}(?:\.\d*)?", plain):
         return None
     prefix = unit[0].upper() if unit[0].upper() in "KMGT" else ""
-    return float(plain.rstrip(".")) * 1024.0 ** _POWERS[prefix]
+    return float(plain) * 1024.0 ** _POWERS[prefix]
+
+
+def _plain(number: str) -> str:
+    """A number with a point before its decimals alone. Of one point nobody can tell: it is the decimals'
+    mark.
+    """
+    if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d*)?", number):
+        return number.replace(",", "")
+    if re.fullmatch(r"\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,}", number):
+        return number.replace(".", "").replace(",", ".")
+    return number.replace(",", ".")

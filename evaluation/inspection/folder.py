@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.errors import DataError
 from evaluation.findings import Finding, FindingCollector, excerpt
 from evaluation.flowerconfig import CONFIG_FILE
-from evaluation.inspection.material import SUBMITTED, Material, MaterialFile
+from evaluation.inspection.material import SUBMITTED, LogFile, Material, MaterialFile
 
 MAX_DEPTH = 6
 MAX_FOLDERS = 20_000
@@ -22,6 +22,15 @@ _PRUNED = {"__pycache__", "node_modules", "site-packages", "venv", "env", "wandb
 _PICKLE = "adapter_model.bin"
 _ROUND = re.compile(r"peft_(?P<round>\d{1,9})", re.IGNORECASE)
 _LOG = re.compile(r"comm[\w.-]*\.(?:txt|log)", re.IGNORECASE)
+# The output of a run, in which the log's lines may stand.
+_OUTPUT = re.compile(
+    r"(?:train(?:ing)?|run|server|flwr|flower|fl|log|output|out|nohup|stdout)[\w.-]*\.(?:txt|log|out)",
+    re.IGNORECASE,
+)
+_LOG_FOLDERS = ("logs", "log")
+MAX_LOGS = 20
+_SHARD = re.compile(r"adapter_model[.-]\d+-of-\d+\.safetensors")
+_INDEX = f"{ADAPTER_FILE}.index.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,7 @@ class AppFiles:
     root: Path
     config: Path | None
     adapter: Path | None
-    log: Path | None = None
+    logs: tuple[Path, ...] = ()
     sources: tuple[Path, ...] = ()
     is_searched: bool = True
 
@@ -43,8 +52,9 @@ class AppFiles:
         return _round(self.adapter) if self.adapter else None
 
     def name(self, path: Path) -> str:
-        """A file's name for people: relative to the folder that was given."""
-        return excerpt(path.relative_to(self.root).as_posix(), 160)
+        """A file's name for people: relative to the folder that was given, where it is in there."""
+        inside = path.is_relative_to(self.root)
+        return excerpt((path.relative_to(self.root) if inside else path).as_posix(), 160)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,34 +65,41 @@ class AppFolder:
     material: Material
 
 
-def gather(path: Path, *, whole: bool = False) -> AppFolder:
+def gather(path: Path, *, whole: bool = False, log: Path | None = None) -> AppFolder:
     """What is at `path`: a Flower app folder, a pyproject.toml or an adapter folder (or one of its files).
 
     Of several checkpoints the last is taken: that of the highest round in the last run by name. To be
-    submitted it has to be `whole`; else only the halves of a checkpoint miss each other. Raises DataError
-    when there is nothing to inspect or it cannot be read.
+    submitted it has to be `whole`; else only the halves of a checkpoint miss each other. `log` is the
+    communication log where it is none of those that are found. Raises DataError when there is nothing to
+    inspect or it cannot be read.
     """
     collector = FindingCollector()
     try:
         files = _located(path, collector)
+        if log is not None:
+            files = replace(files, logs=(log.absolute(),))
         if not whole:
             _note_absent(files, collector)
-        return AppFolder(files, _material(files, whole, collector.collected()))
+        return AppFolder(files, _material(files, whole, collector.collected(), named=log is not None))
     except OSError as error:
         raise DataError(f"{path} cannot be searched: {error.strerror}") from error
 
 
-def _material(files: AppFiles, whole: bool, findings: tuple[Finding, ...]) -> Material:
+def _material(files: AppFiles, whole: bool, findings: tuple[Finding, ...], *, named: bool) -> Material:
     expected = SUBMITTED if whole else (ADAPTER_FILE, ADAPTER_CONFIG_FILE) if files.adapter else ()
     return Material(
         config=_file(files.config, CONFIG_FILE),
         adapter_config=_file(files.adapter and files.adapter / ADAPTER_CONFIG_FILE, ADAPTER_CONFIG_FILE),
         adapter=_file(files.adapter and files.adapter / ADAPTER_FILE, ADAPTER_FILE),
         expected=frozenset(expected),
-        log=_file(files.log, files.name(files.log) if files.log else ""),
+        logs=tuple(
+            LogFile(MaterialFile.of_path(path, files.name(path)), named or _is_log(path))
+            for path in files.logs
+        ),
         sources=tuple(MaterialFile.of_path(source, files.name(source)) for source in files.sources),
         checkpoint=files.name(files.adapter) if files.adapter else "",
         round=files.round,
+        shards=_shards(files.adapter) if files.adapter else (),
         findings=findings,
     )
 
@@ -119,7 +136,7 @@ def _located(path: Path, findings: FindingCollector) -> AppFiles:
             f"{path} holds neither {CONFIG_FILE} nor an adapter; give the Flower app's folder, its "
             f"{CONFIG_FILE} or a folder with {ADAPTER_FILE}"
         )
-    return AppFiles(root, config, adapter, _log(app, adapter), _sources(app) if config else ())
+    return AppFiles(root, config, adapter, _logs(app, adapter), _sources(app) if config else ())
 
 
 def _config(root: Path) -> Path | None:
@@ -135,7 +152,12 @@ def _config(root: Path) -> Path | None:
 
 
 def _is_adapter(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (ADAPTER_FILE, ADAPTER_CONFIG_FILE, _PICKLE))
+    return any((folder / name).is_file() for name in (ADAPTER_FILE, ADAPTER_CONFIG_FILE, _PICKLE, _INDEX))
+
+
+def _shards(adapter: Path) -> tuple[str, ...]:
+    """The names of the files that an adapter was split into."""
+    return tuple(sorted(path.name for path in adapter.glob("adapter_model*") if _SHARD.fullmatch(path.name)))
 
 
 def _last_checkpoint(app: Path, findings: FindingCollector) -> Path | None:
@@ -177,14 +199,30 @@ def _round(folder: Path) -> int | None:
     return int(match["round"]) if match else None
 
 
-def _log(app: Path, adapter: Path | None) -> Path | None:
-    """The communication log beside the checkpoint, beside its run or in the app's folder."""
+def _logs(app: Path, adapter: Path | None) -> tuple[Path, ...]:
+    """The communication logs beside the checkpoint, else beside its run, else in the app's folder.
+
+    A folder's own logs come first, then those in its `logs`; the output of a run counts where it has no log.
+    """
     beside = [adapter, adapter.parent] if adapter and adapter != app else []
-    for folder in dict.fromkeys([*beside, app]):
-        found = sorted(path for path in folder.glob("comm*") if _LOG.fullmatch(path.name) and path.is_file())
-        if found:
-            return found[0]
-    return None
+    places = [folder for each in dict.fromkeys([*beside, app]) for folder in (each, *_log_folders(each))]
+    for pattern in (_LOG, _OUTPUT):
+        for folder in places:
+            found = sorted(
+                path for path in folder.glob("*") if pattern.fullmatch(path.name) and path.is_file()
+            )
+            if found:
+                return tuple(found[:MAX_LOGS])
+    return ()
+
+
+def _log_folders(folder: Path) -> list[Path]:
+    return [folder / name for name in _LOG_FOLDERS if (folder / name).is_dir()]
+
+
+def _is_log(path: Path) -> bool:
+    """Whether a file is a communication log by its name, not the output of a run in which one may stand."""
+    return _LOG.fullmatch(path.name) is not None
 
 
 def _sources(app: Path) -> tuple[Path, ...]:

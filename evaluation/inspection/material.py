@@ -46,21 +46,32 @@ class MaterialFile:
 
 
 @dataclass(frozen=True)
+class LogFile:
+    """A file that may be a communication log. One that is `meant` has to be one, by its name or because
+    somebody named it; of others only those count that have a log's lines."""
+
+    file: MaterialFile
+    is_meant: bool = True
+
+
+@dataclass(frozen=True)
 class Material:
     """The files of a submission as far as they are there, and those `expected` to be there, by name.
 
-    A folder has more than is submitted: the communication log, the app's Python `sources`, and the
-    checkpoint's folder, called `peft_<round>`, with its place as `checkpoint`. `findings` are of the search.
+    A folder has more than is submitted: communication `logs`, the app's Python `sources`, and the
+    checkpoint's folder, called `peft_<round>`, with its place as `checkpoint`. `shards` are the files that
+    stand there in the adapter's place. `findings` are of the search.
     """
 
     config: MaterialFile | None = None
     adapter_config: MaterialFile | None = None
     adapter: MaterialFile | None = None
     expected: frozenset[str] = frozenset()
-    log: MaterialFile | None = None
+    logs: tuple[LogFile, ...] = ()
     sources: tuple[MaterialFile, ...] = ()
     checkpoint: str = ""
     round: int | None = None
+    shards: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
     @property

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from evaluation.findings import RecordedFinding, Severity, excerpt
+from evaluation.inspection.communication_log import CommunicationLog
 from evaluation.inspection.folder import AppFiles
 from evaluation.inspection.submission import Inspection
 from evaluation.method.communication import size_text
@@ -21,7 +22,7 @@ def as_text(inspection: Inspection, files: AppFiles) -> str:
     Each finding has its code in brackets, and the last line says how to look one up.
     """
     sections = [
-        (inspection.rules.challenge.title, _files(files)),
+        (inspection.rules.challenge.title, _files(files, inspection.log)),
         ("Method", inspection.card.rows() if inspection.card else ()),
         ("Adapter", _adapter(inspection)),
         ("Communication", _communication(inspection)),
@@ -49,19 +50,20 @@ def as_dict(inspection: Inspection, files: AppFiles) -> dict[str, object]:
             "up_bytes": derived.up_bytes if derived else None,
             "down_bytes": derived.down_bytes if derived else None,
             "logged_bytes": log.total_bytes if log else None,
+            "log": log.name if log else None,
         },
         "findings": [dataclasses.asdict(finding) for finding in inspection.findings],
         "valid": not inspection.has_errors,
     }
 
 
-def _files(files: AppFiles) -> list[tuple[str, str]]:
+def _files(files: AppFiles, log: CommunicationLog | None) -> list[tuple[str, str]]:
     rows = [("Configuration", files.name(files.config))] if files.config else []
     if files.adapter:
         name = files.name(files.adapter)
         rows.append(("Checkpoint", "this folder" if name == "." else name))
-    if files.log:
-        rows.append(("Communication log", files.name(files.log)))
+    if log:
+        rows.append(("Communication log", log.name))
     return rows
 
 

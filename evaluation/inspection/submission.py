@@ -18,16 +18,17 @@ from evaluation.checkpoints import (
     inspect_adapter_config,
 )
 from evaluation.checkpoints.adapter_config import MAX_SIZE as MAX_ADAPTER_CONFIG
-from evaluation.findings import Finding, FindingCollector, errors_first, has_errors
+from evaluation.findings import Finding, FindingCollector, errors_first, excerpt, has_errors
 from evaluation.flowerconfig import CONFIG_FILE, inspect_app_config
 from evaluation.flowerconfig import MAX_SIZE as MAX_CONFIG
 from evaluation.flowerconfig.agreement import check_agreement
 from evaluation.flowerconfig.code import MAX_SIZE as MAX_SOURCE
 from evaluation.flowerconfig.code import strategy_in_code
 from evaluation.inspection.base_model import SELECTED, KnownBase, check_base_size
-from evaluation.inspection.communication_log import MAX_SIZE as MAX_LOG
-from evaluation.inspection.communication_log import CommunicationLog, parse_communication_log
+from evaluation.inspection.communication_log import CommunicationLog
+from evaluation.inspection.configured import configured_parameters
 from evaluation.inspection.declared import DeclaredScore, check_declared_scores
+from evaluation.inspection.logs import choose_log
 from evaluation.inspection.material import Material
 from evaluation.method.card import MethodCard
 from evaluation.method.communication import (
@@ -47,6 +48,13 @@ _WHAT_TO_DO = {
     ADAPTER_CONFIG_FILE: "PEFT writes it beside the tensors; save the adapter with save_pretrained.",
     CONFIG_FILE: "Add that of the Flower app as you ran it.",
 }
+
+
+_JOIN = (
+    """python -c "from glob import glob; from safetensors.torch import load_file, save_file; """
+    "save_file({name: tensor for part in glob('adapter_model-*.safetensors') "
+    """for name, tensor in load_file(part).items()}, 'adapter_model.safetensors')\""""
+)
 
 
 @dataclass(frozen=True)
@@ -95,12 +103,12 @@ def inspect(material: Material, rules: Rules, known: Known = NOTHING_KNOWN) -> I
     card, card_findings = _card(material, None if known.is_exempt else rules)
     adapter_config, adapter_config_findings = _adapter_config(material, base)
     adapter, adapter_findings = _adapter(material, adapter_config, base)
-    log, log_findings = _log(material)
     if not known.is_exempt:
         _check_size(material, card, adapter_config, base, rules=rules, findings=collector)
     _check_round(material, card, collector)
-    communication = _derived(card, adapter, base)
-    _check_communication(communication, adapter, log, material, rules=rules, known=known, findings=collector)
+    communication = _derived(card, adapter, adapter_config, base)
+    log, log_findings = choose_log(material.logs, card, communication, material.round)
+    _check_communication(communication, adapter, log, rules=rules, known=known, findings=collector)
     _check_parameters(known.declared_parameters, adapter, collector)
     found = [
         *material.findings,
@@ -126,6 +134,14 @@ def named_base_model(material: Material) -> str | None:
 
 def _check_missing(material: Material, findings: FindingCollector) -> None:
     for name in material.missing:
+        if name == ADAPTER_FILE and material.shards:
+            shown = ", ".join(excerpt(shard, 60) for shard in material.shards[:3])
+            message = (
+                f"The adapter is split into {len(material.shards):,} files ({shown}), which PEFT does not "
+                f"load either. Join them: {_JOIN}"
+            )
+            findings.error("file.sharded", message, name)
+            continue
         findings.error("submission.missing_file", f"This file is missing. {_WHAT_TO_DO[name]}", name)
 
 
@@ -149,6 +165,7 @@ def _adapter_config(material: Material, base: KnownBase) -> tuple[AdapterConfig 
         file.content(MAX_ADAPTER_CONFIG),
         base_hub_id=base.hub_id,
         base_revision=base.revision,
+        base_aliases=base.aliases,
         name=file.name,
     )
 
@@ -162,12 +179,6 @@ def _adapter(
         return None, ()
     with file.opened() as tensors:
         return inspect_adapter(tensors, file.size, config, base.tensors, name=file.name)
-
-
-def _log(material: Material) -> tuple[CommunicationLog | None, Sequence[Finding]]:
-    if material.log is None:
-        return None, ()
-    return parse_communication_log(material.log.content(MAX_LOG), name=material.log.name)
 
 
 def _check_size(
@@ -197,21 +208,23 @@ def _check_round(material: Material, card: MethodCard | None, findings: FindingC
 
 
 def _derived(
-    card: MethodCard | None, adapter: AdapterSummary | None, base: KnownBase
+    card: MethodCard | None, adapter: AdapterSummary | None, config: AdapterConfig | None, base: KnownBase
 ) -> Communication | None:
-    """What the run sends by the adapter's tensors, else by the card and the base model."""
+    """What the run sends by the adapter's tensors, else by its configuration or the card on a base model."""
     if card is None:
         return None
     if adapter:
         return derive(card, adapter.parameters)
-    return derive(card, adapter_parameters(card, base.tensors)) if base.tensors else None
+    if base.tensors is None:
+        return None
+    configured = configured_parameters(config, base.tensors) if config else None
+    return derive(card, configured or adapter_parameters(card, base.tensors))
 
 
 def _check_communication(
     derived: Communication | None,
     adapter: AdapterSummary | None,
     log: CommunicationLog | None,
-    material: Material,
     *,
     rules: Rules,
     known: Known,
@@ -219,8 +232,8 @@ def _check_communication(
 ) -> None:
     """Stated figures against the derived one, and all against the budget."""
     stated = [(known.declared_bytes, DECLARED_COMMUNICATION)]
-    if log and material.log:
-        stated.append((log.total_bytes, material.log.name))
+    if log:
+        stated.append((log.total_bytes, log.name))
     for amount, place in stated:
         if amount is None:
             continue

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from evaluation import adapter_kinds as kinds
 from evaluation.checkpoints.base_model import BaseModelTensors, is_embedding, is_output_head
 from evaluation.checkpoints.patterns import PatternError, full_matches
-from evaluation.checkpoints.targets import ends_in
+from evaluation.checkpoints.targets import ends_in, is_all_linear
 from evaluation.findings import FindingCollector
 from evaluation.method.card import MethodCard
 from evaluation.method.strategies import on_card
@@ -172,6 +172,7 @@ def _reason(declared: float, derived: int) -> str:
     """The usual mistakes, by what they do to the figure."""
     ratio = declared / derived if derived else 0.0
     mistakes = (
+        (0.001, "A thousandth of it: a point stands before decimals; write thousands as 46,228 or 46228."),
         (0.5, "Half of it: count both directions."),
         (2.0, "Twice as much: count each direction once."),
         (GB / 10**9, "The factor is that of 1024³ to 10⁹ bytes: a GB has 1024³ bytes here."),
@@ -191,7 +192,7 @@ def _targets(targets: tuple[str, ...] | None, base: BaseModelTensors) -> list[st
     names = targets or ("default",)
     if names == ("default",):
         names = _DEFAULT_TARGETS.get(base.model_type, ())
-    if [name.lower() for name in names] == ["all-linear"]:
+    if is_all_linear(names):
         return [name for name in modules if not is_embedding(name) and not is_output_head(name)]
     chosen = [name for name in modules if ends_in(name, names)]
     if chosen or len(names) != 1:

@@ -16,13 +16,14 @@ from evaluation import benchmarks, data, engines, gpus
 from evaluation.benchmarks import Benchmark
 from evaluation.benchmarks.samples import Decoding, Request
 from evaluation.engines import Choice, Engine
-from evaluation.engines.scripted import ScriptedEngine, read_completions
-from evaluation.errors import CheckpointError, DataError, EvaluationError, ModelError, UnknownNameError
+from evaluation.engines.scripted import ScriptedEngine
+from evaluation.errors import CheckpointError, EvaluationError, ModelError, UnknownNameError
 from evaluation.hub import fetching
 from evaluation.names import lookup
 from evaluation.rules import protocol
 from evaluation.rules.protocol import PRECISIONS, Precision, Protocol
 from evaluation.running import provenance
+from evaluation.running.completions import read_given
 from evaluation.running.judging import Answer, check_sandbox, judge
 from evaluation.running.provenance import Fingerprint, Provenance, Subject
 from evaluation.running.score import Cost, Score, attempt_key, average, score
@@ -87,10 +88,11 @@ class Observer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The scores of a plan, in its order."""
+    """The scores of a plan, in its order; `warnings` are about completions that were given."""
 
     scores: tuple[Score, ...]
     provenance: Provenance
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The content of a results file. Keys are a stable interface."""
@@ -101,6 +103,7 @@ class Outcome:
             "benchmarks": {result.benchmark: result.as_dict() for result in self.scores},
             "average": mean,
             "average_interval": interval,
+            "warnings": list(self.warnings),
             "provenance": self.provenance.as_dict(),
         }
 
@@ -182,22 +185,19 @@ def score_completions(
 ) -> Outcome:
     """Score a file of completions of one benchmark, made elsewhere: never officially.
 
-    Raises UnknownNameError where the protocol has no such benchmark, DataError when the file is malformed or
-    holds ids that the benchmark does not have.
+    The file may be of any form that `engines.completion_files` reads, also with several completions of each
+    program. Raises UnknownNameError where the protocol has no such benchmark, DataError when the file is
+    malformed or holds ids that the benchmark does not have.
     """
     rules = protocol.get(number)
     dataset = data.load(_asked(slug, rules), location, rules, None, register=data.RegisterFile())
-    strange = set(read_completions(completions)) - {sample.key for sample in dataset.samples}
-    if strange:
-        raise DataError(
-            f"{completions} has {len(strange)} ids that {slug} does not have in these data, "
-            f"first: {min(strange)!r}"
-        )
+    given = read_given(completions, dataset)
     check_sandbox([dataset.benchmark])
-    engine = ScriptedEngine({slug: completions})
-    scores = _Asking(engine, rules, None, observer or Observer()).score([dataset])
+    engine = ScriptedEngine({slug: given.texts})
+    scores = _Asking(engine, rules, None, observer or Observer(), given.attempts).score([dataset])
     subject = Subject(rules.number, None, completions.name, [completions])
-    return Outcome(scores, provenance.describe(subject, engine.facts(), scores, {}))
+    described = provenance.describe(subject, engine.facts(), scores, {})
+    return Outcome(scores, described, given.warnings)
 
 
 class _Clock:

@@ -38,9 +38,11 @@ def add(commands: Commands) -> None:
     )
 
 
-def base_models(site: Site) -> list[str]:
-    """The hub ids of the listed base models."""
-    return [str(row.get("hub_id")) for row in site.rows("base-models/")]
+def base_models(site: Site) -> dict[str, tuple[str, ...]]:
+    """The hub ids of the listed base models, each with the other names that it has."""
+    return {
+        str(row.get("hub_id")): tuple(map(str, row.get("aliases") or ())) for row in site.rows("base-models/")
+    }
 
 
 def base_model(site: Site, hub_id: str) -> KnownBase:
@@ -50,6 +52,7 @@ def base_model(site: Site, hub_id: str) -> KnownBase:
         return KnownBase(
             hub_id=str(row["hub_id"]),
             revision=str(row["revision"]) or None,
+            aliases=tuple(map(str, row.get("aliases") or ())),
             parameters=int(row["parameters"]),
             tensors=BaseModelTensors.from_json(row["tensors"]),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
+from evaluation.checkpoints.base_names import Likeness, likeness
 from evaluation.findings import Finding, has_errors
 from evaluation.inspection import Inspection, Known, inspect
 from evaluation.inspection.communication_log import parse_amount
@@ -95,14 +96,14 @@ def _submit(context: Context) -> Status:
     with context.site() as site:
         listed = base_models(site)
         named = options.base_model or named_base_model(folder.material)
-        hub_id = next((each for each in listed if each.lower() == (named or "").lower()), None)
+        hub_id = _listed(named, listed) if named else None
         base = base_model(site, hub_id) if hub_id else None
         known = Known(base=base, declared_bytes=options.communication, declared_scores=declared)
         inspection = inspect(folder.material, rules_of(site, challenge.slug), known)
         found = _checked(context, inspection.findings)
         if folder.files.adapter:
             console.note(f"Checkpoint: {folder.files.adapter}")
-        hub_id = hub_id or _chosen_base_model(context, listed, named)
+        hub_id = hub_id or _chosen_base_model(context, list(listed), named)
         fields = {**_said_fields(context, declared), "challenge": challenge.slug, "base_model": hub_id}
         fields["method"] = _method(context, inspection)
         parcel = _parcel(context, folder.files, inspection, fields)
@@ -180,6 +181,15 @@ def _said_fields(context: Context, declared: Sequence[DeclaredScore]) -> dict[st
     if declared:
         fields["declared_scores"] = {score.benchmark: str(score.percent) for score in declared}
     return fields
+
+
+def _listed(named: str, listed: Mapping[str, Sequence[str]]) -> str | None:
+    """The hub id of the listed model that goes by this name: its own, an alias, or that of a copy of it."""
+    for wanted in (Likeness.SAME, Likeness.COPY, Likeness.TWIN):
+        found = [hub_id for hub_id, aliases in listed.items() if likeness(named, hub_id, aliases) is wanted]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
 
 
 def _chosen_base_model(context: Context, listed: Sequence[str], named: str | None) -> str:

@@ -11,9 +11,16 @@ from evaluation.names import near
 
 # Pages that say more about an area, by its slug: what they are called, and the names of their addresses.
 _MORE: dict[str, tuple[tuple[str, str], ...]] = {
-    "submission": (("Base models", "base-models"), ("Rules", "rules")),
-    "adapter-config": (("Base models", "base-models"),),
-    "adapter": (("Base models", "base-models"),),
+    "submission": (
+        ("Base models", "base-models"),
+        ("Ask for a base model", "submissions:request-base-model"),
+        ("Rules", "rules"),
+    ),
+    "adapter-config": (
+        ("Base models", "base-models"),
+        ("Ask for a base model", "submissions:request-base-model"),
+    ),
+    "adapter": (("Base models", "base-models"), ("Ask for a base model", "submissions:request-base-model")),
     "app-config": (("Rules", "rules"),),
     "rules": (("Rules", "rules"),),
     "communication": (("Rules", "rules"), ("Benchmarks", "benchmarks"), ("Method", "method")),

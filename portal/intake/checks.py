@@ -117,6 +117,7 @@ def _known(draft: Draft) -> Known:
         base=KnownBase(
             hub_id=model.hub_id,
             revision=model.revision or None,
+            aliases=model.other_names,
             parameters=model.parameters,
             tensors=BaseModelTensors.from_json(model.tensors) if model.tensors else None,
         ),

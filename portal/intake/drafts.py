@@ -13,11 +13,15 @@ from portal.submissions.models import BaseModel, Resource, Submission
 
 
 class InvalidSubmission(Exception):
-    """The submission has problems that block it; `findings` holds them all. It was not sent."""
+    """The submission has problems that block it; `findings` holds them all. It was not sent.
 
-    def __init__(self, findings: Sequence[Finding]) -> None:
+    `is_adapter_usable`: another configuration or base model may make the adapter's file pass.
+    """
+
+    def __init__(self, findings: Sequence[Finding], *, is_adapter_usable: bool = True) -> None:
         super().__init__("; ".join(finding.message for finding in findings))
         self.findings = list(findings)
+        self.is_adapter_usable = is_adapter_usable
 
 
 class TransitionRefused(Exception):

@@ -14,13 +14,14 @@ from django.template.defaultfilters import filesizeformat
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.findings import Finding
-from evaluation.hub.names import is_path, is_repository
+from evaluation.hub.names import HubAddress, is_folder, is_revision
 from evaluation.inspection.declared import MAX_DECIMALS, DeclaredScore
 from evaluation.method.communication import GB
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.accounts.models import Team, User
 from portal.intake.checks import MISSING_FILE
 from portal.intake.drafts import Cost, Draft, Files, HubSource
+from portal.intake.fields import FileUpTo, GigabytesField, HubAddressField
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.submissions.rules import site_rules
 from portal.uploads import SMALL_FILE_BYTES
@@ -32,21 +33,6 @@ COSTS = {
     "training_hours": (Resource.Kind.WALL_TIME, 3600),
 }
 FILES = ("adapter_model", "adapter_config", "pyproject")
-
-
-class FileUpTo(forms.FileField):
-    """A file field with a limit on the size of what it takes."""
-
-    def __init__(self, *, limit: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.limit = limit
-
-    def clean(self, data: Any, initial: Any = None) -> Any:
-        if data and data.size > self.limit:
-            raise forms.ValidationError(
-                f"The file has {filesizeformat(data.size)}; the limit is {filesizeformat(self.limit)}."
-            )
-        return super().clean(data, initial)
 
 
 class SubmissionForm(forms.Form):
@@ -86,11 +72,10 @@ class SubmissionForm(forms.Form):
         limit=SMALL_FILE_BYTES,
         help_text="Of your Flower app, as it was run.",
     )
-    hub_repository = forms.CharField(
+    hub_repository = HubAddressField(
         label="Repository",
         required=False,
-        max_length=200,
-        help_text="Like organisation/name. Only the adapter's files are fetched.",
+        help_text="Like organisation/name, or the address of its page. Only the adapter's files are fetched.",
     )
     hub_revision = forms.CharField(
         label="Revision",
@@ -112,12 +97,11 @@ class SubmissionForm(forms.Form):
         help_text="For a private or gated repository: one that may only read. "
         "It is used for this fetch and forgotten.",
     )
-    communication_gb = forms.FloatField(
+    communication_gb = GigabytesField(
         label="Communication (GB)",
         required=False,
-        min_value=0,
-        max_value=1e9,
-        help_text="All messages of the run in both directions; 1 GB = 1024³ bytes.",
+        max_length=40,
+        help_text="All messages of the run in both directions, like 45.1 or 46,228 MB; 1 GB = 1024³ bytes.",
     )
     client_vram_gb = forms.FloatField(
         label="Client GPU memory (GB)",
@@ -180,32 +164,29 @@ class SubmissionForm(forms.Form):
             raise forms.ValidationError("The name has characters that cannot be shown. Write it anew.")
         return method
 
-    def clean_hub_repository(self) -> str:
-        name: str = self.cleaned_data["hub_repository"]
-        if name and not is_repository(name):
-            raise forms.ValidationError("Name the repository as on the hub: organisation/name.")
-        return name
-
     def clean_hub_revision(self) -> str:
-        return self._path("hub_revision", "Name a branch, a tag or a commit.")
+        revision: str = self.cleaned_data["hub_revision"].strip("/")
+        if revision and not is_revision(revision):
+            raise forms.ValidationError("Name a branch, a tag or a commit.")
+        return revision
 
     def clean_hub_subfolder(self) -> str:
-        return self._path("hub_subfolder", "Name a folder of the repository, like adapters/peft_200.")
-
-    def _path(self, field: str, message: str) -> str:
-        value: str = self.cleaned_data[field].strip("/")
-        if value and not is_path(value):
-            raise forms.ValidationError(message)
-        return value
+        folder: str = self.cleaned_data["hub_subfolder"].strip("/")
+        if folder and not is_folder(folder):
+            raise forms.ValidationError("Name a folder of the repository, like adapters/peft_200.")
+        return folder
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if data.get("adapter_upload") and data.get("adapter_model"):
             self.add_error("adapter_model", "The adapter came twice. Choose it again.")
-        if data.get("hub_repository"):
+        if address := data.get("hub_repository"):
             for name in FILES[:2]:
                 if self._is_sent(name):
                     self.add_error(name, "Either upload the adapter or name a repository.")
+            for name, pasted in (("hub_revision", address.revision), ("hub_subfolder", address.subfolder)):
+                if pasted and data.get(name) not in ("", None, pasted):
+                    self.add_error(name, f"The address of the repository names another one: {pasted}.")
         else:
             for name in ("hub_revision", "hub_subfolder", "hub_token"):
                 if data.get(name):
@@ -272,12 +253,13 @@ class SubmissionForm(forms.Form):
 
     def _hub(self, send: bool) -> HubSource | None:
         data = self.cleaned_data
-        if not data["hub_repository"]:
+        address: HubAddress | None = data["hub_repository"]
+        if address is None:
             return None
         return HubSource(
-            repository=data["hub_repository"],
-            revision=data["hub_revision"],
-            subfolder=data["hub_subfolder"],
+            repository=address.repository,
+            revision=data["hub_revision"] or address.revision,
+            subfolder=data["hub_subfolder"] or address.subfolder,
             token=data["hub_token"],
             send=send,
         )
@@ -303,6 +285,22 @@ class SubmissionForm(forms.Form):
         benchmarks = _benchmarks(self.cleaned_data["challenge"])
         given = {slug: self.cleaned_data[_score_field(slug)] for slug in benchmarks}
         return [DeclaredScore(slug, percent) for slug, percent in given.items() if percent is not None]
+
+
+class BaseModelRequestForm(forms.Form):
+    """A wish for a base model that is on no list."""
+
+    hub_id = HubAddressField(
+        label="Base model",
+        help_text="Its repository on the hub, like organisation/name, or the page's address.",
+    )
+    reason = forms.CharField(
+        label="Why",
+        required=False,
+        max_length=1000,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="What you trained, and what speaks for the model. The operators read it.",
+    )
 
 
 @dataclass(frozen=True)

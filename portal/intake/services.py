@@ -47,7 +47,7 @@ def submit(draft: Draft) -> Submission:
     _refuse(check_quota(draft.team, draft.kind))
     checked = check(draft)
     if checked.has_errors:
-        raise InvalidSubmission(checked.findings)
+        raise InvalidSubmission(checked.findings, is_adapter_usable=checked.keep_adapter)
     sha256 = checked.summary.sha256 if checked.summary else None
     files = draft.files or Files()
     stored_as = "" if sha256 is None or stored_files.is_known(sha256) else stored_files.store(files, sha256)

@@ -7,6 +7,7 @@ from portal.intake import views
 app_name = "submissions"
 urlpatterns = [
     path("submit/", views.create, name="create"),
+    path("submit/base-model/", views.request_base_model, name="request-base-model"),
     path("submissions/", views.mine, name="list"),
     path("submissions/<int:pk>/", views.detail, name="detail"),
     path("submissions/<int:pk>/edit/", views.edit, name="edit"),

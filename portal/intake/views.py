@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -15,14 +16,18 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import User, personal_team
-from portal.intake import services
-from portal.intake.forms import SubmissionForm, values_of
+from portal.intake import model_requests, services
+from portal.intake.forms import BaseModelRequestForm, SubmissionForm, values_of
 from portal.intake.progress import attempts_of, steps_of
 from portal.intake.quotas import Quota, quota_of
 from portal.submissions.known_of_method import card_of
 from portal.submissions.models import BaseModel, HubFetch, Submission
 from portal.uploads import file_too_large
+from portal.uploads import services as uploads
 from portal.uploads.errors import UploadError
+
+_KEPT = "kept_upload"
+"""In a session: the upload that was kept when its form was refused."""
 
 
 @sensitive_post_parameters("hub_token")
@@ -50,6 +55,8 @@ def create(request: HttpRequest) -> HttpResponse:
         return _without_upload(request, form, error)
     except services.InvalidSubmission as error:
         form.name_missing(error.findings)
+        if upload := form.cleaned_data["adapter_upload"]:
+            _keep_or_drop(request, form, upload, is_usable=error.is_adapter_usable)
         return _form_page(request, form, error.findings, status=422)
     _say_what_happens(request, submission)
     return redirect(submission)
@@ -88,6 +95,30 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         return _form_page(request, saved, error.findings, status=422)
     _say_what_happens(request, submission)
     return redirect(submission)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def request_base_model(request: HttpRequest) -> HttpResponse:
+    """Ask the operators for a base model that is on no list."""
+    user = _user(request)
+    form = BaseModelRequestForm(
+        request.POST if request.method == "POST" else None,
+        initial={"hub_id": request.GET.get("model", "")[:200]},
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            asked = model_requests.ask(
+                user=user, hub_id=form.cleaned_data["hub_id"].repository, reason=form.cleaned_data["reason"]
+            )
+        except model_requests.RequestRefused as refusal:
+            form.add_error("hub_id", str(refusal))
+        else:
+            messages.success(request, f"The operators are told that you ask for {asked.hub_id}.")
+            return redirect("submissions:request-base-model")
+    context = {"form": form, "own": user.base_model_requests.all()[:20], "section": "submit"}
+    status = 422 if form.is_bound and form.errors else 200
+    return render(request, "portal/submissions/request_base_model.html", context, status=status)
 
 
 @login_required
@@ -231,11 +262,33 @@ def _refresh_seconds(submission: Submission, fetch: HubFetch | None) -> int | No
     return 30 if submission.status == Submission.Status.IN_REVIEW else 2
 
 
-def _without_upload(request: HttpRequest, form: SubmissionForm, error: UploadError) -> HttpResponse:
-    """The form again, without the upload that is of no use."""
+def _keep_or_drop(request: HttpRequest, form: SubmissionForm, upload: UUID, *, is_usable: bool) -> None:
+    """What becomes of the upload of a form that was refused: it is kept for the next attempt, where it may
+    pass.
+
+    A form that nobody sends again must not use up the room for open uploads, so it is kept for a short time,
+    and of one session only the last.
+    """
+    before = request.session.pop(_KEPT, None)
+    if before and before != str(upload):
+        uploads.drop(form.user, UUID(before))
+    if is_usable:
+        uploads.keep_briefly(form.user, upload)
+        request.session[_KEPT] = str(upload)
+    else:
+        uploads.drop(form.user, upload)
+        _forget_upload(request, form)
+
+
+def _forget_upload(request: HttpRequest, form: SubmissionForm) -> None:
     data = request.POST.copy()
     data["adapter_upload"] = ""
     form.data = data
+
+
+def _without_upload(request: HttpRequest, form: SubmissionForm, error: UploadError) -> HttpResponse:
+    """The form again, without the upload that is of no use."""
+    _forget_upload(request, form)
     form.add_error("adapter_model", error.finding.message)
     return _form_page(request, form, status=422)
 

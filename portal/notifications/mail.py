@@ -12,6 +12,7 @@ from django.urls import reverse
 from portal.notifications.models import Delivery, Event
 
 _TEMPLATES = "portal/notifications/mail"
+_TEXTS = {Event.DISABLED: "webhook_disabled", Event.MODEL_REQUESTED: "base_model_requested"}
 
 
 def send(delivery: Delivery) -> None:
@@ -26,8 +27,7 @@ def message_of(delivery: Delivery) -> EmailMessage:
     choices = settings.SITE_URL + reverse("notifications:settings")
     data = notification.payload["data"]
     context = {"event": event, "recipient": recipient, "choices": choices, **data}
-    name = "webhook_disabled" if event == Event.DISABLED else "submission"
-    text = render_to_string(f"{_TEMPLATES}/{name}.txt", context)
+    text = render_to_string(f"{_TEMPLATES}/{_TEXTS.get(event, 'submission')}.txt", context)
     return EmailMessage(
         subject=_subject(event, data),
         body=text,
@@ -39,6 +39,8 @@ def message_of(delivery: Delivery) -> EmailMessage:
 def _subject(event: Event, data: dict[str, Any]) -> str:
     if event == Event.DISABLED:
         return "Your webhook was turned off"
+    if event == Event.MODEL_REQUESTED:
+        return f"A base model is asked for: {data['request']['hub_id']}"
     # A method's name may hold line breaks, which no header may.
     name = " ".join(data["submission"]["method"].split())
     return f"{name}: {event.label}"

@@ -30,6 +30,7 @@ class Event(models.TextChoices):
     WITHDRAWN = "submission.withdrawn", "withdrawn"
     TEST = "webhook.test", "test"
     DISABLED = "webhook.disabled", "webhook turned off"
+    MODEL_REQUESTED = "base_model.requested", "base model asked for"
 
 
 SUBMISSION_EVENTS = tuple(event for event in Event if event.value.startswith("submission."))

@@ -24,7 +24,7 @@ from portal.notifications.models import (
     Webhook,
 )
 from portal.queues import wake_notifiers
-from portal.submissions.models import HubFetch, Submission
+from portal.submissions.models import BaseModelRequest, HubFetch, Submission
 
 MOST_WEBHOOKS = 10
 """Of a team."""
@@ -137,6 +137,20 @@ def disable(webhook: Webhook, *, because: str) -> None:
 
 
 @transaction.atomic
+def base_model_requested(request: BaseModelRequest, team: Team) -> None:
+    """Tell the operators by e-mail what base model somebody of the team asks for."""
+    operators = User.objects.filter(is_staff=True, is_active=True).exclude(email="")
+    facts = {
+        "hub_id": request.hub_id,
+        "reason": request.reason,
+        "user": request.user.username,
+        "page": settings.SITE_URL + reverse("admin:submissions_basemodelrequest_changelist"),
+    }
+    payload = _payload(Event.MODEL_REQUESTED, {"request": facts})
+    _tell(Event.MODEL_REQUESTED, team, payload, [], list(operators))
+
+
+@transaction.atomic
 def send_test(webhook: Webhook) -> Delivery:
     """Send a message that says nothing but that it is a test. Raises NotificationRefused."""
     _refuse_too_many(webhook)
@@ -246,6 +260,7 @@ __all__ = [
     "SUBMISSION_EVENTS",
     "NotificationRefused",
     "add_webhook",
+    "base_model_requested",
     "change_webhook",
     "disable",
     "preferences_of",

@@ -20,6 +20,7 @@ from portal.runs.models import Evaluation
 from portal.submissions.known_of_method import card_of
 from portal.submissions.models import (
     BaseModel,
+    BaseModelRequest,
     Checkpoint,
     DeclaredScore,
     Finding,
@@ -214,6 +215,20 @@ class BaseModelAdmin(admin.ModelAdmin[BaseModel]):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # `manage.py add_base_model` reads the facts from the model itself
+
+
+@admin.register(BaseModelRequest)
+class BaseModelRequestAdmin(admin.ModelAdmin[BaseModelRequest]):
+    """What base models people ask for; closed once it was answered."""
+
+    list_display = ["hub_id", "reason", "user", "created_at", "is_open"]
+    list_editable = ["is_open"]
+    list_filter = ["is_open"]
+    list_select_related = ["user"]
+    readonly_fields = ["hub_id", "reason", "user", "created_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # they come from the page for them
 
 
 @admin.register(Checkpoint)

@@ -1,8 +1,9 @@
-"""Registers base models from what stands in their own files."""
+"""The list of base models: registered from what stands in their own files, found by any of their names."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from evaluation.checkpoints import base_model_tensors
@@ -16,13 +17,31 @@ def open_challenges(parameters: int) -> list[str]:
     return [r.challenge.slug for r in all_site_rules() if parameters <= r.max_base_parameters]
 
 
-def register_base_model(
-    *, hub_id: str, folder: Path, revision: str = "", licence: str = "", from_hub: bool = False
-) -> BaseModel:
-    """Add the model in `folder` to the list under `hub_id`, or renew its entry.
+def listed(name: str) -> BaseModel | None:
+    """The base model of this name, closed ones included: by its hub id, else by one of its other names."""
+    models = BaseModel.objects.defer("tensors")
+    found = models.filter(hub_id__iexact=name).first()
+    if found is not None:
+        return found
+    named = models.filter(aliases__icontains=name).order_by("-active", "pk")
+    wanted = name.casefold()
+    return next((each for each in named if wanted in map(str.casefold, each.other_names)), None)
 
-    One that was only named so far, as by an imported entry, opens; what staff closed stays closed.
-    Raises ModelError, also for a new one that is too large for every challenge: nobody could submit to it.
+
+def register_base_model(
+    *,
+    hub_id: str,
+    folder: Path,
+    revision: str = "",
+    licence: str = "",
+    aliases: Iterable[str] = (),
+    from_hub: bool = False,
+) -> BaseModel:
+    """Add the model in `folder` to the list under `hub_id`, or renew its entry; `aliases` add to those it
+    has.
+
+    One that was only named so far, as by an imported entry, opens; what staff closed stays closed. Raises
+    ModelError, also for a new one that is too large for every challenge: nobody could submit to it.
     """
     if hub_id.count("/") != 1:
         raise ModelError(f"“{hub_id}” is no hub id: it reads organisation/name")
@@ -34,6 +53,7 @@ def register_base_model(
             f"{folder / 'config.json'} does not say the context length (max_position_embeddings)"
         )
     known = BaseModel.objects.filter(hub_id=hub_id).first()
+    names = dict.fromkeys([*(known.other_names if known else ()), *aliases])
     if not open_challenges(tensors.parameters) and known is None:
         raise ModelError(
             f"{hub_id} has {tensors.parameters:,} parameters; the limit is "
@@ -49,6 +69,7 @@ def register_base_model(
             "context_length": context,
             "licence": licence,
             "tensors": tensors.to_json(),
+            "aliases": "\n".join(name for name in names if name.casefold() != hub_id.casefold()),
             "active": known is None or known.active or not known.tensors.get("shapes"),
         },
     )

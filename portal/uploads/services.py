@@ -21,6 +21,7 @@ from portal.uploads.stores import current_store
 NAMELESS = "upload"
 # A row stays for some time after a submission took its file, so that a second attempt is told what happened.
 CONSUMED_KEPT = timedelta(days=7)
+KEPT_AFTER_REFUSAL = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,19 @@ def discard(upload: Upload) -> None:
     """Throw an upload away with all its bytes; one that a submission took is left alone. Idempotent."""
     if Upload.objects.filter(pk=upload.pk, consumed_at=None).update(discarded_at=timezone.now()):
         _delete(upload)
+
+
+def drop(user: User, upload_id: UUID) -> None:
+    """Throw one of the user's uploads away, if it is there and no submission took it."""
+    upload = Upload.objects.kept().filter(pk=upload_id, user=user).first()
+    if upload is not None:
+        discard(upload)
+
+
+def keep_briefly(user: User, upload_id: UUID) -> None:
+    """Keep a complete upload for a short time only, as its form was refused and may not come again."""
+    soon = timezone.now() + KEPT_AFTER_REFUSAL
+    Upload.objects.open().filter(pk=upload_id, user=user, expires_at__gt=soon).update(expires_at=soon)
 
 
 def expire() -> int:

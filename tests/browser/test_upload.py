@@ -220,3 +220,15 @@ def test_the_progress_fits_the_page(form: Page, adapter: Path, limit: Limit, wid
     assert form.evaluate("document.documentElement.scrollWidth") <= width
     form.get_by_role("button", name="Cancel the upload").click()
     expect(form.get_by_role("status")).to_have_text("The upload is cancelled.")
+
+
+def test_an_empty_file_has_its_own_finding(form: Page, tmp_path: Path) -> None:
+    path = tmp_path / "adapter_model.safetensors"
+    path.write_bytes(b"")
+    choose(form, path)
+    expect(form.get_by_role("status")).to_contain_text("This file is empty")
+    form.get_by_label("Base model").select_option(index=1)
+    form.get_by_label("Method").fill("Empty")
+    form.get_by_role("button", name="Submit").click()
+    expect(form.get_by_text("The file is empty. Upload it again.").first).to_be_visible()
+    expect(form.get_by_text("The upload is kept")).to_have_count(0)

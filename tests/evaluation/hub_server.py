@@ -19,6 +19,7 @@ class HubServer:
     `announced` overrides the sizes that the listing names, `delivered` the bytes that come, and `redirects`
     sends the request for a file to another address. Files in `large` are announced by their SHA-256, and the
     connection that first brings one in `cut` breaks off half-way. `others` are served at the same address.
+    `renamed` is what it calls the repository today.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class HubServer:
         self.cut: set[str] = set()
         self.gated = False
         self.others: list[HubServer] = []
+        self.renamed = ""
         self.requests: list[str] = []
         self.headers: list[dict[str, str]] = []
         self._api_path = f"/api/{kind}s/{repo}"
@@ -84,11 +86,14 @@ class HubServer:
         revision = rest.removeprefix("/revision/")
         if rest.startswith("/revision/") and revision not in (self.branch, self.commit):
             return 404, {"X-Error-Code": "RevisionNotFound"}, b""
+        if rest.startswith("/commits/"):
+            commit = {"id": self.commit, "title": "Upload", "message": "", "date": "2026-01-01T00:00:00.000Z"}
+            return 200, {"Content-Type": "application/json"}, json.dumps([commit | {"authors": []}]).encode()
         if rest.startswith("/tree/"):
             listing: object = [{"type": "file", "path": name, **self._facts(name)} for name in self.files]
         else:
             siblings = [self._sibling(name) for name in self.files]
-            listing = {"id": self.repo, "sha": self.commit, "siblings": siblings}
+            listing = {"id": self.renamed or self.repo, "sha": self.commit, "siblings": siblings}
         return 200, {"Content-Type": "application/json"}, json.dumps(listing).encode()
 
     def _facts(self, name: str) -> dict[str, Any]:

@@ -60,7 +60,13 @@ def test_unknown_keys_are_one_note() -> None:
     ("text", "place", "words"),
     [
         ('{\n  "r": 4,\n  "lora_alpha" 8\n}', "adapter_config.json: line 3, column 16", "delimiter"),
-        ("", "adapter_config.json: line 1, column 1", "Expecting value"),
+        ("", "adapter_config.json", "empty"),
+        (
+            "version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+            "adapter_config.json",
+            "git lfs pull",
+        ),
+        ('{"weight_map": {}}', "adapter_config.json", "index of a sharded"),
         ("[]", "adapter_config.json", "not an object"),
         ('{"r": 4, "r": 8}', "adapter_config.json", '"r" twice'),
         ('{"r": NaN}', "adapter_config.json", "NaN"),
@@ -70,7 +76,7 @@ def test_unknown_keys_are_one_note() -> None:
         ('{"a":' * 50_000, "adapter_config.json", "nested"),
         (b'{"r": "\xff"}', "adapter_config.json", "UTF-8"),
         (b" " * 2_000_000, "adapter_config.json", "limit"),
-        ("<html>", "adapter_config.json: line 1, column 1", "not JSON"),
+        ("<html>", "adapter_config.json", "web page"),
     ],
 )
 def test_what_is_not_one_json_object_is_refused_with_its_place(
@@ -171,9 +177,19 @@ def test_initialisations_that_leave_the_base_alone_are_fine(init: object) -> Non
         ("Example/Tiny-Llama", None),
         ("example/tiny-llama", None),
         ("./Example/Tiny-Llama/", None),
-        ("Other/Tiny-Llama", "error"),
-        ("unsloth/tiny-llama-bnb-4bit", "error"),
-        ("models/other", "error"),
+        ("https://huggingface.co/Example/Tiny-Llama", None),
+        ("https://huggingface.co/Example/Tiny-Llama/tree/main", None),
+        ("Former/Little-Llama", None),  # an alias
+        ("Other/Tiny-Llama", "warning"),
+        ("unsloth/tiny-llama-bnb-4bit", "warning"),
+        ("unsloth/Tiny-Llama-unsloth-bnb-4bit", "warning"),
+        ("TheBloke/Tiny-Llama-GPTQ", "warning"),
+        ("Example/Meta-Tiny-Llama", "warning"),
+        ("Other/Model", "error"),
+        ("Example/Tiny-Llama-Instruct", "error"),
+        ("https://huggingface.co/Other/Model", "error"),
+        ("models/other", "warning"),
+        ("models/Tiny-Llama", "note"),
         ("Ex\u0430mple/Tiny-Llama", "error"),  # a Cyrillic a
         ("/home/me/models/Tiny-Llama", "note"),
         ("../models/tiny-llama", "note"),
@@ -187,7 +203,8 @@ def test_initialisations_that_leave_the_base_alone_are_fine(init: object) -> Non
     ],
 )
 def test_the_base_model_has_to_be_the_selected_one(given_name: str | None, severity: str | None) -> None:
-    findings = inspect(config_document(base_model_name_or_path=given_name))
+    text = json.dumps(config_document(base_model_name_or_path=given_name))
+    findings = inspect_adapter_config(text, base_hub_id=HUB_ID, base_aliases=["Former/Little-Llama"])[1]
     assert [finding.severity for finding in findings] == ([severity] if severity else [])
     assert all(f.location == "adapter_config.json: base_model_name_or_path" for f in findings)
 
@@ -205,17 +222,30 @@ def test_another_revision_is_a_warning() -> None:
 
 
 def test_all_problems_are_told_at_once() -> None:
-    document = config_document(
-        r=0, peft_type="IA3", trust_remote_code=True, base_model_name_or_path="a/b", new=1
-    )
+    document = config_document(r=0, bias="all", trust_remote_code=True, base_model_name_or_path="a/b", new=1)
     found = {finding.code for finding in inspect(document)}
     assert found == {
         "adapter_config.type",
-        "adapter_config.peft_type",
+        "adapter_config.unsupported",
         "adapter_config.remote_code",
         "adapter_config.base_model",
         "adapter_config.unknown_keys",
     }
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "code"),
+    [
+        ("peft_type", ["LORA"], "adapter_config.type"),
+        ("peft_type", "IA3", "adapter_config.peft_type"),  # whose keys are others than LoRA's
+        ("task_type", 3, "adapter_config.type"),
+        ("base_model_name_or_path", {"a": 1}, "adapter_config.type"),
+        ("target_modules", [["q_proj"]], "adapter_config.type"),
+        ("auto_mapping", {"parent_library": "evil"}, "adapter_config.remote_code"),
+    ],
+)
+def test_one_mistake_has_one_finding(key: str, value: object, code: str) -> None:
+    assert [finding.code for finding in inspect(config_document(**{key: value}))] == [code]
 
 
 def test_only_checked_keys_go_on() -> None:

@@ -141,7 +141,7 @@ def test_an_adapter_of_another_base_model_does_not_fit() -> None:
 def test_a_rank_other_than_the_configured_one_does_not_fit() -> None:
     findings = inspect(safetensors(lora_tensors(rank=2)))[1]
     assert set(codes(findings)) == {"adapter.shape"}
-    assert len(findings) == 8
+    assert len(findings) == 1 and "7 more places" in findings[0].message
 
 
 def test_rank_and_alpha_patterns_hold_module_by_module() -> None:
@@ -178,7 +178,7 @@ def test_both_halves_have_to_be_there() -> None:
 
 def test_dora_needs_a_magnitude_of_the_output_size() -> None:
     findings = inspect(safetensors(lora_tensors()), config(use_dora=True))[1]
-    assert codes(findings) == ["adapter.incomplete_module"] * 4
+    assert codes(findings) == ["adapter.incomplete_module"]
     tensors = lora_tensors()
     for name in [name for name in tensors if name.endswith("lora_B.weight")]:
         stem = name.removesuffix(".lora_B.weight")
@@ -221,16 +221,15 @@ def test_the_same_tensor_under_two_spellings_is_refused() -> None:
     ("name", "shape", "code"),
     [
         ("base_model.model.model.norm.weight", (HIDDEN,), "adapter.base_weight"),
-        ("base_model.model.lm_head.weight", (VOCABULARY, HIDDEN), "adapter.base_weight"),
+        ("base_model.model.lm_head.weight", (VOCABULARY + 1, HIDDEN), "adapter.base_weight"),
         (f"{Q0}.base_layer.weight", (OUT, HIDDEN), "adapter.base_weight"),
         (
             "base_model.model.model.embed_tokens.base_layer.weight",
-            (VOCABULARY, HIDDEN),
+            (VOCABULARY + 1, HIDDEN),
             "adapter.base_weight",
         ),
         ("model.layers.0.self_attn.q_proj.weight", (OUT, HIDDEN), "adapter.unknown_tensor"),
         (f"{Q0}.lora_E", (4, 1), "adapter.unknown_tensor"),
-        (f"{Q0}.lora_A.other.weight", (4, HIDDEN), "adapter.unknown_tensor"),
         (f"{Q0}.lora_embedding_A", (4, HIDDEN), "adapter.unknown_tensor"),
         ("prompt_embeddings", (4, HIDDEN), "adapter.unknown_tensor"),
         (f"{Q0}.bias", (OUT,), "adapter.unknown_tensor"),
@@ -309,7 +308,7 @@ def test_targets_are_read_as_peft_reads_them(targets: object) -> None:
 
 def test_modules_outside_the_targets_are_a_warning_and_not_loaded() -> None:
     summary, findings = inspect(safetensors(lora_tensors()), config(target_modules=["q_proj"]))
-    assert codes(findings) == ["adapter.untargeted_module"] * 2
+    assert codes(findings) == ["adapter.untargeted_module"]
     assert summary is not None
     assert {module.name.rpartition(".")[2] for module in summary.modules} == {"q_proj"}
     loaded = normalised_adapter_config(config(target_modules=["q_proj"]), "base", summary)
@@ -443,9 +442,7 @@ def test_the_real_federated_adapter_passes(shared: Path, smollm2_tensors: BaseMo
     assert len(summary.modules) == 120
 
 
-@pytest.mark.parametrize(
-    ("rank", "expected"), [(8, []), (9, ["adapter.rank"] * 4), (4096, ["adapter.rank"] * 4)]
-)
+@pytest.mark.parametrize(("rank", "expected"), [(8, []), (9, ["adapter.rank"]), (4096, ["adapter.rank"])])
 def test_a_rank_over_the_smaller_side_is_a_warning(rank: int, expected: list[str]) -> None:
     content = safetensors(lora_tensors(rank))
     for base in (base_model(), None):

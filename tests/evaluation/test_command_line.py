@@ -310,13 +310,16 @@ def test_outputs_that_would_be_lost_are_refused_at_once(
     ("content", "message"),
     [
         ('{"id": 0}\n', "line 1: `completion` must be a text"),
-        ('{"completion": "x"}\n', "line 1: `id` must be"),
+        ('{"completion": "x"}\n', "line 1: `id` (or `task_id`) must be"),
         (
             '{"id": 0, "completion": "x"}\n\n{"id": "0", "completion": "y"}\n',
             "line 3: the id '0' stands twice",
         ),
         ("nope\n", "line 1: not JSON"),
-        ("[]\n", "line 1: not a JSON object"),
+        ("3\n", "line 1: not a JSON object"),
+        ("[3]\n", "entry 1: neither an object"),
+        ('[["x", "y"]]\n', "several completions an item are for programs"),
+        (json.dumps(["x"] * 4000), "ids that tfns does not have"),
         ('{"id": 4000, "completion": "x"}\n', "1 ids that tfns does not have"),
     ],
 )

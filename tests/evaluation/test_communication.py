@@ -216,6 +216,42 @@ def test_a_single_total_is_read_without_the_limit_beside_it(text: str, total: fl
 
 
 @pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("46228 Megabytes", 46228 * MB),
+        ("46,228 MB", 46228 * MB),
+        ("46 228 MB", 46228 * MB),
+        ("46\u202f228 MB", 46228 * MB),
+        ("46'228 MB", 46228 * MB),
+        ("1.046.228,5 MB", 1046228.5 * MB),
+        ("46.228,5 MB", 46228.5 * MB),
+        ("46.228 MB", 46.228 * MB),  # a point alone stands before decimals
+        ("45.1 GB", 45.1 * GB),
+        ("45,1 GB", 45.1 * GB),
+        ("~45.1 gigabytes", 45.1 * GB),
+        ("45.1GiB", 45.1 * GB),
+        ("1 terabyte", 1024 * GB),
+        ("12 kibibytes", 12 * 1024),
+        ("1 byte", 1),
+        ("45.1", 45.1 * GB),  # in the unit that was asked for
+        ("46,228", 46228 * GB),
+        ("", None),
+        ("many MB", None),
+        ("-3 GB", None),
+        ("3 gibberish", None),
+        ("3 Gb/s", None),
+    ],
+)
+def test_an_amount_is_read_as_people_write_it(text: str, amount: float | None) -> None:
+    assert parse_amount(text, unit="GB") == (None if amount is None else pytest.approx(amount))
+
+
+def test_a_point_between_thousands_is_named_as_the_mistake() -> None:
+    (finding,) = found(BASELINE.total_bytes / 1000)
+    assert "A thousandth of it" in finding.message
+
+
+@pytest.mark.parametrize(
     ("text", "code"),
     [
         ("", "communication.log"),

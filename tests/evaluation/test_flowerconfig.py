@@ -39,7 +39,9 @@ def test_the_app_configuration_is_found_dotted_or_nested(text: bytes) -> None:
     assert document is not None
 
 
-@pytest.mark.parametrize("text", [b"", b'[project]\nname = "a"', b"[tool.flwr.app]\nconfig = 3", b"tool = 1"])
+@pytest.mark.parametrize(
+    "text", [b"a = 1", b'[project]\nname = "a"', b"[tool.flwr.app]\nconfig = 3", b"tool = 1"]
+)
 def test_a_file_without_app_configuration_is_a_warning(text: bytes) -> None:
     finding = only(text)
     assert finding.code == "config.no_app_config"
@@ -57,13 +59,13 @@ def test_a_file_without_app_configuration_is_a_warning(text: bytes) -> None:
             "1 placeholders",
         ),
         (b"a: 1\n", "config.syntax", "pyproject.toml: line 1, column 2", "YAML"),
-        (b'{"a": 1}', "config.syntax", "pyproject.toml: line 1, column 1", "JSON"),
+        (b'{"a": 1}', "config.syntax", "pyproject.toml", "JSON"),
         (b"\xff\xfea\x00=\x001\x00", "config.encoding", "pyproject.toml: line 1", "UTF-16"),
         (b"a = [" + b"1," * 6000 + b"]", "config.too_many_values", "pyproject.toml", "6,001"),
         (b"a = \r\nb = 2\r\n", "config.syntax", "pyproject.toml: line 1, column 5", "in: a ="),
         (b"a = [1,\n2", "config.syntax", "pyproject.toml: line 2", "never closed"),
         (b"a = 1\na = 2\n", "config.syntax", "pyproject.toml: line 2, column 6", "a = 2"),
-        (b"a = " + b"9" * 5000, "config.syntax", "pyproject.toml", "4300 digits"),
+        (b"a = " + b"9" * 5000, "config.syntax", "pyproject.toml: line 1", "thousands of digits"),
         (b"a = '\x00'", "config.syntax", "pyproject.toml: line 1, column 6", "\\x00"),
         (b"# \x00", "config.syntax", "pyproject.toml: line 1, column 3", "\\x00"),
         (b'a = "\xe9"\n', "config.encoding", "pyproject.toml: line 1", "0xe9"),
@@ -76,7 +78,9 @@ def test_a_file_without_app_configuration_is_a_warning(text: bytes) -> None:
         ),
         (b".".join([b"a"] * 100) + b" = 1", "config.nesting", "pyproject.toml", "deeper than"),
         (b"#" * (MAX_SIZE + 1), "config.too_large", "pyproject.toml", "limit"),
-        (b"PK\x03\x04\x00\x00\x9f\x80", "config.encoding", "pyproject.toml: line 1", "UTF-8"),
+        (b"PK\x03\x04\x00\x00\x9f\x80", "config.syntax", "pyproject.toml", "zip archive"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "config.syntax", "pyproject.toml", "git lfs pull"),
+        (b"", "file.empty", "pyproject.toml", "empty"),
     ],
 )
 def test_what_is_not_toml_names_its_place(text: bytes, code: str, place: str, words: str) -> None:

@@ -27,7 +27,7 @@ def changed(before: str, after: str) -> str:
 PROBLEMS: list[tuple[str, str, str, str, str]] = [
     # what it is, the text, severity and code of its finding, a part of the place
     # the file
-    ("empty file", "", ERROR, "config.not_flower_app", ""),
+    ("empty file", "", ERROR, "file.empty", ""),
     ("another tool's file", "[default]\nbatch_size = 16\n", ERROR, "config.not_flower_app", ""),
     ("no config", "[tool.flwr.app]\npublisher = 'x'\n", ERROR, "config.no_app_config", "line 1"),
     ("config is no table", "[tool.flwr.app]\nconfig = 3\n", ERROR, "config.no_app_config", "line 1"),

@@ -10,7 +10,15 @@ from huggingface_hub import constants
 
 from evaluation.errors import CheckpointError, HubError
 from evaluation.hub.adapter import AdapterSnapshot, fetch_adapter
-from evaluation.hub.names import is_path, is_repository
+from evaluation.hub.names import (
+    AddressError,
+    HubAddress,
+    is_folder,
+    is_repository,
+    is_revision,
+    parse_address,
+)
+from evaluation.hub.renaming import current_name
 from tests.evaluation.hub_server import COMMIT, HubServer
 
 REPO = "somebody/fed-adapter"
@@ -56,7 +64,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.is_file()}
 
 
-@pytest.mark.parametrize("revision", ["", "main", COMMIT])
+@pytest.mark.parametrize("revision", ["", "main", COMMIT, COMMIT[:7]])
 def test_only_the_adapters_files_come_at_a_commit(server: HubServer, folder: Path, revision: str) -> None:
     snapshot = fetch(folder, revision)
     assert (snapshot.folder, snapshot.repo, snapshot.commit) == (folder, REPO, COMMIT)
@@ -190,7 +198,79 @@ def test_names_that_lead_elsewhere_are_refused(
     assert server.requests == []
 
 
+def test_the_hub_says_what_it_calls_a_repository_today(server: HubServer) -> None:
+    assert current_name(REPO) == REPO
+    server.renamed = "somebody/renamed"
+    assert current_name(REPO) == "somebody/renamed"
+    server.gated = True
+    assert current_name(REPO) == REPO
+
+
 def test_usual_names_are_names() -> None:
     assert is_repository("org.name/model-7B_v1.0") and not is_repository("model")
-    assert all(map(is_path, ("main", "refs/pr/1", "v1.0", "peft_200", "out/2025-01-01/peft_5", COMMIT)))
-    assert not any(map(is_path, ("", ".", "..", "a/../b", "a b", "é")))
+    assert all(map(is_revision, ("main", "refs/pr/1", "v1.0", "v1.0+cu12", "ветка", COMMIT)))
+    assert not any(map(is_revision, ("", ".", "..", "a/../b", "a b", "a..b", "-" * 201)))
+    folders = ("peft_200", "out/2025-01-01/peft_5", "résultats", "結果/第200輪", "run 2 (final)")
+    assert all(map(is_folder, folders))
+    elsewhere = ("", ".", "..", "a/../b", "a//b", "/a", "a\\b", ".git", "a\u202eb", "a/" * 9)
+    assert not any(map(is_folder, elsewhere))
+
+
+@pytest.mark.parametrize(
+    ("pasted", "meant"),
+    [
+        ("owner/name", ("owner/name", "", "")),
+        (" owner/name ", ("owner/name", "", "")),
+        ("owner/name@v1.0", ("owner/name", "v1.0", "")),
+        ("owner/name/peft_200", ("owner/name", "", "peft_200")),
+        ("https://huggingface.co/owner/name", ("owner/name", "", "")),
+        ("huggingface.co/owner/name/", ("owner/name", "", "")),
+        ("https://hf.co/owner/name?library=peft#files", ("owner/name", "", "")),
+        ("https://huggingface.co/owner/name.git", ("owner/name", "", "")),
+        ("git clone https://huggingface.co/owner/name", ("owner/name", "", "")),
+        ("git@hf.co:owner/name.git", ("owner/name", "", "")),
+        ("hf download owner/name", ("owner/name", "", "")),
+        ("hf://owner/name@main/peft_200", ("owner/name", "main", "peft_200")),
+        ("https://huggingface.co/owner/name/tree/main", ("owner/name", "main", "")),
+        ("https://huggingface.co/owner/name/tree/main/peft_200", ("owner/name", "main", "peft_200")),
+        ("owner/name/tree/main/out/peft_200", ("owner/name", "main", "out/peft_200")),
+        ("https://huggingface.co/owner/name/tree/refs%2Fpr%2F1/a", ("owner/name", "refs/pr/1", "a")),
+        ("https://huggingface.co/owner/name/commit/abcdef1", ("owner/name", "abcdef1", "")),
+        (
+            "https://huggingface.co/owner/name/blob/main/peft_5/adapter_config.json",
+            ("owner/name", "main", "peft_5"),
+        ),
+        (
+            "https://huggingface.co/owner/name/tree/main/r%C3%A9sultats%20finaux",
+            ("owner/name", "main", "résultats finaux"),
+        ),
+        ("https://hub.example/owner/name", ("owner/name", "", "")),  # HF_ENDPOINT's
+    ],
+)
+def test_an_address_is_read_as_it_is_pasted(
+    pasted: str, meant: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.example")
+    assert parse_address(pasted) == HubAddress(*meant)
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "",
+        "name",
+        "https://github.com/owner/name",
+        "https://huggingface.co.evil.example/owner/name",
+        "https://huggingface.co/datasets/owner/name",
+        "https://huggingface.co/spaces/owner/name",
+        "https://huggingface.co/owner",
+        "file:///etc/passwd",
+        "owner/name@../../x",
+        "owner/name/../../x",
+        "https://huggingface.co/owner/name/tree/main/%2e%2e/x",
+        "https://[::1/owner/name",
+    ],
+)
+def test_what_is_no_repository_of_the_hub_is_refused(pasted: str) -> None:
+    with pytest.raises(AddressError):
+        parse_address(pasted)

@@ -284,3 +284,80 @@ def test_the_real_federated_adapter_passes(shared: Path) -> None:
     assert inspection.findings == ()
     assert inspection.communication is not None
     assert inspection.communication.total_bytes == 225 * 1024**2
+
+
+def test_a_git_lfs_pointer_is_named_in_each_file(app_folder: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 700\n"
+    checkpoint = app_folder / "results" / "2026-02-11_10-00-00" / "peft_100"
+    for path in (app_folder / "pyproject.toml", *checkpoint.iterdir()):
+        path.write_text(pointer)
+    inspection = look(app_folder, BASE)
+    assert codes(inspection) == ["config.syntax", "adapter_config.json", "file.not_safetensors"]
+    assert all("Git LFS pointer" in finding.message for finding in inspection.findings)
+
+
+def test_a_sharded_adapter_is_one_error_that_says_how_to_join_it(tmp_path: Path) -> None:
+    folder = save_adapter(tmp_path / "peft_100")
+    (folder / ADAPTER_FILE).unlink()
+    (folder / f"{ADAPTER_FILE}.index.json").write_text("{}")
+    for number in (1, 2):
+        (folder / f"adapter_model-0000{number}-of-00002.safetensors").write_bytes(b"")
+    (finding, note) = look(folder).findings
+    assert (finding.code, finding.location) == ("file.sharded", ADAPTER_FILE)
+    assert "2 files" in finding.message and "save_file" in finding.message
+    assert note.code == "app.no_config"
+
+
+def test_a_cut_adapter_hides_no_other_problem(app_folder: Path) -> None:
+    checkpoint = app_folder / "results" / "2026-02-11_10-00-00" / "peft_100"
+    path = checkpoint / ADAPTER_FILE
+    path.write_bytes(path.read_bytes()[:-4])
+    config = VALID.replace("rounds = 100", "rounds = 9000000").replace(
+        "fraction-fit = 0.1", "fraction-fit = 1.0"
+    )
+    assert config != VALID
+    (app_folder / "pyproject.toml").write_text(config)
+    inspection = look(app_folder, BASE)
+    assert {"file.truncated", "communication.budget"} <= set(codes(inspection))
+    whole = save_adapter(checkpoint)
+    again = look(app_folder, BASE)
+    assert whole and again.communication == inspection.communication
+
+
+@pytest.mark.parametrize(
+    ("names", "taken", "said"),
+    [
+        (("comm_cost_r10.txt", "comm_cost_r100.txt"), "comm_cost_r100.txt", "note"),
+        (("comm_cost.txt", "comm_cost_old.txt"), "comm_cost.txt", "note"),  # by its total
+        (("comm_a.txt", "comm_b.txt"), None, "warning"),
+        (("logs/comm_cost.txt",), "logs/comm_cost.txt", None),
+        (("training_log.txt",), "training_log.txt", None),
+        (("logs/train.log", "logs/server.log"), "logs/train.log", None),
+    ],
+)
+def test_of_several_logs_the_one_that_fits_is_taken(
+    names: tuple[str, ...], taken: str | None, said: str | None, app_folder: Path
+) -> None:
+    inspection = look(app_folder, BASE)
+    assert inspection.communication is not None
+    megabytes = inspection.communication.total_bytes / 1024**2
+    line = f"Communication budget: used {megabytes:.4f} MB (+0.00 MB this round) / 200,000 MB"
+    for name in names:
+        (app_folder / name).parent.mkdir(exist_ok=True)
+        other = "no line of it" if name.endswith("server.log") else "Communication budget: used 7 MB"
+        fits = name == taken or taken is None
+        (app_folder / name).write_text(f"epoch 1\n{line if fits else other}\n")
+    inspection = look(app_folder, BASE)
+    assert (inspection.log.name if inspection.log else None) == taken
+    found = [finding.severity for finding in inspection.findings if finding.code == "app.several_logs"]
+    assert found == ([said] if said else [])
+
+
+def test_a_log_of_another_place_is_taken_when_it_is_named(
+    app_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "elsewhere.out"
+    log.write_text("2.9 GB")
+    assert run(app_folder, "--log", log, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["communication"]["log"] == str(log)
+    assert run(app_folder, "--log", app_folder / "pyproject.toml") == 1  # which is no log

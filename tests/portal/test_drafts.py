@@ -407,6 +407,44 @@ def test_a_refused_form_keeps_the_upload_for_the_next_attempt(
     assert as_owner.post("/submit/", with_upload(owner, upload)).status_code == 302
 
 
+def finished(owner: User, content: bytes) -> Upload:
+    name = default_storage.save("uploads/other", ContentFile(content))
+    return Upload.objects.create(
+        user=owner,
+        name="adapter_model.safetensors",
+        length=len(content),
+        offset=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        file=name,
+        expires_at=timezone.now() + timedelta(days=1),
+        completed_at=timezone.now(),
+    )
+
+
+def test_a_refused_form_keeps_no_upload_that_is_of_no_use(
+    as_owner: Client, owner: User, storage: Path
+) -> None:
+    upload = finished(owner, b"PK\x03\x04" + bytes(60))
+    response = as_owner.post("/submit/", with_upload(owner, upload))
+    html = response.content.decode()
+    assert response.status_code == 422 and "file.not_safetensors" in html
+    assert str(upload.pk) not in html and "The upload is kept" not in html
+    assert not Upload.objects.exists() and not any(path.is_file() for path in storage.rglob("*"))
+
+
+def test_refused_forms_leave_room_for_uploads(as_owner: Client, owner: User, upload: Upload) -> None:
+    def refuse(sent: Upload) -> None:
+        broken = factories.uploads(config=b"[]")["adapter_config"]
+        assert as_owner.post("/submit/", with_upload(owner, sent, adapter_config=broken)).status_code == 422
+
+    refuse(upload)
+    others = [finished(owner, factories.adapter_bytes(seed)) for seed in (1, 2)]
+    for other in others:
+        refuse(other)
+    (kept,) = Upload.objects.all()
+    assert kept == others[-1] and kept.expires_at < timezone.now() + timedelta(hours=2)
+
+
 def test_an_upload_completes_a_draft(as_owner: Client, owner: User, upload: Upload) -> None:
     submission = services.create(draft(owner))
     as_owner.post(f"/submissions/{submission.pk}/edit/", with_upload(owner, upload, action="save"))

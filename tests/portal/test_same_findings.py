@@ -58,7 +58,7 @@ _KEYS = ("code", "severity", "message", "location")
 
 @dataclass(frozen=True)
 class Case:
-    """Files by their names, to be submitted to a challenge on a base model."""
+    """Files by name, to be submitted to a challenge on a base model, whose `base_folder` may be real."""
 
     name: str
     challenge: str
@@ -66,6 +66,7 @@ class Case:
     files: Mapping[str, bytes]
     gigabytes: float | None = None
     scores: Mapping[str, str] = field(default_factory=dict)
+    base_folder: Path | None = None
 
 
 class Ways(Protocol):
@@ -230,7 +231,7 @@ def _hub(browser: Client, owner: User, hub: HubServer, case: Case, model: BaseMo
 def _inspect(
     run: Callable[..., Any], folder: Path, tmp_path: Path, case: Case, model: BaseModel
 ) -> list[Row]:
-    base = tmp_path / "bases" / case.base_model
+    base = case.base_folder or tmp_path / "bases" / case.base_model
     if not base.exists():
         adapters.write_base(base, BaseModelTensors.from_json(model.tensors))
     arguments = ["--challenge", case.challenge, *_communication(case)]
@@ -320,6 +321,7 @@ def test_every_adapter_of_the_field_gives_the_same_findings_everywhere(shared: P
             "finance",
             SMOLLM2,
             {name: (folder / name).read_bytes() for name in FIELDS.values() if (folder / name).exists()},
+            base_folder=shared / "field" / "tiny_llama_base",
         )
         for folder in sorted(path.parent for path in (shared / "field").glob("*/adapter_config.json"))
     ]

@@ -80,7 +80,8 @@ def test_an_empty_file_is_named_and_nothing_is_stored(
 ) -> None:
     files = factories.uploads() | {name: SimpleUploadedFile("x", b"")}
     response = as_owner.post("/submit/", form(owner, **files))
-    assert response.status_code == 422 and "empty" in str(response.context["form"].errors[name])
+    assert response.status_code == 422
+    assert "file.empty" in [finding.code for finding in response.context["findings"]]
     assert nothing_is_stored(storage)
 
 
@@ -100,6 +101,50 @@ def test_all_problems_are_shown_at_once(as_owner: Client, owner: User) -> None:
     response = as_owner.post("/submit/", form(owner, **files))
     places = {finding.location.partition(":")[0] for finding in response.context["findings"]}
     assert places == {"adapter_model.safetensors", "adapter_config.json", "pyproject.toml"}
+
+
+@pytest.mark.parametrize(
+    ("written", "gigabytes"), [("45.1", 45.1), ("46,228 MB", 46228 / 1024), ("46228 Megabytes", 46228 / 1024)]
+)
+def test_an_amount_is_taken_as_people_write_it(
+    written: str, gigabytes: float, as_owner: Client, owner: User
+) -> None:
+    as_owner.post("/submit/", form(owner, communication_gb=written))
+    cost = Submission.objects.get().resources.get(kind="communication", basis="declared")
+    assert cost.value == pytest.approx(gigabytes * 1024**3)
+
+
+def test_what_is_no_amount_is_refused(as_owner: Client, owner: User) -> None:
+    response = as_owner.post("/submit/", form(owner, communication_gb="much"))
+    assert response.status_code == 422 and "communication_gb" in response.context["form"].errors
+
+
+def from_hub(owner: User, **changes: Any) -> dict[str, Any]:
+    fields = form(owner, **changes)
+    return {name: value for name, value in fields.items() if name not in factories.uploads()}
+
+
+def test_a_repository_is_taken_by_the_address_that_was_pasted(as_owner: Client, owner: User) -> None:
+    address = "https://huggingface.co/some/adapter/tree/v1/r%C3%A9sultats"
+    assert as_owner.post("/submit/", from_hub(owner, hub_repository=address)).status_code == 302
+    fetch = HubFetch.objects.get()
+    assert (fetch.repository, fetch.revision, fetch.subfolder) == ("some/adapter", "v1", "résultats")
+
+
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("hub_repository", {"hub_repository": "https://github.com/some/adapter"}),
+        ("hub_repository", {"hub_repository": "https://huggingface.co/datasets/some/data"}),
+        ("hub_revision", {"hub_repository": "some/adapter@v1", "hub_revision": "v2"}),
+        ("hub_subfolder", {"hub_repository": "some/adapter", "hub_subfolder": "../up"}),
+    ],
+)
+def test_an_address_that_leads_elsewhere_is_refused(
+    field: str, changes: dict[str, str], as_owner: Client, owner: User
+) -> None:
+    response = as_owner.post("/submit/", from_hub(owner, **changes))
+    assert response.status_code == 422 and field in response.context["form"].errors
 
 
 def test_an_unlisted_base_model_is_refused(as_owner: Client, owner: User, storage: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluation.findings.kinds import ERROR, WARNING, Area, FindingKind
+from evaluation.findings.kinds import ERROR, NOTE, WARNING, Area, FindingKind
 
 AREA = Area(
     "adapter",
@@ -46,8 +46,8 @@ AREA = Area(
             "A weight of the base model would be overwritten",
             explanation=(
                 "The file holds a whole weight of the base model that the configuration does not name in "
-                "modules_to_save. Usually these are the embeddings, which save_pretrained adds where the "
-                "vocabulary was resized."
+                "modules_to_save, and it is not the base model's own. Usually these are the embeddings, "
+                "which save_pretrained adds where the vocabulary was resized."
             ),
             remedy=(
                 "Save without it (save_embedding_layers=False), or name its module in modules_to_save when "
@@ -67,6 +67,73 @@ AREA = Area(
             example=(
                 "adapter_model.safetensors: "
                 "base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight"
+            ),
+        ),
+        FindingKind(
+            "adapter.several_adapters",
+            ERROR,
+            "The file holds several adapters",
+            explanation=(
+                "The names of the tensors bear the names of several adapters, such as client_0 and "
+                "client_1, or some bear one and others none. An evaluation needs one, and nothing tells "
+                "which is meant."
+            ),
+            remedy=(
+                "Save the one that is meant: model.save_pretrained(folder, selected_adapters=[name]). What "
+                "a server saves is the aggregate, not the clients' adapters beside each other."
+            ),
+            example="adapter_model.safetensors",
+        ),
+        FindingKind(
+            "adapter.spelling",
+            NOTE,
+            "The names bear marks of how the file was saved",
+            explanation=(
+                "A wrapper around the model (torch.compile, FSDP, DDP), an adapter with a name of its own, "
+                "or a prefix that was cut off shows in all names of the tensors alike. They are read "
+                "without it. Be warned that PEFT itself would load none of them, most often without a word."
+            ),
+            remedy=(
+                "Nothing needs to be done here. So that others can load the file too, save with "
+                "save_pretrained of the unwrapped PEFT model: model._orig_mod of a compiled one, "
+                "accelerator.unwrap_model(model) of others."
+            ),
+            example="adapter_model.safetensors",
+        ),
+        FindingKind(
+            "adapter.base_copy",
+            WARNING + NOTE,
+            "The file repeats a weight of the base model",
+            explanation=(
+                "Beside LoRA on an embedding or the output head, and where it believes the vocabulary "
+                "resized, PEFT stores that weight of the base model too. It is a note where the tensor is "
+                "the base model's own, bit for bit in the type that it is stored in, and a warning where "
+                "that could not be compared yet. In both cases it is left out. One that differs is "
+                "adapter.base_weight."
+            ),
+            remedy=(
+                "Nothing needs to be done. save_pretrained(…, save_embedding_layers=False) makes a smaller "
+                "file. Where it could not be compared, give the base model's folder (--base-model), or tell "
+                "the operators to add the base model anew."
+            ),
+            example="adapter_model.safetensors: base_model.model.lm_head.weight",
+        ),
+        FindingKind(
+            "adapter.zero_rows",
+            WARNING,
+            "Parts of the adapter are exactly zero",
+            explanation=(
+                "At least half of the rows of a lora_B, or a whole factor on some of the modules, is "
+                "exactly zero. Training leaves no such zeros; a sharded save (FSDP, DeepSpeed ZeRO-3) does "
+                "that wrote what one process held. The scores would be those of a part of your adapter."
+            ),
+            remedy=(
+                "Gather the parameters before you save: accelerator.get_state_dict(model), "
+                "summon_full_params, or deepspeed.zero.GatheredParameters. If these modules were left out "
+                "of the training on purpose, say so in the description."
+            ),
+            example=(
+                "adapter_model.safetensors: base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"
             ),
         ),
         FindingKind(

@@ -27,6 +27,17 @@ AREA = Area(
             example="adapter_config.json: line 3, column 5",
         ),
         FindingKind(
+            "adapter_config.byte_order_mark",
+            NOTE,
+            "The file begins with a byte order mark",
+            explanation=(
+                "Some editors put an invisible mark at the beginning of a UTF-8 file. It is passed over "
+                "here, but PEFT stops at it, so that others cannot load the adapter."
+            ),
+            remedy="Save the file as UTF-8 without a byte order mark.",
+            example="adapter_config.json",
+        ),
+        FindingKind(
             "adapter_config.too_large",
             ERROR,
             "The file is too large",
@@ -106,9 +117,23 @@ AREA = Area(
                 "code to load the adapter. No code of a submission is ever run here."
             ),
             remedy=(
-                "Remove the key. PEFT writes auto_mapping where no task type is set, so save the adapter "
-                "with task_type CAUSAL_LM. What cannot be loaded without its own code cannot be evaluated."
+                "Remove the key. What cannot be loaded without its own code cannot be evaluated. An "
+                "auto_mapping is taken where it names a class of transformers."
             ),
+            example="adapter_config.json: auto_map",
+        ),
+        FindingKind(
+            "adapter_config.auto_mapping",
+            WARNING + NOTE,
+            "The file names the base model's class",
+            explanation=(
+                "PEFT writes auto_mapping where no task type is set, and unsloth always does. It names a "
+                "class of transformers, asks for no code, and is not used here, so that it is a note. It is "
+                "a warning where the class came from the base model's repository (trust_remote_code): the "
+                "evaluation uses the class that transformers has for the model, and runs no other."
+            ),
+            remedy="Nothing needs to be done. With task_type CAUSAL_LM in the LoraConfig PEFT leaves the key "
+            "out.",
             example="adapter_config.json: auto_mapping",
         ),
         FindingKind(
@@ -134,13 +159,16 @@ AREA = Area(
             "The base model is another one, or cannot be told",
             explanation=(
                 "An adapter only means something on the base model that it was trained on. It is an error "
-                "where the file names another model of the hub than the selected one, a warning where it "
-                "names none or something that does not tell, and a note where a local path is taken for a "
-                "copy of the selected model."
+                "where the file names another model of the hub than the selected one; a warning where it "
+                "names a repository of the same name, such as a mirror or a quantised copy, or none, or "
+                "something that does not tell; and a note where a local path is taken for a copy of the "
+                "selected model. Other names that the operators know of the selected model are that model. "
+                "Whether the tensors fit its weights is checked in any case."
             ),
             remedy=(
-                "Select the base model that the adapter was trained on. If the file has a local path, set "
-                "base_model_name_or_path to the hub id of that model."
+                "Select the base model that the adapter was trained on. If the file has a local path or "
+                "another name, set base_model_name_or_path to the hub id of that model. If your base model "
+                "is on no list, ask for it: the form leads to the page for that."
             ),
             example="adapter_config.json: base_model_name_or_path",
         ),

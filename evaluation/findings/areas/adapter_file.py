@@ -44,6 +44,22 @@ AREA = Area(
             example="adapter_model.safetensors",
         ),
         FindingKind(
+            "file.sharded",
+            ERROR,
+            "The adapter is split into several files",
+            explanation=(
+                "Beside adapter_model.safetensors.index.json there are parts such as "
+                "adapter_model-00001-of-00002.safetensors, as a library writes that splits large models. "
+                "PEFT loads one file, and one file is submitted."
+            ),
+            remedy=(
+                "Join the parts: load each with safetensors.torch.load_file, and save all their tensors "
+                "with save_file into adapter_model.safetensors. Or save the adapter again with "
+                "save_pretrained of the PEFT model."
+            ),
+            example="adapter_model.safetensors",
+        ),
+        FindingKind(
             "file.truncated",
             ERROR,
             "The file is cut off",

@@ -47,6 +47,18 @@ AREA = Area(
             example="results/2026-03-01_10-00-00/peft_200",
         ),
         FindingKind(
+            "app.several_logs",
+            WARNING + NOTE,
+            "There are several communication logs",
+            explanation=(
+                "More than one communication log lies beside the checkpoint. It is a note where one of them "
+                "fits the rounds of the run, by its name, its lines or its total: that one is taken. It is "
+                "a warning where none or more than one fits: then none is taken."
+            ),
+            remedy="Give the log of this run with --log FILE, or move the others away.",
+            example="comm_cost_r100.txt",
+        ),
+        FindingKind(
             "app.too_many_folders",
             WARNING,
             "There are too many folders to search",

@@ -38,8 +38,8 @@ AREA = Area(
                 "from imported entries. Entries that are built on it stay on the board."
             ),
             remedy=(
-                "Choose a base model from the list and train on that one, or ask the operators of the site "
-                "to open this one again."
+                "Choose a base model from the list and train on that one, or ask for this one on the page "
+                "that the form leads to."
             ),
             example="base_model",
         ),

@@ -65,9 +65,13 @@ class ChallengeDetailSerializer(ChallengeSerializer):
 
 
 class BaseModelSerializer(serializers.ModelSerializer[BaseModel]):
+    aliases = serializers.ListField(
+        source="other_names", child=serializers.CharField(), help_text="Other names of this very model"
+    )
+
     class Meta:
         model = BaseModel
-        fields = ["hub_id", "revision", "parameters", "context_length", "licence"]
+        fields = ["hub_id", "revision", "parameters", "context_length", "licence", "aliases"]
 
 
 class DataLineSerializer(serializers.Serializer[Line]):
@@ -111,7 +115,7 @@ class FindingKindSerializer(serializers.Serializer[FindingKind]):
 class BaseModelDetailSerializer(BaseModelSerializer):
     tensors = serializers.JSONField(
         help_text="What an adapter has to fit: `shapes` of the weights by name, `model_type` and "
-        "`tie_word_embeddings` as in config.json"
+        "`tie_word_embeddings` as in config.json; `digests` of its embeddings and output head"
     )
 
     class Meta(BaseModelSerializer.Meta):

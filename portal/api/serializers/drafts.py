@@ -13,12 +13,21 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from evaluation.checkpoints.strictjson import JsonError, parse_object
-from evaluation.hub.names import MAX_PATH, is_path, is_repository
+from evaluation.hub.names import (
+    MAX_ADDRESS,
+    MAX_PATH,
+    AddressError,
+    HubAddress,
+    is_folder,
+    is_revision,
+    parse_address,
+)
 from evaluation.inspection.declared import DeclaredScore
 from portal.accounts.models import Team, User, personal_team
 from portal.api.serializers.common import CHALLENGE_CHOICES, StrictSerializer
 from portal.intake import services
 from portal.intake.drafts import Cost, Draft, Files, HubSource
+from portal.submissions.base_models import listed
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.submissions.rules import site_rules
 from portal.uploads import SMALL_FILE_BYTES, file_too_large
@@ -64,7 +73,9 @@ class DraftSerializer(StrictSerializer):
     """A new submission. An uploaded adapter is named by its upload's id, one on the hub by its place."""
 
     challenge = serializers.ChoiceField(CHALLENGE_CHOICES)
-    base_model = serializers.CharField(help_text="Hub id of a listed base model", max_length=120)
+    base_model = serializers.CharField(
+        help_text="Hub id of a listed base model, or one of its aliases", max_length=120
+    )
     method = serializers.CharField(max_length=80, help_text="What the board calls the entry")
     team = serializers.CharField(
         required=False, max_length=200, help_text="Name of one of your teams; your own without it"
@@ -97,7 +108,9 @@ class DraftSerializer(StrictSerializer):
         help_text="The text of the Flower app's pyproject.toml",
     )
     repository = serializers.CharField(
-        required=False, max_length=200, help_text="On the hub, instead of files: organisation/name"
+        required=False,
+        max_length=MAX_ADDRESS,
+        help_text="On the hub, instead of files: organisation/name, or the address of its page",
     )
     revision = serializers.CharField(
         default="", allow_blank=True, max_length=MAX_PATH, help_text="Branch, tag or commit"
@@ -117,7 +130,7 @@ class DraftSerializer(StrictSerializer):
     )
 
     def validate_base_model(self, hub_id: str) -> BaseModel:
-        base_model = BaseModel.objects.filter(hub_id__iexact=hub_id).first()
+        base_model = listed(hub_id)
         if base_model is None:
             raise serializers.ValidationError(
                 f"{hub_id} is not on the list of base models. GET /api/v1/base-models/ shows the list.",
@@ -155,16 +168,21 @@ class DraftSerializer(StrictSerializer):
             )
         return costs
 
-    def validate_repository(self, name: str) -> str:
-        if not is_repository(name):
-            raise serializers.ValidationError("Name the repository as on the hub: organisation/name.")
-        return name
+    def validate_repository(self, pasted: str) -> HubAddress:
+        try:
+            return parse_address(pasted)
+        except AddressError as error:
+            raise serializers.ValidationError(str(error)) from error
 
     def validate_revision(self, name: str) -> str:
-        return _path(name, "Name a branch, a tag or a commit.")
+        if name and not is_revision(name):
+            raise serializers.ValidationError("Name a branch, a tag or a commit.")
+        return name
 
-    def validate_subfolder(self, name: str) -> str:
-        return _path(name, "Name a folder of the repository, like adapters/peft_200.")
+    def validate_subfolder(self, path: str) -> str:
+        if (path := path.strip("/")) and not is_folder(path):
+            raise serializers.ValidationError("Name a folder of the repository, like adapters/peft_200.")
+        return path
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         challenge = attrs.get("challenge") or self.context["submission"].challenge
@@ -179,6 +197,12 @@ class DraftSerializer(StrictSerializer):
                 raise serializers.ValidationError({"repository": "Name the repository too."}, code="required")
         elif "adapter_upload" in attrs or "adapter_config" in attrs:
             raise serializers.ValidationError({"repository": _EITHER}, code="conflict")
+        else:
+            address: HubAddress = attrs["repository"]
+            for name, pasted in (("revision", address.revision), ("subfolder", address.subfolder)):
+                if pasted and attrs.get(name) not in ("", None, pasted):
+                    refusal = f"The address names another one: {pasted}."
+                    raise serializers.ValidationError({name: refusal}, code="conflict")
         return attrs
 
     def changes(self) -> dict[str, Any]:
@@ -193,10 +217,11 @@ class DraftSerializer(StrictSerializer):
                 DeclaredScore(slug, value) for slug, value in data["declared_scores"].items()
             ]
         if "repository" in data:
+            address: HubAddress = data["repository"]
             changes["hub"] = HubSource(
-                repository=data["repository"],
-                revision=data.get("revision", ""),
-                subfolder=data.get("subfolder", ""),
+                repository=address.repository,
+                revision=data.get("revision") or address.revision,
+                subfolder=data.get("subfolder") or address.subfolder,
                 token=data.get("hub_token", ""),
                 send=not data.get("draft", True),
             )
@@ -229,13 +254,6 @@ class DraftChangesSerializer(DraftSerializer):
 
 
 _EITHER = "Either send the adapter's files or name a repository."
-
-
-def _path(name: str, message: str) -> str:
-    path = name.strip("/")
-    if path and not is_path(path):
-        raise serializers.ValidationError(message)
-    return path
 
 
 @extend_schema_field(DraftSerializer)

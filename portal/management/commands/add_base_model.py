@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from evaluation.errors import EvaluationError
 from evaluation.hub import fetching
+from evaluation.hub.renaming import current_name
 from evaluation.rules.base_size import named_size
 from evaluation.rules.challenges import CHALLENGES
 from portal.submissions.base_models import open_challenges, register_base_model
@@ -22,15 +23,22 @@ class Command(BaseCommand):
         parser.add_argument("--path", type=Path, help="load it from this folder instead of the hub")
         parser.add_argument("--revision", help="commit of the hub repository; the newest without it")
         parser.add_argument("--licence", default="")
+        parser.add_argument(
+            "--alias", action="append", default=[], help="another name of this very model; may be given again"
+        )
 
     def handle(
         self, *args: Any, hub_id: str, path: Path | None, revision: str | None, **options: Any
     ) -> None:
+        aliases: list[str] = list(options["alias"])
         try:
             if path is None:
                 self._warn_of_size(hub_id)
                 snapshot = fetching.fetch("@".join(filter(None, (hub_id, revision))))
                 folder, revision = snapshot.folder, snapshot.commit
+                if (current := current_name(hub_id)) != hub_id:
+                    self.stdout.write(f"The hub calls {hub_id} {current} today: that is taken as an alias.")
+                    aliases.append(current)
             else:
                 folder = path.resolve()
             base_model = register_base_model(
@@ -38,6 +46,7 @@ class Command(BaseCommand):
                 folder=folder,
                 revision=revision or "",
                 licence=options["licence"],
+                aliases=aliases,
                 from_hub=path is None,
             )
         except EvaluationError as error:

@@ -146,6 +146,13 @@
       if (this.upload) this.upload.abort();
       if (this.hidden.value) this.delete(this.hidden.value);
       this.hidden.value = "";
+      if (!file.size) {
+        // Nothing to upload: it comes with the form, and the checks say that it is empty.
+        this.upload = null;
+        this.input.name = this.name;
+        this.enter("idle", "This file is empty. Choose another one.");
+        return;
+      }
       this.input.name = ""; // the file must not come a second time, with the form
       this.label.textContent = file.name;
       this.rate = this.milestone = 0;
@@ -248,7 +255,8 @@
 
     fail(error) {
       this.waiting = null;
-      this.enter("broken", `The upload stopped. ${reason(error)}`);
+      this.why = `The upload stopped. ${reason(error)}`;
+      this.enter("broken", this.why);
     }
 
     pause() {
@@ -296,7 +304,8 @@
         this.waiting = event.submitter || this.form.querySelector("[type=submit]");
         this.status.textContent = "The form is sent as soon as the upload is complete.";
       } else {
-        this.status.textContent = "The upload is not complete. Resume or cancel it first.";
+        const why = this.state === "broken" ? this.why : "The upload is not complete.";
+        this.status.textContent = `${why} Resume or cancel it first.`;
         this.buttons.resume.focus();
       }
     }

@@ -3,10 +3,12 @@
 from portal.submissions.models.checkpoint import BaseModel, Checkpoint
 from portal.submissions.models.details import DeclaredScore, Finding, Resource
 from portal.submissions.models.hub_fetch import HubFetch
+from portal.submissions.models.model_request import BaseModelRequest
 from portal.submissions.models.submission import Submission, SubmissionQuerySet
 
 __all__ = [
     "BaseModel",
+    "BaseModelRequest",
     "Checkpoint",
     "DeclaredScore",
     "Finding",

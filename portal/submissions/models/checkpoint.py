@@ -20,6 +20,10 @@ class BaseModel(models.Model):
     context_length = models.PositiveIntegerField(null=True, help_text="Tokens")
     licence = models.CharField(max_length=60, blank=True)
     tensors = models.JSONField(help_text="Shapes of the weights, for checking adapters", editable=False)
+    aliases = models.TextField(
+        blank=True,
+        help_text="Other names of this very model, one a line: what the hub called it before, mirrors of it",
+    )
     active = models.BooleanField(default=True, help_text="Accepts new submissions")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -39,6 +43,10 @@ class BaseModel(models.Model):
     @property
     def name(self) -> str:
         return self.hub_id.rpartition("/")[2]
+
+    @property
+    def other_names(self) -> tuple[str, ...]:
+        return tuple(line.strip() for line in self.aliases.splitlines() if line.strip())
 
 
 class Checkpoint(models.Model):

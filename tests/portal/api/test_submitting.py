@@ -112,6 +112,8 @@ BAD_FIELDS = [
     ({"adapter_upload": "7"}, "adapter_upload", "invalid"),
     ({"repository": "../etc"}, "repository", "invalid"),
     ({"repository": "a/b", "revision": "../x"}, "revision", "invalid"),
+    ({"repository": "a/b@main", "revision": "x"}, "revision", "conflict"),
+    ({"repository": "https://github.com/a/b"}, "repository", "invalid"),
     ({"revision": "main"}, "repository", "required"),
     ({"repository": "a/b", "adapter_config": "{}"}, "repository", "conflict"),
 ]
