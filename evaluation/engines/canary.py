@@ -135,7 +135,7 @@ def _allowed(model: Any, tokens: Sequence[int]) -> float:
     exact = _plain(model, tokens)
     hook = model.get_input_embeddings().register_forward_hook(off_by_the_last_digit)
     try:
-        return min(_MOST, max(_HALF, _apart(_plain(model, tokens), exact)))
+        return min(_MOST, max(_HALF, _TIMES * _apart(_plain(model, tokens), exact)))
     finally:
         hook.remove()
 
