@@ -50,9 +50,9 @@ class Lease:
         def keep() -> None:
             try:
                 while not done.wait(settings.EVALUATION_LEASE_SECONDS / 4):
-                    claims.renew(self._work)
-            except (claims.ClaimLostError, OperationalError):
-                logger.warning("the lease of %s could not be renewed", self._work, exc_info=True)
+                    self._keep()
+            except claims.ClaimLostError:
+                logger.warning("%s was taken over while it was prepared", self._work)
             finally:
                 connection.close()
 
@@ -63,3 +63,16 @@ class Lease:
         finally:
             done.set()
             thread.join()
+
+    def _keep(self) -> None:
+        """Renew, also where the database was away for longer than the lease: nobody may have taken the work.
+
+        Raises ClaimLostError.
+        """
+        try:
+            claims.renew(self._work)
+        except OperationalError:
+            close_old_connections()
+            logger.warning("the database is away; %s goes on being prepared", self._work)
+        else:
+            self._renewed = time.monotonic()
