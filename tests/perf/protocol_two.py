@@ -100,9 +100,7 @@ def _letters(
     (told,) = raw_generate(folder, [[(r.prompt, 1) for r in asked]], adapter=adapter, logprobs=TOLD)
     bf16, fp32 = _model(folder, adapter, "bf16"), _model(folder, adapter, "fp32")
     for request, logprobs in zip(asked, told["logprobs"], strict=True):
-        a, b = (
-            tokenizer(found[request.key], add_special_tokens=False).input_ids[0] for found in (ours, theirs)
-        )
+        a, b = (_token(tokenizer, found[request.key]) for found in (ours, theirs))
         inputs = tokenizer(request.prompt, return_tensors="pt")
         by_vllm = [logprobs.get(str(token)) for token in (a, b)]
         rounded, exact = _last_logits(bf16, inputs), _last_logits(fp32, inputs)
@@ -115,6 +113,12 @@ def _letters(
             in_fp32=float(exact[a] - exact[b]),
             spacing=_spacing(float(exact[a])),
         )
+
+
+def _token(tokenizer: Any, text: str) -> int:
+    """The token that an answer is; one without text is the end."""
+    numbers = tokenizer(text, add_special_tokens=False).input_ids
+    return int(numbers[0]) if numbers else int(tokenizer.eos_token_id)
 
 
 def _model(folder: Path, adapter: Path | None, precision: Precision) -> Any:
