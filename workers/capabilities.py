@@ -30,13 +30,16 @@ def left_for_want_of_hardware(here: Hardware) -> Iterator[LeftToOthers]:
 
 
 def _left(asked: Rules, here: Hardware) -> LeftToOthers:
-    precision = settings.EVALUATION_PRECISION or asked.precision
+    precision, engine = settings.EVALUATION_PRECISION or asked.precision, settings.EVALUATION_ENGINE
     challenge, number = asked.challenge.slug, asked.protocol.number
+    build = vllm_support.build()
+    if engine == "vllm" and build is None:
+        return LeftToOthers(challenge, number, "a worker with vLLM, which EVALUATION_ENGINE asks for")
     lacking = here.lacks(precision)
     if lacking and not settings.EVALUATION_PRECISION:  # else nothing is official, and fp16 will do
         return LeftToOthers(challenge, number, f"a worker with {lacking}")
     # transformers computes on one GPU; vLLM, which takes 16-bit weights, on all that there are.
-    several = vllm_support.build() == "cuda" and precision in ("bf16", "fp16")
+    several = engine != "transformers" and build == "cuda" and precision in ("bf16", "fp16")
     most = here.most_parameters(precision, several_gpus=several)
     wanted = f"a worker with more memory: {most / 1e9:,.1f} billion parameters in {precision} fill this one's"
     return LeftToOthers(challenge, number, wanted, parameters=most)

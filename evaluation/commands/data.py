@@ -21,6 +21,8 @@ from evaluation.data import Candidate, Holding, RegisterFile, candidate, describ
 from evaluation.errors import EvaluationError
 from evaluation.rules import challenges
 
+_LONGEST_NAME = 120
+
 
 def add(commands: Commands) -> None:
     parser = add_command(
@@ -66,7 +68,7 @@ def add(commands: Commands) -> None:
 def _data(options: argparse.Namespace) -> Status:
     register = RegisterFile()
     if options.adopt is not None:
-        return _adopt(candidate(options.adopt, options.by or _user()), register, options)
+        return _adopt(candidate(options.adopt, _adopter(options.by)), register, options)
     if options.training_set is not None:
         return _training_set(options.training_set, register, options)
     chosen = _chosen(options)
@@ -127,11 +129,15 @@ def _show_candidate(found: Candidate) -> None:
         print(paragraph(f"{json.dumps(row, ensure_ascii=False):.300}", "    "))
 
 
-def _user() -> str:
+def _adopter(given: str | None) -> str:
+    """Who adopts, as everybody will read it."""
     try:
-        return getpass.getuser()
+        name = given or getpass.getuser()
     except (KeyError, OSError) as error:
         raise EvaluationError("this user has no name; say who adopts with --by") from error
+    if not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise EvaluationError(f"{name!a:.80} is no name of one line of at most {_LONGEST_NAME} characters")
+    return name
 
 
 def _chosen(options: argparse.Namespace) -> list[Benchmark]:

@@ -78,23 +78,28 @@ class RegisterFile:
     def all(self) -> dict[str, Registration]:
         """Every registration by its name. Raises DataError where the file is not as `record` leaves it."""
         try:
-            return msgspec.json.decode(self.path.read_bytes(), type=dict[str, Registration])
+            known = msgspec.json.decode(self.path.read_bytes(), type=dict[str, Registration])
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
             raise DataError(f"the register {self.path} cannot be read: {error}") from error
+        if other := next((name for name, found in known.items() if found.name != name), None):
+            raise DataError(f"the register {self.path} cannot be read: it has {known[other].name} as {other}")
+        return known
 
     def record(self, found: Registration) -> Registration:
         remedy = (
             f"To have the new rows for {found.name} instead, and no result on the old ones any more, delete "
             f"its entry from {self.path}"
         )
-        with self._locked():
-            known = self.all()
-            if found.name in known:
-                return same(known[found.name], found, remedy)
-            self._write(known | {found.name: found})
-        return found
+        known = self.of(found.name)
+        if known is None:
+            with self._locked():
+                others = self.all()
+                known = others.get(found.name)
+                if known is None:
+                    self._write(others | {found.name: found})
+        return same(known, found, remedy) if known else found
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

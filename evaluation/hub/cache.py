@@ -6,11 +6,13 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import CachedRepoInfo, CacheNotFound, constants, scan_cache_dir
+
+_REMOVED = ".removed-"
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Removed:
 @contextmanager
 def in_use(repo: str) -> Iterator[None]:
     """Within this block no process removes the model owner/name, also while it is fetched."""
-    mark = _mark(repo)
+    mark = _opened(_mark_path(repo))
     try:
         fcntl.flock(mark, fcntl.LOCK_SH)
         os.utime(mark)
@@ -46,6 +48,7 @@ def remove_unused(budget: int) -> list[Removed]:
     Those in use are left, also where they take more; so are data sets. What was never marked as used counts
     as used when its files were last read.
     """
+    _clear_leftovers()
     models = _models()
     left = sum(model.size_on_disk for model in models)
     removed = []
@@ -73,28 +76,46 @@ def _used(model: CachedRepoInfo) -> float:
 
 
 def _remove(model: CachedRepoInfo) -> bool:
-    """Whether it could be removed: not while a process uses it."""
-    mark = _mark(model.repo_id)
+    """Whether it is gone: it stays while a process uses it."""
     try:
-        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Out of sight first, so that half a model never passes for a whole one.
-        gone = model.repo_path.with_name(f".removed-{model.repo_path.name}")
-        shutil.rmtree(gone, ignore_errors=True)
-        model.repo_path.rename(gone)
-        shutil.rmtree(gone)
+        with _alone(_mark_path(model.repo_id)):
+            if model.repo_path.exists():  # else another process was faster
+                # Out of sight first, so that half a model never passes for a whole one.
+                gone = model.repo_path.with_name(f"{_REMOVED}{model.repo_path.name}")
+                model.repo_path.rename(gone)
+                shutil.rmtree(gone)
     except BlockingIOError:
         return False
-    finally:
-        os.close(mark)
     return True
 
 
-def _mark(repo: str) -> int:
-    path = _mark_path(repo)
+def _clear_leftovers() -> None:
+    """Remove the rest of models that a process was removing when it was killed."""
+    for rest in Path(constants.HF_HUB_CACHE).glob(f"{_REMOVED}models--*"):
+        with suppress(BlockingIOError), _alone(_marks() / rest.name.removeprefix(f"{_REMOVED}models--")):
+            shutil.rmtree(rest, ignore_errors=True)  # gone where its process was just about done
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Within this block nobody uses or removes the model with this mark. Raises BlockingIOError."""
+    mark = _opened(path)
+    try:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(mark)
+
+
+def _opened(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _mark_path(repo: str) -> Path:
+    return _marks() / repo.replace("/", "--")
+
+
+def _marks() -> Path:
     """Beside the models, so that a mark outlives its model and is one file for all who lock it."""
-    return Path(constants.HF_HUB_CACHE) / ".uses" / repo.replace("/", "--")
+    return Path(constants.HF_HUB_CACHE) / ".uses"

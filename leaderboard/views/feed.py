@@ -55,6 +55,11 @@ class Publications(Feed):
             return reverse("home")
         return under(reverse("leaderboard:board", args=[subject.challenge.slug]), subject.protocol)
 
+    def feed_url(self, subject: Subject) -> str:
+        challenge = subject.challenge
+        path = reverse("challenge-feed", args=[challenge.slug]) if challenge else reverse("feed")
+        return under(path, subject.protocol)
+
     def items(self, subject: Subject) -> list[Standing]:
         slugs = [subject.challenge.slug] if subject.challenge else list(CHALLENGES)
         boards = [snapshots.current(slug, subject.protocol) for slug in slugs]

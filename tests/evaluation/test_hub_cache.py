@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -85,3 +86,19 @@ def test_a_model_in_use_stays_and_the_next_one_goes(hub_cache: Path) -> None:
 def test_without_a_cache_there_is_nothing_to_remove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "none"))
     assert cache.remove_unused(0) == []
+
+
+def test_what_another_process_removed_meanwhile_counts_as_gone(
+    hub_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = cache._models()
+    monkeypatch.setattr(cache, "_models", lambda: models)
+    shutil.rmtree(hub_cache / "models--a--old")
+    assert [one.repo for one in cache.remove_unused(2_000)] == ["a/old"]
+    assert left(hub_cache) == {"models--a--middle", "models--a--new", "datasets--a--rows"}
+
+
+def test_what_a_killed_process_left_half_removed_goes_with_the_next_removal(hub_cache: Path) -> None:
+    (hub_cache / "models--a--old").rename(hub_cache / ".removed-models--a--old")
+    assert cache.remove_unused(2_000) == []
+    assert not (hub_cache / ".removed-models--a--old").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from tests.evaluation.hub_files import careqa_rows, files, fiqa_rows, published
 from tests.evaluation.hub_server import HubServer
 
 FIQA, CAREQA = benchmarks.get("fiqa"), benchmarks.get("careqa")
+REGISTERED = Registration("fiqa", "a/b", "c" * 40, 304, "d" * 64, "", "2026-11-28T10:00:00+00:00")
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ def test_only_what_is_as_it_should_be_can_be_adopted(hub: HubServer, register: R
 
 def test_of_several_processes_the_first_one_decides(register: RegisterFile) -> None:
     def registration(number: int) -> Registration:
-        return Registration("fiqa", "a/b", "c" * 40, 304, f"{number:064}", "", "2026-11-28T10:00:00+00:00")
+        return replace(REGISTERED, digest=f"{number:064}")
 
     refused: list[int] = []
 
@@ -167,9 +168,37 @@ def test_of_several_processes_the_first_one_decides(register: RegisterFile) -> N
     assert int(known.digest) not in refused
 
 
-def test_a_spoiled_register_is_named_and_kept(register: RegisterFile) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"digest": "3"},
+        {"commit": "c" * 41},
+        {"rows": 2**31},
+        {"by": "Ada\x00"},
+        {"at": "yesterday"},
+        {"at": "2026-11-28T10:00:00"},
+        {"name": "careqa"},
+    ],
+    ids=str,
+)
+def test_a_spoiled_register_is_named_and_kept(register: RegisterFile, changes: dict[str, object]) -> None:
+    content = json.dumps({"fiqa": asdict(REGISTERED) | changes})
     register.path.parent.mkdir()
-    register.path.write_text('{"fiqa": {"digest": 3}}')
+    register.path.write_text(content)
     with pytest.raises(DataError, match=r"register\.json cannot be read"):
         register.of("fiqa")
-    assert "3" in register.path.read_text()
+    assert register.path.read_text() == content
+
+
+def test_what_is_registered_may_stand_where_nobody_can_write(
+    hub: HubServer, register: RegisterFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register.record(data.candidate("fiqa", "ada").registration)
+    monkeypatch.setattr(RegisterFile, "_locked", lambda _: pytest.fail("nothing is to be written"))
+    assert load("fiqa", register).unofficial == ()
+
+
+@pytest.mark.parametrize("name", ["Ada\nLovelace", "Ad\udcffa", "a" * 121])
+def test_a_name_that_cannot_be_shown_adopts_nothing(name: str, register: RegisterFile) -> None:
+    assert main(["data", "--adopt", "fiqa", "--by", name]) == 1
+    assert register.all() == {}

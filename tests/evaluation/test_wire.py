@@ -21,10 +21,11 @@ ROUND = training.Round(
     aggregate_seconds=0.1, communicate_seconds=0.2, seconds=2.0, client_peak_rss_bytes=100,
     client_peak_vram_bytes=None, server_peak_rss_bytes=50, gpu_seconds=None, energy_joules=3.5, epsilon=None,
 )  # fmt: skip
+COMMIT, DIGEST = "c" * 40, "d" * 64
 JOB = evaluating.Job(
     job="j1", model="/base", adapter=None, benchmarks=("fpb", "tfns"), protocol=1, engine="auto",
     precision="fp32", data=None, limit=5, output="/out",
-    registered=(Registration("fiqa", "owner/name", "c0", 304, "d1", "ada", "2026-11-28T10:00:00+00:00"),),
+    registered=(Registration("fiqa", "owner/name", COMMIT, 304, DIGEST, "ada", "2026-11-28T10:00:00+00:00"),),
 )  # fmt: skip
 SCORED = evaluating.Scored(
     job="j1", benchmark="fpb", value=0.5, standard_error=0.25, n=4, correct=2, unscored=0, data="other",
@@ -38,7 +39,8 @@ EVALUATING: list[tuple[Message, str]] = [
     (JOB, '{"event": "job", "version": 2, "job": "j1", "model": "/base", "adapter": null, '
           '"benchmarks": ["fpb", "tfns"], "protocol": 1, "engine": "auto", "precision": "fp32", '
           '"data": null, "limit": 5, "output": "/out", "registered": [{"name": "fiqa", '
-          '"dataset": "owner/name", "commit": "c0", "rows": 304, "digest": "d1", "by": "ada", '
+          '"dataset": "owner/name", "commit": "' + COMMIT + '", "rows": 304, '
+          '"digest": "' + DIGEST + '", "by": "ada", '
           '"at": "2026-11-28T10:00:00+00:00"}]}'),
     (evaluating.Ready(7), '{"event": "ready", "version": 2, "pid": 7}'),
     (evaluating.Loading("j1"), '{"event": "loading", "version": 2, "job": "j1"}'),

@@ -190,11 +190,15 @@ class TestFilesAndApi:
         settings.LEADERBOARD_PROTOCOLS = (2,)
         told = client.get("/api/v1/challenges/finance/").json()
         assert told["protocol"] == 2 and told["benchmarks"][-1] == second_protocol.ADDED
+        settings.LEADERBOARD_PROTOCOLS = (2, 1)
+        assert client.get("/api/v1/challenges/finance/").json()["protocols"] == [2, 1]
+        assert "is evaluated here under protocols 2 and 1." in page(client, "/rules/")
 
     def test_feeds_charts_and_cards_follow(self, client: Client, both: list[Submission]) -> None:
         feed = page(client, f"{BOARD}feed.atom?protocol=2")
         assert "Finance, protocol 2" in feed and "Aarhus" not in feed
         assert f"/entries/{both[2].pk}/?protocol=2" in feed
+        assert f'href="http://testserver{BOARD}feed.atom?protocol=2" rel="self"' in feed
         assert f'href="/entries/{both[2].pk}/?protocol=2"' in page(client, f"{BOARD}charts/?protocol=2")
         assert client.get(f"{BOARD}card.png?protocol=2").content != client.get(f"{BOARD}card.png").content
 

@@ -25,7 +25,7 @@ def left(here: Hardware) -> dict[tuple[str, int], Any]:
 
 @pytest.fixture(autouse=True)
 def no_vllm(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
-    settings.EVALUATION_PRECISION = ""
+    settings.EVALUATION_PRECISION, settings.EVALUATION_ENGINE = "", "auto"
     monkeypatch.setattr(capabilities.vllm_support, "build", lambda: None)
 
 
@@ -53,10 +53,21 @@ def test_base_models_whose_weights_alone_fill_the_memory_are_left(
     assert "a worker with more memory" in found.waits_for
 
 
-def test_vllm_puts_16_bit_weights_on_all_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vllm_puts_16_bit_weights_on_all_gpus(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     monkeypatch.setattr(capabilities.vllm_support, "build", lambda: "cuda")
     assert left(NEW_GPU)["code", 2].parameters == 80 * GB
     assert left(NEW_GPU)["code", 1].parameters == 20 * GB
+    settings.EVALUATION_ENGINE = "transformers"
+    assert left(NEW_GPU)["code", 2].parameters == 40 * GB
+
+
+def test_a_worker_without_the_vllm_that_is_asked_for_fails_nothing_and_leaves_all(settings: Any) -> None:
+    settings.EVALUATION_ENGINE = "vllm"
+    found = left(NEW_GPU)
+    assert len(found) == 8
+    assert {(one.parameters, one.waits_for) for one in found.values()} == {
+        (None, "a worker with vLLM, which EVALUATION_ENGINE asks for")
+    }
 
 
 def test_another_precision_than_the_protocols_is_what_counts_where_the_operator_sets_one(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -18,12 +19,15 @@ from portal.submissions.models import BaseModel
 
 
 class ChallengeSerializer(serializers.Serializer[Rules]):
-    """A challenge under the protocol that the site evaluates new submissions by."""
+    """A challenge under the first protocol that the site evaluates new submissions under."""
 
     slug = serializers.CharField(source="challenge.slug")
     title = serializers.CharField(source="challenge.title")
     summary = serializers.CharField(source="challenge.summary")
-    protocol = serializers.IntegerField(source="protocol.number", help_text="New entries are evaluated by it")
+    protocol = serializers.IntegerField(source="protocol.number", help_text="New entries are checked by it")
+    protocols = serializers.SerializerMethodField(
+        help_text="New entries are evaluated under each; the board of the first comes first"
+    )
     benchmarks = serializers.ListField(child=serializers.CharField())
     training_sets = serializers.ListField(child=serializers.CharField())
     former_training_sets = serializers.ListField(
@@ -33,6 +37,9 @@ class ChallengeSerializer(serializers.Serializer[Rules]):
     baseline_clients_per_round = serializers.IntegerField(source="challenge.baseline_clients_per_round")
     communication_budget_bytes = serializers.IntegerField()
     max_base_parameters = serializers.IntegerField(help_text="The limit on the size of base models")
+
+    def get_protocols(self, rules: Rules) -> list[int]:
+        return list(settings.LEADERBOARD_PROTOCOLS)
 
 
 class BenchmarkSerializer(serializers.Serializer[Benchmark]):
