@@ -112,13 +112,14 @@ def read(path: Path) -> Iterator[tuple[str, TrainingRow]]:
 
 
 def accept(row: Mapping[str, object], place: str) -> TrainingRow:
-    """A row with its three columns as texts; an `input` may be missing or null, as Parquet writes none."""
+    """A row with its three columns as texts; an `input` may be missing or null, as Parquet writes none.
+
+    An `output` may be empty, as it is in some rows of the official training sets.
+    """
     values = {"input": ""} | {name: value for name, value in row.items() if value is not None}
     for column in COLUMNS:
         if not isinstance(values.get(column), str):
             raise DataError(f"{place}, column {column!r}: expected text, found {values.get(column)!r:.80}")
-    if not values["output"]:
-        raise DataError(f"{place}, column 'output': there is no answer to learn")
     others = ((k, str(v)) for k, v in values.items() if k not in COLUMNS and isinstance(v, str | int | float))
     instruction, given, output = (str(values[column]) for column in COLUMNS)
     return TrainingRow(instruction, given, output, tuple(others))

@@ -82,6 +82,8 @@ def read(path: Path) -> TrainingData:
     rows = tuple(row for _, row in training.read(path))
     if not rows:
         raise DataError(f"training data {path} has no rows")
+    if not any(row.output.strip() for row in rows):
+        raise DataError(f"training data {path} has no answer to learn: the column 'output' is always empty")
     origin = training.origin_of(path)
     demonstration = path.resolve().parent == DEMONSTRATION
     name = origin or (f"demonstration/train/{path.name}" if demonstration else path.name)

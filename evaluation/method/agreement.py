@@ -45,6 +45,13 @@ _USUAL: tuple[tuple[str, Fact], ...] = (
     ("grouping by length", lambda card: bool(card.group_by_length)),
     ("differential privacy", lambda card: card.differential_privacy),
 )
+# What an adapter's configuration alone says. Runs here have one rank, one alpha and LoRA's own scale.
+_OF_ADAPTERS: tuple[tuple[str, Callable[[Mapping[str, Any]], object]], ...] = (
+    ("rank-stabilised scale", lambda settings: bool(settings.get("use_rslora"))),
+    ("modules with a rank of their own", lambda settings: _others(settings, "rank_pattern", "r")),
+    ("modules with an alpha of their own", lambda settings: _others(settings, "alpha_pattern", "lora_alpha")),
+    ("adapted modules", lambda settings: len(settings.get("target_modules") or ())),
+)
 
 
 def with_adapter(card: MethodCard, settings: Mapping[str, Any]) -> MethodCard:
@@ -58,6 +65,15 @@ def with_adapter(card: MethodCard, settings: Mapping[str, Any]) -> MethodCard:
         dropout=settings.get("lora_dropout", card.dropout),
         use_dora=settings.get("use_dora", card.use_dora),
         target_modules=tuple(sorted(names)) if names else card.target_modules,
+    )
+
+
+def unequal_adapters(original: Mapping[str, Any], retrained: Mapping[str, Any]) -> tuple[str, ...]:
+    """The same of what no card holds, by the normalised configurations of the two adapters."""
+    return tuple(
+        _differs(name, there, here)
+        for name, fact in _OF_ADAPTERS
+        if (there := fact(original)) != (here := fact(retrained))
     )
 
 
@@ -101,12 +117,21 @@ def _options(original: MethodCard, retrained: MethodCard) -> Iterator[str]:
             yield f"Option {key}: {_text(value)} in the original, none here."
 
 
+def _others(settings: Mapping[str, Any], pattern: str, common: str) -> int:
+    """How many modules have another value than the adapter's."""
+    values = (settings.get(pattern) or {}).values()
+    return sum(value != settings.get(common) for value in values)
+
+
 def _rows(card: MethodCard, challenge: str) -> str | None:
-    """The training rows by name; all names of the challenge's own data set are one."""
-    named = card.training_rows or card.static_dataset
+    """The training rows by name; all names of the challenge's own data set are one, at whatever commit.
+
+    Cards of people's runs state no commit, those of this site's have it behind an @.
+    """
+    named = (card.training_rows or card.static_dataset or "").partition("@")[0]
     found = CHALLENGES[challenge]
     known = {name.casefold() for name in (*found.training_sets, *found.former_training_sets)}
-    return found.training_sets[0] if named and named.casefold() in known else named
+    return found.training_sets[0] if named and named.casefold() in known else named or None
 
 
 def _optimiser(name: str | None) -> str:

@@ -153,6 +153,10 @@ def _adapter(reading: _Reading) -> None:
     settings["alpha"] = round(float(config["lora_alpha"]))
     settings["adapter"] = (of_settings(str(config["peft_type"]), config) or LORA).key
     settings["dropout"] = float(config.get("lora_dropout") or card.dropout or 0.0)
+    if config.get("use_rslora"):
+        reading.assumed.append("Scale: rank-stabilised in the adapter's configuration, alpha / rank here.")
+    if config.get("rank_pattern") or config.get("alpha_pattern"):
+        reading.assumed.append("Single modules have a rank or alpha of their own in the adapter, none here.")
     _targets(reading)
     precision = _precision(card)
     if precision and card.quantization == 4 and card.quantization_type is None:

@@ -190,7 +190,7 @@ def _compare(run: BaselineRun) -> Reproduction:
     strata = [differences(pair) for pair in pairs.values()]
     total = paired_bootstrap(strata)
     low, high = total.interval
-    unequal = _unequal(original.submission, retrained.submission)
+    unequal = _unequal(run, original.submission, retrained.submission)
     return Reproduction.objects.create(
         run=run,
         original=original.submission,
@@ -208,9 +208,24 @@ def _compare(run: BaselineRun) -> Reproduction:
     )
 
 
-def _unequal(original: Submission, retrained: Submission) -> tuple[str, ...]:
+def _unequal(run: BaselineRun, original: Submission, retrained: Submission) -> tuple[str, ...]:
     cards = [_card(submission) for submission in (original, retrained)]
-    return agreement.unequal(cards[0], cards[1], original.challenge)
+    found = agreement.unequal(cards[0], cards[1], original.challenge)
+    if original.checkpoint and retrained.checkpoint:
+        adapters = original.checkpoint.adapter_config, retrained.checkpoint.adapter_config
+        found += agreement.unequal_adapters(*adapters)
+    there = _shares(BaselineRun.objects.filter(submission=original).first())
+    here = _shares(run)
+    return found if there == here else (*found, f"Shares of the rows: {there} in the original, {here} here.")
+
+
+def _shares(run: BaselineRun | None) -> str:
+    """How the rows were shared, which no card says: by the challenges' rules in equal parts."""
+    settings: Mapping[str, Any] = run.config if run else {}
+    partition, held_out = settings.get("partition") or {}, settings.get("held_out") or 0
+    chosen = [f"{name} {value}" for name in ("alpha", "column") if (value := partition.get(name)) is not None]
+    kept = [f"{held_out} held out"] if held_out else []
+    return ", ".join([partition.get("kind") or "iid", *chosen, *kept])
 
 
 def _card(submission: Submission) -> MethodCard:
@@ -240,6 +255,11 @@ def _pair(run: BaselineRun) -> tuple[Evaluation, Evaluation]:
     Raises IncomparableError.
     """
     assert run.original
+    if "template" not in run.config:
+        raise IncomparableError(
+            "The run is from before there was a choice of templates and wrote its rows in FinGPT's form, "
+            "which the public apps do not do. Retrain the submission again."
+        )
     originals = _newest(run.original)
     retraineds = _newest(run.submission) if run.submission else {}
     if not originals:

@@ -109,10 +109,18 @@ def original_with(owner: User, correct: int, **replaced: str) -> Submission:
 
 
 def retrained_with(
-    staff: User, original: Submission, correct: int, n: int = 100, **replaced: str
+    staff: User,
+    original: Submission,
+    correct: int,
+    n: int = 100,
+    settings: dict[str, Any] | None = None,
+    **replaced: str,
 ) -> BaselineRun:
-    """A run that retrained `original`, whose entry has so many right answers on each benchmark."""
-    made = run(staff, original=original)
+    """A run that retrained `original`, whose entry has so many right answers on each benchmark.
+
+    `settings` are the run's that no card holds.
+    """
+    made = run(staff, original=original, **({"held_out": 0, "evaluate_every": 0} | (settings or {})))
     claimed = queue.claim(worker="test")
     assert claimed
     entry = factories.submission(

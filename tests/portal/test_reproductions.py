@@ -14,6 +14,8 @@ from django.db.utils import DatabaseError
 from django.test import Client
 from django.utils import timezone
 
+from evaluation.federated.config import Partition
+from evaluation.method import agreement
 from portal.accounts.models import User
 from portal.runs import reproductions
 from portal.runs import services as runs
@@ -93,13 +95,42 @@ def test_another_result_by_settings_that_are_not_stated_or_equal_cannot_be_judge
     assert reproductions.mark_of(found.original) is None
 
 
+def test_other_shares_of_the_rows_than_the_rules_have_cannot_be_judged(owner: User, reviewer: User) -> None:
+    settings = {"partition": Partition("dirichlet", 0.5, "output"), "held_out": 8, "evaluate_every": 1}
+    run = retrained_with(reviewer, original_with(owner, 70), 50, settings=settings)
+    assert Reproduction.objects.get(run=run).unequal == [
+        "Shares of the rows: iid in the original, dirichlet, alpha 0.5, column output, 8 held out here."
+    ]
+
+
+def test_what_an_adapter_alone_says_of_its_scale_and_modules_is_compared() -> None:
+    plain = {"r": 4, "lora_alpha": 8, "use_rslora": False, "target_modules": ["0.q_proj", "1.q_proj"]}
+    assert agreement.unequal_adapters(plain, plain | {"rank_pattern": {}}) == ()
+    other = plain | {"use_rslora": True, "target_modules": ["1.q_proj"], "alpha_pattern": {"1.q_proj": 16}}
+    assert agreement.unequal_adapters(other, plain) == (
+        "Rank-stabilised scale: yes in the original, no here.",
+        "Modules with an alpha of their own: 1 in the original, none here.",
+        "Adapted modules: 1 in the original, 2 here.",
+    )
+
+
+def test_a_retraining_from_before_templates_is_not_compared_any_more(owner: User, reviewer: User) -> None:
+    original = original_with(owner, 70)
+    with pgtrigger.ignore("runs.BaselineRun:baselinerun_identity"):
+        run = baselines.run(reviewer, original=original)
+        run.config = {name: value for name, value in run.config.items() if name != "template"}
+        run.save(update_fields=["config"])
+    assert "Retrain the submission again" in reproductions.why_incomparable(run)
+
+
 def test_kinds_of_saying_the_same_are_equal(owner: User, reviewer: User) -> None:
     original = original_with(
         owner, 70, quantization='model.quantization = "fp4"',
         more='train.training-arguments.optim = "adamw_hf"',
         static='[tool.flwr.app.config.static]\ndataset.name = "FinGPT/fingpt-sentiment-train"',
     )  # fmt: skip
-    found = Reproduction.objects.get(run=retrained_with(reviewer, original, 50))
+    fetched = f'train.data-name = "flwrlabs/fingpt-sentiment-train@{"0" * 40}"'
+    found = Reproduction.objects.get(run=retrained_with(reviewer, original, 50, more=fetched))
     assert (found.outcome, found.unequal) == ("not_reproduced", [])
 
 

@@ -119,7 +119,7 @@ def test_rows_are_digested_by_content(tmp_path: Path) -> None:
         ('{"instruction": "i", "input": "", "output": "o"}\n[]', "line 2: not a JSON object"),
         ('{"input": "", "output": "o"}', "line 1, column 'instruction': expected text"),
         ('{"instruction": "i", "input": 3, "output": "o"}', "column 'input': expected text, found 3"),
-        ('{"instruction": "i", "output": ""}', "there is no answer to learn"),
+        ('{"instruction": "i", "output": ""}', "has no answer to learn: the column 'output' is always empty"),
     ],
 )
 def test_malformed_rows_are_refused_with_their_place(text: str, message: str, tmp_path: Path) -> None:
@@ -127,6 +127,21 @@ def test_malformed_rows_are_refused_with_their_place(text: str, message: str, tm
     path.write_text(text)
     with pytest.raises(DataError, match=message):
         data.read(path)
+
+
+def test_rows_without_an_answer_are_among_the_official_ones_and_train(
+    config: FederatedConfig, tmp_path: Path
+) -> None:
+    """Code Alpaca has some. A batch of nothing but them has no gradient, and breaks nothing."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text(
+        '{"instruction": "the price", "output": ""}\n' * 6 + '{"instruction": "up", "output": "buy"}'
+    )
+    run = replace(config, train_data=path, clients=1, clients_per_round=1, batch_size=2, template="fingpt",
+                  learn_end_token=False)  # fmt: skip
+    assert sorted(row.learnt for row in training.tokenised(run, 0)) == [0] * 6 + [1]
+    result = training.train(run, 0, training.Work(1, 1e-3), {})
+    assert all((abs(array) < 10).all() for array in (*result.arrays.values(), result.loss * torch.ones(1)))
 
 
 def test_each_challenge_has_demonstration_rows() -> None:
