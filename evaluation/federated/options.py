@@ -204,9 +204,10 @@ def _kept(path: Path, given: Mapping[str, Any]) -> FederatedConfig:
     places = {name: str(given[name].resolve()) for name in ("model", "train_data") if name in given}
     if "challenge" in given:
         values = values | {"challenge": given["challenge"]}
-    if "train_data" in given and "superlink" not in given:
-        places["train_data"] = str(data.locate(given["train_data"], str(values.get("challenge"))).resolve())
-    return FederatedConfig.from_dict(values | places)
+    config = FederatedConfig.from_dict(values | places)
+    if "train_data" not in given or "superlink" in given:
+        return config
+    return replace(config, train_data=data.locate(given["train_data"], config.challenge).resolve())
 
 
 def _changed(config: FederatedConfig, given: Mapping[str, Any]) -> FederatedConfig:
