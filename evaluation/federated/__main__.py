@@ -13,10 +13,11 @@ from typing import TextIO
 
 from evaluation.errors import EvaluationError
 from evaluation.federated import comparison, data, deployment, options, partitioning, simulation
-from evaluation.federated.checks import check_settings
+from evaluation.federated.checks import check_settings, findings
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.events import as_text
 from evaluation.federated.job import prepare
+from evaluation.findings import Severity
 from evaluation.parent import end_with_parent
 from evaluation.wire.messages import Failed, dump
 from evaluation.wire.training import Event
@@ -57,6 +58,8 @@ def _run(asked: argparse.Namespace, events: TextIO | None) -> None:
     if asked.show_partition:
         _show(configs[0])
         return
+    if not events:  # a supervisor knows them
+        _tell_notes(configs)
     if "superlink" in asked:
         _send(configs, asked, events)
         return
@@ -83,6 +86,13 @@ def _run(asked: argparse.Namespace, events: TextIO | None) -> None:
     if jobs:
         simulation.run(jobs)
     print("\n".join(comparison.table([comparison.read(folder) for folder in folders.values()])), flush=True)
+
+
+def _tell_notes(configs: list[FederatedConfig]) -> None:
+    """What is to be known of the runs before they start, though they can."""
+    found = (finding for config in configs for finding in findings(config))
+    for message in dict.fromkeys(f.message for f in found if f.severity is not Severity.ERROR):
+        print(f"note: {message}", file=sys.stderr)
 
 
 def _send(configs: list[FederatedConfig], asked: argparse.Namespace, events: TextIO | None) -> None:

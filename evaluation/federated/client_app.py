@@ -7,11 +7,14 @@ that it computes, so that any simulated process can serve any client.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.common.constant import ErrorCode
 
 from evaluation import gpus
 from evaluation.errors import EvaluationError
@@ -45,6 +48,24 @@ _WORKER = secrets.randbits(48)
 # simulation, `flwr run`) should not spend. Hence the imports inside the functions that train.
 
 
+Answer = Callable[[Message, Context], Message]
+
+
+def refusing(answer: Answer) -> Answer:
+    """The same, but what cannot be done is answered in its own words; raised, Flower adds a traceback."""
+
+    @wraps(answer)
+    def answered(message: Message, context: Context) -> Message:
+        try:
+            return answer(message, context)
+        except EvaluationError as error:
+            refusal = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, str(error))
+            return Message(refusal, reply_to=message)
+
+    return answered
+
+
+@refusing
 def introduce(message: Message, context: Context) -> Message:
     """Answer a query with the partition that this node holds and its number of rows; load the base model.
 
@@ -71,6 +92,7 @@ def introduce(message: Message, context: Context) -> Message:
     return Message(content, reply_to=message)
 
 
+@refusing
 def train(message: Message, context: Context) -> Message:
     """Train the adapter in the message on this node's rows and send what was trained, and what that took."""
     from evaluation import hardware
@@ -103,6 +125,7 @@ def train(message: Message, context: Context) -> Message:
     return Message(content, reply_to=message)
 
 
+@refusing
 def evaluate(message: Message, context: Context) -> Message:
     """Answer with the loss of the adapter in the message on the rows that no client trains on."""
     from evaluation.federated import training

@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--challenge", help=f"one of {', '.join(challenges.CHALLENGES)}")
     start = whole.add_mutually_exclusive_group()
     start.add_argument("--preset", help=f"one of {', '.join(presets.PRESETS)}")
-    start.add_argument("--config", type=Path, help="JSON file with all settings of a run")
+    start.add_argument("--config", type=Path, help="training.json of a run, or its settings alone")
     whole.add_argument("--model", type=Path, help="folder of the base model")
     whole.add_argument("--base-model-id", help="hub id for the adapter to record (default: folder's name)")
     whole.add_argument(
@@ -155,6 +155,11 @@ def runs(options: argparse.Namespace) -> list[FederatedConfig]:
     Raises EvaluationError or UnknownNameError with one line.
     """
     given = vars(options)
+    if "superlink" in given and given.get("train_data") == Path(data.HUB):
+        raise EvaluationError(
+            "a SuperLink's rows lie on its machines: fetch them there with `python -m evaluation data "
+            "--training-set CHALLENGE` and give the file's path"
+        )
     if "config" in given:
         return [_changed(_kept(options.config, given), given)]
     if "preset" in given:
@@ -169,22 +174,16 @@ def runs(options: argparse.Namespace) -> list[FederatedConfig]:
         raise EvaluationError("--model names no folder of a base model")
     model = Path(given.get("model", DEMONSTRATION_MODEL)).resolve()
     rows = given.get("train_data")
-    if "superlink" in given and rows == Path(data.HUB):
-        raise EvaluationError(
-            "a SuperLink's rows lie on its machines: fetch them there with `python -m evaluation data "
-            f"--training-set {challenge.slug}` and give the file's path"
-        )
     if "superlink" not in given or rows is None:  # else the file lies on the SuperLink's machine
         rows = data.locate(rows, challenge.slug)
-    start = presets.config(
-        preset.of(challenge, given.get("strategy")),
-        model=model,
-        base_model_id=HUB_ID if "model" not in given else model.name,
-        train_data=rows.resolve(),
-    )
-    chosen = {} if "strategy" in given else preset.grid
-    variants = [replace(start, strategy=name, **changes) for name, changes in chosen.items()]
-    return [_changed(variant, given) for variant in variants or [start]]
+    base_model_id = HUB_ID if "model" not in given else model.name
+    chosen = (given["strategy"],) if "strategy" in given else preset.grid or (None,)
+    settings = [preset.of(challenge, strategy) for strategy in chosen]
+    starts = [
+        presets.config(one, model=model, base_model_id=base_model_id, train_data=rows.resolve())
+        for one in settings
+    ]
+    return [_changed(start, given) for start in starts]
 
 
 def _kept(path: Path, given: Mapping[str, Any]) -> FederatedConfig:
@@ -193,12 +192,22 @@ def _kept(path: Path, given: Mapping[str, Any]) -> FederatedConfig:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EvaluationError(f"{path} cannot be read as JSON: {error}") from error
+    if isinstance(values, dict) and "config" in values:  # a whole training.json
+        values = values["config"]
     if not isinstance(values, dict):
         raise EvaluationError(f"{path} holds no settings of a run")
+    for name in ("model", "train_data"):
+        if name not in given and name not in values:
+            raise EvaluationError(
+                f"{path} does not say where it lies on this machine: --{name.replace('_', '-')}"
+            )
     places = {name: str(given[name].resolve()) for name in ("model", "train_data") if name in given}
-    if given.get("train_data") == Path(data.HUB):
-        places["train_data"] = str(data.locate(given["train_data"], str(values.get("challenge"))))
-    return FederatedConfig.from_dict(values | places)
+    if "challenge" in given:
+        values = values | {"challenge": given["challenge"]}
+    config = FederatedConfig.from_dict(values | places)
+    if "train_data" not in given or "superlink" in given:
+        return config
+    return replace(config, train_data=data.locate(given["train_data"], config.challenge).resolve())
 
 
 def _changed(config: FederatedConfig, given: Mapping[str, Any]) -> FederatedConfig:

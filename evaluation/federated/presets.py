@@ -23,9 +23,9 @@ from evaluation.rules.challenges import Challenge
 class Preset:
     """Settings of a run by their field names, all but the model and its rows.
 
-    `demonstration`: it is made for the demonstration's small base model. `grid` holds what changes by
-    strategy where the preset stands for several runs, one a strategy; it is empty for a single run.
-    `options` are those of strategies that have others here than by default.
+    `demonstration`: it is made for the demonstration's small base model. `grid` are the strategies where the
+    preset stands for several runs, one each; it is empty for a single run. `options` are those of strategies
+    that have others here than by default.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Preset:
     summary: str
     settings: Mapping[str, Any]
     demonstration: bool = False
-    grid: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    grid: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def of(self, challenge: Challenge, strategy: str | None = None) -> dict[str, Any]:
@@ -100,8 +100,7 @@ _CPU_SMALL: Mapping[str, Any] = _TEMPLATE | {
 
 
 # Of four clients the least that is cut off at either end is a quarter.
-_GRID: Mapping[str, Mapping[str, Any]] = {"fedtrimmedavg": {"strategy_options": (("beta", 0.25),)}}
-
+_SMALL_OPTIONS: Mapping[str, Mapping[str, float]] = MappingProxyType({"fedtrimmedavg": {"beta": 0.25}})
 
 # The strategies of the paper's study, with the defaults of Flower's FedAdam and FedAvgM at the time.
 _PAPER_OPTIONS: Mapping[str, Mapping[str, float]] = {
@@ -145,6 +144,7 @@ _ALL = (
         "FedAvg with four clients and two rounds, in a minute on two cores.",
         dict(_CPU_SMALL) | {"challenge": "finance"},
         demonstration=True,
+        options=_SMALL_OPTIONS,
     ),
     Preset(
         "cpu-small",
@@ -152,7 +152,8 @@ _ALL = (
         "All strategies of the table with four clients and two rounds, in minutes on two cores.",
         dict(_CPU_SMALL) | {"challenge": "finance"},
         demonstration=True,
-        grid=MappingProxyType({name: _GRID.get(name, {}) for name in STRATEGIES}),
+        grid=tuple(STRATEGIES),
+        options=_SMALL_OPTIONS,
     ),
 )
 

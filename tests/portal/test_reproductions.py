@@ -87,7 +87,7 @@ def test_the_rule(difference: float, low: float, high: float, same: bool) -> Non
 def test_another_result_by_settings_that_are_not_stated_or_equal_cannot_be_judged(
     owner: User, reviewer: User, original: dict[str, str], retrained: dict[str, str], sentence: str
 ) -> None:
-    run = retrained_with(reviewer, original_with(owner, 70, **original), 50, n=100, **retrained)
+    run = retrained_with(reviewer, original_with(owner, 70, **original), 50, 100, None, **retrained)
     found = Reproduction.objects.get(run=run)
     assert (found.get_outcome_display(), found.unequal) == ("cannot be judged", [sentence])
     factories.publish(found.retrained)

@@ -210,6 +210,14 @@ def test_a_round_without_a_usable_client_ends_the_run_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_client_cannot_train_on_is_told_in_its_own_words(
+    config: FederatedConfig, tmp_path: Path
+) -> None:
+    run = replace(config, sequence_length=8)
+    with pytest.raises(EvaluationError, match=r"\(client \d: it failed: none of the client's \d rows has a"):
+        trained(run, tmp_path / "out", LoopbackGrid(3))
+
+
 @given(st.integers(1, 60), st.data())
 def test_sampling_takes_the_asked_number_of_distinct_clients(clients: int, data: st.DataObject) -> None:
     count, seed = data.draw(st.integers(1, clients)), data.draw(st.integers())

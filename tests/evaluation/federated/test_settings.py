@@ -16,6 +16,7 @@ from evaluation import rules
 from evaluation.checkpoints import base_model_tensors
 from evaluation.errors import EvaluationError, UnknownNameError
 from evaluation.federated import options, presets
+from evaluation.federated.__main__ import main
 from evaluation.federated.app_file import pyproject
 from evaluation.federated.checks import findings
 from evaluation.federated.config import (
@@ -332,14 +333,47 @@ def test_the_small_grid_has_every_strategy_and_each_can_run() -> None:
     configs = options.runs(asked("--preset", "cpu-small"))
     assert [config.strategy for config in configs] == list(STRATEGIES)
     assert not any(has_errors(findings(config, 100)) for config in configs)
-    (one,) = options.runs(asked("--preset", "cpu-small", "--strategy", "krum"))
-    assert one.strategy == "krum"
+    for preset in ("cpu-small", "cpu-one"):
+        alone = [options.runs(asked("--preset", preset, "--strategy", name)) for name in STRATEGIES]
+        assert [config for (config,) in alone] == configs
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_every_preset_is_a_run_without_errors(name: str) -> None:
     for config in options.runs(asked("--preset", name, "--model", "/m")):
         assert not has_errors(findings(config, 1000))
+
+
+def test_a_training_record_is_a_file_of_settings_for_a_model_and_rows_that_are_named(tmp_path: Path) -> None:
+    start = run_with(challenge="finance", instruction_columns=BOTH).settled()
+    settings = {k: v for k, v in start.as_dict().items() if k not in ("model", "train_data")}
+    path, rows = tmp_path / "training.json", tmp_path / "finance.jsonl"
+    path.write_text(json.dumps({"challenge": "finance", "config": settings}))
+    rows.write_text('{"instruction": "a", "output": "b"}')
+    words = ["--config", str(path), "--model", "/m"]
+    with pytest.raises(EvaluationError, match="where it lies on this machine: --train-data"):
+        options.runs(asked(*words))
+    (config,) = options.runs(asked(*words, "--train-data", str(tmp_path)))
+    assert config == replace(start, train_data=rows)
+
+
+def test_what_is_to_be_known_of_a_run_is_said_before_it_starts(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = [
+        "--preset",
+        "paper",
+        "--strategy",
+        "fedavgm",
+        "--model",
+        str(tmp_path),
+        "--output",
+        str(tmp_path / "o"),
+    ]
+    assert main(words) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "note: With server-learning-rate 1, server-momentum 0 FedAvgM is FedAvg."
+    assert said[1].startswith("error: there is no base model in")
 
 
 def test_options_change_a_file_of_settings(tmp_path: Path) -> None:
@@ -356,12 +390,6 @@ def test_options_change_a_file_of_settings(tmp_path: Path) -> None:
         learning_rate=0.1, learning_rate_min=0.1, partition=Partition("size", 0.3),
         privacy=Privacy(noise_multiplier=2.0),
     )  # fmt: skip
-    kept = {
-        name: value for name, value in run_with().as_dict().items() if name not in ("model", "train_data")
-    }
-    path.write_text(json.dumps(kept))  # as in training.json
-    (again,) = options.runs(asked("--config", str(path), "--model", "/m", "--train-data", "/d"))
-    assert again == run_with()
 
 
 def test_options_of_another_strategy_are_dropped_with_it(tmp_path: Path) -> None:
