@@ -15,10 +15,21 @@ from evaluation.checkpoints.weight_digests import Digests, StoredDigests, Stored
 from evaluation.errors import ModelError
 
 _INDEX = "model.safetensors.index.json"
-_EMBEDDINGS = ("embed_tokens", "wte", "wpe", "word_embeddings", "tok_embeddings", "embed_in")
+_EMBEDDINGS = (
+    "embed_tokens", "wte", "word_embeddings", "tok_embeddings", "embed_in", "embeddings", "wpe",
+    "embed_positions",
+)  # fmt: skip
+_POSITIONS = ("wpe", "embed_positions")
 # First components of loaded models' names, which files saved from the bare model lack.
 _LEFT_OUT = frozenset({"model", "transformer", "gpt_neox"})
+# What the language model of a model for pictures too is called, in files and loaded, by release of the
+# library and by class; and alone. So with its head.
+_SAME = (
+    ("model.language_model.", "language_model.model.", "model."),
+    ("language_model.lm_head.", "lm_head.", "embed_out."),
+)
 _EXPERT = re.compile(r"\.experts\.\d+\.")
+_EXPERTS = re.compile(r"\.experts(\.base_layer)*$")
 _OUTPUT_HEADS = ("lm_head", "embed_out")
 # These read in both directions, unless their config makes decoders of them.
 _ENCODERS = frozenset({
@@ -78,7 +89,7 @@ class BaseModelTensors:
         """The embedding that is the output head too, where the files leave that out."""
         if not self.tie_word_embeddings or "lm_head.weight" in self.shapes:
             return None
-        tied = [name for name in self.shapes if name.endswith((".embed_tokens.weight", "wte.weight"))]
+        tied = [name for name in self.shapes if name.endswith(".weight") and _is_of_tokens(name[:-7])]
         return tied[0] if len(tied) == 1 else None
 
     def digests_of(self, stored: str) -> Digests:
@@ -100,10 +111,16 @@ class BaseModelTensors:
     def stored_name(self, name: str) -> str | None:
         """The key in `weights` for a parameter of the loaded model, or None.
 
-        Files of some models (GPT-2) leave out the first component that the loaded model's names have.
+        Files of some models (GPT-2) leave out the first component that the loaded model's names have; others
+        call the language model otherwise (Gemma-3).
         """
         if name in self.weights:
             return name
+        for spellings in _SAME:
+            rest = next((name.removeprefix(each) for each in spellings if name.startswith(each)), None)
+            for spelling in spellings if rest is not None else ():
+                if f"{spelling}{rest}" in self.weights:
+                    return f"{spelling}{rest}"
         first, _, rest = name.partition(".")
         left_out = first in _LEFT_OUT - self._first_components
         return rest if left_out and rest in self.weights else None
@@ -133,6 +150,11 @@ def is_embedding(module: str) -> bool:
     return module.rpartition(".")[2] in _EMBEDDINGS
 
 
+def _is_of_tokens(module: str) -> bool:
+    """Whether a module is the embedding of tokens, not of positions."""
+    return is_embedding(module) and module.rpartition(".")[2] not in _POSITIONS
+
+
 def is_output_head(module: str) -> bool:
     """Whether a module is the output head, which "all-linear" leaves out."""
     return module.rpartition(".")[2] in _OUTPUT_HEADS
@@ -141,6 +163,11 @@ def is_output_head(module: str) -> bool:
 def is_fused_on_loading(module: str) -> bool:
     """Whether a module is an expert's matrix or a router: of the loaded model these are no linear modules."""
     return _EXPERT.search(module) is not None or module.endswith(".gate")
+
+
+def is_fused_form(module: str) -> bool:
+    """Whether a module is all experts of a layer at once, as `target_parameters` names them."""
+    return _EXPERTS.search(module) is not None
 
 
 def is_vocabulary(module: str) -> bool:
@@ -171,7 +198,7 @@ def base_model_tensors(folder: Path) -> BaseModelTensors:
         comparable |= {
             tensor.name: StoredWeight(path, header.data_start, tensor)
             for tensor in header.tensors
-            if is_vocabulary(tensor.name.removesuffix(".weight"))
+            if is_vocabulary(tensor.name.rpartition(".")[0])
         }
     tied = config.get("tie_word_embeddings")
     if not isinstance(tied, bool):  # left out where it is the architecture's default

@@ -12,6 +12,7 @@ from evaluation.checkpoints.adapter_config import ADAPTER_CONFIG_FILE, AdapterCo
 from evaluation.checkpoints.base_model import (
     BaseModelTensors,
     is_embedding,
+    is_fused_form,
     is_fused_on_loading,
     is_vocabulary,
 )
@@ -154,7 +155,8 @@ class FitCheck:
         first = next(iter(parts.values()))
         matrix = self._base.matrix(name) if self._base else None
         if self._base and matrix is None:
-            self._error("adapter.unknown_module", self._no_such_module(name), first.name, "module")
+            if self._config or not is_fused_form(name):  # else the configuration's target_parameters say it
+                self._error("adapter.unknown_module", self._no_such_module(name), first.name, "module")
             return None
         kind = self._config.kind if self._config else kinds.of_parts(frozenset(parts))
         embedding = is_embedding(name) if self._base else _looks_like_embedding(parts)
@@ -186,6 +188,11 @@ class FitCheck:
         assert self._base is not None
         text = "The base model has no such linear module or embedding."
         shorter = name.partition(".")[2]
+        if is_fused_form(name):
+            return (
+                f"{text} Adapters on all experts at once (target_parameters) are not evaluated; those on the "
+                "experts' own matrices (target_modules) are."
+            )
         if self._base.matrix(f"model.{name}"):
             return (
                 f"{text} It has model.{name}: the adapter was trained on the model without its head. Load it "
@@ -262,12 +269,17 @@ class FitCheck:
     def _live_modules(self, names: Sequence[str]) -> list[str]:
         """The base model's modules under the names of the loaded model, seen from `names`."""
         assert self._base is not None
+        begins: dict[str, str] = {}  # what names begin with here, by how they begin in the files
         for name in names:
             stored = self._base.stored_name(f"{name}.weight")
             if stored:
-                prefix = f"{name}.weight".removesuffix(stored)
-                return [prefix + module for module in self._base.matrix_modules]
-        return list(self._base.matrix_modules)
+                here, there = _beginnings(name, stored.removesuffix(".weight"))
+                begins.setdefault(there, here)
+        live = []
+        for module in self._base.matrix_modules:
+            there = max((each for each in begins if module.startswith(each)), key=len, default="")
+            live.append(begins.get(there, there) + module.removeprefix(there))
+        return live
 
     def _is_full_weight(self, entry: TensorEntry) -> bool:
         """Whether a tensor that is not LoRA is one of modules_to_save; if not, it is reported or kept as a
@@ -297,14 +309,14 @@ class FitCheck:
     def _check_base_weight(self, entry: TensorEntry, parameter: str, shape: Shape | None) -> None:
         """A weight of the base model that nothing says was trained: only a copy of it can be let pass."""
         module, _, last = parameter.replace(BASE_LAYER, ".").rpartition(".")
-        comparable = is_vocabulary(module) and last == "weight"
+        comparable = is_vocabulary(module) and last in ("weight", "bias")
         if self._base is None and comparable:
             self._copies.append(BaseCopy(entry, None))
         elif shape is None:
             self._error("adapter.unknown_tensor", _NEITHER, entry.name, "neither")
         elif comparable and shape == entry.shape:
             assert self._base is not None
-            self._copies.append(BaseCopy(entry, self._base.stored_name(f"{module}.weight")))
+            self._copies.append(BaseCopy(entry, self._base.stored_name(f"{module}.{last}")))
         elif comparable:
             text = (
                 f"It has {entry.shape[0] if entry.shape else 0:,} rows, the base model's weight "
@@ -373,6 +385,15 @@ def _wrong_shape(shape: tuple[int, ...], expected: Shape, rank: int) -> tuple[st
                 "Set r and rank_pattern to the ranks that the tensors have: send both files of one save.",
             )
     return "base", "Check r and rank_pattern, and on which base model the adapter was trained."
+
+
+def _beginnings(name: str, other: str) -> tuple[str, str]:
+    """What two names begin with before the components that they both end in."""
+    parts, others = name.split("."), other.split(".")
+    while parts and others and parts[-1] == others[-1]:
+        parts.pop()
+        others.pop()
+    return "".join(f"{part}." for part in parts), "".join(f"{part}." for part in others)
 
 
 def _looks_like_embedding(parts: Parts) -> bool:

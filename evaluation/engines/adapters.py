@@ -23,6 +23,7 @@ from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.checkpoints.tensor_names import parse_name
 from evaluation.engines.adapter_weights import as_peft_calls_them, without_extras
 from evaluation.engines.experts import Update, add_updates, fused_modules
+from evaluation.engines.loaded_names import as_loaded
 from evaluation.engines.memory import is_out_of_memory
 from evaluation.errors import CheckpointError
 
@@ -67,12 +68,13 @@ class Adapter:
         try:
             config: Any = PeftConfig.from_pretrained(str(files.folder))
             config.inference_mode = True
-            fused = _of_fused(base, files.weights)
+            weights = as_loaded(base, model, config, files.weights)
+            fused = _of_fused(base, weights)
             if fused:
                 self.clean = False
                 add_updates(base, model, _updates(config, fused))
                 _leave_out_fused(base, config)
-            rest = {name: weight for name, weight in files.weights.items() if not _stands_in(name, fused)}
+            rest = {name: weight for name, weight in weights.items() if not _stands_in(name, fused)}
             if rest:
                 with _taken_literally(base):
                     self._peft = PeftModelForCausalLM(base, config)

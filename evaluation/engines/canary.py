@@ -9,6 +9,7 @@ prefix.
 from __future__ import annotations
 
 import inspect
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -63,6 +64,11 @@ def check(model: Any, tokenizer: Any, most: int | None, answer: Answer) -> bool:
             moved, allowed = _moved_by_followers(model, longest.tokens), _allowed(model, longest.tokens)
         except _UNFIT as error:
             raise ModelError(f"a {name} cannot be evaluated: {_failure(error)}") from error
+        if math.isinf(moved):
+            raise ModelError(
+                f"a {name} gives logits that are no finite numbers, or all equal: its weights, or those of "
+                "the adapter, have diverged or were lost"
+            )
         if moved > allowed:
             raise ModelError(
                 f"a {name} is not a causal language model: its logits depend on the tokens that follow, "

@@ -37,7 +37,7 @@ def add_updates(model: Any, folder: Path, updates: Mapping[str, Update]) -> None
 
     Raises CheckpointError, before anything is changed, when one is of no weight or of a quantised one.
     """
-    steps = _Steps(model)
+    steps = Steps(model)
     stored = base_model_tensors(folder).shapes
     if strange := sorted(set(updates) - set(stored)):
         raise CheckpointError(
@@ -59,7 +59,7 @@ def add_updates(model: Any, folder: Path, updates: Mapping[str, Update]) -> None
         weight.copy_(weight.float() + update.to(weight.device))
 
 
-class _Steps:
+class Steps:
     """What the library does with the weights of this model's files while it loads them."""
 
     def __init__(self, model: Any) -> None:

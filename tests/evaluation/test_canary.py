@@ -15,7 +15,9 @@ from tests.evaluation.conftest import make_adapter
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
-from evaluation.engines import canary, kv_cache  # noqa: E402 - needs the packages above
+from safetensors.torch import load_file, save_file  # noqa: E402 - they need the packages above
+
+from evaluation.engines import canary, kv_cache  # noqa: E402
 from evaluation.engines.forward import Forward  # noqa: E402
 from evaluation.engines.transformers import TransformersEngine  # noqa: E402
 
@@ -84,6 +86,16 @@ def test_a_model_that_is_never_right_is_refused_in_words(
     monkeypatch.setattr(Forward, "_call", forgetful)
     with pytest.raises(ModelError, match=r"LlamaForCausalLM .* prompt of \d+ tokens differ by \d"):
         engine.use_adapter(None)
+
+
+def test_a_diverged_adapter_is_refused_as_such(
+    engine: TransformersEngine, tiny_llama: Path, tmp_path: Path
+) -> None:
+    adapter = make_adapter(tiny_llama, tmp_path / "adapter")
+    path = adapter / "adapter_model.safetensors"
+    save_file({name: torch.full_like(tensor, 1e30) for name, tensor in load_file(path).items()}, path)
+    with pytest.raises(ModelError, match="diverged"):
+        engine.use_adapter(adapter)
 
 
 def test_a_cache_that_mixes_rows_up_is_noticed(
