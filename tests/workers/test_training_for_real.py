@@ -58,7 +58,8 @@ def test_a_run_whose_worker_is_killed_goes_on_after_its_last_round(
     assert (ended.status, ended.rounds_done) == ("succeeded", 4), ended.error_message
     recorded = dict(run.round_metrics.values_list("round", "recorded_at"))
     assert sorted(recorded) == [1, 2, 3, 4] and before.items() <= recorded.items()
-    assert ended.setup["resumed"] == max(before) and sum(ended.setup["partition"]) > 0
+    # The orphan may have stored a round more before it noticed that it was one.
+    assert max(before) <= ended.setup["resumed"] < 4 and sum(ended.setup["partition"]) > 0
     entry = ended.submission
     assert entry and entry.kind == "reference"
     measured = dict(entry.resources.filter(basis="measured").values_list("kind", "value"))
