@@ -10,7 +10,7 @@ from portal.accounts.second_factor import passkeys_possible
 
 def site(request: HttpRequest) -> dict[str, object]:
     """The challenges of the navigation in board order, the benchmark's paper on arXiv, what a page's
-    metadata are made of, and what account pages say of mail, passkeys and staff.
+    metadata are made of, and what account pages say of mail, passkeys, staff and other sites.
 
     `canonical` is the page's own address: filters and sorting show the same page in another way.
     """
@@ -22,4 +22,5 @@ def site(request: HttpRequest) -> dict[str, object]:
         "has_mail_server": settings.EMAIL_FILE_PATH is None,
         "has_passkeys": passkeys_possible(),
         "staff_second_factor": settings.STAFF_SECOND_FACTOR,
+        "sign_in_elsewhere": any(kind["APPS"] for kind in settings.SOCIALACCOUNT_PROVIDERS.values()),
     }

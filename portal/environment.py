@@ -44,6 +44,9 @@ class Environment(BaseSettings):
     email_password: str = ""
     email_tls: bool = True
     staff_second_factor: bool = True
+    sign_in_huggingface: str = ""
+    sign_in_github: str = ""
+    sign_in_orcid: str = ""
     default_from_email: str = "FlowerTune Leaderboard <noreply@localhost>"
 
     submission_max_bytes: PositiveInt = 2 * 1024**3
@@ -125,6 +128,13 @@ class Environment(BaseSettings):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
 
+    @field_validator("sign_in_huggingface", "sign_in_github", "sign_in_orcid")
+    @classmethod
+    def _client_and_secret(cls, value: str) -> str:
+        if value and not all(value.partition(":")):
+            raise ValueError("must be CLIENT_ID:SECRET, as the other site gives them")
+        return value
+
     @property
     def services_state(self) -> Path:
         """The folder of the embedded services, which run where DATABASE_URL or REDIS_URL is empty."""
@@ -160,6 +170,34 @@ class Environment(BaseSettings):
             },
         }
 
+    def sign_in_providers(self) -> dict[str, Any]:
+        """Return allauth's SOCIALACCOUNT_PROVIDERS: those that are switched on, with the least that they have
+        to tell. Hugging Face and ORCID by OpenID Connect, GitHub, which has none, by OAuth 2.
+        """
+        given = {
+            "huggingface": (self.sign_in_huggingface, "Hugging Face", "https://huggingface.co"),
+            "orcid": (self.sign_in_orcid, "ORCID", "https://orcid.org"),
+        }
+        openid = [
+            _client(pair) | {"provider_id": key, "name": name, "settings": {"server_url": url}}
+            for key, (pair, name, url) in given.items()
+            if pair
+        ]
+        github = [_client(self.sign_in_github) | {"name": "GitHub"}] if self.sign_in_github else []
+        return {
+            "openid_connect": {"APPS": openid, "OAUTH_PKCE_ENABLED": True},
+            "github": {"APPS": github, "SCOPE": ["user:email"], "OAUTH_PKCE_ENABLED": True},
+        }
+
+    def sign_in_origins(self) -> list[str]:
+        """Where browsers are sent to sign in, which the content security policy has to let them."""
+        origins = {
+            "https://huggingface.co": self.sign_in_huggingface,
+            "https://github.com": self.sign_in_github,
+            "https://orcid.org": self.sign_in_orcid,
+        }
+        return [origin for origin, pair in origins.items() if pair]
+
     def resolve_secret_key(self) -> str:
         """Return SECRET_KEY, or the one generated when it was first needed and kept in var/secret_key."""
         if self.secret_key:
@@ -178,6 +216,11 @@ class Environment(BaseSettings):
             finally:
                 draft.unlink()
         return path.read_text()
+
+
+def _client(pair: str) -> dict[str, Any]:
+    client_id, _, secret = pair.partition(":")
+    return {"client_id": client_id, "secret": secret}
 
 
 def read_environment() -> Environment:

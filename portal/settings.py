@@ -52,6 +52,9 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.socialaccount.providers.github",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -140,6 +143,13 @@ ACCOUNT_CHANGE_EMAIL = True  # one address, which a new one replaces once it is 
 ACCOUNT_REAUTHENTICATION_REQUIRED = True  # a new address needs the password
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[FlowerTune Leaderboard] "
+# Accounts of other sites: they sign in to an account that they opened or were connected to, never to one that
+# merely has their address.
+SOCIALACCOUNT_PROVIDERS = env.sign_in_providers()
+SOCIALACCOUNT_ADAPTER = "portal.accounts.elsewhere.ElsewhereAdapter"
+SOCIALACCOUNT_FORMS = {"signup": "portal.accounts.elsewhere.SignUpForm"}
+SOCIALACCOUNT_AUTO_SIGNUP = False  # names are public: everybody chooses theirs
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 10
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "submissions:list"
 ACCOUNT_LOGOUT_REDIRECT_URL = "home"
@@ -179,7 +189,7 @@ CONTENT_SECURITY_POLICY = {
         "img-src": ["'self'", "data:"],
         "object-src": ["'none'"],
         "base-uri": ["'none'"],
-        "form-action": ["'self'"],
+        "form-action": ["'self'", *env.sign_in_origins()],
         "frame-ancestors": ["'none'"],
     }
 }

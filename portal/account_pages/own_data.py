@@ -7,6 +7,7 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import QuerySet
@@ -26,6 +27,10 @@ def own_data(user: User) -> str:
         "email_addresses": _rows(EmailAddress.objects.filter(user=user), "email", "verified", "primary"),
         "second_factors": _rows(
             Authenticator.objects.filter(user=user), "type", "created_at", "last_used_at"
+        ),
+        "connected_accounts": _rows(
+            SocialAccount.objects.filter(user=user),
+            *("provider", "uid", "extra_data", "date_joined", "last_login"),
         ),
         "teams": _rows(user.memberships.all(), "team__name", "role", "created_at"),
         "invitations": _rows(

@@ -50,7 +50,7 @@ def teams(request: HttpRequest) -> HttpResponse:
         except TeamRefused as refusal:
             form.add_error("name", str(refusal))
         else:
-            messages.success(request, f"The team “{founded}” is there. Invite others below.")
+            messages.success(request, f"The team “{founded}” is created. Invite others below.")
             return redirect("accounts:team", founded.pk)
     memberships = user.memberships.select_related("team").order_by("team__name")
     context = {"form": form, "teams": [_own_team(m) for m in memberships], "section": "account"}
@@ -139,7 +139,7 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
     except TeamRefused as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, "The invitation is revoked; its link leads nowhere now.")
+        messages.success(request, "The invitation is revoked; its link no longer works.")
     return redirect("accounts:team", invitation.team_id)
 
 

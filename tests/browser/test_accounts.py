@@ -41,7 +41,7 @@ def named_site(settings: Any, live_server: Any) -> None:
 
 
 def confirm_password(page: Page) -> None:
-    expect(page.get_by_role("heading", name="Is it you?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Confirm that it is you")).to_be_visible()
     page.get_by_label("Password").fill("correct horse")
     page.get_by_role("button", name="Confirm").click()
 

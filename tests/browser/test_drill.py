@@ -73,7 +73,7 @@ def test_a_reader_compares_entries_and_sees_where_they_disagree(
     expect(reader.locator("#item-1")).to_be_visible()
     reader.go_back()
 
-    reader.get_by_role("link", name="Put first Worse").click()
+    reader.get_by_role("link", name="Compare the others with it Worse").click()
     expect(reader.get_by_role("heading", name="Worse against Good")).to_be_visible()
     reader.get_by_role("link", name="Remove Good").click()
     expect(reader.get_by_text("Paired tests")).to_have_count(0)

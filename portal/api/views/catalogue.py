@@ -95,7 +95,7 @@ class FindingKindList(ConditionalMixin, generics.ListAPIView[Any]):
 
 @extend_schema(tags=["findings"])
 class FindingKindDetail(ConditionalMixin, generics.RetrieveAPIView[Any]):
-    """What findings of one code mean, and how to mend them."""
+    """What findings of one code mean, and how to fix them."""
 
     serializer_class = FindingKindSerializer
 

@@ -72,9 +72,12 @@
   });
 
   document.addEventListener("keydown", (event) => {
-    const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
-    if (!menu) return;
-    if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+    if (event.key !== "Escape") return;
+    const within = document.activeElement.closest("details.menu[open], .board-form details[open]");
+    if (within) {
+      within.querySelector("summary").focus();
+      within.open = false;
+    }
     closeMenus();
   });
 
