@@ -300,7 +300,7 @@ def test_who_is_invited_by_name_is_mailed_and_accepts_on_their_own_page(
     as_owner: Client, as_stranger: Client, stranger: User, team: Team
 ) -> None:
     assert "on its way to Stranger" in invite(as_owner, team, "Stranger")
-    assert mail.outbox[0].to == [stranger.email] and link_on(mail.outbox[0].body)
+    assert mail.outbox[0].to == [stranger.email] and link_on(str(mail.outbox[0].body))
     assert "Alpine group" in as_stranger.get("/accounts/teams/").content.decode()
     as_stranger.post(f"/accounts/invitations/{Invitation.objects.get().pk}/answer/")
     assert membership_of(stranger, team).role == MEMBER
@@ -317,7 +317,7 @@ def test_an_invitation_by_name_lets_nobody_else_in(as_owner: Client, stranger: U
     invite(as_owner, team, "stranger")
     other = Client()
     other.force_login(factories.user("other"))
-    link = link_on(mail.outbox[0].body)
+    link = link_on(str(mail.outbox[0].body))
     assert "for another account" in other.post(link, follow=True).content.decode()
     invitation = Invitation.objects.get()
     assert other.post(f"/accounts/invitations/{invitation.pk}/answer/").status_code == 404
@@ -326,7 +326,7 @@ def test_an_invitation_by_name_lets_nobody_else_in(as_owner: Client, stranger: U
 
 def test_an_invitation_by_address_is_mailed_there_and_lets_one_in(as_owner: Client, team: Team) -> None:
     page = invite(as_owner, team, "new@example.org")
-    assert mail.outbox[0].to == ["new@example.org"] and link_on(mail.outbox[0].body)
+    assert mail.outbox[0].to == ["new@example.org"] and link_on(str(mail.outbox[0].body))
     assert "new@example.org" in page and Invitation.objects.get().max_uses == 1
 
 
