@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django import forms
+from django.core.validators import validate_email
 from django.utils import timezone
 
 from portal.accounts.models import ApiToken, Membership, Team, User
@@ -75,6 +76,16 @@ class TeamForm(forms.ModelForm[Team]):
 
 
 class InvitationForm(forms.Form):
+    whom = forms.CharField(
+        required=False,
+        max_length=254,
+        strip=True,
+        label="Username or email address",
+        help_text="The link is mailed to them. Left empty you get one to send yourself.",
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
     role = forms.ChoiceField(
         choices=[(Membership.Role.MEMBER.value, "member"), (Membership.Role.OWNER.value, "owner")],
         label="They become",
@@ -85,8 +96,14 @@ class InvitationForm(forms.Form):
         max_value=MOST_USES,
         initial=1,
         label="For how many people",
-        help_text=f"The link works for {INVITATION_LIFETIME.days} days; for an owner, once.",
+        help_text=f"The link works for {INVITATION_LIFETIME.days} days; for an owner, or by name, once.",
     )
+
+    def clean_whom(self) -> str:
+        whom = str(self.cleaned_data["whom"])
+        if "@" in whom:
+            validate_email(whom)
+        return whom
 
 
 class RoleForm(forms.Form):

@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from portal.account_pages.forms import InvitationForm, RoleForm, TeamForm
+from portal.account_pages.invitation_mail import mail_invitation
 from portal.accounts import teams as services
 from portal.accounts.access import signed_in
 from portal.accounts.models import Invitation, Membership, Team, User, personal_team
@@ -23,6 +24,8 @@ from portal.accounts.teams import TeamRefused
 from portal.intake.quotas import Quota, quota_of
 
 Role = Membership.Role
+SHOWN = 20
+"""Submissions on a team's page; all are on the list of one's submissions."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,12 @@ def teams(request: HttpRequest) -> HttpResponse:
             messages.success(request, f"The team “{founded}” is created. Invite others below.")
             return redirect("accounts:team", founded.pk)
     memberships = user.memberships.select_related("team").order_by("team__name")
-    context = {"form": form, "teams": [_own_team(m) for m in memberships], "section": "account"}
+    context = {
+        "form": form,
+        "teams": [_own_team(m) for m in memberships],
+        "invitations": user.invitations.open().select_related("team", "invited_by"),
+        "section": "account",
+    }
     return render(request, "portal/accounts/teams.html", context, status=422 if form.errors else 200)
 
 
@@ -85,22 +93,27 @@ def rename(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @never_cache
 def invite(request: HttpRequest, pk: int) -> HttpResponse:
-    """Make an invitation, whose link stands on this answer alone."""
+    """Make an invitation and mail its link, or show it, on this answer alone."""
     membership = _own(request, pk, Role.OWNER)
     form = InvitationForm(request.POST)
     if not form.is_valid():
         return _team_page(request, membership, invitation_form=form)
     try:
-        _, secret = services.invite(
+        invitation, secret = services.invite(
             team=membership.team,
             by=membership.user,
             role=Role(form.cleaned_data["role"]),
             max_uses=form.cleaned_data["max_uses"],
+            whom=form.cleaned_data["whom"],
         )
     except TeamRefused as refusal:
         form.add_error(None, str(refusal))
         return _team_page(request, membership, invitation_form=form)
-    return _team_page(request, membership, link=settings.SITE_URL + _join_path(secret))
+    link = settings.SITE_URL + _join_path(secret)
+    if invitation.addressee and mail_invitation(invitation, link):
+        messages.success(request, f"The invitation is on its way to {form.cleaned_data['whom']}.")
+        return redirect("accounts:team", pk)
+    return _team_page(request, membership, link=link)
 
 
 @require_http_methods(["GET", "POST"])
@@ -109,7 +122,7 @@ def join(request: HttpRequest, secret: str) -> HttpResponse:
     """Where an invitation's link leads: which team, by whom, and the button that accepts."""
     if request.method == "POST" and isinstance(request.user, User):
         try:
-            membership = services.accept(secret=secret, user=request.user)
+            membership = services.accept(invitation=services.invitation_of(secret), user=request.user)
         except TeamRefused as refusal:
             messages.error(request, str(refusal))
             return redirect("accounts:teams")
@@ -126,6 +139,25 @@ def join(request: HttpRequest, secret: str) -> HttpResponse:
         "section": "account",
     }
     return render(request, "portal/accounts/join.html", context, status=200 if invitation else 404)
+
+
+@login_required
+@require_POST
+def answer(request: HttpRequest, pk: int) -> HttpResponse:
+    """Say yes or no to an invitation by name, from one's own list of teams."""
+    user = signed_in(request)
+    invitation = get_object_or_404(user.invitations.open().select_related("team"), pk=pk)
+    if "decline" in request.POST:
+        services.decline(invitation=invitation, user=user)
+        messages.success(request, f"The invitation to “{invitation.team}” is declined.")
+        return redirect("accounts:teams")
+    try:
+        services.accept(invitation=invitation, user=user)
+    except TeamRefused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("accounts:teams")
+    messages.success(request, f"You are in the team “{invitation.team}”.")
+    return redirect("accounts:team", invitation.team_id)
 
 
 @login_required
@@ -249,6 +281,7 @@ def _team_page(
     link: str = "",
 ) -> HttpResponse:
     team = membership.team
+    submissions = list(team.submissions.select_related("team", "base_model").order_by("-pk")[: SHOWN + 1])
     refused = rename_form or (invitation_form if not link else None)
     context = {
         "team": team,
@@ -256,12 +289,13 @@ def _team_page(
         "is_owner": membership.role == Role.OWNER,
         "is_personal": team.personal_of_id == membership.user_id,
         "members": team.memberships.select_related("user").order_by("role", "user__username"),
-        "invitations": team.invitations.open().select_related("invited_by"),
+        "invitations": team.invitations.open().select_related("invited_by", "invitee"),
         "rename_form": rename_form or TeamForm(instance=team),
         "invitation_form": invitation_form or InvitationForm(),
         "link": link,
         "quota": quota_of(team),
-        "has_submissions": team.submissions.exists(),
+        "submissions": submissions[:SHOWN],
+        "has_more": len(submissions) > SHOWN,
         "section": "account",
     }
     return render(request, "portal/accounts/team.html", context, status=422 if refused else 200)

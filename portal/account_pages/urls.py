@@ -19,6 +19,7 @@ urlpatterns = [
     path("teams/<int:pk>/invite/", team_views.invite, name="invite"),
     path("teams/<int:pk>/leave/", team_views.leave, name="leave-team"),
     path("teams/<int:pk>/delete/", team_views.disband, name="delete-team"),
+    path("invitations/<int:pk>/answer/", team_views.answer, name="answer-invitation"),
     path("invitations/<int:pk>/revoke/", team_views.revoke, name="revoke-invitation"),
     path("memberships/<int:pk>/role/", team_views.change_role, name="change-role"),
     path("memberships/<int:pk>/remove/", team_views.remove, name="remove-member"),

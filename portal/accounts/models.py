@@ -133,11 +133,19 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
 
 
 class Invitation(models.Model):
-    """A link that lets people into a team. Only the SHA-256 of its secret is stored."""
+    """A link into a team, for whoever has it or for one account. Only the SHA-256 of its secret is stored."""
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="invitations")
     invited_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     role = models.CharField(max_length=10, choices=Membership.Role.choices, default=Membership.Role.MEMBER)
+    addressee = models.EmailField(blank=True, help_text="The address that the link was mailed to")
+    invitee = models.ForeignKey(
+        User,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="invitations",
+        help_text="The only account that it lets in; anybody's who has the link without one",
+    )
     digest = models.CharField(max_length=64, unique=True, editable=False)
     max_uses = models.PositiveSmallIntegerField(default=1)
     uses = models.PositiveSmallIntegerField(default=0, editable=False)

@@ -16,6 +16,8 @@ Role = Membership.Role
 INVITATION_LIFETIME = timedelta(days=7)
 MOST_USES = 25
 OPEN_INVITATIONS = 20
+MAILED_PER_DAY = 30
+"""Invitations that one user may have mailed within 24 hours."""
 OWNED_TEAMS = 10
 """Teams that one user may own: each has a quota of its own."""
 
@@ -62,11 +64,20 @@ def disband(*, team: Team, by: User) -> None:
 
 @transaction.atomic
 def invite(
-    *, team: Team, by: User, role: Membership.Role = Role.MEMBER, max_uses: int = 1
+    *, team: Team, by: User, role: Membership.Role = Role.MEMBER, max_uses: int = 1, whom: str = ""
 ) -> tuple[Invitation, str]:
-    """Make an invitation and return it with the secret of its link, which cannot be read again."""
+    """Make an invitation and return it with the secret of its link, which cannot be read again.
+
+    `whom` is a user name, whose account alone it then lets in, or the address that the link will be mailed
+    to; either is for one person. Raises TeamRefused also for a name that nobody has.
+    """
     current = _lock(team)
     _require_owner(current, by)
+    invitee = _named(whom, current) if whom and "@" not in whom else None
+    if whom and _mailed_lately(by) >= MAILED_PER_DAY:
+        raise TeamRefused(
+            f"You invited {MAILED_PER_DAY} people by name or address today. Send a link instead."
+        )
     if current.invitations.open().count() >= OPEN_INVITATIONS:
         raise TeamRefused(f"The team has {OPEN_INVITATIONS} open invitations. Revoke one first.")
     secret = secrets.token_urlsafe(32)
@@ -75,7 +86,9 @@ def invite(
         invited_by=by,
         role=role,
         digest=digest_of(secret),
-        max_uses=1 if role == Role.OWNER else max_uses,
+        addressee=invitee.email if invitee else whom,
+        invitee=invitee,
+        max_uses=1 if whom or role == Role.OWNER else max_uses,
         expires_at=timezone.now() + INVITATION_LIFETIME,
     )
     return invitation, secret
@@ -98,14 +111,17 @@ def invitation_of(secret: str) -> Invitation | None:
 
 
 @transaction.atomic
-def accept(*, secret: str, user: User) -> Membership:
+def accept(*, invitation: Invitation | None, user: User) -> Membership:
     """Let `user` into the team of an invitation; who is a member already stays what they are.
 
-    Raises TeamRefused when the invitation is used up, expired or revoked.
+    Raises TeamRefused when the invitation is used up, expired or revoked (None), or somebody else's.
     """
-    invitation = invitation_of(secret)
     if invitation is None:
         raise TeamRefused("This invitation has expired, was used or was revoked. Ask for a new one.")
+    if invitation.invitee_id not in (None, user.pk):
+        raise TeamRefused(
+            "This invitation is for another account. Sign in with that one, or ask for your own."
+        )
     team = _lock(invitation.team)
     if membership := team.memberships.filter(user=user).first():
         return membership
@@ -116,6 +132,14 @@ def accept(*, secret: str, user: User) -> Membership:
     open_still.uses += 1
     open_still.save(update_fields=["uses"])
     return Membership.objects.create(team=team, user=user, role=invitation.role)
+
+
+@transaction.atomic
+def decline(*, invitation: Invitation, user: User) -> None:
+    """Let an invitation that names `user` lapse."""
+    Invitation.objects.filter(pk=invitation.pk, invitee=user, revoked_at=None).update(
+        revoked_at=timezone.now()
+    )
 
 
 @transaction.atomic
@@ -198,3 +222,19 @@ def _save_name(team: Team) -> None:
             team.save()
     except IntegrityError as error:
         raise TeamRefused("Another team has this name.") from error
+
+
+def _named(name: str, team: Team) -> User:
+    """Raises TeamRefused for a name that nobody has, and for a member's."""
+    user = User.objects.filter(username__iexact=name, is_active=True).first()
+    if user is None:
+        raise TeamRefused(f"Nobody here is called {name}. Mind the spelling, or write an email address.")
+    if team.memberships.filter(user=user).exists():
+        raise TeamRefused(f"{user} is in the team already.")
+    return user
+
+
+def _mailed_lately(by: User) -> int:
+    day_ago = timezone.now() - timedelta(days=1)
+    lately = Invitation.objects.filter(invited_by=by, created_at__gt=day_ago)
+    return lately.exclude(addressee="", invitee=None).count()

@@ -73,7 +73,7 @@ def test_somebody_is_invited_by_link_and_joins(
     page.goto(f"{live_server.url}/accounts/teams/")
     page.get_by_label("Name").fill("Alpine group")
     page.get_by_role("button", name="Create team").click()
-    page.get_by_role("button", name="Create an invitation link").click()
+    page.get_by_role("button", name="Invite").click()
     link = page.locator("#token-secret").inner_text()
 
     context = browser.new_context()

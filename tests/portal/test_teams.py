@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
@@ -90,16 +92,16 @@ def test_an_invitation_lets_one_person_in(as_owner: Client, as_stranger: Client,
 def test_an_invitation_may_be_for_several_but_for_one_owner_only(team: Team, owner: User) -> None:
     _, secret = teams.invite(team=team, by=owner, max_uses=2)
     for name in ("first", "second"):
-        teams.accept(secret=secret, user=factories.user(name))
+        teams.accept(invitation=teams.invitation_of(secret), user=factories.user(name))
     with pytest.raises(TeamRefused):
-        teams.accept(secret=secret, user=factories.user("third"))
+        teams.accept(invitation=teams.invitation_of(secret), user=factories.user("third"))
     invitation, _ = teams.invite(team=team, by=owner, role=OWNER, max_uses=5)
     assert invitation.max_uses == 1
 
 
 def test_who_is_a_member_already_uses_no_invitation_up(team: Team, owner: User) -> None:
     invitation, secret = teams.invite(team=team, by=owner)
-    assert teams.accept(secret=secret, user=owner).role == OWNER
+    assert teams.accept(invitation=teams.invitation_of(secret), user=owner).role == OWNER
     invitation.refresh_from_db()
     assert invitation.uses == 0
 
@@ -109,7 +111,7 @@ def test_an_invitation_ends_after_seven_days(team: Team, owner: User) -> None:
     assert invitation.expires_at - invitation.created_at <= timedelta(days=7, seconds=1)
     Invitation.objects.update(expires_at=timezone.now())
     with pytest.raises(TeamRefused):
-        teams.accept(secret=secret, user=factories.user("late"))
+        teams.accept(invitation=teams.invitation_of(secret), user=factories.user("late"))
 
 
 def test_a_revoked_invitation_lets_nobody_in(as_owner: Client, team: Team, owner: User) -> None:
@@ -287,3 +289,68 @@ def test_a_profile_lists_teams_and_published_entries(as_owner: Client, team: Tea
     factories.published(owner, team=team, method="Mine and public")
     page = as_owner.get("/accounts/profile/").content.decode()
     assert "Alpine group" in page and "Mine and public" in page
+
+
+def invite(client: Client, team: Team, whom: str) -> str:
+    data = {"role": "member", "max_uses": 5, "whom": whom}
+    return client.post(f"/accounts/teams/{team.pk}/invite/", data, follow=True).content.decode()
+
+
+def test_who_is_invited_by_name_is_mailed_and_accepts_on_their_own_page(
+    as_owner: Client, as_stranger: Client, stranger: User, team: Team
+) -> None:
+    assert "on its way to Stranger" in invite(as_owner, team, "Stranger")
+    assert mail.outbox[0].to == [stranger.email] and link_on(str(mail.outbox[0].body))
+    assert "Alpine group" in as_stranger.get("/accounts/teams/").content.decode()
+    as_stranger.post(f"/accounts/invitations/{Invitation.objects.get().pk}/answer/")
+    assert membership_of(stranger, team).role == MEMBER
+    assert "Invitations" not in as_stranger.get("/accounts/teams/").content.decode()
+
+
+def test_an_invitation_by_name_can_be_declined(as_owner: Client, as_stranger: Client, team: Team) -> None:
+    invite(as_owner, team, "stranger")
+    as_stranger.post(f"/accounts/invitations/{Invitation.objects.get().pk}/answer/", {"decline": "1"})
+    assert team.memberships.count() == 1 and not Invitation.objects.open().exists()
+
+
+def test_an_invitation_by_name_lets_nobody_else_in(as_owner: Client, stranger: User, team: Team) -> None:
+    invite(as_owner, team, "stranger")
+    other = Client()
+    other.force_login(factories.user("other"))
+    link = link_on(str(mail.outbox[0].body))
+    assert "for another account" in other.post(link, follow=True).content.decode()
+    invitation = Invitation.objects.get()
+    assert other.post(f"/accounts/invitations/{invitation.pk}/answer/").status_code == 404
+    assert team.memberships.count() == 1
+
+
+def test_an_invitation_by_address_is_mailed_there_and_lets_one_in(as_owner: Client, team: Team) -> None:
+    page = invite(as_owner, team, "new@example.org")
+    assert mail.outbox[0].to == ["new@example.org"] and link_on(str(mail.outbox[0].body))
+    assert "new@example.org" in page and Invitation.objects.get().max_uses == 1
+
+
+@pytest.mark.parametrize("whom", ["nobody", "owner", "not@an@address"])
+def test_nobody_is_invited_who_does_not_exist_or_is_a_member(as_owner: Client, team: Team, whom: str) -> None:
+    invite(as_owner, team, whom)
+    assert not Invitation.objects.exists() and not mail.outbox
+
+
+def test_a_user_has_a_limited_number_of_invitations_mailed(
+    as_owner: Client, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teams, "MAILED_PER_DAY", 2)
+    for number in range(3):
+        page = invite(as_owner, team, f"person{number}@example.org")
+    assert "Send a link instead" in page and len(mail.outbox) == 2
+
+
+def test_an_invitation_that_cannot_be_mailed_is_shown(as_owner: Client, team: Team, settings: Any) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    assert link_on(invite(as_owner, team, "new@example.org"))
+
+
+def test_members_see_the_teams_submissions_on_its_page(as_owner: Client, owner: User, team: Team) -> None:
+    submission = factories.submission(owner, team=team)
+    assert submission.method in as_owner.get(f"/accounts/teams/{team.pk}/").content.decode()
