@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any
 
 from evaluation.benchmarks import BENCHMARKS, Benchmark
@@ -80,13 +81,15 @@ class SideBySide:
 
 @dataclass(frozen=True)
 class ResourceRow:
-    """A cost as each source has it, None where it is silent; `disagreement` is a sentence or ""."""
+    """A cost as each source has it, None where it is silent; `median` is that of the board's entries, and
+    `disagreement` a sentence or ""."""
 
     title: str
     unit: str
     declared: float | None
     derived: float | None
     measured: float | None
+    median: float | None
     disagreement: str
 
 
@@ -161,15 +164,27 @@ def side_by_side(standings: Sequence[Standing]) -> SideBySide | None:
     return SideBySide(tuple(ordered), tuple(rows))
 
 
-def resource_rows(resources: Iterable[Resource]) -> list[ResourceRow]:
+def resource_rows(resources: Iterable[Resource], peers: Iterable[Entry]) -> list[ResourceRow]:
     """A row a kind; both directions of the communication together come first."""
+    usual = _medians(peers)
     known = {(resource.kind, resource.basis): resource.value for resource in resources}
     kinds = list(dict.fromkeys(kind for kind, _ in known))
     both = Resource.Kind.COMMUNICATION.value
     directions = {Resource.Kind.COMMUNICATION_UP.value, Resource.Kind.COMMUNICATION_DOWN.value}
     if directions <= set(kinds) and both not in kinds:
         kinds.insert(0, both)
-    return [_resource_row(kind, known) for kind in sorted(kinds, key=lambda kind: kind != both)]
+    return [
+        _resource_row(kind, known, usual.get(kind)) for kind in sorted(kinds, key=lambda kind: kind != both)
+    ]
+
+
+def _medians(peers: Iterable[Entry]) -> dict[str, float]:
+    """Of each kind of cost over the entries that a figure of it is known of."""
+    known: dict[str, list[float]] = {}
+    for peer in peers:
+        for kind, cost in peer.resources.items():
+            known.setdefault(kind, []).append(cost.value)
+    return {kind: median(values) for kind, values in known.items()}
 
 
 def evaluation_costs(evaluation: Evaluation) -> list[tuple[str, str]]:
@@ -280,7 +295,7 @@ def _versions(evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _resource_row(kind: str, known: Mapping[tuple[str, str], float]) -> ResourceRow:
+def _resource_row(kind: str, known: Mapping[tuple[str, str], float], usual: float | None) -> ResourceRow:
     if kind == Resource.Kind.COMMUNICATION:
         declared, derived, measured = (_both_ways(known, basis) for basis in _BASES)
     else:
@@ -292,6 +307,7 @@ def _resource_row(kind: str, known: Mapping[tuple[str, str], float]) -> Resource
         declared=declared,
         derived=derived,
         measured=measured,
+        median=usual,
         disagreement=_disagreement(declared, measured if measured is not None else derived),
     )
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, BinaryIO
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from evaluation.statistics import Interval, wilson_interval
 from leaderboard.reading.kept import Kind
 from leaderboard.reading.queries import counting
+from portal.accounts.access import acts_as_staff
 from portal.runs.items import ItemsMissingError, open_items
 from portal.runs.models import Score
 from portal.submissions.models import Submission
@@ -122,6 +123,18 @@ class Index:
 
 _INDEXES = Kind("items-index", Index, number=2, seconds=7 * 86_400)
 """By the number of the score."""
+
+
+def readable_scores(user: object, entries: Iterable[int], protocol: int | None = None) -> QuerySet[Score]:
+    """The scores that count of those of the entries whose single answers a user may read: the published ones,
+    those of the user's teams, and for staff all."""
+    chosen = Submission.objects.filter(pk__in=entries)
+    if not acts_as_staff(user):
+        published = Q(status=Submission.Status.PUBLISHED)
+        own = Q(team__memberships__user=user) if getattr(user, "is_authenticated", False) else Q()
+        chosen = chosen.filter(published | own).distinct()
+    counted = counting(chosen.order_by().values("pk"), protocol=protocol)
+    return Score.objects.filter(evaluation__in=counted.values("pk"))
 
 
 def public_scores(entries: Iterable[int], protocol: int | None = None) -> QuerySet[Score]:

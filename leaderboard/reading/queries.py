@@ -114,9 +114,11 @@ def read(
 
 
 def entry_of(submission: int, protocol: int | None = None) -> Entry:
-    """The entry of one public submission. Raises LookupError where there was nothing to show of it."""
-    chosen = Submission.objects.filter(pk=submission, status__in=Submission.PUBLIC)
-    found = read(chosen, protocol=protocol).entries
+    """The entry of one submission, which whoever asks has to be allowed to see.
+
+    Raises LookupError where there is nothing to show of it.
+    """
+    found = read(Submission.objects.filter(pk=submission), protocol=protocol).entries
     if not found:
         raise LookupError(f"submission {submission} is no entry")
     return found[0]

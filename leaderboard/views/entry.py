@@ -1,9 +1,12 @@
-"""The page of an entry: what it scored, how sure that is, what it cost, and where each figure comes from."""
+"""The page of an entry: what it scored, how sure that is, what it cost, and where each figure comes from.
+
+Its team and the reviewers have it before it is published, with the place that it would take.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
@@ -11,6 +14,8 @@ from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.cache import add_never_cache_headers
 from django.views.decorators.http import require_safe
 
 from evaluation import rules
@@ -33,24 +38,28 @@ from leaderboard.reading.queries import entry_of
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Entry, Standing
 from leaderboard.standing.ranking import track_of
+from leaderboard.standing.would_be import WouldBe, would_be
 from leaderboard.views.charts import busy, picture_response
 from portal.runs.models import BaselineRun, Evaluation, Reproduction
 from portal.submissions.known_of_method import card_of
 from portal.submissions.models import Submission
+from portal.submissions.models.submission import SubmissionQuerySet
 
 _PLACES = Kind("places", dict[str, entry_facts.Place], number=1, seconds=86_400)
 
 
 @dataclass(frozen=True)
 class Place:
-    """A public entry with its figures under the protocol of `board` and its place there, which a disqualified
-    one does not have."""
+    """An entry with its figures under the protocol of `board` and its place there, which a disqualified one
+    does not have, and one that is not published would take."""
 
     entry: Entry
     standing: Standing
     board: Snapshot
     is_on_board: bool
     is_disqualified: bool
+    would_be: WouldBe | None = None
+    """Of one that is not published."""
 
     @classmethod
     def of(cls, submission: Submission, protocol: int | None = None) -> Place:
@@ -64,10 +73,14 @@ class Place:
         try:
             entry = entry_of(submission.pk, protocol)
         except LookupError as error:
-            raise Http404("published without an evaluation") from error
+            raise Http404("there is no finished evaluation") from error
         board = snapshots.current(submission.challenge, entry.protocol or PUBLIC.number)
         if known := board.by_id.get(submission.pk):
             return cls(known.entry, known, board, True, False)
+        if submission.status not in Submission.PUBLIC:
+            benchmarks = rules.of(entry.challenge, board.protocol).benchmarks
+            place = would_be(replace(entry, published_at=timezone.now()), board.standings, benchmarks)
+            return cls(place.standing.entry, place.standing, board, False, False, place)
         is_disqualified = submission.status == Submission.Status.DISQUALIFIED
         return cls(entry, Standing(entry, track_of(entry), None), board, False, is_disqualified)
 
@@ -96,8 +109,9 @@ class Place:
 
 @require_safe
 def entry(request: HttpRequest, pk: int) -> HttpResponse:
-    """A published or disqualified entry. Others have no public page: 404, so that they stay private."""
-    submission = public(pk)
+    """A published or disqualified entry. Others have a page for their team and the reviewers alone: 404 for
+    whoever else asks, so that they stay private."""
+    submission = visible(request.user, pk)
     place = Place.of(submission, asked_protocol(request.GET))
     context = _frame(submission, place)
     if submission.kind == Submission.Kind.IMPORTED:
@@ -122,13 +136,17 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
         "run": run,
         "rounds": _rounds_picture(run) if run else None,
     }
-    return render(request, "leaderboard/entry.html", context)
+    response = render(request, "leaderboard/entry.html", context)
+    if place.would_be:
+        add_never_cache_headers(response)
+        response["X-Robots-Tag"] = "noindex"
+    return response
 
 
 @require_safe
 def chart_file(request: HttpRequest, pk: int, name: str, form: str) -> HttpResponse:
     """A picture of an entry as SVG or PNG. 404 where it has nothing to draw."""
-    submission = public(pk)
+    submission = visible(request.user, pk)
     place = Place.of(submission, asked_protocol(request.GET))
     run = _run_of(submission)
     try:
@@ -148,15 +166,24 @@ def chart_file(request: HttpRequest, pk: int, name: str, form: str) -> HttpRespo
 
 
 def public(pk: int) -> Submission:
-    """A public submission with all that its page needs, in a constant number of queries."""
+    """A public submission with all that its page needs."""
+    return _with_all_of_its_page(Submission.objects.filter(status__in=Submission.PUBLIC), pk)
+
+
+def visible(user: object, pk: int) -> Submission:
+    """A submission that a user may see, with all that its page needs."""
+    return _with_all_of_its_page(Submission.objects.visible_to(user), pk)
+
+
+def _with_all_of_its_page(submissions: SubmissionQuerySet, pk: int) -> Submission:
+    """In a constant number of queries. Raises Http404."""
     finished = (
         Evaluation.objects.filter(status=Evaluation.Status.SUCCEEDED)
         .prefetch_related("scores")
         .order_by("-protocol", "-finished_at", "-pk")
     )
     rows = (
-        Submission.objects.filter(status__in=Submission.PUBLIC)
-        .select_related("team", "base_model", "checkpoint", "baseline_run")
+        submissions.select_related("team", "base_model", "checkpoint", "baseline_run")
         .defer("base_model__tensors", "checkpoint__summary", "adapter_config_text")
         .prefetch_related(
             "resources",
@@ -178,6 +205,7 @@ def _frame(submission: Submission, place: Place) -> dict[str, Any]:
         "track": place.standing.track,
         "standing": place.standing,
         "is_on_board": place.is_on_board,
+        "would_be": place.would_be,
         "protocol": place.protocol,
         "protocol_query": protocol_query(place.protocol),
         "site_protocol": settings.LEADERBOARD_PROTOCOLS[0],
@@ -185,7 +213,9 @@ def _frame(submission: Submission, place: Place) -> dict[str, Any]:
         "rounds_files": f"{reverse('entry', args=[submission.pk])}charts/rounds",
         "profile": catalogue.entry_picture("profile", place.key, place.profile),
         "card": card_of(submission),
-        "resources": entry_facts.resource_rows(submission.resources.all()),
+        "resources": entry_facts.resource_rows(
+            submission.resources.all(), entry_facts.peers_of(place.standing, place.board)
+        ),
         # Warnings are for the reviewer; of an imported entry they are shown as flags.
         "findings": [f for f in submission.findings.all() if f.severity == Severity.NOTE.value],
         "decisions": submission.decisions.all(),

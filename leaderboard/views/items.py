@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
@@ -10,6 +11,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, Stream
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.cache import add_never_cache_headers
 from django.views.decorators.http import require_safe
 
 from evaluation import rules
@@ -22,6 +24,9 @@ from leaderboard.reading.items import Index, Item, Verdict
 from leaderboard.standing.entries import Entry
 from portal.runs.items import ItemsMissingError
 from portal.runs.models import Score
+from portal.submissions.models import Submission
+
+Answer = TypeVar("Answer", bound=HttpResponseBase)
 
 PAGE_SIZE = 20
 FORMATS = {"jsonl": "application/x-ndjson", "parquet": "application/vnd.apache.parquet"}
@@ -61,25 +66,23 @@ class View:
 
 @require_safe
 def explorer(request: HttpRequest, pk: int, benchmark: str) -> HttpResponse:
-    """404 for whatever is not published: its answers are its team's affair."""
+    """404 for whatever is not published, but for its team and the reviewers, whose affair its answers are."""
     view = View.of(request)
-    score = _score(pk, benchmark, view.protocol)
-    context = _frame(score) | {"view": view}
+    score = _score(request, pk, benchmark, view.protocol)
+    context = _frame(score, request) | {"view": view}
     try:
         index = items.index_of(score)
         context |= _answers(score, index, view, request)
     except ItemsMissingError as error:
         context["missing"] = str(error)
     response = render(request, "leaderboard/items.html", context)
-    # Questions of a benchmark are no food for crawlers: what is trained on them is no longer tested by them.
-    response["X-Robots-Tag"] = "noindex, noarchive"
-    return response
+    return _not_for_others(response, score)
 
 
 @require_safe
 def download(request: HttpRequest, pk: int, benchmark: str, form: str) -> HttpResponseBase:
     """All items as a file, streamed."""
-    score = _score(pk, benchmark, asked_protocol(request.GET))
+    score = _score(request, pk, benchmark, asked_protocol(request.GET))
     try:
         items.index_of(score)  # has read every line, so that nothing breaks in the middle of a file
         content = items.json_lines(score) if form == "jsonl" else items.parquet(score)
@@ -92,8 +95,7 @@ def download(request: HttpRequest, pk: int, benchmark: str, form: str) -> HttpRe
     else:
         response = StreamingHttpResponse(content, content_type=FORMATS[form])
         response["Content-Disposition"] = f'attachment; filename="{name}"'
-    response["X-Robots-Tag"] = "noindex, noarchive"
-    return response
+    return _not_for_others(response, score)
 
 
 def item_url(entry: Entry, benchmark: str, position: int) -> str:
@@ -103,26 +105,35 @@ def item_url(entry: Entry, benchmark: str, position: int) -> str:
     return f"{reverse('items', args=[entry.id, benchmark])}?{query}#item-{number}"
 
 
-def _score(pk: int, benchmark: str, protocol: int | None) -> Score:
+def _not_for_others(response: Answer, score: Score) -> Answer:
+    """Questions of a benchmark are no food for crawlers: what is trained on them is no longer tested by them.
+    Answers of what is not published are for nobody's cache."""
+    response["X-Robots-Tag"] = "noindex, noarchive"
+    if score.evaluation.submission.status != Submission.Status.PUBLISHED:
+        add_never_cache_headers(response)
+    return response
+
+
+def _score(request: HttpRequest, pk: int, benchmark: str, protocol: int | None) -> Score:
     if benchmark not in BENCHMARKS:
         raise Http404(f"no benchmark {benchmark}")
     score = (
-        items.public_scores([pk], protocol)
+        items.readable_scores(request.user, [pk], protocol)
         .filter(benchmark=benchmark)
         .select_related("evaluation__submission__team", "evaluation__submission__base_model")
         .defer("correct_bits", "scored_bits", "evaluation__submission__base_model__tensors")
         .first()
     )
     if score is None:
-        raise Http404("no published entry with answers to this benchmark")
+        raise Http404("no entry with answers to this benchmark")
     return score
 
 
-def _frame(score: Score) -> dict[str, object]:
+def _frame(score: Score, request: HttpRequest) -> dict[str, object]:
     submission = score.evaluation.submission
     challenge = CHALLENGES[submission.challenge]
     protocol = score.evaluation.protocol
-    others = items.public_scores([submission.pk], protocol).exclude(items="")
+    others = items.readable_scores(request.user, [submission.pk], protocol).exclude(items="")
     kept = {score.benchmark, *others.values_list("benchmark", flat=True)}
     return {
         "score": score,
