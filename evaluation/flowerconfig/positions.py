@@ -7,7 +7,8 @@ the lines up to the first fault are found.
 from __future__ import annotations
 
 import re
-import tomllib
+
+from evaluation.backports import tomllib
 
 KeyPath = tuple[str, ...]
 
