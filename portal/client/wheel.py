@@ -37,12 +37,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 class Wheel:
     """A wheel's file."""
 
-    version: str
+    name: str
     content: bytes
-
-    @property
-    def name(self) -> str:
-        return f"{NAME}-{self.version}-py3-none-any.whl"
 
     @cached_property
     def sha256(self) -> str:
@@ -50,17 +46,29 @@ class Wheel:
 
 
 @cache
+def version() -> str:
+    """The client's is the site's."""
+    return importlib.metadata.version(_PROJECT)
+
+
+def file_name() -> str:
+    """Known without building it."""
+    return f"{NAME}-{version()}-py3-none-any.whl"
+
+
+@cache
 def client_wheel() -> Wheel:
     """The client of the code that runs here; read once, as that code is."""
-    version = importlib.metadata.version(_PROJECT)
-    about = f"{NAME}-{version}.dist-info"
+    about = f"{NAME}-{version()}.dist-info"
     files = {_place(module): _own_imports(path, module) for module, path in sorted(_modules().items())}
-    files[f"{about}/METADATA"] = _metadata(version).encode()
+    files[f"{about}/METADATA"] = _metadata().encode()
     files[f"{about}/licenses/LICENSE"] = (_root("portal").parent / "LICENSE").read_bytes()
-    files[f"{about}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: flowertune\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files[f"{about}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: flowertune\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
     files[f"{about}/entry_points.txt"] = f"[console_scripts]\n{NAME} = {NAME}.__main__:main\n".encode()
     files[f"{about}/RECORD"] = _record(files, f"{about}/RECORD")
-    return Wheel(version, _zipped(files))
+    return Wheel(file_name(), _zipped(files))
 
 
 def _modules() -> dict[str, Path]:
@@ -139,11 +147,11 @@ def _own_imports(path: Path, module: str) -> bytes:
     return "".join(lines).encode()
 
 
-def _metadata(version: str) -> str:
+def _metadata() -> str:
     lines = [
         "Metadata-Version: 2.4",
         f"Name: {NAME}",
-        f"Version: {version}",
+        f"Version: {version()}",
         "Summary: Submit federated fine-tuned adapters to a FlowerTune leaderboard, and follow them",
         "License-Expression: Apache-2.0",
         "License-File: LICENSE",
