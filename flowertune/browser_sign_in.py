@@ -1,4 +1,4 @@
-"""Signing in through the browser: the OAuth 2.0 device authorization grant (RFC 8628), as the site speaks it."""
+"""Signing in through the browser: the OAuth 2.0 device authorization grant (RFC 8628)."""
 
 from __future__ import annotations
 

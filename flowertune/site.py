@@ -168,16 +168,14 @@ class Site:
     def _refusal(self, response: httpx.Response) -> ClientError:
         problem = _problem(response)
         status = response.status_code
-        detail = str(
-            problem.get("detail")
-            or problem.get("error_description")
-            or f"The site answered {status} {response.reason_phrase}."
-        )
+        # OAuth's own endpoints have RFC 6749's two fields instead of a problem's.
+        said = problem.get("detail") or problem.get("error_description")
+        detail = str(said or f"The site answered {status} {response.reason_phrase}.")
         code = str(problem.get("type") or "").removeprefix("urn:flowertune:problem:")
-        code = code or str(problem.get("error") or f"http_{status}")  # of OAuth's errors their own
+        code = code or str(problem.get("error") or f"http_{status}")
         findings = _findings(problem)
         if status == HTTPStatus.UNAUTHORIZED:
-            remedy = "Run `flowertune login` again." if self._has_token else _LOG_IN
+            remedy = "Run `flowertune login` for a new token." if self._has_token else _LOG_IN
             return ClientError(f"{detail} {remedy}", code=code)
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
             return NotThere(detail, findings, code=code)

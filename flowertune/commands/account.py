@@ -1,4 +1,4 @@
-"""`login` and `logout`: a site's token, allowed in the browser or given, kept on this machine or forgotten."""
+"""`login` and `logout`: a site's token, got through the browser or given, kept here or forgotten."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def add(commands: Commands) -> None:
         _login,
         summary="sign in through the browser, or with a token",
         about=(
-            "Show a code, open the site in the browser, where you compare it and allow this program in, and keep "
-            "the token that it gets, readable for you alone. On a machine without a browser, open the page "
-            "anywhere. With --token a token of your account's page of API tokens is checked and kept instead; "
-            f"in CI set {URL_VARIABLE} and {TOKEN_VARIABLE}."
+            "Show a code and open the site in the browser, where you compare it and let this program in; "
+            "keep the token that it gets, readable for you alone. Without a browser here, open the page on "
+            "any machine. With --token, a token made on the site is checked and kept instead; in CI set "
+            f"{URL_VARIABLE} and {TOKEN_VARIABLE}."
         ),
         examples=(
             "  flowertune login --url https://leaderboard.example.org\n"
@@ -35,8 +35,8 @@ def add(commands: Commands) -> None:
     login.add_argument(
         "--token",
         metavar="TOKEN",
-        help="a token made on the site, or - to read it from stdin (others on this machine may see what stands "
-        "on a command line)",
+        help="a token made on the site, or - to read it from stdin (others on this machine may see what "
+        "stands on a command line)",
     )
     add_command(
         commands,

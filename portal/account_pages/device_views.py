@@ -106,10 +106,8 @@ def device(request: HttpRequest) -> HttpResponse:
     data = form.cleaned_data
     if not device_sign_in.allow(sign_in, user, Allowed(data["name"], data["scopes"], form.expires_at())):
         return _page(request, code, is_unknown=True)
-    messages.success(
-        request,
-        f"“{data['name']}” is signed in: it goes on by itself in a few seconds. You may close this page.",
-    )
+    said = f"“{data['name']}” is signed in and goes on by itself in a few seconds. You may close this page."
+    messages.success(request, said)
     return redirect("accounts:tokens")
 
 

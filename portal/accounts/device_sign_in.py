@@ -1,8 +1,8 @@
 """Signing a program in through the browser: the OAuth 2.0 device authorization grant (RFC 8628).
 
-A program asks for two codes. It shows the short one to its user, who enters it on the site, sees what the program
-would get, and allows or refuses it; with the long one the program asks for the outcome. What it gets is one of
-the tokens that people also make by hand (`ApiToken`), so that there is one kind of them, to see and to revoke.
+A program asks for two codes. It shows the short one to its user, who enters it on the site, sees what the
+program would get, and allows or refuses it; with the long one the program asks for the outcome. What it gets
+is one of the tokens that people also make by hand (`ApiToken`): one kind, to see and to revoke.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The page of the command line, and its file.
 
-The file is built from the code that runs, in memory: it always speaks this site's API and makes its checks, and
-there is no half-built one to serve.
+The file is built from the code that runs, in memory: it always speaks this site's API and makes its checks,
+and there is no half-built one to serve.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Builds `flowertune-<version>-py3-none-any.whl`: the client with exactly the parts of `evaluation` that it imports.
+"""Builds `flowertune-<version>-py3-none-any.whl`: the client with the parts of `evaluation` that it imports.
 
 Those lie in the wheel as a private subpackage, and the imports in its files name that, so that nothing of the
 site's enters a participant's environment. What the parts are follows from the imports themselves. Equal code
@@ -30,6 +30,7 @@ REQUIREMENTS = (
 )
 _PROJECT = "flowertune-leaderboard"
 _SHARED, _PRIVATE = "evaluation", "flowertune._evaluation"
+_FORMAT = b"Wheel-Version: 1.0\nGenerator: flowertune\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -63,9 +64,7 @@ def client_wheel() -> Wheel:
     files = {_place(module): _own_imports(path, module) for module, path in sorted(_modules().items())}
     files[f"{about}/METADATA"] = _metadata().encode()
     files[f"{about}/licenses/LICENSE"] = (_root("portal").parent / "LICENSE").read_bytes()
-    files[f"{about}/WHEEL"] = (
-        b"Wheel-Version: 1.0\nGenerator: flowertune\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    )
+    files[f"{about}/WHEEL"] = _FORMAT
     files[f"{about}/entry_points.txt"] = f"[console_scripts]\n{NAME} = {NAME}.__main__:main\n".encode()
     files[f"{about}/RECORD"] = _record(files, f"{about}/RECORD")
     return Wheel(file_name(), _zipped(files))
