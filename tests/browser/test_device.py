@@ -37,11 +37,14 @@ class Program:
         self._thread.join(30)
 
     def _run(self) -> None:
-        with Site(self._url, pause=lambda _: self.answered.wait(30)) as site:
+        with Site(self._url, pause=self._wait) as site:
             try:
                 self.token = sign_in(site, self._ask)
             except ClientError as error:
                 self.refusal = error.code
+
+    def _wait(self, _seconds: float) -> None:
+        self.answered.wait(30)
 
     def _ask(self, question: Question) -> None:
         self.question = question
