@@ -7,7 +7,7 @@ BIN := .venv/bin
 PYTEST = $(BIN)/pytest -n $(if $(ARGS),0,logical)
 export PYTHON
 
-.PHONY: help setup dev vllm demo test test-long test-vllm coverage lint format run bench lock clean
+.PHONY: help setup dev vllm client demo test test-long test-vllm coverage lint format run bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ dev: ## Add the tools of tests and lint, as the targets that need them do
 
 vllm: setup ## Install vLLM, the second engine: the CUDA build where there is an NVIDIA GPU, else the CPU build
 	@scripts/setup-vllm
+
+client: setup ## Build the participants' command line into dist/, as the site serves it at /client/
+	@$(BIN)/python -m scripts.client
 
 demo: setup ## Serve a site with evaluated entries, without any model hub, until Ctrl-C (PORT=8000)
 	@$(BIN)/python manage.py demo --port $(PORT)
@@ -43,6 +46,7 @@ lint: dev ## Check style, types, import contracts and templates; changes nothing
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.10 --cache-dir .mypy_cache/client flowertune
 	$(BIN)/lint-imports
 	$(BIN)/djlint templates --lint --quiet
 
@@ -60,6 +64,6 @@ clean: ## Stop the services and remove .venv, caches and the tests' state; keeps
 	@if [[ -x $(BIN)/python ]]; then \
 		for state in var/services var/test-services; do $(BIN)/python -m portal.machine.embedded stop --state $$state; done; \
 	fi
-	rm -rf .venv var/test-services var/coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf .venv dist var/test-services var/coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	rm -f .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

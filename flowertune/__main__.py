@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import io
 import os
@@ -17,7 +18,8 @@ from flowertune.errors import ClientError, TemporaryError, UsageError
 from flowertune.exit_status import EXIT_STATUSES, Status
 from flowertune.texts import findings_text
 
-_DISTRIBUTION = "flowertune-leaderboard"
+# The client alone, or a checkout of the site with it.
+_DISTRIBUTIONS = ("flowertune", "flowertune-leaderboard")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,10 +76,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _version() -> str:
-    try:
-        return f"{_DISTRIBUTION} {importlib.metadata.version(_DISTRIBUTION)}"
-    except importlib.metadata.PackageNotFoundError:
-        return f"{_DISTRIBUTION} (not installed)"
+    for name in _DISTRIBUTIONS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return f"{name} {importlib.metadata.version(name)}"
+    return "flowertune (not installed)"
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ LONGEST_WAIT_SECONDS = 120.0
 _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _MOST_PAGES = 50
-_LOG_IN = "Run `flowertune login` with a token from your account page on the site."
+_LOG_IN = "Run `flowertune login`."
 
 
 class Patience:
@@ -168,11 +168,14 @@ class Site:
     def _refusal(self, response: httpx.Response) -> ClientError:
         problem = _problem(response)
         status = response.status_code
-        detail = str(problem.get("detail") or f"The site answered {status} {response.reason_phrase}.")
-        code = str(problem.get("type") or "").removeprefix("urn:flowertune:problem:") or f"http_{status}"
+        # OAuth's own endpoints have RFC 6749's two fields instead of a problem's.
+        said = problem.get("detail") or problem.get("error_description")
+        detail = str(said or f"The site answered {status} {response.reason_phrase}.")
+        code = str(problem.get("type") or "").removeprefix("urn:flowertune:problem:")
+        code = code or str(problem.get("error") or f"http_{status}")
         findings = _findings(problem)
         if status == HTTPStatus.UNAUTHORIZED:
-            remedy = "Make a new token and log in with it." if self._has_token else _LOG_IN
+            remedy = "Run `flowertune login` for a new token." if self._has_token else _LOG_IN
             return ClientError(f"{detail} {remedy}", code=code)
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
             return NotThere(detail, findings, code=code)

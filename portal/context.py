@@ -6,11 +6,13 @@ from django.utils.encoding import escape_uri_path
 
 from evaluation.rules.challenges import CHALLENGES, PAPER
 from portal.accounts.second_factor import passkeys_possible
+from portal.client.install import install_command
 
 
 def site(request: HttpRequest) -> dict[str, object]:
     """The challenges of the navigation in board order, the benchmark's paper on arXiv, what a page's
-    metadata are made of, and what account pages say of mail, passkeys, staff and other sites.
+    metadata are made of, the command that installs the client, and what account pages say of mail, passkeys,
+    staff and other sites.
 
     `canonical` is the page's own address: filters and sorting show the same page in another way.
     """
@@ -21,6 +23,7 @@ def site(request: HttpRequest) -> dict[str, object]:
         "canonical": settings.SITE_URL + escape_uri_path(request.path),
         "has_mail_server": settings.EMAIL_FILE_PATH is None,
         "has_passkeys": passkeys_possible(),
+        "install_client": install_command(request),
         "staff_second_factor": settings.STAFF_SECOND_FACTOR,
         "sign_in_elsewhere": any(kind["APPS"] for kind in settings.SOCIALACCOUNT_PROVIDERS.values()),
     }

@@ -11,6 +11,8 @@ urlpatterns = [
     path("baselines/", include("portal.baselines.urls")),
     path("help/", include("portal.help.urls")),
     path("accounts/", include("portal.account_pages.urls")),
+    path("oauth/", include("portal.account_pages.oauth_urls")),
+    path("client/", include("portal.client.urls")),
     path("accounts/", include("portal.notifications.urls")),
     path("accounts/", include("allauth.urls")),
     path("api/", include("portal.api.urls")),

@@ -21,8 +21,8 @@ from evaluation.benchmarks.definition import (
     texts,
 )
 from evaluation.benchmarks.samples import Decoding, Row
+from evaluation.languages import Language
 from evaluation.rules.protocol import Protocol
-from evaluation.sandbox import Language
 
 PASSED = "passed"
 """The target of every sample: the prediction is how the program fared."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from evaluation.benchmarks.samples import Decoding, Row
+from evaluation.languages import Language
 from evaluation.rules.protocol import Protocol
-from evaluation.sandbox import Language
 
 
 def _unchanged(value: object) -> object:

@@ -3,6 +3,9 @@ values.
 
 PEFT stores these weights beside an adapter in some cases, unchanged. A copy may be of another type than the
 file that the base model came from, so there is a digest for each type that adapters are stored in.
+
+numpy is loaded when weights are read: a participant's client compares digests that the site sends, and
+needs none.
 """
 
 from __future__ import annotations
@@ -12,10 +15,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING, TypeAlias
 
 from evaluation.checkpoints.header import TensorEntry, read_exactly
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
 
 Digests = Mapping[str, str]
 """SHA-256 of a weight's bytes by the type that it is stored in."""
@@ -64,31 +70,43 @@ class StoredDigests(Mapping[str, Digests]):
         return len(self._weights)
 
 
-Values = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+Values: TypeAlias = "NDArray[numpy.float32]"
+
+
+def _from_f32(data: bytes) -> Values:
+    import numpy
+
+    return numpy.frombuffer(data, "<f4")
+
+
+def _from_f16(data: bytes) -> Values:
+    import numpy
+
+    return numpy.frombuffer(data, "<f2").astype("<f4")
 
 
 def _from_bf16(data: bytes) -> Values:
-    return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
+    import numpy
+
+    return (numpy.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
+
+
+def _to_f32(values: Values) -> bytes:
+    return bytes(values.astype("<f4").data)
 
 
 def _to_f16(values: Values) -> bytes:
-    with np.errstate(over="ignore"):
-        return values.astype("<f2").tobytes()
+    import numpy
+
+    with numpy.errstate(over="ignore"):
+        return bytes(values.astype("<f2").data)
 
 
 def _to_bf16(values: Values) -> bytes:
     """Rounded to the nearest, ties to even, as every framework does."""
-    bits = values.view("<u4").astype(np.uint64)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2").tobytes()
+    bits = values.view("<u4").astype("<u8")
+    return bytes(((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2").data)
 
 
-_READ: Mapping[str, Callable[[bytes], Values]] = {
-    "F32": lambda data: np.frombuffer(data, "<f4"),
-    "F16": lambda data: np.frombuffer(data, "<f2").astype("<f4"),
-    "BF16": _from_bf16,
-}
-_WRITTEN: Mapping[str, Callable[[Values], bytes]] = {
-    "F32": lambda values: values.astype("<f4").tobytes(),
-    "F16": _to_f16,
-    "BF16": _to_bf16,
-}
+_READ: Mapping[str, Callable[[bytes], Values]] = {"F32": _from_f32, "F16": _from_f16, "BF16": _from_bf16}
+_WRITTEN: Mapping[str, Callable[[Values], bytes]] = {"F32": _to_f32, "F16": _to_f16, "BF16": _to_bf16}

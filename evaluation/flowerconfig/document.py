@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 
+from evaluation.backports import tomllib
 from evaluation.checkpoints.foreign_files import foreign_kind
 from evaluation.findings import FindingCollector, excerpt
 from evaluation.flowerconfig.positions import KeyPath, key_lines

@@ -7,7 +7,8 @@ the lines up to the first fault are found.
 from __future__ import annotations
 
 import re
-import tomllib
+
+from evaluation.backports import tomllib
 
 KeyPath = tuple[str, ...]
 
@@ -70,7 +71,7 @@ def _plain(key: str) -> str | None:
     """A key without its quotes; None where it escapes what TOML does not."""
     if key[0] == '"' and "\\" in key:
         try:
-            return next(iter(tomllib.loads(f"{key}=0")))
+            return str(next(iter(tomllib.loads(f"{key}=0"))))
         except tomllib.TOMLDecodeError:
             return None
     return key[1:-1] if key[0] in "\"'" else key

@@ -5,15 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from evaluation.languages import Language as Language
+
 _MIB = 1024**2
-
-
-class Language(StrEnum):
-    """What a program is written in."""
-
-    PYTHON = "python"
-    JAVASCRIPT = "javascript"
-    CPP = "cpp"
 
 
 @dataclass(frozen=True)

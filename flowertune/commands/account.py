@@ -1,4 +1,4 @@
-"""`login` and `logout`: a site's token, checked and kept on this machine, or forgotten."""
+"""`login` and `logout`: a site's token, got through the browser or given, kept here or forgotten."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from flowertune.browser_sign_in import Question, open_browser, sign_in
 from flowertune.commands.options import TOKEN_VARIABLE, URL_VARIABLE, Commands, Context, add_command
-from flowertune.errors import UsageError
+from flowertune.errors import NotThere, UsageError
 from flowertune.exit_status import Status
 from flowertune.kept_files import Credentials
 from flowertune.site import Site, checked_token, is_in_the_clear, normal_url
@@ -19,10 +20,12 @@ def add(commands: Commands) -> None:
         commands,
         "login",
         _login,
-        summary="check a token and keep it for this site",
+        summary="sign in through the browser, or with a token",
         about=(
-            "Check an API token with the site and keep it, readable for you alone. Make it on your account's "
-            f"page of API tokens. In CI set {URL_VARIABLE} and {TOKEN_VARIABLE} instead."
+            "Show a code and open the site in the browser, where you compare it and let this program in; "
+            "keep the token that it gets, readable for you alone. Without a browser here, open the page on "
+            "any machine. With --token, a token made on the site is checked and kept instead; in CI set "
+            f"{URL_VARIABLE} and {TOKEN_VARIABLE}."
         ),
         examples=(
             "  flowertune login --url https://leaderboard.example.org\n"
@@ -32,8 +35,8 @@ def add(commands: Commands) -> None:
     login.add_argument(
         "--token",
         metavar="TOKEN",
-        help="the token, or - to read it from stdin; without it you are asked (others on this machine may "
-        "see what stands on a command line)",
+        help="a token made on the site, or - to read it from stdin (others on this machine may see what "
+        "stands on a command line)",
     )
     add_command(
         commands,
@@ -55,7 +58,7 @@ def _login(context: Context) -> Status:
     )
     if is_in_the_clear(url):
         console.note(f"warning: {url} has no encryption; whoever is in between can read the token.")
-    token = _token(context)
+    token = _token(context, url)
     with Site(url, token) as site:
         about = site.document("GET", "tokens/current/")
         if "scopes" not in about or "user" not in about:
@@ -67,13 +70,38 @@ def _login(context: Context) -> Status:
     return Status.DONE
 
 
-def _token(context: Context) -> str:
+def _token(context: Context, url: str) -> str:
     given = context.options.token
     if given == "-":
         given = sys.stdin.readline()
     if given is None:
-        given = os.environ.get(TOKEN_VARIABLE) or context.console.secret("Token", option="--token -")
+        given = os.environ.get(TOKEN_VARIABLE) or _from_browser(context, url)
     return checked_token(given)
+
+
+def _from_browser(context: Context, url: str) -> str:
+    """What a person allows there; asked for where the site is of a version that has no such page."""
+    console = context.console
+    if not console.is_interactive:
+        raise UsageError(f"Token: not given. Add --token -, or set {TOKEN_VARIABLE}.")
+
+    def ask(question: Question) -> None:
+        console.note(f"Your code: {question.code}")
+        opened = open_browser(question.direct)
+        console.note(
+            "Your browser shows the site: compare the code there, and allow this program in."
+            if opened
+            else f"Open {question.page} in a browser, on any machine, and enter the code there."
+        )
+        if opened:
+            console.note(f"Should it not have opened: {question.page}")
+        console.note("Waiting …")
+
+    with Site(url) as site:
+        try:
+            return sign_in(site, ask)
+        except NotThere:
+            return console.secret("Token", option="--token -")
 
 
 def _described(url: str, about: Mapping[str, Any]) -> str:

@@ -1,8 +1,9 @@
-"""`submit`: a Flower app's folder, checked here as on the site, uploaded and submitted."""
+"""`submit`: a Flower app's folder, checked here as on the site, uploaded and submitted; or a hub address."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.checkpoints.base_names import Likeness, likeness
 from evaluation.findings import Finding, has_errors
+from evaluation.hub.names import AddressError, HubAddress, parse_address
 from evaluation.inspection import Inspection, Known, inspect
 from evaluation.inspection.communication_log import parse_amount
 from evaluation.inspection.declared import DeclaredScore
@@ -37,6 +39,7 @@ from flowertune.uploads import LocalFile
 
 _PERCENT = re.compile(r"(100|[0-9]{1,2})(\.[0-9]{1,2})?%?", re.ASCII)
 _TEXT_BYTES = 1024**2
+HUB_TOKEN_VARIABLE = "HF_TOKEN"  # noqa: S105 -- a name
 
 
 def add(commands: Commands) -> None:
@@ -48,15 +51,26 @@ def add(commands: Commands) -> None:
         about=(
             "Find pyproject.toml and the last checkpoint (the highest peft_N of the last run) in a folder, "
             "check both as the site does, upload the adapter and submit. What broke off goes on where it "
-            "stopped when the same command is run again; nothing is submitted twice."
+            "stopped when the same command is run again; nothing is submitted twice. The address of a "
+            "repository on the hub is handed to the site, which fetches it, checks it and submits it if "
+            "nothing stands against it."
         ),
         examples=(
             "  flowertune submit . --challenge finance\n"
             "  flowertune submit results/peft_200 --challenge finance --method 'FedAvg, rank 16' --watch\n"
+            "  flowertune submit hf://organisation/name --challenge finance --base-model organisation/base\n"
             "  flowertune submit . --challenge finance --declared fpb=44.55 --yes --json   # in CI\n"
         ),
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a Flower app's or an adapter's folder")
+    parser.add_argument(
+        "source",
+        metavar="FOLDER",
+        help="a Flower app's or an adapter's folder; or where the adapter is on the hub: a page's address or "
+        "hf://organisation/name, with @revision and /folder where needed",
+    )
+    parser.add_argument(
+        "--private", action="store_true", help=f"let the site use {HUB_TOKEN_VARIABLE} to fetch it, this once"
+    )
     parser.add_argument("--challenge", metavar="SLUG", help=f"one of {', '.join(CHALLENGES)}")
     parser.add_argument(
         "--base-model", metavar="ID", help="hub id of a listed base model (default: the adapter's)"
@@ -92,7 +106,9 @@ def _submit(context: Context) -> Status:
         )
     challenge = _challenge(context)
     declared = _declared(options.declared, challenge)
-    folder = gather(options.folder, whole=True)
+    if (address := _hub_address(options.source)) is not None:
+        return _submit_from_hub(context, address, challenge, declared)
+    folder = gather(Path(options.source), whole=True)
     with context.site() as site:
         listed = base_models(site)
         named = options.base_model or named_base_model(folder.material)
@@ -119,6 +135,58 @@ def _submit(context: Context) -> Status:
     document = {**sent.document, "repeated": not sent.is_new, "local_findings": local}
     console.result(document, submission_text(replace(submission, findings=fresh)))
     return Status.DONE
+
+
+def _submit_from_hub(
+    context: Context, address: HubAddress, challenge: Challenge, declared: Sequence[DeclaredScore]
+) -> Status:
+    """Hand the address to the site: the files are there, and so are the checks."""
+    options, console = context.options, context.console
+    with context.site() as site:
+        listed = base_models(site)
+        named: str | None = options.base_model
+        hub_id = (_listed(named, listed) if named else None) or _chosen_base_model(
+            context, list(listed), named
+        )
+        fields = {**_said_fields(context, declared), "challenge": challenge.slug, "base_model": hub_id}
+        fields["method"] = options.method or console.ask("Name of the method", option="--method NAME")
+        fields |= {"repository": address.repository, "revision": address.revision}
+        fields["subfolder"] = address.subfolder
+        if options.private:
+            fields["hub_token"] = _hub_token()
+        parcel = Parcel(fields, None, is_draft=options.draft)
+        if not _is_wanted(context, parcel):
+            raise ClientError("Nothing was sent.")
+        sent = send(site, parcel, lambda _: None)
+        submission = Submission.read(sent.document)
+        console.note(
+            f"Submission {submission.id}: the site fetches {address.repository} and checks it. "
+            + ("It stays a draft." if options.draft else "It is submitted if nothing stands against it.")
+        )
+        if options.watch:
+            return watch_to_the_end(context, site, submission.id)
+    console.result({**sent.document, "repeated": False, "local_findings": []}, submission_text(submission))
+    return Status.DONE
+
+
+def _hub_address(source: str) -> HubAddress | None:
+    """Where on the hub it is; None for a folder, and for a bare owner/name where a folder has that name."""
+    if Path(source).exists() or source.startswith((".", "/", "~")):
+        return None
+    is_bare = "://" not in source
+    if is_bare and (source.count("/") == 0 or Path(source.partition("/")[0]).exists()):
+        return None
+    try:
+        return parse_address(source)
+    except AddressError as error:
+        raise UsageError(f"{source} is no folder here, and no address on the hub: {error}") from error
+
+
+def _hub_token() -> str:
+    token = os.environ.get(HUB_TOKEN_VARIABLE, "")
+    if not token:
+        raise UsageError(f"--private: set {HUB_TOKEN_VARIABLE} to a token that may read the repository.")
+    return token
 
 
 def _challenge(context: Context) -> Challenge:
@@ -249,7 +317,8 @@ def _is_wanted(context: Context, parcel: Parcel) -> bool:
     if options.yes or options.draft or not console.is_interactive:
         return True
     team = f" for {fields['team']}" if "team" in fields else ""
-    what = f"“{fields['method']}” on {fields['base_model']}"
+    source = f" from {fields['repository']}" if "repository" in fields else ""
+    what = f"“{fields['method']}”{source} on {fields['base_model']}"
     return console.confirms(f"Submit {what} to {fields['challenge']}{team}?")
 
 

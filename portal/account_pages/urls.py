@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.account_pages import team_views, views
+from portal.account_pages import device_views, team_views, views
 
 app_name = "accounts"
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("delete/", views.delete, name="delete"),
     path("tokens/", views.tokens, name="tokens"),
     path("tokens/<int:pk>/revoke/", views.revoke, name="revoke-token"),
+    path("device/", device_views.device, name="device"),
     path("teams/", team_views.teams, name="teams"),
     path("teams/join/<str:secret>/", team_views.join, name="join"),
     path("teams/<int:pk>/", team_views.team, name="team"),

@@ -235,11 +235,50 @@ class ApiToken(models.Model):
 
     @classmethod
     def revoke_all_of(cls, user: User) -> int:
-        """Revoke a user's tokens and return how many still worked."""
+        """Revoke a user's tokens and return how many still worked; a program that waits for one gets none."""
+        DeviceSignIn.objects.filter(user=user).delete()
         return cls.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
 
     def revoke(self) -> None:
         type(self).objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=timezone.now())
+
+
+class DeviceSignIn(models.Model):
+    """A program that waits until a person signs it in (RFC 8628): portal/accounts/device_sign_in.py.
+
+    Of the code that it proves itself with only the SHA-256 is stored. `user`, `token_name`, `scopes` and
+    `token_expires_at` are what the person allowed.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        ALLOWED = "allowed"
+        REFUSED = "refused"
+        REDEEMED = "redeemed"
+
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    user_code = models.CharField(max_length=8, unique=True, editable=False)
+    device_name = models.CharField(max_length=60, blank=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(editable=False)
+    interval = models.PositiveSmallIntegerField(default=5)
+    polled_at = models.DateTimeField(null=True, editable=False)
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")
+    token_name = models.CharField(max_length=60, blank=True)
+    scopes = ArrayField(models.CharField(max_length=10, choices=ApiToken.Scope.choices), default=all_scopes)
+    token_expires_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=["pending", "refused"]) | Q(user__isnull=False),
+                name="device_sign_in_allowed_by_somebody",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"sign-in of {self.device_name or 'a program'}"
 
 
 @transaction.atomic

@@ -1,0 +1,1 @@
+"""The participants' command line as the site gives it out: built from the running code, shown, served."""
