@@ -67,7 +67,8 @@ class Group:
             return False
         if self._hierarchy.version == 2:
             return self._count("memory.events", "oom") > 0
-        return int((self._hierarchy.memory / self._name / "memory.failcnt").read_text()) > 0
+        counters = (self._hierarchy.memory / self._name).glob("memory*.failcnt")
+        return any(int(counter.read_text()) > 0 for counter in counters)
 
     def _count(self, record: str, name: str) -> int:
         assert self._hierarchy is not None
@@ -121,7 +122,9 @@ def group(memory_bytes: int, processes: int) -> Iterator[Group]:
 @functools.cache
 def hierarchy() -> Hierarchy | None:
     """Where boxes of this process get their groups; None where they get none. Removes what others left."""
-    for candidate in _candidates(_mounts((_SELF / "mountinfo").read_text(), (_SELF / "cgroup").read_text())):
+    for candidate in _candidates(
+        own_folders((_SELF / "mountinfo").read_text(), (_SELF / "cgroup").read_text())
+    ):
         tried = Group(candidate, f"{_PREFIX}{os.getpid()}-{next(_NUMBERS)}")
         try:
             if candidate.version == 2:
@@ -135,6 +138,14 @@ def hierarchy() -> Hierarchy | None:
         finally:
             tried.remove()
     return None
+
+
+def memory_measure() -> str:
+    """What holds programs to their memory here."""
+    found = hierarchy()
+    if found is None:
+        return "resource limits, watched"
+    return f"control groups, version {found.version}"
 
 
 def _candidates(own: Mapping[str, Path]) -> Iterator[Hierarchy]:
@@ -153,7 +164,7 @@ def _candidates(own: Mapping[str, Path]) -> Iterator[Hierarchy]:
         yield Hierarchy(1, memory, None)
 
 
-def _mounts(mountinfo: str, membership: str) -> dict[str, Path]:
+def own_folders(mountinfo: str, membership: str) -> dict[str, Path]:
     """The folder of this process's group in each hierarchy that is mounted, by its controller's name."""
     paths: dict[str, str] = {}
     for line in membership.splitlines():
