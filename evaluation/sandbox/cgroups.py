@@ -24,6 +24,8 @@ _NUMBERS = itertools.count()
 # An ended process leaves its group a moment after its end is known.
 _PATIENCE_SECONDS = 2.0
 _PAUSE_SECONDS = 0.01
+# The kernel charges several pages at a time, and the last charge is the one that it refuses.
+_LAST_CHARGE_BYTES = 1 << 20
 _SELF = Path("/proc/self")
 
 
@@ -67,8 +69,10 @@ class Group:
             return False
         if self._hierarchy.version == 2:
             return self._count("memory.events", "oom") > 0
-        counters = (self._hierarchy.memory / self._name).glob("memory*.failcnt")
-        return any(int(counter.read_text()) > 0 for counter in counters)
+        folder = self._hierarchy.memory / self._name
+        limit = int((folder / "memory.limit_in_bytes").read_text())
+        most = max(int(record.read_text()) for record in folder.glob("memory*.max_usage_in_bytes"))
+        return most > limit - _LAST_CHARGE_BYTES
 
     def _count(self, record: str, name: str) -> int:
         assert self._hierarchy is not None
