@@ -17,7 +17,8 @@ from pathlib import Path
 from evaluation.errors import SandboxError
 from evaluation.sandbox.toolchains import Mounts, find, read_only
 
-_NOBODY = "65534"
+# Not 65534, by which a user namespace shows the owners that it does not know.
+_NOBODY = "65533"
 _NAMESPACES = (
     *("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
     *("--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL", "--hostname", "sandbox"),
