@@ -76,7 +76,8 @@ changed, owned = [], []
 for folder, _, names in os.walk('/'):
     for path in (folder, *(os.path.join(folder, name) for name in names)):
         status = os.lstat(path)
-        if status.st_uid == os.getuid() and status.st_dev not in (os.stat('/').st_dev, os.stat('/tmp').st_dev):
+        own = status.st_dev in (os.stat('/').st_dev, os.stat('/tmp').st_dev)
+        if status.st_uid == os.getuid() and not own:
             owned.append(path)
         try:
             os.utime(path, follow_symlinks=False)
