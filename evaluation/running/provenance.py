@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from evaluation import sandbox
+from evaluation.benchmarks import BENCHMARKS
 from evaluation.engines import EngineFacts
 from evaluation.rules.protocol import Protocol
 from evaluation.running.score import Score
@@ -40,6 +42,7 @@ class Provenance:
     before the benchmarks, `usage` seconds, tokens and energy of each benchmark.
 
     `peak_rss_bytes` is the process's highest resident memory so far, earlier runs in it included.
+    `program_memory` is what held generated programs to their memory, None where none ran.
     """
 
     protocol: int
@@ -56,6 +59,7 @@ class Provenance:
     python: str
     git_commit: str | None
     peak_rss_bytes: int
+    program_memory: str | None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -109,6 +113,9 @@ def describe(
         python=platform.python_version(),
         git_commit=_git_commit(),
         peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        program_memory=sandbox.memory_measure()
+        if any(BENCHMARKS[score.benchmark].language for score in scores)
+        else None,
     )
 
 

@@ -1,8 +1,9 @@
 """One command in isolation: started with bubblewrap (bwrap(1)) and killed with all it started.
 
-A box has its own user, process, network, mount, IPC, UTS and cgroup namespaces. It holds what the command's
-mounts name, read-only, a small private /tmp, /dev/null and /dev/urandom, and no /proc. It runs without
-capabilities, without the caller's environment and under the filter of `seccomp`.
+A box has its own process, network, mount, IPC, UTS and cgroup namespaces, and a user who owns nothing of
+the host. It holds what the command's mounts name, read-only, a small private /tmp, two files of its own in
+/dev, and no /proc. It runs without capabilities, without the caller's environment, under the filter of
+`seccomp` and, where there are some, in a control group.
 """
 
 from __future__ import annotations
@@ -19,23 +20,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluation.errors import SandboxError
-from evaluation.sandbox import seccomp
+from evaluation.sandbox import cgroups, seccomp, usage
+from evaluation.sandbox.identity import identity
 from evaluation.sandbox.program import Verdict
 from evaluation.sandbox.toolchains import Mounts, find, read_only
 
-NOBODY = "65534"
-
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _CHUNK = 1 << 16
+_RANDOM_BYTES = 1 << 16
 _MOST_FILES = 1_000
 _STACK_BYTES = 8 * 1024**2
+_ADDRESS_BYTES = 32 * 1024**3
 # How long bubblewrap may take to say which process it started, or to end once that process is killed.
 _PATIENCE_SECONDS = 20
 _ENVIRONMENT = {"HOME": "/tmp", "LANG": "C.UTF-8", "PATH": "/usr/bin", "TZ": "UTC"}  # noqa: S108 - inside
-_NAMESPACES = (
-    *("--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
-    *("--clearenv", "--cap-drop", "ALL", "--uid", NOBODY, "--gid", NOBODY, "--hostname", "sandbox"),
-)
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,16 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Descriptors:
+    """What bubblewrap is given: where it writes, and where it waits before it starts the command."""
+
+    output: int
+    error: int
+    reporting: int
+    gate: int
+
+
 class Stream:
     """The reading end of a pipe, read up to a limit."""
 
@@ -90,7 +97,8 @@ class Stream:
 class Box:
     """A running command; leaving the context kills it and waits until nothing of it is left.
 
-    `output` is what it prints. With `result_bytes`, its standard output is kept apart as `result`.
+    `output` is what it prints. With `result_bytes`, its standard output is kept apart as `result`. `busy`
+    tells whether something in it ran, or would have on a free core, when its limits were last looked at.
     Raises SandboxError when bubblewrap cannot be started.
     """
 
@@ -98,33 +106,58 @@ class Box:
         self.ceilings = command.ceilings
         self._started = time.monotonic()
         self.result: Stream | None = None
+        self.busy = True
         self._init_handle: int | None = None
         with contextlib.ExitStack() as undo, _as_sandbox_errors():
-            with contextlib.ExitStack() as sources:
-                self.output, printing = _stream(command.ceilings.output_bytes, undo, sources)
-                self._status, reporting = _stream(_CHUNK, undo, sources)
+            # One process more than the program may have: the box's first.
+            self._group = undo.enter_context(
+                cgroups.group(self.ceilings.memory_bytes, self.ceilings.processes + 1)
+            )
+            gate, opening = _pipe(undo)
+            with contextlib.ExitStack() as ends:
+                self.output, printing = _stream(command.ceilings.output_bytes, undo, ends)
+                self._status, reporting = _stream(_CHUNK, undo, ends)
                 standard_output = printing
                 if result_bytes:
-                    self.result, standard_output = _stream(result_bytes, undo, sources)
-                mounts, descriptors = _files(command, sources)
-                self._monitor = subprocess.Popen(
-                    [
-                        *(str(find("bwrap")), *_NAMESPACES, *command.mounts, *mounts),
-                        *("--json-status-fd", str(reporting), "--", *_limited(command)),
-                        *map(str, inherited),
-                    ],
-                    stdin=subprocess.DEVNULL,
-                    stdout=standard_output,
-                    stderr=printing,
-                    pass_fds=(*inherited, *descriptors, reporting),
-                    env={},
-                    cwd="/",
-                    start_new_session=True,
+                    self.result, standard_output = _stream(result_bytes, undo, ends)
+                self._monitor = self._start(
+                    command, inherited, _Descriptors(standard_output, printing, reporting, gate)
                 )
             undo.callback(self._kill)
             self.ended = os.pidfd_open(self._monitor.pid)
             undo.callback(os.close, self.ended)
+            self._init = self._await_init()
+            if self._init is not None:
+                with contextlib.suppress(ProcessLookupError):  # it has failed, and says so
+                    self._group.add(self._init)
+            os.write(opening, b"x")
             self._undo = undo.pop_all()
+
+    @staticmethod
+    def _start(command: Command, inherited: Sequence[int], given: _Descriptors) -> subprocess.Popen[bytes]:
+        """bubblewrap, which waits at the gate before it starts the command; the command's input is empty."""
+        who = identity()
+        with contextlib.ExitStack() as sources:
+            nothing, _ = _pipe(sources)
+            files, descriptors = _files(command, sources)
+            mounts = (*command.mounts, *who.mounts, *files)
+            return subprocess.Popen(
+                [
+                    *(str(find("bwrap")), *who.arguments, *_folders(mounts), *mounts),
+                    *("--json-status-fd", str(given.reporting), "--block-fd", str(given.gate), "--"),
+                    *(*who.entry, *_limited(command), *map(str, inherited)),
+                ],
+                stdin=nothing,
+                stdout=given.output,
+                stderr=given.error,
+                pass_fds=(*inherited, *descriptors, given.reporting, given.gate),
+                env={},
+                cwd="/",
+                start_new_session=True,
+                user=who.user,
+                group=who.user,
+                extra_groups=None if who.user is None else (),
+            )
 
     def __enter__(self) -> Box:
         return self
@@ -159,24 +192,21 @@ class Box:
         """The limit that the box is found past, if any."""
         if self.output.exceeded or (self.result is not None and self.result.exceeded):
             return Verdict.TOO_MUCH_OUTPUT, f"more than {self.ceilings.output_bytes} bytes of output"
-        init = self._reported("child-pid")
-        if init is None:
-            return None
-        self._know(init)
-        usage = _usage(init)
-        if usage.memory_bytes > self.ceilings.memory_bytes:
+        if self._group.killed:
+            if not self._group.full:
+                raise SandboxError("the machine ran out of memory while a program ran, and killed it")
             return Verdict.OUT_OF_MEMORY, f"more than {self.ceilings.memory_bytes} bytes of memory"
-        if usage.threads > self.ceilings.processes:
+        if self._init is None:
+            return None
+        used = usage.of(self._init)
+        self.busy = used.running
+        if used.memory_bytes > self.ceilings.memory_bytes:
+            return Verdict.OUT_OF_MEMORY, f"more than {self.ceilings.memory_bytes} bytes of memory"
+        if used.threads > self.ceilings.processes:
             return Verdict.TOO_MANY_PROCESSES, f"more than {self.ceilings.processes} processes and threads"
-        if _files_made(init, self.ceilings.file_bytes) > _MOST_FILES:
+        if usage.files(self._init, self.ceilings.file_bytes) > _MOST_FILES:
             return Verdict.TOO_MUCH_OUTPUT, f"more than {_MOST_FILES} files"
         return None
-
-    @property
-    def busy(self) -> bool:
-        """Whether something in the box runs, or would if a core were free for it."""
-        init = self._reported("child-pid")
-        return init is not None and _usage(init).running
 
     def _reported(self, name: str) -> int | None:
         for line in self._status.data.splitlines(keepends=True):
@@ -184,16 +214,27 @@ class Box:
                 return int(event[name])
         return None
 
-    def _know(self, init: int) -> None:
-        """Keep a handle on the first process of the box, which cannot come to mean another process."""
-        if self._init_handle is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._init_handle = os.pidfd_open(init)
+    def _await_init(self) -> int | None:
+        """Read until bubblewrap says which process it started, the first of the box, or has failed.
+
+        The handle on that process cannot come to mean another one.
+        """
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        poll = select.poll()
+        poll.register(self._status.descriptor, select.POLLIN)
+        while (init := self._reported("child-pid")) is None:
+            if time.monotonic() > deadline:
+                raise SandboxError("bubblewrap does not say which process it started")
+            if poll.poll(100) and not self._status.read():
+                return None
+        with contextlib.suppress(ProcessLookupError):
+            self._init_handle = os.pidfd_open(init)
+            return init
+        return None
 
     def _kill(self) -> None:
         """Kill the first process of the box, and with it all others; return when they are gone."""
         if self._monitor.poll() is None:
-            self._await_init()
             if self._init_handle is None:
                 self._monitor.kill()
             else:
@@ -210,17 +251,6 @@ class Box:
                 _outwait(self._init_handle)
                 os.close(self._init_handle)
 
-    def _await_init(self) -> None:
-        """Read on until bubblewrap says which process it started."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        poll = select.poll()
-        poll.register(self._status.descriptor, select.POLLIN)
-        while (init := self._reported("child-pid")) is None and time.monotonic() < deadline:
-            if poll.poll(100) and not self._status.read():
-                return
-        if init is not None:
-            self._know(init)
-
 
 def _outwait(process: int) -> None:
     """Wait until the process of this handle has ended; bubblewrap ends a moment before its first process.
@@ -233,6 +263,14 @@ def _outwait(process: int) -> None:
         raise SandboxError("a sandbox's first process outlives it")
     with contextlib.suppress(ChildProcessError):
         os.waitid(os.P_PIDFD, process, os.WEXITED | os.WNOHANG)
+
+
+def _pipe(ends: contextlib.ExitStack) -> tuple[int, int]:
+    """Its reading and its writing end, which the stack closes."""
+    reading, writing = os.pipe()
+    ends.callback(os.close, reading)
+    ends.callback(os.close, writing)
+    return reading, writing
 
 
 def _stream(limit: int, readers: contextlib.ExitStack, writers: contextlib.ExitStack) -> tuple[Stream, int]:
@@ -252,19 +290,40 @@ def _as_sandbox_errors() -> Iterator[None]:
 
 
 def _files(command: Command, sources: contextlib.ExitStack) -> tuple[list[str], list[int]]:
-    """Arguments that make the command's files, /tmp and the devices; and the descriptors they name."""
+    """Arguments that make the command's files, /tmp and /dev; and the descriptors they name.
+
+    In place of devices there are files of the box's own: one to write to, one of random bytes.
+    """
     arguments, descriptors = [*read_only(find("prlimit"), "/sandbox/prlimit")], []
-    for path, content in command.files.items():
+    contents = [
+        *(("0555", "--ro-bind-data", path, content) for path, content in command.files.items()),
+        ("0444", "--ro-bind-data", "/dev/urandom", os.urandom(_RANDOM_BYTES)),
+        ("0666", "--bind-data", "/dev/null", b""),
+    ]
+    for permissions, bind, path, content in contents:
         descriptors.append(_memory_file(content, sources))
-        arguments += ["--perms", "0555", "--ro-bind-data", str(descriptors[-1]), path]
-    for device in ("/dev/null", "/dev/urandom"):
-        arguments += ["--dev-bind", device, device]
-    arguments += ["--size", str(command.ceilings.file_bytes), "--tmpfs", "/tmp", "--chdir", "/tmp"]  # noqa: S108
+        arguments += ["--perms", permissions, bind, str(descriptors[-1]), path]
+    size = str(command.ceilings.file_bytes)
+    arguments += ["--perms", "1777", "--size", size, "--tmpfs", "/tmp", "--chdir", "/tmp"]  # noqa: S108
     for name, value in {**_ENVIRONMENT, **command.environment}.items():
         arguments += ["--setenv", name, value]
     filter_program = seccomp.program(forks=command.ceilings.forks)
     descriptors.append(_memory_file(filter_program, sources))
     return [*arguments, "--remount-ro", "/", "--seccomp", str(descriptors[-1])], descriptors
+
+
+def _folders(mounts: Sequence[str]) -> Iterator[str]:
+    """Arguments that make the folders of all mounts, as bubblewrap's own are for their maker alone.
+
+    What is mounted is the last word of each argument.
+    """
+    followed = zip(mounts, (*mounts[1:], "--"), strict=True)
+    places = [
+        Path(word) for word, following in followed if word.startswith("/") and following.startswith("--")
+    ]
+    folders = {parent for place in places for parent in place.parents if parent != Path("/")}
+    for folder in sorted(folders):
+        yield from ("--dir", str(folder))
 
 
 def _memory_file(content: bytes, sources: contextlib.ExitStack) -> int:
@@ -280,14 +339,16 @@ def _memory_file(content: bytes, sources: contextlib.ExitStack) -> int:
 def _limited(command: Command) -> tuple[str, ...]:
     """The command under its resource limits, see setrlimit(2).
 
-    Memory is limited by RLIMIT_DATA, as node reserves far more address space than it uses. The processor
-    time has a hard limit a second later, for programs that ignore the signal.
+    What a program can write to is limited by RLIMIT_DATA; address space, of which node reserves far more than
+    it uses, so that the tables for it stay small. The processor time has a hard limit a second later, for
+    programs that ignore the signal.
     """
     ceilings = command.ceilings
     return (
         "/sandbox/prlimit",
         f"--cpu={ceilings.cpu_seconds}:{ceilings.cpu_seconds + 1}",
         f"--data={ceilings.memory_bytes}",
+        f"--as={_ADDRESS_BYTES}",
         f"--nproc={ceilings.processes}",
         f"--fsize={ceilings.file_bytes}",
         f"--stack={_STACK_BYTES}",
@@ -295,39 +356,3 @@ def _limited(command: Command) -> tuple[str, ...]:
         "--",
         *command.arguments,
     )
-
-
-@dataclass(frozen=True)
-class _Usage:
-    """What a process and all its descendants take; `running` as opposed to waiting for something."""
-
-    memory_bytes: int
-    threads: int
-    running: bool
-
-
-def _usage(init: int) -> _Usage:
-    memory = threads = 0
-    running = False
-    waiting = [init]
-    while waiting:
-        process = Path("/proc", str(waiting.pop()))
-        # Processes end while they are looked at.
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            stat = (process / "stat").read_text(encoding="ascii", errors="replace")
-            fields = stat.rpartition(")")[2].split()  # the name before it may hold anything
-            running = running or fields[0] == "R"
-            threads += int(fields[17])
-            memory += int(fields[21]) * _PAGE
-            waiting += map(int, (process / "task" / process.name / "children").read_text().split())
-    return _Usage(memory, threads, running)
-
-
-def _files_made(init: int, size: int) -> int:
-    """How many files the box's /tmp of `size` bytes holds: each takes memory that nothing else counts."""
-    with contextlib.suppress(OSError):  # not set up yet, or gone
-        system = os.statvfs(f"/proc/{init}/root/tmp")
-        # Before bubblewrap has set it up, this is the host's /tmp.
-        if system.f_blocks * system.f_frsize < size + _PAGE:
-            return system.f_files - system.f_ffree
-    return 0

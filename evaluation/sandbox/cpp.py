@@ -209,5 +209,6 @@ def _made_header() -> Mounts:
         return plain
     folder = Path(tempfile.mkdtemp(prefix="flowertune-sandbox-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)  # where root evaluates, bubblewrap may run as another user
     (folder / "bridge.hpp.gch").write_bytes(made)
     return (*plain, *read_only(folder / "bridge.hpp.gch", f"{_HEADER}.gch"))

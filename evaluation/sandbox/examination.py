@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from evaluation.errors import DataError, SandboxError
+from evaluation.sandbox import cgroups
 from evaluation.sandbox.box import Box
 from evaluation.sandbox.languages import Pair, prepare
 from evaluation.sandbox.program import Limits, Outcome, Program, Verdict
@@ -36,11 +37,13 @@ def examine(program: Program, limits: Limits, stopping: threading.Event) -> Outc
     """Run one program. Raises SandboxError where the sandbox itself failed, DataError where the tests cannot
     be run whatever the code is, StoppedError once `stopping` is set.
     """
+    # Where boxes have control groups, these tell whose processes were killed.
+    grouped = cgroups.hierarchy() is not None
     started, killed_before = time.monotonic(), _out_of_memory_kills()
     pair = prepare(program, limits, stopping)
     found = pair if isinstance(pair, Breach) else _run(pair, limits, stopping)
     maybe_killed = found.verdict in (Verdict.ENDED_EARLY, Verdict.NOT_COMPILED)
-    if maybe_killed and _out_of_memory_kills() > killed_before:
+    if maybe_killed and not grouped and _out_of_memory_kills() > killed_before:
         raise SandboxError("the machine ran out of memory while a program ran, and may have killed it")
     detail = "" if found.verdict is Verdict.PASSED else printable(found.detail)
     return Outcome(found.verdict, detail, time.monotonic() - started)

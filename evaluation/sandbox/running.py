@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import re
@@ -13,9 +14,12 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from evaluation.errors import SandboxError
 from evaluation.sandbox import toolchains
+from evaluation.sandbox.cgroups import memory_measure
 from evaluation.sandbox.examination import examine
 from evaluation.sandbox.program import Language, Limits, Outcome, Program
 from evaluation.sandbox.watching import StoppedError
+
+_LOG = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 0.5
 _OLDEST_BUBBLEWRAP = (0, 8)
@@ -57,6 +61,7 @@ def check(languages: Iterable[Language]) -> None:
             raise SandboxError(
                 f"{language.value} does not work in the sandbox: {outcome.verdict.value}. {outcome.detail}"
             )
+    _LOG.info("generated programs are held to their memory by %s", memory_measure())
 
 
 def run(

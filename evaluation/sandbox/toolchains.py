@@ -26,6 +26,7 @@ PYTHON_ENVIRONMENT = {"LD_LIBRARY_PATH": "/python/lib", "PYTHONHASHSEED": "0", "
 _PACKAGES = {
     "bwrap": "bubblewrap",
     "prlimit": "util-linux",
+    "setpriv": "util-linux",
     "node": "nodejs",
     "g++": "g++",
 }
@@ -45,7 +46,7 @@ def find(program: str) -> Path:
 
 def require(language: Language) -> None:
     """Raises SandboxError that names what is missing for a language."""
-    for program in ("bwrap", "prlimit", *_PROGRAMS[language]):
+    for program in ("bwrap", "prlimit", "setpriv", *_PROGRAMS[language]):
         find(program)
 
 

@@ -22,7 +22,12 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 def need(*languages: Language) -> None:
     """Skip a test where a system program is missing; where CI is set, fail it."""
-    wanted = ("bwrap", "prlimit", *(program for language in languages for program in _PROGRAMS[language]))
+    wanted = (
+        "bwrap",
+        "prlimit",
+        "setpriv",
+        *(program for language in languages for program in _PROGRAMS[language]),
+    )
     missing = [program for program in wanted if shutil.which(program) is None]
     if missing:
         reason = f"needs {', '.join(missing)}"

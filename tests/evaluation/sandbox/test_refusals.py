@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("python")
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only folder on the PATH. It holds what the sandbox needs to run Python."""
-    found = {name: shutil.which(name) for name in ("bwrap", "prlimit", "sh")}
+    found = {name: shutil.which(name) for name in ("bwrap", "prlimit", "setpriv", "sh")}
     for name, path in found.items():
         assert path is not None
         (tmp_path / name).symlink_to(path)
