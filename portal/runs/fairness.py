@@ -1,26 +1,28 @@
 """Whose evaluation is next: turns between users, within a user between teams.
 
-The rule is round robin over users (fair queuing as in J. Nagle, "On packet switches with infinite storage", RFC 970,
-1985), with one evaluation as a turn, because how long one takes is not known before. Formally:
+The rule is round robin over users, as in fair queuing (J. Nagle, "On packet switches with infinite storage",
+RFC 970, 1985), with one evaluation as a turn, because how long one takes is not known before. Formally:
 
-* Evaluations are claimed in rounds. A round has as members the users who had something waiting when it began, and
-  gives each one turn. It is over when no member without a turn has anything waiting that can be claimed; who came
-  meanwhile is in the next.
-* A user is who submitted, with however many teams. Within a user, the team that had a turn longest ago is next.
-* Within a team, what waited for OVERDUE goes by age; of the rest, what is for the base model that the worker has
-  loaded goes first.
+* Evaluations are claimed in rounds. Members of a round are the users who had something waiting when it began;
+  it gives each one turn. It is over when no member who had none has anything waiting that can be claimed. Who
+  came meanwhile is in the next.
+* A user is who submitted, with however many teams. Within a user, the team whose last turn is longest ago is
+  next.
+* Within a team, what waited for OVERDUE goes by age; of the rest, what is for the base model that the worker
+  has loaded goes first.
 * Within a round, what is for the loaded base model goes first, then the oldest.
-* What staff asked for (a priority above zero) uses up nobody's turn, and goes first, but at most every other time.
-* Retrainings and re-evaluations without a priority are turns of whoever submitted them.
+* What staff asked for (a priority above zero) uses up nobody's turn, and goes first, but at most every other
+  time.
+* Retrainings, and re-evaluations without a priority, are turns of whoever submitted them.
 * A turn that was given back was not had.
 
-So, from when a user has something waiting to their next turn, every other user has at most two turns: one in the
-round that runs, one in the next (`MOST_TURNS`). It does not matter how much others send, or who comes later. Staff's
-evaluations can double that, and each other worker that claims in the same moment can add one. Of users with work
-that only some workers can do, it holds between these workers.
+So, from when a user has something waiting to their next turn, every other user has at most two turns: one in
+the round that runs, one in the next (`MOST_TURNS`). It does not matter how much others send, or who comes
+later. Staff's evaluations can double that, and each other worker that claims in the same moment can add one.
+Where some workers leave evaluations to others, it holds between those who wait for the same workers.
 
-Nothing but the beginning of its round is kept with an evaluation. The rest follows from what was started in the
-last day; after a longer pause everybody begins anew.
+Nothing but the beginning of its round is kept with an evaluation. The rest follows from what was started in
+the last day; after a longer pause everybody begins anew.
 """
 
 from __future__ import annotations
@@ -122,7 +124,7 @@ def in_order(
 def next_for(
     candidates: QuerySet[Evaluation], *, loaded_base_model: int | None
 ) -> tuple[QuerySet[Evaluation], Case]:
-    """The candidates that a claim has to choose from, in order, and the beginning of the round it is a turn of."""
+    """The first candidates in order, and what says of each when the round began that its claim is a turn of."""
     now, turns = timezone.now(), turns_of_late()
     order = in_order(
         waiting_of(candidates, at_a_time=AT_A_TIME), turns, now=now, loaded_base_model=loaded_base_model

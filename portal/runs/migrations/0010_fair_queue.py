@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='evaluation',
             name='priority',
-            field=models.SmallIntegerField(default=0, help_text="Above 0: asked for by staff, takes nobody's turn"),
+            field=models.SmallIntegerField(default=0, help_text="Above 0: staff's wish, takes nobody's turn"),
         ),
         migrations.AddIndex(
             model_name='evaluation',

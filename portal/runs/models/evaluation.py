@@ -21,9 +21,7 @@ class Evaluation(Claimable):
         Checkpoint, null=True, on_delete=models.PROTECT, related_name="evaluations"
     )
     protocol = models.PositiveSmallIntegerField()
-    priority = models.SmallIntegerField(
-        default=0, help_text="Above 0: asked for by staff, takes nobody's turn"
-    )
+    priority = models.SmallIntegerField(default=0, help_text="Above 0: staff's wish, takes nobody's turn")
     waits_for = models.CharField(
         max_length=300, blank=True, editable=False, help_text="What a worker lacked that left it to others"
     )
