@@ -66,7 +66,7 @@ class Row:
 
     @property
     def link(self) -> str:
-        """To the entry of what is public, else to the submission's page, which the team and staff may read."""
+        """To the entry of what is public, else to the page that the team and staff may read."""
         if self.submission is None:
             return ""
         is_published = self.submission.status == Submission.Status.PUBLISHED

@@ -124,7 +124,7 @@ def in_order(
 def next_for(
     candidates: QuerySet[Evaluation], *, loaded_base_model: int | None
 ) -> tuple[QuerySet[Evaluation], Case]:
-    """The first candidates in order, and what says of each when the round began that its claim is a turn of."""
+    """The first candidates in order, and what says of each when the round of its claim began."""
     now, turns = timezone.now(), turns_of_late()
     order = in_order(
         waiting_of(candidates, at_a_time=AT_A_TIME), turns, now=now, loaded_base_model=loaded_base_model

@@ -56,7 +56,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Expectation:
-    """Of a queued evaluation: its place (1 is next), when it starts and when it is through, None while unknown.
+    """Of a queued evaluation: its place (1 is next), when it starts and is through, None while unknown.
 
     `hindrance` says what keeps it from being claimed, as in "no worker is running".
     """
@@ -97,7 +97,8 @@ def _from_now(interval: Interval) -> str:
         return f"within {_minutes(high)}"
     if _minutes(low) == _minutes(high):
         return f"in about {_minutes(high)}"
-    return f"in {_minutes(low)} to {_minutes(high)}"
+    first, (number, unit) = _minutes(low), _minutes(high).split()
+    return f"in {first.removesuffix(f' {unit}')} to {number} {unit}"
 
 
 def _minutes(minutes: int) -> str:

@@ -1,4 +1,4 @@
-"""Which workers evaluate at present: each writes down now and then that it is there, and what it leaves to others.
+"""Which workers evaluate at present: each writes down that it is there, and what it leaves to others.
 
 A row of the database, because pages must not wait for an answer of a worker, and an idle one holds no lease.
 """

@@ -77,7 +77,8 @@ def claim(
 ) -> Evaluation | None:
     """Take the next queued evaluation for `worker`, or return None when none waits.
 
-    Whose turn it is, the rule of portal.runs.fairness says. Left to others are those of protocols that this version does not know, and those `without`.
+    Whose turn it is, the rule of portal.runs.fairness says. Left to others are those of protocols that this
+    version does not know, and those `without`.
     """
     candidates = Evaluation.objects.filter(
         *(~left.condition for left in without), protocol__in=list(PROTOCOLS)

@@ -17,7 +17,6 @@ from portal.runs import forecast, presence
 from portal.runs import services as runs
 from portal.runs.models import Evaluation
 from portal.runs.services import LeftToOthers
-from portal.submissions.models import Submission
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db
