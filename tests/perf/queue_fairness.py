@@ -2,8 +2,8 @@
 
 Was anything lost or done twice, how long is a worker idle between two evaluations while others wait, and was
 anybody served more than twice as late as with an ideal sharing: every user who waits the same part of the
-workers, every team of theirs the same part of that? FAIRNESS_SUBMISSIONS sets how many there are. Before that:
-what a claim takes with 1,000 and with 20,000 queued.
+workers, every team of theirs the same part of that? FAIRNESS_SUBMISSIONS sets how many there are. Before
+that: what a claim takes with 1,000 and with 20,000 queued.
 """
 
 from __future__ import annotations
