@@ -232,6 +232,7 @@ def _spans() -> Callable[[Kind], Spans | None]:
     )
     measured: dict[tuple[str, int], list[tuple[int, float]]] = defaultdict(list)
     for challenge, protocol, parameters, started, finished in latest:
+        assert started and finished
         measured[challenge, protocol].append((parameters or 0, (finished - started).total_seconds()))
 
     @remembered

@@ -20,6 +20,7 @@ def owner(transactional_db: None) -> User:
     return factories.user("owner")
 
 
+@pytest.mark.slow("the page asks again every five seconds")
 def test_the_queue_is_live_fits_a_phone_and_needs_no_scripts(
     page: Page, browser: Browser, live_server: Any, owner: User
 ) -> None:

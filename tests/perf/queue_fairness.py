@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -201,10 +202,9 @@ def _verdict() -> Iterator[Comparison]:
     for one in done:
         of_worker[one.worker].append(one)
     for theirs in of_worker.values():
-        gaps += [(after.started_at - one.finished_at).total_seconds() for one, after in pairwise(theirs)]
+        gaps += [_seconds(one.finished_at, after.started_at) for one, after in pairwise(theirs)]
     gaps.sort()
-    last_start, first_start = done[-1].started_at, done[0].started_at
-    rate = len(done) / (last_start - first_start).total_seconds()
+    rate = len(done) / _seconds(done[0].started_at, done[-1].started_at)
     note = (
         f"{len(done)} done by {len(of_worker)} workers, {rate:.1f} a second; lost {lost}, doubled {doubled}; "
         f"p50 {1000 * statistics.median(gaps):.0f} ms"
@@ -212,6 +212,11 @@ def _verdict() -> Iterator[Comparison]:
     yield Comparison("free worker to claim, p95", gaps[int(0.95 * len(gaps))], "limit", CLAIM_LIMIT, note)
     print(f"  wait over fair share, worst of a team: {_worst_share(done):.2f} (limit {SHARE_LIMIT})")
     assert not lost and not doubled
+
+
+def _seconds(earlier: datetime | None, later: datetime | None) -> float:
+    assert earlier and later
+    return (later - earlier).total_seconds()
 
 
 def _worst_share(done: list[Evaluation]) -> float:

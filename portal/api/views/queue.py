@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics
 
@@ -11,7 +13,7 @@ from portal.intake import queue_page
 
 
 @extend_schema(tags=["evaluations"])
-class QueueDetail(ConditionalMixin, generics.RetrieveAPIView[queue_page.Queue]):
+class QueueDetail(ConditionalMixin, generics.RetrieveAPIView[Any]):
     """What runs, what waits with its expected start, and what came out lately, for everybody."""
 
     serializer_class = QueueSerializer
