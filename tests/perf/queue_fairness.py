@@ -42,7 +42,7 @@ PATIENCE_SECONDS = 1800
 # Parts of all submissions: each line a user, each figure one of their teams.
 USERS = (
     (0.03,) * 10,
-    (0.25,),
+    (0.33,),
     (0.10, 0.01),
     (0.06, 0.06),
     *((0.02,),) * 6,
