@@ -62,6 +62,7 @@ class Progress:
     benchmarks_done: int
     benchmarks_total: int
     queue_position: int | None
+    expectation: str = ""
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Progress:
@@ -75,6 +76,7 @@ class Progress:
             int(row["benchmarks_done"]),
             int(row["benchmarks_total"]),
             None if position is None else int(position),
+            str(row.get("expectation", "")),  # sites before version 0.2 do not say
         )
 
 

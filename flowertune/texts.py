@@ -56,7 +56,8 @@ def status_line(submission: Submission) -> str:
 
 def progress_text(progress: Progress) -> str:
     if progress.queue_position is not None:
-        return f"{progress.phase}, place {progress.queue_position} in the queue"
+        place = f"{progress.phase}, place {progress.queue_position} in the queue"
+        return f"{place}, {progress.expectation}" if progress.expectation else place
     parts = [f"{progress.benchmarks_done} of {progress.benchmarks_total} benchmarks done"]
     if progress.benchmark:
         parts.append(f"{progress.benchmark} {progress.done:,} of {progress.total:,}")

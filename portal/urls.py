@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from portal import views
+from portal.intake import views as intake
 
 urlpatterns = [
     path("", include("leaderboard.urls")),
@@ -17,6 +18,8 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("api/", include("portal.api.urls")),
     path("admin/", admin.site.urls),
+    path("queue/", intake.queue, name="queue"),
+    path("queue/live/", intake.queue_live, name="queue-live"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
 ]

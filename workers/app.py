@@ -9,12 +9,12 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup()
 
-from celery.signals import worker_shutting_down  # noqa: E402 -- Django has to be set up first
+from celery.signals import worker_ready, worker_shutting_down  # noqa: E402 -- Django has to be set up first
 from django.conf import settings  # noqa: E402
 
 from portal import addresses  # noqa: E402
 from portal.environment import read_environment  # noqa: E402
-from portal.queues import DELIVER_NOTIFICATIONS, MAINTENANCE, app  # noqa: E402
+from portal.queues import DELIVER_NOTIFICATIONS, EVALUATE, MAINTENANCE, app  # noqa: E402
 
 addresses.require_embedded(read_environment())
 settings.VAR_DIR.mkdir(parents=True, exist_ok=True)  # the scheduler keeps its times there
@@ -54,6 +54,11 @@ app.conf.update(
             "schedule": 3_600.0,
             "options": {"expires": 3_600, "queue": MAINTENANCE},
         },
+        "forget workers": {
+            "task": "workers.tasks.forget_workers",
+            "schedule": 86_400.0,
+            "options": {"expires": 86_400, "queue": MAINTENANCE},
+        },
         "renew boards": {
             "task": "leaderboard.tasks.renew_boards",
             "schedule": 3_600.0,
@@ -68,11 +73,21 @@ app.conf.update(
 )
 
 
+@worker_ready.connect
+def _tell_of_this_worker(**_: object) -> None:
+    from workers import heartbeat
+
+    if EVALUATE in app.amqp.queues.consume_from:
+        heartbeat.start()
+
+
 @worker_shutting_down.connect
 def _stop_evaluating(**_: object) -> None:
+    from workers import heartbeat
     from workers.supervisor import shutting_down
 
     shutting_down.set()
+    heartbeat.stop()
 
 
 __all__ = ["app"]

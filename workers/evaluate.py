@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,8 @@ def run_queued() -> None:
     if not _busy.acquire(blocking=False):
         return  # the thread that holds the lock drains the queue
     try:
-        beyond = list(capabilities.left_for_want_of_hardware(Hardware.here()))
         while not shutting_down.is_set():
-            left = (*beyond, *_not_judged)
+            left = left_to_others()
             evaluation = services.claim(
                 worker=WORKER_NAME, loaded_base_model=_process.loaded_base_model, without=left
             )
@@ -78,6 +78,16 @@ def run_queued() -> None:
         _busy.release()
         if shutting_down.is_set():
             _process.stop()
+
+
+def left_to_others() -> tuple[LeftToOthers, ...]:
+    """What this machine cannot compute, or turned out not to be able to judge."""
+    return *_beyond_hardware(), *_not_judged
+
+
+@cache
+def _beyond_hardware() -> tuple[LeftToOthers, ...]:
+    return tuple(capabilities.left_for_want_of_hardware(Hardware.here()))
 
 
 def run(evaluation: Evaluation) -> None:

@@ -17,7 +17,7 @@ from portal.queues import (
     wake_fetchers,
     wake_trainers,
 )
-from portal.runs import services
+from portal.runs import presence, services
 from portal.uploads.services import expire as delete_old_uploads
 from workers import deliver, evaluate, fetch, train
 
@@ -85,3 +85,9 @@ def expire_uploads() -> None:
 def forget_idempotency_keys() -> None:
     """Delete the answers kept for repeated API requests once their day is over."""
     forget_old_answers()
+
+
+@app.task(name="workers.tasks.forget_workers")
+def forget_workers() -> None:
+    """Forget workers that were not seen for a month."""
+    presence.forget_old()

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from portal.api.views import accounts, baselines, catalogue, evaluations, submissions
+from portal.api.views import accounts, baselines, catalogue, evaluations, queue, submissions
 
 v1: list[URLPattern | URLResolver] = [
     path("challenges/", catalogue.ChallengeList.as_view(), name="api-challenges"),
@@ -17,6 +17,7 @@ v1: list[URLPattern | URLResolver] = [
     path("submissions/<int:pk>/", submissions.SubmissionDetail.as_view(), name="api-submission"),
     path("submissions/<int:pk>/send/", submissions.SubmissionSend.as_view(), name="api-send"),
     path("submissions/<int:pk>/withdraw/", submissions.SubmissionWithdraw.as_view(), name="api-withdraw"),
+    path("queue/", queue.QueueDetail.as_view(), name="api-queue"),
     path("evaluations/<int:pk>/", evaluations.EvaluationDetail.as_view(), name="api-evaluation"),
     path("evaluations/<int:pk>/items/<slug:benchmark>/", evaluations.Items.as_view(), name="api-items"),
     path("baseline-runs/", baselines.RunList.as_view(), name="api-baseline-runs"),

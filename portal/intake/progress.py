@@ -8,6 +8,8 @@ from django.conf import settings
 
 from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
+from portal.runs import forecast
+from portal.runs.forecast import Expectation, Interval
 from portal.runs.models import Evaluation
 from portal.runs.services import newest
 from portal.submissions.models import Submission
@@ -31,7 +33,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Progress:
-    """Live progress: the running benchmark's counts, items a second, seconds left (None while unknown)."""
+    """Live progress: the running benchmark's counts, items a second, seconds left (None while unknown).
+
+    `expectation` says in words when a queued one starts or what hinders it, and when a running one is done.
+    """
 
     phase: str
     benchmark: str
@@ -42,6 +47,9 @@ class Progress:
     benchmarks_done: int
     benchmarks_total: int
     queue_position: int | None
+    expected_start: Interval | None
+    expected_end: Interval | None
+    expectation: str
     lines: tuple[Line, ...]
 
 
@@ -80,6 +88,8 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
         return None
     live, is_queued = evaluation.progress, evaluation.status == Evaluation.Status.QUEUED
     lacking = evaluation.waits_for if is_queued else ""
+    told = forecast.expectation(evaluation) if is_queued else None
+    end = told.end if told else forecast.expected_end(evaluation)
     scored = {score.benchmark: score for score in evaluation.scores.all()}
     slugs = rules.of(evaluation.submission.challenge, evaluation.protocol).benchmarks
     lines = []
@@ -102,7 +112,10 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
         seconds_left=live.get("eta"),
         benchmarks_done=len(scored),
         benchmarks_total=len(slugs),
-        queue_position=_position(evaluation) if is_queued and not lacking else None,
+        queue_position=told.position if told and not lacking else None,
+        expected_start=told.start if told and not lacking else None,
+        expected_end=end if not lacking else None,
+        expectation=_expectation(told, end, lacking),
         lines=tuple(lines),
     )
 
@@ -133,8 +146,8 @@ def steps_of(submission: Submission) -> list[Step]:
     return steps
 
 
-def _position(evaluation: Evaluation) -> int:
-    ahead = Evaluation.objects.filter(
-        status=Evaluation.Status.QUEUED, priority__gte=evaluation.priority, queued_at__lt=evaluation.queued_at
-    )
-    return ahead.count() + 1
+def _expectation(told: Expectation | None, end: Interval | None, lacking: str) -> str:
+    if told is None:
+        return forecast.end_in_words(end)
+    # What it waits for is its phase already.
+    return "" if lacking and told.hindrance != forecast.NO_WORKER else forecast.in_words(told)

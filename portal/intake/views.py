@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import User, personal_team
-from portal.intake import model_requests, services
+from portal.intake import model_requests, queue_page, services
 from portal.intake.forms import BaseModelRequestForm, SubmissionForm, values_of
 from portal.intake.progress import attempts_of, steps_of
 from portal.intake.quotas import Quota, quota_of
@@ -159,7 +159,10 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 def mine(request: HttpRequest) -> HttpResponse:
     user = _user(request)
-    submissions = Submission.objects.of_member(user).select_related("team", "base_model")
+    submissions = list(Submission.objects.of_member(user).select_related("team", "base_model"))
+    places = queue_page.places_of(submissions)
+    for submission in submissions:
+        submission.place = places.get(submission.pk, "")  # type: ignore[attr-defined]
     context = {"submissions": submissions, "quotas": _quotas(user), "section": "mine"}
     return render(request, "portal/submissions/list.html", context)
 
@@ -193,6 +196,22 @@ def status(request: HttpRequest, pk: int) -> HttpResponse:
         "announce": request.GET.get("known", submission.status) != submission.status
     }
     return render(request, "portal/submissions/_status.html", context)
+
+
+@require_GET
+@never_cache
+def queue(request: HttpRequest) -> HttpResponse:
+    """What runs, waits and came out, for everybody."""
+    context = {"queue": queue_page.shown_to(request.user), "section": "queue"}
+    return render(request, "portal/submissions/queue.html", context)
+
+
+@require_GET
+@never_cache
+def queue_live(request: HttpRequest) -> HttpResponse:
+    """The part of the queue's page that changes; it asks for itself again."""
+    context = {"queue": queue_page.shown_to(request.user)}
+    return render(request, "portal/submissions/_queue.html", context)
 
 
 @login_required

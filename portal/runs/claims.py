@@ -29,7 +29,7 @@ class ClaimLostError(Exception):
     """The work is no longer this worker's: its lease expired or it was cancelled."""
 
 
-def take(candidates: QuerySet[Work], *, worker: str) -> uuid.UUID | None:
+def take(candidates: QuerySet[Work], *, worker: str, **changes: Any) -> uuid.UUID | None:
     """Claim the first of the ordered `candidates` for `worker`; None when none is queued.
 
     One statement with SKIP LOCKED, so that concurrent workers never wait for or doubly take a row.
@@ -48,6 +48,7 @@ def take(candidates: QuerySet[Work], *, worker: str) -> uuid.UUID | None:
         worker=worker,
         started_at=timezone.now(),
         progress={},
+        **changes,
     )
     return claim_id if taken else None
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core.files.base import File
 from django.db import transaction
-from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from evaluation import rules
@@ -19,12 +18,9 @@ from evaluation.rules.protocol import PROTOCOLS
 from evaluation.wire.evaluating import Scored
 from portal.notifications.services import submission_changed
 from portal.queues import wake_board_builders, wake_evaluators
-from portal.runs import claims, data_register, reproductions
+from portal.runs import claims, data_register, fairness, reproductions
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
-
-# An evaluation that waited this long goes first even if another one's base model is loaded already.
-OVERDUE = timedelta(minutes=15)
 
 _MEASURED = [field.name for field in fields(Scored) if field.name not in ("job", "items")]
 
@@ -81,24 +77,16 @@ def claim(
 ) -> Evaluation | None:
     """Take the next queued evaluation for `worker`, or return None when none waits.
 
-    Left to others are those of protocols that this version does not know, and those `without`.
+    Whose turn it is, the rule of portal.runs.fairness says. Left to others are those of protocols that this
+    version does not know, and those `without`.
     """
-    warm = Case(
-        When(base_model=loaded_base_model, then=Value(True)),
-        default=Value(False),
-        output_field=BooleanField(),
+    candidates = Evaluation.objects.filter(
+        *(~left.condition for left in without), protocol__in=list(PROTOCOLS)
     )
-    overdue = Case(
-        When(queued_at__lt=timezone.now() - OVERDUE, then=Value(True)),
-        default=Value(False),
-        output_field=BooleanField(),
-    )
-    candidates = (
-        Evaluation.objects.filter(*(~left.condition for left in without), protocol__in=list(PROTOCOLS))
-        .annotate(overdue=overdue, warm=warm)
-        .order_by("-priority", "-overdue", "-warm", "queued_at", "pk")
-    )
-    claim_id = claims.take(candidates, worker=worker)
+    chosen, round_began = fairness.next_for(candidates, loaded_base_model=loaded_base_model)
+    claim_id = claims.take(chosen, worker=worker, round_began_at=round_began)
+    if claim_id is None:  # nothing waits, or others were faster with all that was chosen
+        claim_id = claims.take(candidates.order_by("queued_at", "pk"), worker=worker)
     if claim_id is None:
         return None
     evaluation = Evaluation.objects.select_related("submission", "base_model", "checkpoint").get(

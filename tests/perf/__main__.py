@@ -16,6 +16,7 @@ NAMES = (
     "intake_speed",
     "upload_speed",
     "board_speed",
+    "queue_fairness",
     "evaluation_speed",
     "harness_speed",
     "adapters_speed",

@@ -22,7 +22,7 @@ from portal.intake.progress import progress_of
 from portal.intake.services import TransitionRefused
 from portal.review.models import Decision
 from portal.review.services import decide
-from portal.runs import claims
+from portal.runs import claims, fairness
 from portal.runs import services as runs
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
@@ -59,7 +59,7 @@ class TestClaiming:
         claimed = runs.claim(worker="a", loaded_base_model=other.pk)
         assert claimed and claimed.submission_id == warm.pk
         runs.give_back(claimed)
-        Evaluation.objects.filter(submission=old).update(queued_at=timezone.now() - 2 * runs.OVERDUE)
+        Evaluation.objects.filter(submission=old).update(queued_at=timezone.now() - 2 * fairness.OVERDUE)
         claimed = runs.claim(worker="a", loaded_base_model=other.pk)
         assert claimed and claimed.submission_id == old.pk
 

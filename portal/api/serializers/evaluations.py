@@ -52,6 +52,11 @@ class ScoreSerializer(serializers.ModelSerializer[Score]):
         return str(self.context["request"].build_absolute_uri(path))
 
 
+class IntervalSerializer(serializers.Serializer[Any]):
+    earliest = serializers.DateTimeField()
+    latest = serializers.DateTimeField()
+
+
 class ProgressSerializer(serializers.Serializer[Any]):
     phase = serializers.CharField()
     benchmark = serializers.CharField()
@@ -61,7 +66,12 @@ class ProgressSerializer(serializers.Serializer[Any]):
     seconds_left = serializers.FloatField(allow_null=True)
     benchmarks_done = serializers.IntegerField()
     benchmarks_total = serializers.IntegerField()
-    queue_position = serializers.IntegerField(allow_null=True)
+    queue_position = serializers.IntegerField(allow_null=True, help_text="1 is next")
+    expected_start = IntervalSerializer(
+        allow_null=True, help_text="Of a queued one, by what similar evaluations took; null while unknown"
+    )
+    expected_end = IntervalSerializer(allow_null=True, help_text="Null while unknown")
+    expectation = serializers.CharField(help_text="The same in words, or what hinders it")
 
 
 class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):

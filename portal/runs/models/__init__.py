@@ -6,6 +6,7 @@ from portal.runs.models.baseline import BaselineRun, RoundMetric
 from portal.runs.models.claimable import Claimable
 from portal.runs.models.data_registration import DataRegistration
 from portal.runs.models.evaluation import Evaluation, Score
+from portal.runs.models.presence import WorkerPresence
 from portal.runs.models.reproduction import Reproduction
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "Reproduction",
     "RoundMetric",
     "Score",
+    "WorkerPresence",
 ]

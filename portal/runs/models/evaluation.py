@@ -21,18 +21,20 @@ class Evaluation(Claimable):
         Checkpoint, null=True, on_delete=models.PROTECT, related_name="evaluations"
     )
     protocol = models.PositiveSmallIntegerField()
-    priority = models.SmallIntegerField(default=0, help_text="Higher runs first")
+    priority = models.SmallIntegerField(default=0, help_text="Above 0: staff's wish, takes nobody's turn")
     waits_for = models.CharField(
         max_length=300, blank=True, editable=False, help_text="What a worker lacked that left it to others"
+    )
+    round_began_at = models.DateTimeField(
+        null=True, editable=False, help_text="Of the round of turns that it was claimed in"
     )
     provenance = models.JSONField(default=dict, editable=False)
 
     class Meta:
         ordering = ["-pk"]
         indexes = [
-            models.Index(
-                fields=["-priority", "queued_at"], name="evaluation_queue", condition=Q(status="queued")
-            ),
+            models.Index(fields=["queued_at"], name="evaluation_queue", condition=Q(status="queued")),
+            models.Index(fields=["started_at"], name="evaluation_started"),
             leases("evaluation"),
         ]
         constraints = [

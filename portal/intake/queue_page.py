@@ -1,0 +1,192 @@
+"""The queue as everybody may see it: what runs, waits and came out, and whether workers are there.
+
+Who may not see a submission reads only which challenge it is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count
+from django.urls import reverse
+from django.utils import timezone
+
+from evaluation import rules
+from evaluation.benchmarks import BENCHMARKS
+from portal.accounts.models import User
+from portal.runs import forecast, presence
+from portal.runs.forecast import Interval
+from portal.runs.models import Evaluation
+from portal.submissions.models import Submission
+
+Status = Evaluation.Status
+
+SHOWN = 50
+"""Of what waits; one's own are shown whatever their place."""
+
+LATELY = timedelta(days=7)
+CAME_OUT = 10
+
+_OUTCOMES = {
+    Status.SUCCEEDED: "evaluated",
+    Status.FAILED: "failed",
+    Status.CANCELLED: "withdrawn",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One evaluation. `submission` is None where the reader may not see it."""
+
+    evaluation: Evaluation
+    submission: Submission | None
+    is_own: bool
+    challenge: str
+    expectation: str
+    position: int | None = None
+    start: Interval | None = None
+    end: Interval | None = None
+    benchmarks_done: int = 0
+    benchmarks_total: int = 0
+    doing: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.submission.method if self.submission else f"A submission to {self.challenge}"
+
+    @property
+    def team(self) -> str:
+        return self.submission.team.name if self.submission else ""
+
+    @property
+    def key(self) -> str:
+        return str(self.evaluation.pk)
+
+    @property
+    def link(self) -> str:
+        """To the entry of what is public, else to the page that the team and staff may read."""
+        if self.submission is None:
+            return ""
+        is_published = self.submission.status == Submission.Status.PUBLISHED
+        return (
+            reverse("entry", args=[self.submission.pk])
+            if is_published
+            else self.submission.get_absolute_url()
+        )
+
+    @property
+    def outcome(self) -> str:
+        return _OUTCOMES[Status(self.evaluation.status)]
+
+
+@dataclass(frozen=True)
+class Queue:
+    """`waiting` are the first and the reader's own; `waiting_total` counts all."""
+
+    running: list[Row]
+    waiting: list[Row]
+    waiting_total: int
+    came_out: list[Row]
+    workers: int
+    last_seen: datetime | None
+
+    @property
+    def state(self) -> str:
+        """The workers', in words."""
+        if not self.workers:
+            return "No worker is running."
+        busy = len(self.running)
+        workers = "1 worker is running" if self.workers == 1 else f"{self.workers} workers are running"
+        if not busy:
+            return f"{workers}, {'it is' if self.workers == 1 else 'all are'} free."
+        free = self.workers - busy
+        return f"{workers}, {f'{free} of them free' if free > 0 else 'none is free'}."
+
+
+def shown_to(user: object) -> Queue:
+    """What `user`, who may be anonymous, sees of the queue."""
+    told = forecast.expectations()
+    own = _own(user)
+    chosen = [pk for number, pk in enumerate(told) if number < SHOWN or pk in own]
+    with_names = Evaluation.objects.select_related("submission__team", "base_model")
+    running = list(
+        with_names.filter(status=Status.RUNNING).annotate(scored=Count("scores")).order_by("started_at")
+    )
+    waiting = with_names.in_bulk(chosen)
+    finished = list(
+        with_names.filter(
+            status__in=[Status.SUCCEEDED, Status.FAILED], finished_at__gt=timezone.now() - LATELY
+        ).order_by("-finished_at")[:CAME_OUT]
+    )
+    every = [*running, *waiting.values(), *finished]
+    visible = set(
+        Submission.objects.visible_to(user)
+        .filter(pk__in={one.submission_id for one in every})
+        .values_list("pk", flat=True)
+    )
+
+    def row(one: Evaluation, **facts: object) -> Row:
+        return Row(
+            evaluation=one,
+            submission=one.submission if one.submission_id in visible else None,
+            is_own=one.pk in own,
+            challenge=one.submission.get_challenge_display(),
+            **{"expectation": "", **facts},  # type: ignore[arg-type]
+        )
+
+    return Queue(
+        running=[row(one, **_progress(one)) for one in running],
+        waiting=[row(waiting[pk], **_expected(told[pk])) for pk in chosen if pk in waiting],
+        waiting_total=len(told),
+        came_out=[row(one) for one in finished],
+        workers=len(presence.workers()),
+        last_seen=presence.last_seen(),
+    )
+
+
+def places_of(submissions: Iterable[Submission]) -> dict[int, str]:
+    """Of those that wait: their place and when they start, in words."""
+    waiting = {one.pk for one in submissions if one.status == Submission.Status.QUEUED}
+    if not waiting:
+        return {}
+    queued = Evaluation.objects.filter(status=Status.QUEUED, submission__in=waiting).order_by("-protocol")
+    told, places = forecast.expectations(), {}
+    for pk, submission in queued.values_list("pk", "submission_id"):
+        if expected := told.get(pk):
+            words = forecast.in_words(expected)
+            places[submission] = f"number {expected.position}, {words}" if expected.position else words
+    return places
+
+
+def _own(user: object) -> set[int]:
+    """The user's active evaluations."""
+    if not isinstance(user, User):
+        return set()
+    active = Evaluation.objects.filter(status__in=Evaluation.ACTIVE)
+    return set(active.filter(submission__team__memberships__user=user).values_list("pk", flat=True))
+
+
+def _expected(told: forecast.Expectation) -> dict[str, object]:
+    return {
+        "expectation": forecast.in_words(told),
+        "position": told.position,
+        "start": told.start,
+        "end": told.end,
+    }
+
+
+def _progress(one: Evaluation) -> dict[str, object]:
+    live, end = one.progress, forecast.expected_end(one)
+    slug = live.get("benchmark", "")
+    doing = live.get("phase", "starting")
+    if slug in BENCHMARKS:
+        doing = f"{BENCHMARKS[slug].title}, {live.get('done', 0):,} of {live.get('total', 0):,}"
+    return {
+        "expectation": forecast.end_in_words(end),
+        "end": end,
+        "benchmarks_done": one.scored,  # type: ignore[attr-defined]
+        "benchmarks_total": len(rules.of(one.submission.challenge, one.protocol).benchmarks),
+        "doing": doing,
+    }

@@ -1,0 +1,123 @@
+"""What everybody reads of the queue, and what is expected of what waits."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from http import HTTPStatus
+from io import BytesIO
+
+import pytest
+from django.core.files.base import File
+from django.test import Client
+from django.utils import timezone
+
+from portal.accounts.models import User
+from portal.intake.progress import progress_of
+from portal.runs import forecast, presence
+from portal.runs import services as runs
+from portal.runs.models import Evaluation
+from portal.runs.services import LeftToOthers
+from tests.portal import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def queue_page(client: Client) -> str:
+    response = client.get("/queue/")
+    assert response.status_code == HTTPStatus.OK
+    return response.content.decode()
+
+
+class TestPage:
+    def test_without_work_and_workers_it_says_both(self, client: Client) -> None:
+        page = queue_page(client)
+        assert "No worker is running." in page and "Nothing waits" in page
+
+    def test_others_read_only_the_challenge_of_what_is_private(self, client: Client, owner: User) -> None:
+        factories.submission(owner, method="SecretMethod")
+        page = queue_page(client)
+        assert "A submission to Finance" in page
+        assert "SecretMethod" not in page and owner.username not in page
+        client.force_login(factories.user("stranger"))
+        assert "SecretMethod" not in queue_page(client)
+        client.force_login(owner)
+        page = queue_page(client)
+        assert "SecretMethod" in page and ">yours<" in page
+
+    def test_what_runs_and_what_came_out_is_told(self, client: Client, owner: User) -> None:
+        published = factories.published(owner, method="PublicMethod")
+        factories.submission(owner)
+        presence.beat("machine:1", ())
+        running = runs.claim(worker="machine:1")
+        assert running
+        page = queue_page(client)
+        assert "1 worker is running, none is free." in page and "Benchmarks done" in page
+        assert f'href="/entries/{published.pk}/"' in page and "PublicMethod" in page
+        assert "machine" not in page
+
+    def test_the_footer_leads_to_it_and_it_renews_itself(self, client: Client) -> None:
+        assert 'href="/queue/"' in client.get("/help/findings/").content.decode()
+        assert 'hx-get="/queue/live/"' in client.get("/queue/live/").content.decode()
+
+    def test_the_api_says_the_same(self, client: Client, owner: User) -> None:
+        factories.submission(owner, method="SecretMethod")
+        document = client.get("/api/v1/queue/").json()
+        (waiting,) = document["waiting"]
+        assert document["workers"] == 0 and document["waiting_total"] == 1
+        assert (
+            waiting["position"] == 1 and waiting["submission"] is None and waiting["challenge"] == "finance"
+        )
+        client.force_login(owner)
+        assert client.get("/api/v1/queue/").json()["waiting"][0]["method"] == "SecretMethod"
+
+
+class TestExpectation:
+    def test_without_a_worker_the_place_is_told_and_that_none_is_running(self, owner: User) -> None:
+        told = progress_of(factories.evaluation_of(factories.submission(owner)))
+        assert told and told.queue_position == 1 and told.expectation == "no worker is running"
+
+    def test_without_similar_evaluations_only_those_that_find_a_free_worker_have_a_start(
+        self, owner: User
+    ) -> None:
+        waiting = [factories.evaluation_of(factories.submission(owner)) for _ in range(2)]
+        presence.beat("machine:1", ())
+        first, second = (forecast.expectation(one) for one in waiting)
+        assert first.start and first.end is None
+        assert second.position == 2 and second.start is None
+
+    def test_similar_evaluations_say_when_the_next_starts(self, owner: User) -> None:
+        done = factories.submission(owner)
+        claimed = runs.claim(worker="test")
+        assert claimed
+        Evaluation.objects.filter(pk=claimed.pk).update(started_at=timezone.now() - timedelta(minutes=10))
+        for benchmark in factories.BENCHMARKS:
+            runs.record_score(claimed, factories.score(benchmark), items=File(BytesIO(b"{}\n")))
+        runs.succeed(claimed, provenance={})
+        waiting = [factories.evaluation_of(factories.submission(owner)) for _ in range(3)]
+        presence.beat("machine:1", ())
+        told = [forecast.expectation(one) for one in waiting]
+        assert [one.position for one in told] == [1, 2, 3] and done
+        assert forecast.in_words(told[0]) == "starts within a minute or two"
+        # One took ten minutes, so another takes five to twenty; whole minutes, outwards.
+        for one, minutes in zip(told[1:], (15, 30), strict=True):
+            assert one.start
+            wide = one.start.latest - one.start.earliest
+            assert timedelta(minutes=minutes) <= wide <= timedelta(minutes=minutes + 2)
+
+    def test_what_no_worker_here_can_compute_is_called_so(self, owner: User) -> None:
+        waiting = factories.evaluation_of(factories.submission(owner))
+        presence.beat("machine:1", [LeftToOthers("finance", 1, "a worker with more memory", parameters=10)])
+        told = forecast.expectation(waiting)
+        assert told.position is None
+        assert told.hindrance == "no worker here can compute it: it waits for a worker with more memory"
+
+    def test_a_worker_that_was_not_seen_for_a_while_is_not_counted(self) -> None:
+        presence.beat("machine:1", ())
+        assert presence.workers()
+        presence.leave("machine:1")
+        assert not presence.workers() and presence.last_seen()
+
+    def test_my_submissions_say_the_place(self, client: Client, owner: User) -> None:
+        factories.submission(owner)
+        client.force_login(owner)
+        assert "number 1, no worker is running" in client.get("/submissions/").content.decode()
