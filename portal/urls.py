@@ -8,6 +8,7 @@ from portal import views
 urlpatterns = [
     path("", include("leaderboard.urls")),
     path("", include("portal.intake.urls")),
+    path("", include("portal.review.urls")),
     path("baselines/", include("portal.baselines.urls")),
     path("help/", include("portal.help.urls")),
     path("accounts/", include("portal.account_pages.urls")),

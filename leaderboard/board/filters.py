@@ -18,7 +18,7 @@ from leaderboard.board.columns import by_key, columns_of, facets_by_name, limite
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Entry, Standing, Track, Trust
 
-SECTIONS = ("ranked", "demonstration", "declared", "apart")
+SECTIONS = ("ranked", "declared", "demonstration", "apart")
 # Always there: a row is nothing without them.
 FIXED = ("rank", "method")
 # Says that columns are chosen, even where those chosen are none.
