@@ -45,7 +45,8 @@ _DIRECTIONS = (Kind.COMMUNICATION_UP.value, Kind.COMMUNICATION_DOWN.value)
 _SUBMISSION = (
     "pk", "challenge", "method", "team__name", "team_id",
     "base_model_id", "base_model__hub_id", "base_model__parameters", "base_model__licence",
-    "kind", "method_card", "checkpoint_id", "published_at", "source_date", "source_place", "source_url", "status",
+    "kind", "method_card", "checkpoint_id", "published_at", "source_date", "source_place", "source_url",
+    "status",
 )  # fmt: skip
 _EVALUATION = ("submission_id", "pk", "protocol", KT("provenance__precision"))
 _SCORE = (

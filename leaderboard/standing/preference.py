@@ -17,6 +17,15 @@ def leader(found: Sequence[Standing]) -> Standing | None:
     return min(complete, key=_preference, default=None)
 
 
+def preferred(found: Sequence[Standing]) -> list[Standing]:
+    """Those that are compared with the leader: of one track and precision, the best first."""
+    first = leader(found)
+    if first is None:
+        return []
+    alike = [s for s in found if s.track is first.track and s.entry.precision == first.entry.precision]
+    return sorted(alike, key=lambda s: -(s.entry.average or 0.0))
+
+
 def without_demonstration(found: Iterable[Standing]) -> list[Standing]:
     """The same without entries on demonstration data, unless there are no others."""
     kept = list(found)

@@ -25,7 +25,10 @@ class RequestRefused(Exception):
 
 @transaction.atomic
 def claim(*, user: User, team: Team, submission: Submission, reason: str, link: str) -> EntryRequest:
-    """Put on record that an imported entry is the team's own, and tell the reviewers. Raises RequestRefused."""
+    """Put on record that an imported entry is the team's own, and tell the reviewers.
+
+    Raises RequestRefused.
+    """
     User.objects.select_for_update().get(pk=user.pk)  # one after the other, so that none slips past the limit
     if submission.kind != Submission.Kind.IMPORTED or submission.status != Submission.Status.PUBLISHED:
         raise RequestRefused("Only entries taken over from another board can be claimed.")
