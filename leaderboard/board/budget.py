@@ -20,8 +20,10 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Affordable:
-    """A challenge: of `entries` trained ones, how many pass, the first of those that tell most, and where they
-    stand on the board; `silent` do not say what a limit bounds."""
+    """A challenge: of `entries` trained ones, how many pass and the first of those that tell most.
+
+    `query` is the view of the board that holds them; `silent` do not say what a limit bounds.
+    """
 
     challenge: Challenge
     entries: int
