@@ -58,7 +58,7 @@ def test_the_front_is_of_each_ranking_and_of_more_than_one() -> None:
 
 @pytest.mark.django_db
 def test_a_budget_shows_the_best_of_each_challenge_that_pass(client: Client, owner: User) -> None:
-    for method, correct, memory in (("Large", 90, 40), ("Fitting", 70, 20), ("Silent", 80, None)):
+    for method, correct, memory in (("Heavy", 90, 40), ("Fitting", 70, 20), ("Silent", 80, None)):
         found = factories.published(owner, method=method, correct=correct)
         if memory:
             Resource.objects.update_or_create(
@@ -66,7 +66,7 @@ def test_a_budget_shows_the_best_of_each_challenge_that_pass(client: Client, own
                 defaults={"value": memory * 1024**3},
             )  # fmt: skip
     html = client.get("/budget/?max_client_vram=24&max_rounds=1").content.decode()
-    assert "Fitting" in html and "Large" not in html and "Silent" not in html
+    assert "Fitting" in html and "Heavy" not in html and "Silent" not in html
     assert "/leaderboard/finance/?max_client_vram=24" in html
     assert "None of 3 trained entries passes" in client.get("/budget/?max_client_vram=1").content.decode()
 

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from portal.accounts.models import User, personal_team
+from portal.intake.board_import import import_rows, read_board
 from portal.notifications.models import Delivery
 from portal.review import entry_requests
 from portal.review.models import EntryRequest
@@ -17,17 +18,20 @@ REASON = "Our pull request of March brought it there."
 
 
 @pytest.fixture
-def imported(stranger: User) -> Submission:
-    found = factories.published(stranger)
-    Submission.objects.filter(pk=found.pk).update(kind=Submission.Kind.IMPORTED)
-    found.refresh_from_db()
-    return found
+def imported() -> Submission:
+    lines = [
+        "challenge,rank,team,base_model,communication_gb,score_1,score_2,score_3,score_4,date",
+        "finance,7,Example team,Example-7B,2.9,60.00,60.00,60.00,,14.01.26",
+    ]
+    import_rows(read_board(lines), source="https://board.example/")
+    return Submission.objects.get(kind=Submission.Kind.IMPORTED)
 
 
 def test_a_claim_is_told_to_reviewers_and_its_state_to_who_asked(
     as_owner: Client, owner: User, reviewer: User, imported: Submission
 ) -> None:
     page = f"/entries/{imported.pk}/claim/"
+    assert "https://board.example/" in as_owner.get(page).content.decode() and imported.source_place == 7
     answer = as_owner.post(page, {"team": personal_team(owner).pk, "reason": REASON})
     assert answer.status_code == 302
     claim = EntryRequest.objects.get()
