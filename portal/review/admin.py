@@ -245,7 +245,7 @@ class EntryRequestAdmin(admin.ModelAdmin[EntryRequest]):
     ]  # fmt: skip
     actions = ["accept", "decline"]
 
-    @admin.action(description="Accept: a claimed entry goes to the team")
+    @admin.action(description="Accept")
     def accept(self, request: HttpRequest, chosen: QuerySet[EntryRequest]) -> None:
         self._answer(request, chosen, accept=True)
 

@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from portal.accounts.models import Team, User
 from portal.notifications.services import entry_requested
-from portal.queues import wake_board_builders
 from portal.review.models import EntryRequest
 from portal.submissions.models import Submission
 
@@ -48,7 +47,7 @@ def claim(*, user: User, team: Team, submission: Submission, reason: str, link: 
 
 @transaction.atomic
 def answer(request: EntryRequest, *, reviewer: User, accept: bool, text: str = "") -> None:
-    """Answer an open request; an accepted claim hands the entry to the team. Raises RequestRefused."""
+    """Answer an open request; the entry itself stays as it was taken over. Raises RequestRefused."""
     changed = EntryRequest.objects.filter(pk=request.pk, state=State.OPEN).update(
         state=State.ACCEPTED if accept else State.DECLINED,
         answer=text or request.answer,
@@ -57,6 +56,3 @@ def answer(request: EntryRequest, *, reviewer: User, accept: bool, text: str = "
     )
     if not changed:
         raise RequestRefused("The request is answered already.")
-    if accept and request.kind == Kind.CLAIM:
-        Submission.objects.filter(pk=request.submission_id).update(team=request.team)
-        wake_board_builders()

@@ -11,7 +11,7 @@ class ClaimForm(forms.Form):
     """That an entry taken over from another board is one's own."""
 
     team = forms.ModelChoiceField(
-        Team.objects.none(), label="Your team", help_text="It gets the entry if the reviewers agree."
+        Team.objects.none(), label="Your team", help_text="The team that the entry belongs to."
     )
     reason = forms.CharField(
         label="Why it is yours",
