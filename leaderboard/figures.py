@@ -44,7 +44,9 @@ def hours(seconds: float | Unknown) -> str | None:
     if seconds is None or seconds == "":
         return None
     value = seconds / 3600
-    return f"{value:.1f}" if value >= 10 or value == 0 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
+    if value == 0:
+        return "0"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
 def gigabytes(value: float | Unknown) -> str | None:
@@ -52,7 +54,9 @@ def gigabytes(value: float | Unknown) -> str | None:
     if value is None or value == "":
         return None
     size = value / GB
-    return f"{size:.1f}" if size >= 10 or size == 0 else f"{size:.2f}" if size >= 0.1 else f"{size:.4f}"
+    if size == 0:
+        return "0"
+    return f"{size:.1f}" if size >= 10 else f"{size:.2f}" if size >= 0.1 else f"{size:.4f}"
 
 
 def size(value: float | Unknown) -> str:

@@ -9,6 +9,7 @@ from leaderboard.views import (
     base_models,
     benchmarks,
     board,
+    budget,
     changes,
     charts,
     compare,
@@ -74,6 +75,7 @@ urlpatterns = [
         )
         for form in items.FORMATS
     ),
+    path("budget/", budget.budget, name="budget"),
     path("compare/", compare.compare, name="compare"),
     path("teams/<int:pk>/", teams.team, name="team"),
     path("rules/", rules.rules, name="rules"),

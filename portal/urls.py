@@ -9,6 +9,7 @@ from portal.intake import views as intake
 urlpatterns = [
     path("", include("leaderboard.urls")),
     path("", include("portal.intake.urls")),
+    path("", include("portal.review.urls")),
     path("baselines/", include("portal.baselines.urls")),
     path("help/", include("portal.help.urls")),
     path("accounts/", include("portal.account_pages.urls")),

@@ -43,6 +43,11 @@ def limited() -> list[Column]:
     return [column for column in by_key().values() if column.limit is not None]
 
 
+def costs() -> list[Column]:
+    """The columns of what a training cost."""
+    return [column for column in REST if column.group is Group.COST]
+
+
 def rank_text(standing: Standing) -> str:
     """The ranks that an entry may have, like 2–5; its rank by the mean alone where no test was possible."""
     found = standing.rank_range
@@ -223,6 +228,17 @@ FIRST = (
         shown=False,
         holds="count",
         meaning="Parameters of the base model; ≈ where only its name states them",
+    ),
+    Column(
+        "licence",
+        "Licence",
+        lambda s: s.entry.licence or None,
+        lambda s: s.entry.licence,
+        style="model",
+        shown=False,
+        holds="text",
+        meaning="Of the base model",
+        facet=Facet("licence", "Licence", lambda entry: entry.licence),
     ),
     Column(
         "average",

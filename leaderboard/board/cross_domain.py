@@ -34,10 +34,11 @@ class Order(StrEnum):
 
 @dataclass(frozen=True)
 class DomainCell:
-    """A row's best entry in one challenge and its place among the rows."""
+    """A row's best entry in one challenge and its place `among` so many rows."""
 
     standing: Standing
     place: int
+    among: int
 
     @property
     def average(self) -> float:
@@ -98,7 +99,7 @@ def compare(
     rows = [
         DomainRow(
             {
-                board.challenge: DomainCell(found, places[board.challenge][found.entry.id])
+                board.challenge: DomainCell(found, *places[board.challenge][found.entry.id])
                 if (found := own.get(board.challenge))
                 else None
                 for board in boards
@@ -127,17 +128,18 @@ def _takes_part(standing: Standing, track: Track) -> bool:
     return standing.rank is not None or track is Track.DECLARED
 
 
-def _places(rows: object, challenge: str) -> dict[int, int]:
-    """By entry: 1 plus the number of rows that are better in the challenge, of the same precision."""
+def _places(rows: object, challenge: str) -> dict[int, tuple[int, int]]:
+    """By entry: 1 plus the number of rows that are better in the challenge, and how many there are, of the
+    same precision."""
     found = [own[challenge] for own in rows if challenge in own]  # type: ignore[attr-defined]
     alike: dict[str, list[Standing]] = {}
     for standing in found:
         alike.setdefault(_precision(standing), []).append(standing)
-    places: dict[int, int] = {}
+    places: dict[int, tuple[int, int]] = {}
     for members in alike.values():
         averages = sorted(-(s.entry.average or 0.0) for s in members)
         first = {average: place for place, average in reversed(list(enumerate(averages, start=1)))}
-        places |= {s.entry.id: first[-(s.entry.average or 0.0)] for s in members}
+        places |= {s.entry.id: (first[-(s.entry.average or 0.0)], len(members)) for s in members}
     return places
 
 

@@ -14,11 +14,11 @@ from django.utils.dateparse import parse_date
 
 from leaderboard.addresses import asked_protocol, refused_protocol
 from leaderboard.board.column import Column, Facet, Value
-from leaderboard.board.columns import by_key, columns_of, facets_by_name, limited
+from leaderboard.board.columns import by_key, columns_of, costs, facets_by_name, limited
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Entry, Standing, Track, Trust
 
-SECTIONS = ("ranked", "demonstration", "declared", "apart")
+SECTIONS = ("ranked", "declared", "demonstration", "apart")
 # Always there: a row is nothing without them.
 FIXED = ("rank", "method")
 # Says that columns are chosen, even where those chosen are none.
@@ -27,6 +27,7 @@ NO_COLUMNS = "none"
 MOST_ENTRIES = 4
 ENTRIES_NOW = "now"
 EVALUATED = (Trust.EVALUATED, Trust.NOT_REPRODUCED, Trust.REPRODUCED, Trust.REFERENCE)
+AIRY = "airy"
 _LONGEST = 100
 _T = TypeVar("_T")
 
@@ -40,6 +41,7 @@ class Filters:
     is not known does not pass. `show` is one of SECTIONS, "" all. `sort` is a column's key, with "-" before
     it from the highest; "" is the board's own order. `columns` are the keys shown (None: those that are by
     default), `pins` those that stand first. `as_of` is a day, at the end of which the board is looked at.
+    `rows` is "airy" for rows of several lines, `cost` the key of the one cost that a phone shows of a row.
     `entries` are chosen to be compared: they stay chosen whatever is shown. `protocol` says which board, None
     the one under the site's own.
     """
@@ -60,6 +62,8 @@ class Filters:
     as_of: date | None = None
     entries: tuple[int, ...] = ()
     protocol: int | None = None
+    rows: str = ""
+    cost: str = ""
 
     @classmethod
     def of(cls, query: QueryDict) -> Filters:
@@ -92,6 +96,8 @@ class Filters:
             as_of=_past_day(query, "as_of"),
             entries=_chosen(query),
             protocol=_protocol(query),
+            rows=_one_of(query, "rows", (AIRY,)),
+            cost=_one_of(query, "cost", [column.key for column in costs()]),
         )
 
     def to_query(self, **changes: object) -> str:
@@ -108,6 +114,7 @@ class Filters:
         pairs += [("since", view.since), ("until", view.until), ("show", view.show), ("sort", view.sort)]
         pairs += [("columns", key) for key in (() if view.columns is None else view.columns or (NO_COLUMNS,))]
         pairs += [("pin", key) for key in view.pins]
+        pairs += [("rows", view.rows), ("cost", view.cost)]
         pairs += [("page", view.page if view.page > 1 else ""), ("as_of", view.as_of)]
         pairs += [("entries", number) for number in view.entries]
         return urlencode([(name, value) for name, value in pairs if value not in ("", None)])
@@ -120,7 +127,18 @@ class Filters:
     @property
     def same_entries(self) -> Filters:
         """The view of its board that holds the same entries, whatever the order, the page and the columns."""
-        return replace(self, sort="", columns=None, pins=(), page=1, as_of=None, entries=(), protocol=None)
+        return replace(
+            self,
+            sort="",
+            columns=None,
+            pins=(),
+            page=1,
+            as_of=None,
+            entries=(),
+            protocol=None,
+            rows="",
+            cost="",
+        )
 
     @property
     def narrows(self) -> bool:
@@ -130,7 +148,7 @@ class Filters:
     @property
     def is_rare(self) -> bool:
         """Whether the view is one of too many to be kept with those that everybody reads."""
-        return replace(self, sort="", page=1, show="", protocol=None) != Filters()
+        return replace(self, sort="", page=1, show="", protocol=None, rows="") != Filters()
 
     def limit(self, key: str) -> float | None:
         return dict(self.limits).get(key)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, groupby
 
-from leaderboard.board.column import Column
+from leaderboard.board.column import Column, Group
 from leaderboard.board.filters import FIXED, Filters, section_of
 from leaderboard.figures import signed_points
 from leaderboard.reading.snapshot_format import Snapshot
 from leaderboard.standing.entries import Entry, Standing
+from leaderboard.standing.front import front_of
 
 PAGE_SIZE = 50
 
@@ -37,12 +38,14 @@ class BoardCell:
 @dataclass(frozen=True)
 class BoardRow:
     """A standing with its cells after rank and method. `begins_group`: every entry above is surely better
-    than this one and every entry below."""
+    than this one and every entry below. `on_front`: none of its ranking in this view is better for as little
+    of the chosen cost."""
 
     standing: Standing
     rank: str
     cells: tuple[BoardCell, ...]
     begins_group: bool
+    on_front: bool = False
 
     @property
     def entry(self) -> Entry:
@@ -86,6 +89,7 @@ class Page:
     found: Sequence[Standing]
     columns: tuple[Column, ...]
     filters: Filters
+    board: Snapshot | None = None
 
     @cached_property
     def pages(self) -> int:
@@ -161,7 +165,30 @@ class Page:
         columns = [column for column in self.columns if column.key not in FIXED]
         for standing in standings:
             cells = tuple(_cell(column, standing) for column in columns)
-            yield BoardRow(standing, rank.text(standing), cells, standing.entry.id in self._begin_groups)
+            number = standing.entry.id
+            yield BoardRow(
+                standing, rank.text(standing), cells, number in self._begin_groups, number in self.front
+            )
+
+    @cached_property
+    def cost(self) -> Column | None:
+        """The one cost that a phone shows of a row, and that the front is of: the one asked for, else the one
+        sorted by, else the first there is."""
+        found = [column for column in self.columns if column.group is Group.COST]
+        asked = (self.filters.cost, self.filters.sort.lstrip("-"))
+        return next((c for key in asked for c in found if c.key == key), found[0] if found else None)
+
+    @property
+    def costs(self) -> list[Column]:
+        return [column for column in self.columns if column.group is Group.COST]
+
+    @cached_property
+    def front(self) -> frozenset[int]:
+        """The entries that are the best of their ranking for what they cost."""
+        if self.cost is None or not self.board:
+            return frozenset()
+        key, view = self.cost.key, self.filters.same_entries
+        return self.board.derived.get(("front", key, view), lambda: front_of(self.found, key))
 
     @cached_property
     def _begin_groups(self) -> frozenset[int]:

@@ -11,7 +11,6 @@ import altair as alt
 
 from evaluation.method.communication import GB
 from leaderboard.charts.figure import Figure, FigureCell, Mark, address, description, named
-from leaderboard.charts.front import pareto_front
 from leaderboard.charts.look import (
     ACCENT,
     HEIGHT,
@@ -24,6 +23,7 @@ from leaderboard.charts.look import (
 )
 from leaderboard.figures import percent
 from leaderboard.standing.entries import Entry
+from leaderboard.standing.front import pareto_front
 
 MOST_POINTS = 200
 """More than this can't be told apart in a picture; the front is always drawn whole."""
@@ -110,7 +110,7 @@ def figure(kind: CostKind, entries: Sequence[Entry]) -> Figure:
     return Figure(
         name=kind.name,
         title=kind.title,
-        sentence=_sentence(kind, front),
+        sentence=_sentence(kind, front, alone=len(trained) == 1),
         head=("Method", "Base model", f"Cost ({kind.unit})", "Average (%)", "On the front"),
         rows=tuple(_row(point, place < len(front)) for place, point in enumerate(drawn)),
         marks=tuple(
@@ -131,8 +131,10 @@ def _point(kind: CostKind, entry: Entry) -> _Point | None:
     return None
 
 
-def _sentence(kind: CostKind, front: list[_Point]) -> str:
+def _sentence(kind: CostKind, front: list[_Point], *, alone: bool) -> str:
     cheapest, best = front[0], front[-1]
+    if alone:
+        return f"Only {_words(kind, best)}: no other trained entry here states this cost."
     if cheapest is best:
         return (
             f"{named(best.entry)} is both the best and the cheapest: "

@@ -49,6 +49,10 @@ def _sentence(shown: Sequence[Entry]) -> str:
         if first.trust is Trust.DECLARED
         else "Overlapping intervals alone decide nothing: ranks come from paired tests."
     )
+    if len(shown) == 1:
+        return (
+            f"{named(first)} is the only one drawn, at {_estimate(first.average, first.interval)}%. {meaning}"
+        )
     return (
         f"{named(first)} leads with {_estimate(first.average, first.interval)}%. "
         f"Of the other {len(shown) - 1}, the interval of {reaching} reaches into its own. {meaning}"

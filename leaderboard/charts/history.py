@@ -43,20 +43,27 @@ def board_figure(_name: str, entries: Sequence[Entry], _titles: Mapping[str, str
     raised = {entry.id for entry in best}
     others = sorted((e for e in scored if e.id not in raised), key=lambda e: -(e.average or 0.0))
     drawn = [*best, *others[: max(0, MOST_POINTS - len(best))]]
-    first, last = best[0], best[-1]
-    assert first.average is not None and last.average is not None
     return Figure(
         name=NAME,
         title=TITLE,
-        sentence=(
-            f"The best average rose from {percent(first.average)}% on {first.day} to "
-            f"{percent(last.average)}% on {last.day}, in {len(best)} steps."
-        ),
+        sentence=_sentence(best),
         head=("Published", "Method", "Base model", "Average (%)"),
         rows=tuple(_row(entry) for entry in best),
         marks=tuple(_mark(entry, entry.id in raised) for entry in drawn),
         spec=_spec(best, drawn),
         note=_note(complete, scored, drawn),
+    )
+
+
+def _sentence(best: Sequence[Entry]) -> str:
+    first, last = best[0], best[-1]
+    assert first.average is not None and last.average is not None
+    if first is last:
+        return f"No entry was above {named(first)} since {first.day}: {percent(first.average)}%."
+    steps = "one step" if len(best) == 2 else f"{len(best) - 1} steps"
+    return (
+        f"The best average rose from {percent(first.average)}% on {first.day} to "
+        f"{percent(last.average)}% on {last.day}, in {steps}."
     )
 
 

@@ -14,6 +14,7 @@ from leaderboard.charts.look import ACCENT, INK, MUTED, WIDTH, padded, specifica
 
 NAME, TITLE = "rounds", "Round by round"
 _MOST_ROWS = 400
+_MOST_TICKS = 8
 
 
 def figure(rounds: Sequence[RoundPoint]) -> Figure:
@@ -50,6 +51,14 @@ def _row(point: RoundPoint) -> tuple[FigureCell, ...]:
     )
 
 
+def _ticks(first: int, last: int) -> list[int]:
+    """Whole rounds, a round number of them apart, the last one always among them."""
+    step = next(step for power in range(9) for step in (10**power, 2 * 10**power, 5 * 10**power)
+                if (last - first) / step <= _MOST_TICKS)  # fmt: skip
+    ticks = [first, *range(first - first % step + step, last + 1, step)]
+    return [tick for tick in ticks if last - tick >= step / 2] + [last]
+
+
 def _spec(rounds: Sequence[RoundPoint]) -> dict[str, Any]:
     losses: list[dict[str, Any]] = []
     for point in rounds:
@@ -64,7 +73,7 @@ def _spec(rounds: Sequence[RoundPoint]) -> dict[str, Any]:
         "round:Q",
         title=None,
         scale=alt.Scale(domain=[rounds[0].round, rounds[-1].round], nice=False, zero=False),
-        axis=alt.Axis(grid=False, tickMinStep=1, format="d", tickCount=8),
+        axis=alt.Axis(grid=False, values=_ticks(rounds[0].round, rounds[-1].round), format="d"),
     )
     legend = alt.Legend(orient="top", title=None, labelFontSize=12, labelColor=INK, symbolType="stroke")
     names = ["training loss", "held-out loss"]

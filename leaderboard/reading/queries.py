@@ -35,7 +35,7 @@ from portal.submissions.models import (
 )
 
 Kind = Resource.Kind
-_Model = tuple[int, str, int | None]  # number, hub id, parameters
+_Model = tuple[int, str, int | None, str]  # number, hub id, parameters, licence
 _LEFT = (Submission.Status.WITHDRAWN, Submission.Status.DISQUALIFIED)
 # A measured figure beats a derived one, which beats what was declared.
 _BASES = {Resource.Basis.DECLARED.value: 0, Resource.Basis.DERIVED.value: 1, Resource.Basis.MEASURED.value: 2}
@@ -44,8 +44,9 @@ _DIRECTIONS = (Kind.COMMUNICATION_UP.value, Kind.COMMUNICATION_DOWN.value)
 
 _SUBMISSION = (
     "pk", "challenge", "method", "team__name", "team_id",
-    "base_model_id", "base_model__hub_id", "base_model__parameters",
-    "kind", "method_card", "checkpoint_id", "published_at", "source_date", "status",
+    "base_model_id", "base_model__hub_id", "base_model__parameters", "base_model__licence",
+    "kind", "method_card", "checkpoint_id", "published_at", "source_date", "source_place", "source_url",
+    "status",
 )  # fmt: skip
 _EVALUATION = ("submission_id", "pk", "protocol", KT("provenance__precision"))
 _SCORE = (
@@ -263,8 +264,9 @@ def _entry(
     costs: Mapping[str, Cost],
     models: Mapping[str, _Model],
 ) -> Entry:
-    pk, challenge, method, team, team_id, *base, kind, card, checkpoint, published_at, source_date, _ = row
-    base_model, hub_id, parameters = _known_by_name(base[1], models) or base
+    pk, challenge, method, team, team_id, *base = row[:9]
+    kind, card, checkpoint, published_at, source_date, source_place, source_url, _ = row[9:]
+    base_model, hub_id, parameters, licence = _known_by_name(base[1], models) or base
     card = card or {}
     name = hub_id.rpartition("/")[2]
     return Entry(
@@ -296,6 +298,9 @@ def _entry(
         adapted=checkpoint is not None or kind == Submission.Kind.IMPORTED,
         published_at=published_at,
         source_date=source_date,
+        source_place=source_place,
+        source_url=source_url,
+        licence=licence,
     )
 
 
@@ -310,7 +315,9 @@ def _left_since(entry: Entry, status: str) -> Entry:
 def _models() -> dict[str, _Model]:
     """The models of the hub by their own name in small letters, where only one has it."""
     found: dict[str, list[_Model]] = defaultdict(list)
-    for model in BaseModel.objects.filter(hub_id__contains="/").values_list("pk", "hub_id", "parameters"):
+    for model in BaseModel.objects.filter(hub_id__contains="/").values_list(
+        "pk", "hub_id", "parameters", "licence"
+    ):
         found[model[1].rpartition("/")[2].casefold()].append(model)
     return {name: same[0] for name, same in found.items() if len(same) == 1}
 

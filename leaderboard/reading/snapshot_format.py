@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from leaderboard.reading.kept import Kind, plain
 from leaderboard.standing.entries import Standing
-from leaderboard.standing.headline import leader
+from leaderboard.standing.preference import leader
 
 _MOST_DERIVED = 48
 _T = TypeVar("_T")
@@ -84,7 +84,7 @@ def make(
     return Snapshot(challenge, protocol, protocols, version, built_at, placed)
 
 
-BOARDS = Kind("board", Snapshot, number=10, seconds=None)
+BOARDS = Kind("board", Snapshot, number=11, seconds=None)
 """The boards as they stand, by challenge and protocol."""
-PAST_BOARDS = Kind("past-board", Snapshot, number=10, seconds=3600)
+PAST_BOARDS = Kind("past-board", Snapshot, number=11, seconds=3600)
 """Those of the past, by what was on them."""

@@ -14,12 +14,12 @@ from evaluation.statistics import Interval, RankRange, mean_interval, wilson_int
 
 
 class Track(StrEnum):
-    """Entries of one track were scored in the same way; tracks are never mixed."""
+    """Entries of one track were scored in the same way; tracks are never mixed. The most telling is first."""
 
     OFFICIAL = "official"
-    DEMONSTRATION = "demonstration"
     UNOFFICIAL = "unofficial"
     DECLARED = "declared"
+    DEMONSTRATION = "demonstration"
 
 
 class Trust(StrEnum):
@@ -92,7 +92,8 @@ class Entry:
     nothing was evaluated. `parameters` are the base model's: known from its files, else from its name.
     `peft` is "LoRA", "DoRA" …, or "" where the configuration does not say. `gain` is the average less that of
     the untuned base model, as a fraction, None where that was not evaluated under the same conditions.
-    `published_at` is when this site published it, `source_date` the day that an imported one's source gives.
+    `published_at` is when this site published it, `source_date`, `source_place` and `source_url` the day, the
+    place and the address that an imported one's source gives; `licence` is the base model's.
     `gain_interval` is the gain's 95% interval, from the items that both answered. `left` says of an entry of
     a past board what became of it since: "withdrawn", when it stands without its team ("", 0) and has no page
     any more, or "disqualified".
@@ -123,6 +124,9 @@ class Entry:
     adapted: bool
     published_at: datetime
     source_date: date | None = None
+    source_place: int | None = None
+    source_url: str = ""
+    licence: str = ""
     gain: float | None = None
     gain_interval: Interval | None = None
     base_model_id: int | None = None

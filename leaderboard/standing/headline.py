@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluation.method.communication import GB
-from leaderboard.standing.entries import Standing, Track
+from leaderboard.standing.entries import Standing
+from leaderboard.standing.preference import leader
 
 FRUGAL = 2.0
 """How many GB of communication are little."""
@@ -15,8 +16,8 @@ FRUGAL = 2.0
 @dataclass(frozen=True)
 class Headline:
     """The `leader` of a view. `alike` entries of the view were ranked with it, itself among them; of these
-    `rivals` others have ranges of ranks that overlap its own. `frugal` is the best of them, other than the
-    leader, that trained and sent at most FRUGAL GB."""
+    `rivals` others have ranges of ranks that overlap its own. `frugal` is the best of them, the leader
+    included, that trained and sent at most FRUGAL GB."""
 
     leader: Standing
     alike: int
@@ -35,16 +36,8 @@ def headline(found: Sequence[Standing]) -> Headline | None:
         leader=first,
         alike=len(alike),
         rivals=sum(_overlap(first, other) for other in alike if other is not first),
-        frugal=next((s for s in alike if s is not first and _is_frugal(s)), None),
+        frugal=next((s for s in alike if _is_frugal(s)), None),
     )
-
-
-def leader(found: Sequence[Standing]) -> Standing | None:
-    """The first of the ranked; without any of the declared; else of those with an average."""
-    ranked = (s for s in found if s.rank is not None)
-    declared = (s for s in found if s.track is Track.DECLARED and not s.entry.flags)
-    complete = (s for s in found if s.entry.average is not None)
-    return next(ranked, None) or next(declared, None) or next(complete, None)
 
 
 def _kind(standing: Standing) -> tuple[object, ...]:

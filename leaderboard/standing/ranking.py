@@ -30,7 +30,8 @@ def standings(
     benchmarks: Sequence[str],
     answers: Mapping[int, tuple[Answers, ...]] | None = None,
 ) -> list[Standing]:
-    """Place the entries of one challenge, official ones first, the declared before the unranked.
+    """Place the entries of one challenge, official ones first, then the declared, those on
+    demonstration data, and the unranked.
 
     `benchmarks` are the challenge's; an entry that lacks one or has unscored items is not ranked. `answers`
     are those of the entries by id, each in the order of `benchmarks`; entries of which they are not known, or

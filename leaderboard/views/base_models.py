@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from statistics import median
 
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from evaluation.rules.base_size import named_size
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from leaderboard.addresses import PARAMETER, ProtocolLink, asked_protocol
+from leaderboard.board.filters import Filters
 from leaderboard.reading import snapshots
 from leaderboard.reading.model_names import family_of
 from leaderboard.standing.entries import Standing
+from leaderboard.standing.preference import preferred
 from portal.submissions.models import BaseModel
 
 SHOWN = 25
@@ -26,12 +28,12 @@ SHOWN = 25
 @dataclass(frozen=True)
 class Domain:
     """What a base model did in a challenge: `count` entries in all, and of those that are ranked together
-    the best of `trained` averages, that of the model untuned, and the median gain, each None where not known.
-    """
+    the `first` of so many `trained`, the average of the model untuned and the median gain, each None where
+    not known. Where none is ranked `first` is the best that was declared."""
 
     count: int
     trained: int
-    best: float | None
+    first: Standing | None
     untuned: float | None
     gain: float | None
 
@@ -40,13 +42,13 @@ class Domain:
         """Of the standings of one base model in the board's order, the most trustworthy track first."""
         ranked = [s for s in standings if s.rank is not None]
         alike = [s.entry for s in ranked if _conditions(s) == _conditions(ranked[0])]
-        trained = [entry.average for entry in alike if entry.adapted and entry.average is not None]
+        trained = [s for s in preferred(standings) if s.entry.adapted and not s.entry.flags]
         untuned = [entry.average for entry in alike if not entry.adapted and entry.average is not None]
         gains = [entry.gain for entry in alike if entry.gain is not None]
         return cls(
             count=len(standings),
             trained=len(trained),
-            best=max(trained, default=None),
+            first=trained[0] if trained else None,
             untuned=max(untuned, default=None),
             gain=median(gains) if gains else None,
         )
@@ -67,6 +69,56 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Which base models a reader wants to see, and in which order: as in `orders`, "" those with most
+    entries first. Sizes are in billions; a model of an unknown size does not pass a limit of it."""
+
+    q: str
+    licence: str
+    max_size: float | None
+    open: bool
+    sort: str
+
+    @classmethod
+    def of(cls, query: QueryDict) -> Choice:
+        sort = query.get("sort", "")
+        return cls(
+            q=query.get("q", "").strip()[:100],
+            licence=query.get("licence", "")[:100],
+            max_size=Filters.of(query).max_size,
+            open=query.get("open") == "yes",
+            sort=sort if sort in orders() else "",
+        )
+
+    def passes(self, row: Summary) -> bool:
+        size = row.parameters
+        return (
+            self.q.casefold() in row.model.hub_id.casefold()
+            and self.licence in ("", row.model.licence)
+            and (self.max_size is None or (size is not None and size <= self.max_size * 1e9))
+            and (row.model.active or not self.open)
+        )
+
+    def order(self, row: Summary) -> tuple[float, str]:
+        """What rows are sorted by; the name decides between equal ones."""
+        name = row.model.hub_id.casefold()
+        if self.sort == "name":
+            return 0.0, name
+        if self.sort == "size":
+            return (float("inf") if row.parameters is None else row.parameters), name
+        if self.sort in CHALLENGES:
+            first = row.domains[list(CHALLENGES).index(self.sort)].first
+            return (1.0 if first is None else -(first.entry.average or 0.0)), name
+        return -row.entries, name
+
+
+def orders() -> dict[str, str]:
+    """The orders of the list by their names in an address."""
+    best = {slug: f"Best in {challenge.title}" for slug, challenge in CHALLENGES.items()}
+    return {"": "Most entries", "size": "Smallest", "name": "Name", **best}
+
+
+@dataclass(frozen=True)
 class Board:
     """The `count` entries of a base model on one board, of which `standings` are the first in its order.
 
@@ -81,7 +133,7 @@ class Board:
 
 @require_safe
 def base_models(request: HttpRequest) -> HttpResponse:
-    """Those that accept submissions, and those that have an entry; the ones with most entries first."""
+    """Those that accept submissions, and those that have an entry, as the address asks."""
     standings = _standings()
     models = BaseModel.objects.filter(Q(active=True) | Q(hub_id__in=list(standings))).defer("tensors")
     summaries = [
@@ -93,8 +145,11 @@ def base_models(request: HttpRequest) -> HttpResponse:
         )
         for model in models
     ]
-    summaries.sort(key=lambda row: (-row.entries, row.model.hub_id.casefold()))
-    return render(request, "leaderboard/base_models.html", {"summaries": summaries})
+    licences = sorted({row.model.licence for row in summaries if row.model.licence}, key=str.casefold)
+    view = Choice.of(request.GET)
+    found = sorted((row for row in summaries if view.passes(row)), key=view.order)
+    context = {"summaries": found, "listed": len(summaries), "licences": licences, "view": view}
+    return render(request, "leaderboard/base_models.html", context | {"orders": orders()})
 
 
 @require_safe

@@ -5,7 +5,7 @@ What stands on it depends on the snapshot and the address alone, so that it is r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,12 +22,15 @@ from django_htmx.http import HttpResponseClientRedirect
 from evaluation.rules.challenges import CHALLENGES
 from leaderboard.addresses import ProtocolLink, under
 from leaderboard.board import facets
-from leaderboard.board.filters import Filters, apply, refusals, shown_columns, simplified
+from leaderboard.board.budget import budget_query
+from leaderboard.board.filters import AIRY, Filters, apply, refusals, shown_columns, simplified
 from leaderboard.board.tables import Page
 from leaderboard.charts import catalogue
+from leaderboard.charts.drawing import Allowance
 from leaderboard.pages import cached
 from leaderboard.reading import snapshots
 from leaderboard.reading.snapshots import Snapshot
+from leaderboard.standing.entries import Standing
 from leaderboard.standing.headline import FRUGAL, headline
 
 FORM = "board-form"
@@ -91,7 +94,7 @@ def _page(request: HttpRequest, snapshot: Snapshot, filters: Filters, path: str)
         lambda: render_to_string("leaderboard/_view.html", _context(snapshot, filters, path)),
         rare=filters.is_rare,
     )
-    charts = cached.fragment((snapshot.challenge, snapshot.version, "charts"), lambda: _charts(snapshot))
+    charts = charts_of(snapshot, filters)
     context = {
         "challenge": CHALLENGES[snapshot.challenge],
         "protocol": snapshot.protocol,
@@ -105,14 +108,35 @@ def _page(request: HttpRequest, snapshot: Snapshot, filters: Filters, path: str)
     return response
 
 
-def _charts(snapshot: Snapshot) -> str:
-    """The pictures of the whole board; not to be kept while one waits for its drawing."""
-    groups = catalogue.groups(snapshot.standings)
-    pictures = [catalogue.board_picture(snapshot, groups[0], name) for name in CHARTS] if groups else []
-    text = render_to_string(
-        "leaderboard/_charts.html",
-        {"pictures": pictures, "slug": snapshot.challenge, "protocol": snapshot.protocol},
-    )
+def charts_of(snapshot: Snapshot, filters: Filters, *, apart: bool = False) -> str:
+    """The pictures of the view. Those of a view that readers make themselves are asked for by the page that
+    shows it, so that its table does not wait for them."""
+    view = filters.same_entries
+    whole = view == Filters()
+    query = filters.to_query(sort="", columns=None, pins=(), entries=(), rows="", cost="")
+    late = {"slug": snapshot.challenge, "charts_query": query, "apart": apart, "whole": whole, "late": True}
+    if not whole or filters.as_of:
+        return render_to_string("leaderboard/_charts.html", late)
+    key = (snapshot.challenge, snapshot.version, "charts", apart)
+    return cached.fragment(key, lambda: _charts(snapshot, snapshot.standings, late | {"late": False}))
+
+
+def view_charts(snapshot: Snapshot, filters: Filters, allowance: Allowance) -> str:
+    """The same, drawn, in the place of those that were to be asked for."""
+    facts = {"slug": snapshot.challenge, "charts_query": filters.to_query(), "whole": False}
+    return _charts(snapshot, apply(snapshot, filters), facts, allowance)
+
+
+def _charts(
+    snapshot: Snapshot,
+    found: Sequence[Standing],
+    facts: dict[str, Any],
+    allowance: Allowance | None = None,
+) -> str:
+    """Not to be kept while a picture waits for its drawing."""
+    groups, allowance = catalogue.groups(found), allowance or Allowance()
+    pictures = [catalogue.board_picture(snapshot, groups[0], name, allowance) for name in CHARTS if groups]
+    text = render_to_string("leaderboard/_charts.html", facts | {"pictures": pictures})
     return cached.Passing(text) if any(picture.is_late for picture in pictures) else text
 
 
@@ -121,7 +145,11 @@ def _part(snapshot: Snapshot, filters: Filters, path: str, *, form: bool) -> str
     apart = context | {"apart": True}
     results = render_to_string("leaderboard/_results.html", context).lstrip()
     results += render_to_string("leaderboard/_headline.html", apart)
-    return results + render_to_string("leaderboard/_form.html", apart) if form else results
+    charts = charts_of(snapshot, filters, apart=True)
+    results += charts
+    if form:
+        results += render_to_string("leaderboard/_form.html", apart)
+    return cached.Passing(results) if isinstance(charts, cached.Passing) else results
 
 
 def protocol_links(snapshot: Snapshot, filters: Filters, path: str) -> list[ProtocolLink]:
@@ -137,7 +165,7 @@ def protocol_links(snapshot: Snapshot, filters: Filters, path: str) -> list[Prot
 
 
 def _context(snapshot: Snapshot, filters: Filters, path: str) -> dict[str, Any]:
-    page = Page(apply(snapshot, filters), shown_columns(snapshot, filters), filters)
+    page = Page(apply(snapshot, filters), shown_columns(snapshot, filters), filters, snapshot)
     in_order = apply(snapshot, replace(filters, sort=""))
     return {
         "challenge": CHALLENGES[snapshot.challenge],
@@ -147,6 +175,9 @@ def _context(snapshot: Snapshot, filters: Filters, path: str) -> dict[str, Any]:
         "whole": under(path, snapshot.protocol),
         "filters": filters,
         "query": filters.to_query(entries=()),
+        "compact_query": filters.to_query(rows="", page=filters.page),
+        "airy_query": filters.to_query(rows=AIRY, page=filters.page),
+        "budget": budget_query(filters),
         "elsewhere": page.elsewhere(snapshot),
         "as_of": filters.as_of,
         "current_query": filters.to_query(as_of=None),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import render
-from django.utils.cache import patch_cache_control
+from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from evaluation.rules.challenges import CHALLENGES
@@ -17,10 +17,12 @@ from leaderboard.pages import cached
 from leaderboard.reading import snapshots
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Track
-from leaderboard.views.board import instead, protocol_links
+from leaderboard.views.board import instead, protocol_links, view_charts
 from portal import rates
 
 CONTENT_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
+PART = "board-charts"
+"""The part of a board's page that asks for the pictures of its view."""
 # What `show` has to be in a view's address for the entries of a track.
 _SECTION = {Track.OFFICIAL: "ranked", Track.DEMONSTRATION: "demonstration", Track.DECLARED: "declared"}
 
@@ -31,13 +33,20 @@ def charts(request: HttpRequest, slug: str) -> HttpResponse:
     filters = replace(Filters.of(request.GET), entries=())
     snapshot = _snapshot(slug, filters)
     problem = instead("These are the charts of the board", refusals(request.GET))
+    if request.headers.get("HX-Target") == PART:
+        response = HttpResponse(view_charts(snapshot, filters, _allowance(request)))
+        response["Cache-Control"] = "no-store"
+        patch_vary_headers(response, ("HX-Target",))
+        return response
     key = ("charts", slug, snapshot.version, filters.to_query(page=1), problem)
-    return cached.shared(
+    response = cached.shared(
         request,
         key,
         lambda: _page(request, snapshot, filters, problem),
         rare=filters.is_rare or bool(problem),
     )
+    patch_vary_headers(response, ("HX-Target",))
+    return response
 
 
 def _page(request: HttpRequest, snapshot: Snapshot, filters: Filters, problem: str) -> HttpResponse:

@@ -21,6 +21,7 @@ from leaderboard.figures import percent, percent_range
 from leaderboard.markup import xml_text
 from leaderboard.reading import snapshots
 from leaderboard.standing.entries import Standing
+from leaderboard.standing.preference import without_demonstration
 
 LENGTH = 50
 
@@ -63,7 +64,7 @@ class Publications(Feed):
     def items(self, subject: Subject) -> list[Standing]:
         slugs = [subject.challenge.slug] if subject.challenge else list(CHALLENGES)
         boards = [snapshots.current(slug, subject.protocol) for slug in slugs]
-        standings = [s for board in boards for s in board.standings if s.entry.protocol]
+        standings = without_demonstration(s for board in boards for s in board.standings if s.entry.protocol)
         standings.sort(key=lambda s: (s.entry.published_at, s.entry.id), reverse=True)
         return standings[:LENGTH]
 

@@ -13,17 +13,19 @@ from leaderboard.pages import cached
 from leaderboard.reading import snapshots
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Standing
+from leaderboard.standing.preference import without_demonstration
 
 RECENT = 6
 
 
 @dataclass(frozen=True)
 class BoardSummary:
-    """A challenge: what leads it, and the count of entries."""
+    """A challenge: what leads it, the count of entries, and whether any was evaluated here."""
 
     challenge: Challenge
     leader: Standing | None
     entries: int
+    evaluated: bool
 
 
 @require_safe
@@ -43,10 +45,13 @@ def _page(request: HttpRequest, boards: list[Snapshot]) -> HttpResponse:
 
 
 def _summary(board: Snapshot) -> BoardSummary:
-    return BoardSummary(CHALLENGES[board.challenge], board.leader, len(board.standings))
+    evaluated = any(standing.entry.protocol for standing in board.standings)
+    return BoardSummary(CHALLENGES[board.challenge], board.leader, len(board.standings), evaluated)
 
 
 def _recent(boards: list[Snapshot]) -> list[Standing]:
     """What was published last of all boards, imported entries left out."""
     evaluated = (s for board in boards for s in board.standings if s.entry.protocol)
-    return sorted(evaluated, key=lambda s: (s.entry.published_at, s.entry.id), reverse=True)[:RECENT]
+    return sorted(
+        without_demonstration(evaluated), key=lambda s: (s.entry.published_at, s.entry.id), reverse=True
+    )[:RECENT]

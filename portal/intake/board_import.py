@@ -41,6 +41,10 @@ class BoardError(Exception):
         self.problems = list(problems)
 
 
+PUBLIC_BOARD = "https://flower.ai/benchmarks/llm-leaderboard/"
+"""Where the rows come from, unless something else is said."""
+
+
 @dataclass(frozen=True)
 class BoardRow:
     """One row: the scores as printed, in the order of the challenge's benchmarks; communication in bytes."""
@@ -52,6 +56,7 @@ class BoardRow:
     communication: float | None
     scores: tuple[DeclaredScore, ...]
     day: date | None
+    place: int | None = None
 
     @property
     def digest(self) -> str:
@@ -107,14 +112,16 @@ def read_board(lines: Iterable[str]) -> list[BoardRow]:
 
 
 @transaction.atomic
-def import_rows(rows: Sequence[BoardRow], *, dry_run: bool = False) -> Import:
-    """Publish the rows that are not there yet as imported entries. Raises BoardError."""
+def import_rows(rows: Sequence[BoardRow], *, source: str = "", dry_run: bool = False) -> Import:
+    """Publish the rows that are not there yet as imported entries; `source` is the address of their board.
+
+    Raises BoardError."""
     known = set(Submission.objects.exclude(import_digest="").values_list("import_digest", flat=True))
     added = [row for row in rows if row.digest not in known]
     if added and not dry_run:
         account = _account()
         for row in added:
-            _publish(row, account)
+            _publish(row, account, source)
         wake_board_builders()
     return Import(added, len(rows) - len(added))
 
@@ -138,7 +145,18 @@ def _row(line: int, fields: dict[str, str | None]) -> BoardRow:
         communication=_communication(values["communication_gb"]),
         scores=_scores(PUBLIC.benchmarks[challenge.slug], [values[name] for name in SCORES]),
         day=_day(values["date"]),
+        place=_place(fields.get("rank")),
     )
+
+
+def _place(text: str | None) -> int | None:
+    """The column is not needed: a board that gives no place has none."""
+    written = (text or "").strip()
+    if not written:
+        return None
+    if not written.isdecimal() or not 0 < int(written) < 100_000:
+        raise ValueError(f"rank “{text}” is no place")
+    return int(written)
 
 
 def _scores(benchmarks: Sequence[str], texts: Sequence[str]) -> tuple[DeclaredScore, ...]:
@@ -206,7 +224,7 @@ def _base_model(name: str) -> BaseModel:
     return BaseModel.objects.get_or_create(hub_id=name, defaults={"active": False, "tensors": {}})[0]
 
 
-def _publish(row: BoardRow, account: User) -> None:
+def _publish(row: BoardRow, account: User, source: str) -> None:
     submission = Submission.objects.create(
         team=_team(row.team),
         submitter=account,
@@ -217,6 +235,8 @@ def _publish(row: BoardRow, account: User) -> None:
         status=Submission.Status.PUBLISHED,
         published_at=timezone.now(),
         source_date=row.day,
+        source_place=row.place,
+        source_url=source,
         import_digest=row.digest,
     )
     StoredScore.objects.bulk_create(StoredScore.of(submission, score) for score in row.scores)

@@ -12,7 +12,11 @@ from django.urls import reverse
 from portal.notifications.models import Delivery, Event
 
 _TEMPLATES = "portal/notifications/mail"
-_TEXTS = {Event.DISABLED: "webhook_disabled", Event.MODEL_REQUESTED: "base_model_requested"}
+_TEXTS = {
+    Event.DISABLED: "webhook_disabled",
+    Event.MODEL_REQUESTED: "base_model_requested",
+    Event.ENTRY_REQUESTED: "entry_requested",
+}
 
 
 def send(delivery: Delivery) -> None:
@@ -41,6 +45,8 @@ def _subject(event: Event, data: dict[str, Any]) -> str:
         return "Your webhook was turned off"
     if event == Event.MODEL_REQUESTED:
         return f"A base model is asked for: {data['request']['hub_id']}"
+    if event == Event.ENTRY_REQUESTED:
+        return f"{data['request']['user']} asks about entry {data['request']['entry']}"
     # A method's name may hold line breaks, which no header may.
     name = " ".join(data["submission"]["method"].split())
     return f"{name}: {event.label}"

@@ -31,6 +31,7 @@ class Event(models.TextChoices):
     TEST = "webhook.test", "test"
     DISABLED = "webhook.disabled", "webhook turned off"
     MODEL_REQUESTED = "base_model.requested", "base model asked for"
+    ENTRY_REQUESTED = "entry.requested", "request about an entry"
 
 
 SUBMISSION_EVENTS = tuple(event for event in Event if event.value.startswith("submission."))

@@ -151,6 +151,22 @@ def base_model_requested(request: BaseModelRequest, team: Team) -> None:
 
 
 @transaction.atomic
+def entry_requested(*, entry: int, kind: str, reason: str, user: User, team: Team) -> None:
+    """Tell the reviewers by e-mail what somebody of the team asks of a published entry."""
+    reviewers = User.objects.filter(is_staff=True, is_active=True).exclude(email="")
+    facts = {
+        "entry": entry,
+        "kind": kind,
+        "reason": reason,
+        "user": user.username,
+        "team": team.name,
+        "page": settings.SITE_URL + reverse("admin:review_entryrequest_changelist"),
+    }
+    payload = _payload(Event.ENTRY_REQUESTED, {"request": facts})
+    _tell(Event.ENTRY_REQUESTED, team, payload, [], list(reviewers))
+
+
+@transaction.atomic
 def send_test(webhook: Webhook) -> Delivery:
     """Send a message that says nothing but that it is a test. Raises NotificationRefused."""
     _refuse_too_many(webhook)
@@ -263,6 +279,7 @@ __all__ = [
     "base_model_requested",
     "change_webhook",
     "disable",
+    "entry_requested",
     "preferences_of",
     "redeliver",
     "renew_secret",

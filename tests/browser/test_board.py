@@ -177,3 +177,39 @@ def test_the_switch_between_protocols_loads_the_other_board_with_the_same_view(
     page.get_by_label("Search").fill("fed")
     expect(page).to_have_url(f"{board}?protocol=2&q=fed")
     expect(switch.get_by_role("link", name="1", exact=True)).to_have_attribute("href", f"{BOARD}?q=fed")
+
+
+def test_rows_are_one_line_until_the_reader_wants_them_airy(page: Page, board: str) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(board)
+    height = (
+        "Math.max(...[...document.querySelectorAll('.compare .board tbody tr')].map(r => r.offsetHeight))"
+    )
+    assert page.evaluate(height) * 20 + 120 <= 900
+    page.get_by_role("link", name="Airy").click()
+    assert page.evaluate(height) > 45
+    page.goto(board)  # remembered
+    assert page.evaluate(height) > 45
+    expect(page.get_by_role("link", name="Airy")).to_have_attribute("aria-current", "true")
+
+
+def test_a_phone_shows_one_cost_and_the_rest_by_tapping(page: Page, board: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(board)
+    row = page.locator(".compare .board tbody tr").first
+    expect(row.locator(".mean")).to_be_visible()
+    expect(row.locator("td.chosen-cost")).to_be_visible()
+    expect(row.locator("td.score-cell").first).to_be_hidden()
+    row.locator(".rest summary").click()
+    expect(row.locator("td.score-cell").first).to_be_visible()
+
+
+def test_a_reader_finds_the_best_within_a_budget(page: Page, board: str) -> None:
+    page.goto(board.removesuffix(BOARD))
+    page.get_by_label("Client VRAM, at most GB").fill("24")
+    page.get_by_label("Communication, at most GB").fill("5")
+    page.get_by_role("button", name="Show what is best").click()
+    expect(page).to_have_url(re.compile(r"/budget/\?max_client_vram=24&max_communication=5$"))
+    expect(
+        page.get_by_role("region", name="Finance within the budget").locator("tbody tr").first
+    ).to_be_visible()

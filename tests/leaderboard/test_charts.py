@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from leaderboard.charts import catalogue, cost, drawing, forest, grid, history, profile, rounds
 from leaderboard.charts.figure import Figure
-from leaderboard.charts.front import pareto_front
 from leaderboard.charts.inputs import Peers, RoundPoint
 from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
+from leaderboard.standing.front import pareto_front
 from portal.accounts.models import User
 from portal.intake.services import Cost as StatedCost
 from portal.submissions.models import Resource

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from portal.intake.board_import import BoardError, import_rows, read_board
+from portal.intake.board_import import PUBLIC_BOARD, BoardError, import_rows, read_board
 
 
 class Command(BaseCommand):
@@ -24,13 +24,18 @@ class Command(BaseCommand):
             help="CSV with the columns challenge, team, base_model, communication_gb, score_1 … score_4 in "
             "the order of the challenge's benchmarks, as printed in per cent, and date (day.month.year)",
         )
+        parser.add_argument(
+            "--source",
+            default=PUBLIC_BOARD,
+            help="address of the board, which readers are led to (%(default)s)",
+        )
         parser.add_argument("--dry-run", action="store_true", help="say what would be added, add nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
-                result = import_rows(read_board(file), dry_run=options["dry_run"])
+                result = import_rows(read_board(file), source=options["source"], dry_run=options["dry_run"])
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:

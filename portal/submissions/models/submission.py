@@ -142,6 +142,10 @@ class Submission(models.Model):
     source_date = models.DateField(
         null=True, editable=False, help_text="The day that an imported entry's board gives for it"
     )
+    source_place = models.PositiveIntegerField(
+        null=True, editable=False, help_text="The place that an imported entry has on its board"
+    )
+    source_url = models.URLField(blank=True, editable=False, help_text="The board of an imported entry")
 
     objects = SubmissionQuerySet.as_manager()
 
