@@ -44,12 +44,4 @@
     },
     true,
   );
-
-  // Escape closes the filters or the columns, wherever in them one is.
-  document.addEventListener("keydown", (event) => {
-    const panel = event.key === "Escape" && document.activeElement?.closest(".board-form details[open]");
-    if (!panel) return;
-    panel.open = false;
-    panel.querySelector("summary").focus();
-  });
 })();
