@@ -74,6 +74,7 @@ class Environment(BaseSettings):
     evaluation_lease_seconds: PositiveInt = 60
     evaluation_attempts: PositiveInt = 2
     evaluation_stall_seconds: PositiveInt = 1800
+    outage_patience_seconds: PositiveInt = 86_400
 
     training_data: str = ""
     training_state: Path | None = None

@@ -33,6 +33,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
     "portal.apps.PortalConfig",
     "portal.accounts",
+    "portal.outages",
     "portal.submissions",
     "portal.uploads",
     "portal.runs",
@@ -226,6 +227,7 @@ EVALUATION_PRECISION = env.evaluation_precision
 EVALUATION_LEASE_SECONDS = env.evaluation_lease_seconds
 EVALUATION_ATTEMPTS = env.evaluation_attempts
 EVALUATION_STALL_SECONDS = env.evaluation_stall_seconds
+OUTAGE_PATIENCE_SECONDS = env.outage_patience_seconds
 
 # --- Training of baselines ------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from portal.notifications.models import Delivery, Event
 
 _TEMPLATES = "portal/notifications/mail"
 _TEXTS = {Event.DISABLED: "webhook_disabled", Event.MODEL_REQUESTED: "base_model_requested"}
+_TEXTS |= {Event.OUTAGE_BEGAN: "outage_began", Event.OUTAGE_OVER: "outage_over"}
 
 
 def send(delivery: Delivery) -> None:
@@ -41,6 +42,10 @@ def _subject(event: Event, data: dict[str, Any]) -> str:
         return "Your webhook was turned off"
     if event == Event.MODEL_REQUESTED:
         return f"A base model is asked for: {data['request']['hub_id']}"
+    if event == Event.OUTAGE_BEGAN:
+        return f"Work waits for {data['outage']['what']}"
+    if event == Event.OUTAGE_OVER:
+        return f"No work waits any more for {data['outage']['what']}"
     # A method's name may hold line breaks, which no header may.
     name = " ".join(data["submission"]["method"].split())
     return f"{name}: {event.label}"

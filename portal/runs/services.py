@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.base import File
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
 from django.utils import timezone
 
@@ -18,6 +18,7 @@ from evaluation.rules import protocol as protocols
 from evaluation.rules.protocol import PROTOCOLS
 from evaluation.wire.evaluating import Scored
 from portal.notifications.services import submission_changed
+from portal.outages.causes import Failure
 from portal.queues import wake_board_builders, wake_evaluators
 from portal.runs import claims, data_register, reproductions
 from portal.runs.models import Evaluation, Score
@@ -143,7 +144,12 @@ def record_score(evaluation: Evaluation, scored: Scored, *, items: File) -> Scor
     data_register.check(scored, claims.lock(evaluation).worker)
     stored = Score(evaluation=evaluation, **{name: getattr(scored, name) for name in _MEASURED})
     stored.items.save(f"evaluations/{evaluation.pk}/{scored.benchmark}.jsonl", items, save=False)
-    stored.save(force_insert=True)
+    try:
+        stored.save(force_insert=True)
+        claims.went_well(evaluation)
+    except DatabaseError:
+        stored.items.delete(save=False)
+        raise
     return stored
 
 
@@ -171,9 +177,9 @@ def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
 
 
 @transaction.atomic
-def fail_attempt(evaluation: Evaluation, *, code: str, message: str, retryable: bool) -> Evaluation.Status:
+def fail_attempt(evaluation: Evaluation, failure: Failure) -> Evaluation.Status:
     """End a broken attempt: back to the queue if a retry may help, else failed with the stored reason."""
-    status = claims.end_attempt(evaluation, code=code, message=message, retryable=retryable)
+    status = claims.end_attempt(evaluation, failure)
     _follow(evaluation.submission)
     if status == Evaluation.Status.QUEUED:
         wake_evaluators()

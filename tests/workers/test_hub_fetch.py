@@ -188,7 +188,7 @@ def test_a_lost_worker_is_tried_again_and_then_given_up(
 ) -> None:
     submission = services.create(draft(owner))
     for _ in range(hub_fetches.ATTEMPTS):
-        assert hub_fetches.claim() and hub_fetches.claim() is None
+        assert hub_fetches.claim(machine="m") and hub_fetches.claim(machine="m") is None
         HubFetch.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
         fetch.recover()
     assert not hub_fetches.work_is_waiting()
@@ -197,7 +197,7 @@ def test_a_lost_worker_is_tried_again_and_then_given_up(
 
 def test_a_worker_that_was_declared_dead_writes_nothing(server: HubServer, owner: User) -> None:
     submission = services.create(draft(owner))
-    lost = hub_fetches.claim()
+    lost = hub_fetches.claim(machine="m")
     assert lost
     HubFetch.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
     fetch.recover()
@@ -208,7 +208,7 @@ def test_a_worker_that_was_declared_dead_writes_nothing(server: HubServer, owner
 
 def test_a_draft_that_is_deleted_meanwhile_is_no_error(server: HubServer, owner: User, storage: Path) -> None:
     submission = services.create(draft(owner))
-    claimed = hub_fetches.claim()
+    claimed = hub_fetches.claim(machine="m")
     assert claimed
     services.delete(submission)
     fetch.run(claimed)
