@@ -106,7 +106,6 @@ def renewed(renew: Callable[[], None], what: str) -> Iterator[Check]:
     finally:
         done.set()
         thread.join()
-    check()
 
 
 def once_the_database_answers(write: Callable[[], T], *, stop: threading.Event) -> T:

@@ -58,8 +58,8 @@ def fetch_adapter(
 
     `revision` is a branch, tag or commit, "" for the default branch; `token` is used for this alone. The
     adapter has at most `largest` bytes, by the hub's listing, before anything is fetched. The files lie in
-    `into` itself afterwards; `fetched` is told of each file alone. Raises CheckpointError that says what to do,
-    HubError where the hub is at fault, DiskError where there is no room.
+    `into` itself afterwards; `fetched` is told of each file alone. Raises CheckpointError that says what to
+    do, HubError where the hub is at fault, DiskError where there is no room.
     """
     named = (not revision or is_revision(revision)) and (not subfolder or is_folder(subfolder))
     if not is_repository(repo) or not named:

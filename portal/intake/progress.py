@@ -68,7 +68,7 @@ class Step:
 
 def attempts_of(submission: Submission) -> list[Attempt]:
     """One a protocol: the site's own in their order, then others."""
-    found = {e.protocol: e for e in newest(submission).prefetch_related("scores")}
+    found = {e.protocol: e for e in newest(submission).select_related("outage").prefetch_related("scores")}
     order = [number for number in settings.LEADERBOARD_PROTOCOLS if number in found]
     order += [number for number in found if number not in order]
     return [Attempt(found[number], progress_of(found[number]), len(order) > 1) for number in order]
@@ -80,6 +80,7 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
         return None
     live, is_queued = evaluation.progress, evaluation.status == Evaluation.Status.QUEUED
     lacking = evaluation.waits_for if is_queued else ""
+    waits = evaluation.wait_in_words or f"waiting for {lacking or 'a free worker'}"
     scored = {score.benchmark: score for score in evaluation.scores.all()}
     slugs = rules.of(evaluation.submission.challenge, evaluation.protocol).benchmarks
     lines = []
@@ -94,7 +95,7 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
         else:
             lines.append(Line(line, BENCHMARKS[slug].title, 0, 1, "waiting"))
     return Progress(
-        phase=live.get("phase", f"waiting for {lacking or 'a free worker'}"),
+        phase=live.get("phase", waits),
         benchmark=live.get("benchmark", ""),
         done=live.get("done", 0),
         total=live.get("total", 0),
@@ -102,7 +103,7 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
         seconds_left=live.get("eta"),
         benchmarks_done=len(scored),
         benchmarks_total=len(slugs),
-        queue_position=_position(evaluation) if is_queued and not lacking else None,
+        queue_position=_position(evaluation) if is_queued and not lacking and not evaluation.outage else None,
         lines=tuple(lines),
     )
 

@@ -1,4 +1,4 @@
-"""Operators are told of an outage twice, when it begins and when it is over, not of each work that it stops."""
+"""Operators are told of an outage twice, when it begins and when it is over, not for each work it stops."""
 
 from __future__ import annotations
 

@@ -62,3 +62,10 @@ class Waiting(models.Model):
     def waiting_for(self) -> str:
         """What the row waits for, as in "waiting for …"; empty where it does not, or its next try runs."""
         return self.outage.words if self.outage and self.waits_until else ""
+
+    @property
+    def wait_in_words(self) -> str:
+        """As the submitter reads it; empty where it waits for nothing."""
+        if not self.waiting_for or self.waits_until is None:
+            return ""
+        return f"waiting for {self.waiting_for}, next try at {self.waits_until:%H:%M:%S} UTC"
