@@ -138,7 +138,7 @@ class Environment(BaseSettings):
         """
         if not self.s3_bucket:
             return {
-                "BACKEND": "django.core.files.storage.FileSystemStorage",
+                "BACKEND": "portal.uploads.whole_files.WholeFileStorage",
                 "OPTIONS": {"location": self.var_dir / "storage"},
             }
         if find_spec("storages") is None or find_spec("boto3") is None:

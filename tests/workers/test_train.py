@@ -46,7 +46,7 @@ def scripted(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         },
     }
     monkeypatch.setattr(train, "MODULE", "tests.workers.scripted_training")
-    monkeypatch.setattr(train, "model_folder", lambda _: tmp_path)
+    monkeypatch.setattr(train, "model_folder", lambda *_: tmp_path)
     yield
     evaluate.shutting_down.clear()
 
@@ -275,5 +275,5 @@ def test_a_hub_that_is_away_is_named_and_the_run_is_tried_again(
     run = started(staff)
     train.train(claimed())
     run.refresh_from_db()
-    assert (run.status, run.error_code) == ("queued", "hub")
-    assert "the hub did not deliver the data set flwrlabs/" in run.error_message
+    assert (run.status, run.attempts, run.waiting_for) == ("queued", 0, "the model hub")
+    assert run.outage and "the hub did not deliver the data set flwrlabs/" in run.outage.detail
