@@ -397,6 +397,7 @@ def guard_requests() -> None:
     """From now on the hub's library makes its requests through a client that checks where they go."""
     # Its other protocol speaks to hosts of its own choice, past this client.
     constants.HF_HUB_DISABLE_XET = True
+    constants.DOWNLOAD_CHUNK_SIZE = 1024**2  # so that who is told of what comes can soon end it
     hooks = get_session().event_hooks["request"]
     set_client_factory(
         lambda: httpx.Client(

@@ -74,7 +74,7 @@ def full_storage(small_disk: Path, settings: Any) -> Path:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("action", ["send", "draft"])
+@pytest.mark.parametrize("action", ["send", "save"])
 def test_a_form_sent_meanwhile_is_asked_for_again_and_nothing_is_half_made(
     full_storage: Path, owner: User, as_owner: Client, action: str
 ) -> None:
