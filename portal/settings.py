@@ -106,6 +106,8 @@ CACHES = {
         # Throttling and rate limits lapse while it is down; the site goes on.
         "OPTIONS": {
             "IGNORE_EXCEPTIONS": True,
+            "SOCKET_CONNECT_TIMEOUT": 5,
+            "SOCKET_TIMEOUT": 5,  # one that hangs is away
             "SERIALIZER": "portal.cache_serializer.BytesOrJson",  # the library's own choice is pickle
         },
     }

@@ -273,10 +273,12 @@ def test_a_claim_that_is_lost_ends_the_download(
             lost.wait(30)
         return answer(path)
 
+    def warned(*words: object) -> None:
+        lost.set()
+
     lost = threading.Event()
-    warn = leases.logger.warning
     monkeypatch.setattr(server, "respond", respond)
-    monkeypatch.setattr(leases.logger, "warning", lambda *words: (warn(*words), lost.set()))
+    monkeypatch.setattr(leases.logger, "warning", warned)
     fetch.run_waiting()
     assert "is of no use" in caplog.text and not any("adapter_config" in path for path in server.requests[2:])
     submission.refresh_from_db()
