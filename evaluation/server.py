@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from evaluation import gpus
-from evaluation.errors import EngineCrashError, EvaluationError
+from evaluation.errors import EngineCrashError, EvaluationError, outage_of
 from evaluation.gpu_turns import Turn
 from evaluation.running import run
 from evaluation.running.run import Evaluator, Observer, Outcome, Plan
@@ -120,14 +120,12 @@ def run_line(line: str, evaluator: Evaluator, events: Events) -> None:
     except Exception as error:  # noqa: BLE001 - the boundary to the supervisor: it must hear of every failure
         traceback.print_exc()
         evaluator.close()  # what state the engine is in is unknown
-        events.send(Failed.of(EngineCrashError(f"{type(error).__name__}: {error}"), named))
+        crash = EngineCrashError(f"{type(error).__name__}: {error}")
+        events.send(Failed.of(outage_of(error) or crash, named))
 
 
 def _evaluate(job: Job, evaluator: Evaluator, events: Events) -> Outcome:
-    try:
-        Path(job.output).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EngineCrashError(f"the output folder {job.output} cannot be made: {error}") from error
+    Path(job.output).mkdir(parents=True, exist_ok=True)
     plan = Plan(
         model=job.model,
         benchmarks=job.benchmarks,

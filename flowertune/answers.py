@@ -119,6 +119,7 @@ class Submission:
     findings: tuple[RecordedFinding, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     hub_status: str | None = None
+    hub_wait: str = ""
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Submission:
@@ -146,6 +147,7 @@ class Submission:
             findings=tuple(as_finding(finding) for finding in row.get("findings", ())),
             evaluations=tuple(runs),
             hub_status=str(hub["status"]) if hub else None,
+            hub_wait=_wait(hub) if hub else "",
         )
 
     @property
@@ -162,3 +164,10 @@ class Submission:
     def result(self) -> Evaluation | None:
         """The newest evaluation that has all its scores."""
         return next((run for run in reversed(self.evaluations) if run.status == "succeeded"), None)
+
+
+def _wait(hub: Mapping[str, Any]) -> str:
+    """What the fetch of a draft's files waits for; empty where it does not, or the site is an older one."""
+    if not hub.get("waiting_for"):
+        return ""
+    return f"waiting for {hub['waiting_for']}, next try at {hub['next_try_at']}"

@@ -28,6 +28,8 @@ def submission_text(submission: Submission) -> str:
         lines.append(f"  {progress_text(latest.progress)}")
     elif latest and latest.error:
         lines.append(f"  evaluation {latest.status}: {latest.error}")
+    elif submission.hub_wait:
+        lines.append(f"  {submission.hub_wait}")
     parts = ["\n".join(lines)]
     if scored := latest if latest and latest.scores else submission.result:
         parts.append(scores_text(scored))
@@ -50,7 +52,8 @@ def status_line(submission: Submission) -> str:
     """Where a submission stands, in one line."""
     latest = submission.latest
     progress = latest.progress if latest else None
-    detail = f": {progress_text(progress)}" if progress else ""
+    words = progress_text(progress) if progress else submission.hub_wait
+    detail = f": {words}" if words else ""
     return f"{submission.shown_status}{detail}"
 
 

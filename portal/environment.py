@@ -77,6 +77,7 @@ class Environment(BaseSettings):
     evaluation_lease_seconds: PositiveInt = 60
     evaluation_attempts: PositiveInt = 2
     evaluation_stall_seconds: PositiveInt = 1800
+    outage_patience_seconds: PositiveInt = 86_400
 
     training_data: str = ""
     training_state: Path | None = None
@@ -147,7 +148,7 @@ class Environment(BaseSettings):
         """
         if not self.s3_bucket:
             return {
-                "BACKEND": "django.core.files.storage.FileSystemStorage",
+                "BACKEND": "portal.uploads.whole_files.WholeFileStorage",
                 "OPTIONS": {"location": self.var_dir / "storage"},
             }
         if find_spec("storages") is None or find_spec("boto3") is None:

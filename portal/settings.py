@@ -33,6 +33,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
     "portal.apps.PortalConfig",
     "portal.accounts",
+    "portal.outages",
     "portal.submissions",
     "portal.uploads",
     "portal.runs",
@@ -108,6 +109,8 @@ CACHES = {
         # Throttling and rate limits lapse while it is down; the site goes on.
         "OPTIONS": {
             "IGNORE_EXCEPTIONS": True,
+            "SOCKET_CONNECT_TIMEOUT": 5,
+            "SOCKET_TIMEOUT": 5,  # one that hangs is away
             "SERIALIZER": "portal.cache_serializer.BytesOrJson",  # the library's own choice is pickle
         },
     }
@@ -236,6 +239,7 @@ EVALUATION_PRECISION = env.evaluation_precision
 EVALUATION_LEASE_SECONDS = env.evaluation_lease_seconds
 EVALUATION_ATTEMPTS = env.evaluation_attempts
 EVALUATION_STALL_SECONDS = env.evaluation_stall_seconds
+OUTAGE_PATIENCE_SECONDS = env.outage_patience_seconds
 
 # --- Training of baselines ------------------------------------------------------------------------
 

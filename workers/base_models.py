@@ -11,6 +11,7 @@ from django.conf import settings
 
 from evaluation.hub import cache, fetching
 from portal.submissions.models import BaseModel
+from workers.leases import Check
 
 logger = logging.getLogger(__name__)
 
@@ -23,13 +24,17 @@ def in_use(base_model: BaseModel) -> AbstractContextManager[None]:
     return nullcontext() if is_kept_anyway else cache.in_use(base_model.hub_id)
 
 
-def model_folder(base_model: BaseModel) -> Path:
-    """The base model's folder. It is fetched here, because the child must not see the hub's token."""
+def model_folder(base_model: BaseModel, check: Check) -> Path:
+    """The base model's folder. It is fetched here, because the child must not see the hub's token.
+
+    `check` is called while it comes, from several threads, and ends the fetch by what it raises.
+    """
     if base_model.local_path:
         return Path(base_model.local_path)
     if settings.BASE_MODEL_CACHE_BYTES and not cache.holds(base_model.hub_id):
         _make_room(base_model)
-    return fetching.fetch("@".join(filter(None, (base_model.hub_id, base_model.revision)))).folder
+    name = "@".join(filter(None, (base_model.hub_id, base_model.revision)))
+    return fetching.fetch(name, lambda _done, _total: check()).folder
 
 
 def _make_room(base_model: BaseModel) -> None:

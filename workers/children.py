@@ -21,7 +21,8 @@ from pathlib import Path
 import psutil
 from django.conf import settings
 
-from evaluation.errors import EngineCrashError
+from evaluation import memory_kills
+from evaluation.errors import EngineCrashError, EvaluationError, MemoryTakenError
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Child:
         self.name = name
         self._unread = b""
         self._family = uuid.uuid4().hex
+        self._memory_kills = memory_kills.count()
         home = settings.VAR_DIR / "child-home"
         home.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
@@ -75,16 +77,20 @@ class Child:
         psutil.Process(self._process.pid).nice(niceness)
 
     def send(self, line: str) -> None:
-        """Write one line to the child. Raises EngineCrashError when it is gone."""
+        """Write one line to the child. Raises as `next_line` does when it is gone."""
         assert self._process.stdin
         try:
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError as error:
-            raise EngineCrashError(self._obituary()) from error
+            raise self._obituary() from error
 
     def next_line(self) -> bytes | None:
-        """Return the next line, or None after a quiet tick. Raises EngineCrashError when the child ended."""
+        """Return the next line, or None after a quiet tick.
+
+        When the child ended: raises MemoryTakenError where the system had no memory for it, else
+        EngineCrashError.
+        """
         deadline = time.monotonic() + TICK_SECONDS
         while b"\n" not in self._unread:
             remaining = deadline - time.monotonic()
@@ -93,7 +99,7 @@ class Child:
             assert self._process.stdout
             chunk = os.read(self._process.stdout.fileno(), 1 << 16)
             if not chunk:
-                raise EngineCrashError(self._obituary())
+                raise self._obituary()
             self._unread += chunk
         line, _, self._unread = self._unread.partition(b"\n")
         return line
@@ -126,13 +132,17 @@ class Child:
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue  # ended at this moment, or somebody else's
 
-    def _obituary(self) -> str:
+    def _obituary(self) -> EvaluationError:
         code = self._process.wait(timeout=30)
         if code == -signal.SIGKILL:
-            return f"The {self.name} process was killed, most likely because the machine ran out of memory."
+            if memory_kills.happened_since(self._memory_kills):
+                return MemoryTakenError(
+                    f"The {self.name} process was killed because the machine's memory ran out."
+                )
+            return EngineCrashError(f"The {self.name} process was killed.")
         if code < 0:
-            return f"The {self.name} process was ended by {signal.Signals(-code).name}."
-        return f"The {self.name} process ended unexpectedly with exit status {code}."
+            return EngineCrashError(f"The {self.name} process was ended by {signal.Signals(-code).name}.")
+        return EngineCrashError(f"The {self.name} process ended unexpectedly with exit status {code}.")
 
 
 def _environment(home: Path) -> dict[str, str]:

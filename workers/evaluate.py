@@ -10,6 +10,7 @@ import shutil
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -21,16 +22,16 @@ from django.core.files import File
 from evaluation import rules
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.engines.hardware import Hardware
-from evaluation.errors import EvaluationError
 from evaluation.wire.evaluating import Done, Event, Job, Loading, Progress, Scored
 from evaluation.wire.messages import Failed
+from portal.outages.causes import Failure, StorageError, stored_bytes
 from portal.runs import claims, services
 from portal.runs.models import Evaluation
 from portal.runs.services import LeftToOthers
 from workers import capabilities, data_sets, turns
 from workers.base_models import in_use, model_folder
-from workers.leases import Lease
-from workers.supervisor import EvaluationProcess, shutting_down
+from workers.leases import Check, Lease, once_the_database_answers
+from workers.supervisor import EvaluationProcess, broken, shutting_down
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +43,6 @@ _not_judged: set[LeftToOthers] = set()
 """What this machine turned out to have not the programs for."""
 # Celery may run tasks in threads; one child process serves one evaluation at a time.
 _busy = threading.Lock()
-
-
-class StorageError(EvaluationError):
-    """A stored file is not what was stored."""
-
-    code = "storage"
-    retryable = True
 
 
 def run_queued() -> None:
@@ -100,19 +94,9 @@ def run(evaluation: Evaluation) -> None:
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over; this worker leaves it", evaluation)
     except turns.ShuttingDownError:
-        services.give_back(evaluation)
-    except EvaluationError as error:
-        logger.exception("%s broke", evaluation)
-        _fail(evaluation, code=error.code, message=str(error), retryable=error.retryable)
-    except Exception:
-        # The supervisor, the one place for this: whatever broke, the row says so and the worker goes on.
-        logger.exception("%s broke in the worker", evaluation)
-        _fail(
-            evaluation,
-            code="worker_error",
-            message="Something broke on our side. The operators see the details in the worker's log.",
-            retryable=True,
-        )
+        _written(lambda: services.give_back(evaluation))
+    except Exception as error:  # noqa: BLE001 -- the supervisor: whatever broke, the row says so
+        _fail(evaluation, broken(evaluation, error))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -133,12 +117,13 @@ def clear_leftovers() -> None:
 def _run_in(scratch: Path, evaluation: Evaluation) -> None:
     lease, output = Lease(evaluation), scratch / "output"
     lease.renew({"phase": "preparing the files"})
-    with lease.kept():
-        job = _job(scratch, evaluation, output)
+    with lease.kept() as check:
+        job = _job(scratch, evaluation, output, check)
 
     def record(event: Event) -> dict[str, Any] | None:
         if isinstance(event, Scored):
-            _record(evaluation, event, output)
+            scored = event
+            _written(lambda: _record(evaluation, scored, output))
         return _progress(event)
 
     def needed() -> int:
@@ -153,19 +138,19 @@ def _run_in(scratch: Path, evaluation: Evaluation) -> None:
         ending = _process.run(job, lease, record, base_model=evaluation.base_model_id)
     match ending:
         case Done(provenance=provenance):
-            services.succeed(evaluation, provenance=provenance)
+            _written(lambda: services.succeed(evaluation, provenance=provenance))
         case Failed() as failed:
-            _fail(evaluation, code=failed.code, message=failed.message, retryable=failed.retryable)
+            _fail(evaluation, Failure(failed.code, failed.message, failed.fault))
         case _:
-            services.give_back(evaluation)
+            _written(lambda: services.give_back(evaluation))
 
 
-def _job(scratch: Path, evaluation: Evaluation, output: Path) -> Job:
+def _job(scratch: Path, evaluation: Evaluation, output: Path, check: Check) -> Job:
     asked = rules.of(evaluation.submission.challenge, evaluation.protocol)
     output.mkdir()
     return Job(
         job=str(evaluation.claim_id),
-        model=str(model_folder(evaluation.base_model)),
+        model=str(model_folder(evaluation.base_model, check)),
         adapter=str(_adapter_folder(scratch, evaluation)) if evaluation.checkpoint else None,
         benchmarks=tuple(services.remaining_benchmarks(evaluation, asked.benchmarks)),
         protocol=evaluation.protocol,
@@ -185,8 +170,8 @@ def _adapter_folder(scratch: Path, evaluation: Evaluation) -> Path:
     folder = scratch / "adapter"
     folder.mkdir()
     digest = hashlib.sha256()
-    with checkpoint.file.open("rb") as source, (folder / ADAPTER_FILE).open("wb") as target:
-        while chunk := source.read(1 << 20):
+    with (folder / ADAPTER_FILE).open("wb") as target:
+        for chunk in stored_bytes(checkpoint.file):
             digest.update(chunk)
             target.write(chunk)
     if digest.hexdigest() != checkpoint.sha256:
@@ -217,8 +202,12 @@ def _progress(event: Event) -> dict[str, Any] | None:
             return None
 
 
-def _fail(evaluation: Evaluation, *, code: str, message: str, retryable: bool) -> None:
+def _written(write: Callable[[], object]) -> None:
+    once_the_database_answers(write, stop=shutting_down)
+
+
+def _fail(evaluation: Evaluation, failure: Failure) -> None:
     try:
-        services.fail_attempt(evaluation, code=code, message=message, retryable=retryable)
+        _written(lambda: services.fail_attempt(evaluation, failure))
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over before its failure could be recorded", evaluation)

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import logging
 import shutil
+import socket
 import threading
 from pathlib import Path
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
-from evaluation.errors import EvaluationError
+from evaluation.errors import EvaluationError, Fault
 from evaluation.findings import Finding, Severity
 from evaluation.flowerconfig import CONFIG_FILE
 from evaluation.hub.adapter import AdapterSnapshot, fetch_adapter
 from portal.intake import hub_fetches, hub_tokens, services
 from portal.intake.drafts import Files, InvalidSubmission, TransitionRefused
 from portal.notifications.services import submission_changed
+from portal.outages.causes import BROKEN, Failure, failure_of
 from portal.submissions.models import HubFetch
+from workers.leases import once_the_database_answers, renewed
+from workers.supervisor import shutting_down
 
 logger = logging.getLogger(__name__)
+
+MACHINE = socket.gethostname()
 
 _LAPSED = (
     "The token for the hub is kept for half an hour only and is gone. Give it again, or upload the files."
@@ -36,7 +42,7 @@ def run_waiting() -> None:
     if not _AT_A_TIME.acquire(blocking=False):
         return
     try:
-        while (fetch := hub_fetches.claim()) is not None:
+        while (fetch := hub_fetches.claim(machine=MACHINE)) is not None:
             run(fetch)
     finally:
         _AT_A_TIME.release()
@@ -78,22 +84,39 @@ def _fetch(fetch: HubFetch, scratch: Path) -> None:
         _fail(fetch, _LAPSED)
         return
     try:
-        snapshot = fetch_adapter(
-            fetch.repository,
-            fetch.revision,
-            token,
-            fetch.subfolder,
-            into=scratch,
-            largest=settings.SUBMISSION_MAX_BYTES,
-        )
-    except EvaluationError as error:
-        logger.info("nothing came from the hub for submission %s: %s", fetch.submission_id, error)
-        text = str(error)
-        _fail(fetch, f"{text[0].upper()}{text[1:]}.")
+        with renewed(lambda: hub_fetches.renew(fetch), f"fetching {fetch}") as check:
+            snapshot = fetch_adapter(
+                fetch.repository,
+                fetch.revision,
+                token,
+                fetch.subfolder,
+                into=scratch,
+                largest=settings.SUBMISSION_MAX_BYTES,
+                fetched=lambda _done, _total: check(),
+            )
+            _attach(fetch, snapshot)
+    except (EvaluationError, OSError, DatabaseError) as error:
+        failure = failure_of(error)
+        if failure is BROKEN:
+            raise
+        _end(fetch, failure, token)
         return
-    _attach(fetch, snapshot)
     if fetch.send:
         _send(fetch)
+
+
+def _end(fetch: HubFetch, failure: Failure, token: str | None) -> None:
+    """Let the draft wait for the end of an outage, or tell it why there are no files."""
+
+    def record() -> None:
+        is_outage = failure.fault is Fault.OUTAGE
+        if is_outage and hub_fetches.wait(fetch, failure, machine=MACHINE, token=token):
+            return
+        text = failure.message.rstrip(".")
+        _fail(fetch, f"{text[0].upper()}{text[1:]}.")
+
+    logger.info("nothing came from the hub for submission %s: %s", fetch.submission_id, failure.message)
+    once_the_database_answers(record, stop=shutting_down)
 
 
 def _attach(fetch: HubFetch, snapshot: AdapterSnapshot) -> None:

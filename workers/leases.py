@@ -5,74 +5,122 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import OperationalError, close_old_connections, connection
+from django.db import close_old_connections, connection
+from django.db.utils import InterfaceError, OperationalError
 
+from portal.outages.waiting import LostError
 from portal.runs import claims
 from portal.runs.models import Claimable
 
 logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 1.0
+# A claim that is lost while files are fetched is noticed after so long, at most.
+LOOK_SECONDS = 2.0
+_DATABASE_AWAY = (OperationalError, InterfaceError)
+_LONGEST_PAUSE = 15.0
+
+T = TypeVar("T")
+Check = Callable[[], None]
+"""Raises what says that the work was lost, if it was."""
 
 
 class Lease:
-    """Renews the lease of claimed work, and bears a database that is away for less than the lease."""
+    """Renews the lease of claimed work, and bears a database that is away: nobody can take the work then."""
 
     def __init__(self, work: Claimable) -> None:
         self._work = work
         self._renewed = time.monotonic()
+        self._is_away = False
 
     def renew(self, progress: dict[str, Any] | None = None) -> None:
-        """Raises ClaimLostError, or OperationalError once the lease must have run out."""
+        """Raises ClaimLostError."""
         now = time.monotonic()
         if progress is None and now - self._renewed < PROGRESS_SECONDS:
             return
+        self._renewed = now
         try:
             claims.renew(self._work, progress=progress)
-        except OperationalError:
+        except _DATABASE_AWAY:
             close_old_connections()
-            if now - self._renewed > settings.EVALUATION_LEASE_SECONDS:
-                raise
-            logger.warning("the database is away; %s goes on while its lease lasts", self._work)
+            if not self._is_away:
+                logger.warning("the database is away; %s goes on meanwhile", self._work)
+            self._is_away = True
         else:
-            self._renewed = now
+            self._is_away = False
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
+    def kept(self) -> Iterator[Check]:
         """Renew from a thread meanwhile: fetching a base model may take longer than a lease."""
-        done = threading.Event()
 
-        def keep() -> None:
-            try:
-                while not done.wait(settings.EVALUATION_LEASE_SECONDS / 4):
-                    self._keep()
-            except claims.ClaimLostError:
-                logger.warning("%s was taken over while it was prepared", self._work)
-            finally:
-                connection.close()
-
-        thread = threading.Thread(target=keep, name="lease")
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
-
-    def _keep(self) -> None:
-        """Renew, also where the database was away for longer than the lease: nobody may have taken the work.
-
-        Raises ClaimLostError.
-        """
-        try:
+        def renew() -> None:
             claims.renew(self._work)
-        except OperationalError:
-            close_old_connections()
-            logger.warning("the database is away; %s goes on being prepared", self._work)
-        else:
             self._renewed = time.monotonic()
+
+        with renewed(renew, str(self._work)) as check:
+            yield check
+
+
+@contextmanager
+def renewed(renew: Callable[[], None], what: str) -> Iterator[Check]:
+    """Call `renew` every few seconds within the block, from a thread; what it raises ends that.
+
+    The block gets a function that raises the same, for it to call from wherever it works, other threads
+    included.
+    """
+    done = threading.Event()
+    losses: list[Exception] = []
+    pause = min(LOOK_SECONDS, settings.EVALUATION_LEASE_SECONDS / 4)
+
+    def keep() -> None:
+        is_away = False
+        try:
+            while not losses and not done.wait(pause):
+                try:
+                    renew()
+                    is_away = False
+                except _DATABASE_AWAY:
+                    close_old_connections()
+                    if not is_away:
+                        logger.warning("the database is away; %s goes on being prepared", what)
+                    is_away = True
+                except LostError as loss:
+                    logger.warning("%s was taken over while it was prepared", what)
+                    losses.append(loss)
+        finally:
+            connection.close()
+
+    def check() -> None:
+        if losses:
+            raise losses[0]
+
+    thread = threading.Thread(target=keep, name="lease")
+    thread.start()
+    try:
+        yield check
+    finally:
+        done.set()
+        thread.join()
+
+
+def once_the_database_answers(write: Callable[[], T], *, stop: threading.Event) -> T:
+    """Write; while the database is away, again until it is back, the patience ends or `stop` is set.
+
+    Then raises what the last try did. Whose work it is, the write itself asks.
+    """
+    began, pause = time.monotonic(), 1.0
+    while True:
+        try:
+            return write()
+        except _DATABASE_AWAY:
+            close_old_connections()
+            if time.monotonic() - began > settings.OUTAGE_PATIENCE_SECONDS or stop.wait(pause):
+                raise
+            if pause == 1.0:
+                logger.warning("the database is away; what is done is written when it is back")
+            pause = min(2 * pause, _LONGEST_PAUSE)

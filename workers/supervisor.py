@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 
-from evaluation.errors import EngineCrashError, WireError
+from evaluation.errors import EngineCrashError, Fault, WireError
 from evaluation.wire.evaluating import EVENTS, Done, Event, Job, Ready
 from evaluation.wire.messages import Ending, Failed, Message, dump
+from portal.outages.causes import Failure, failure_of
+from portal.runs.models import Claimable
 from workers.children import Child
 from workers.leases import Lease
 
@@ -58,6 +60,16 @@ def hear_out(
             return message
         lease.renew(record(message))
     return None
+
+
+def broken(work: Claimable, error: Exception) -> Failure:
+    """What broke claimed work, for its row. In the log outages are no errors: those have a record."""
+    failure = failure_of(error)
+    if failure.fault is Fault.OUTAGE:
+        logger.info("%s waits for %s: %s", work, failure.cause.words, failure.message)
+    else:
+        logger.error("%s broke", work, exc_info=error)
+    return failure
 
 
 class EvaluationProcess:

@@ -7,6 +7,8 @@ from portal.baselines import queue as baselines
 from portal.intake import hub_fetches
 from portal.intake.services import expire_drafts as delete_old_drafts
 from portal.notifications import queue as notifications
+from portal.notifications.outages import tell as tell_of_outages
+from portal.outages import records as outages
 from portal.queues import (
     DELIVER_NOTIFICATIONS,
     FETCH_FROM_HUB,
@@ -18,6 +20,8 @@ from portal.queues import (
     wake_trainers,
 )
 from portal.runs import presence, services
+from portal.runs.models import BaselineRun, Evaluation
+from portal.submissions.models import HubFetch
 from portal.uploads.services import expire as delete_old_uploads
 from workers import deliver, evaluate, fetch, train
 
@@ -37,15 +41,18 @@ def run_baselines() -> None:
 @app.task(name="workers.tasks.recover")
 def recover() -> None:
     """Return expired leases to the queue, clear what the dead left, and wake workers while work waits."""
-    services.release_expired()
-    baselines.release_expired()
+    if outages.leases_count():
+        services.release_expired()
+        baselines.release_expired()
+        fetch.recover()
+    outages.end_those_nobody_waits_for((Evaluation, BaselineRun, HubFetch))
+    tell_of_outages()
     evaluate.clear_leftovers()
     train.clear_leftovers()
     if services.work_is_waiting():
         wake_evaluators()
     if baselines.work_is_waiting():
         wake_trainers()
-    fetch.recover()
     if hub_fetches.work_is_waiting():
         wake_fetchers()
 

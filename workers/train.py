@@ -9,13 +9,14 @@ import shutil
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-from evaluation.errors import EvaluationError
+from evaluation.errors import Fault
 from evaluation.federated.config import FederatedConfig
 from evaluation.gpu_turns import Turn
 from evaluation.wire.messages import Failed
@@ -23,13 +24,14 @@ from evaluation.wire.training import EVENTS, Done, Event, Ready, RoundEnded
 from portal.baselines import queue, results
 from portal.baselines.services import RunRefused
 from portal.intake.services import InvalidSubmission
+from portal.outages.causes import Failure
 from portal.runs import claims
 from portal.runs.models import BaselineRun
 from workers import data_sets, turns
 from workers.base_models import in_use, model_folder
 from workers.children import Child
-from workers.leases import Lease
-from workers.supervisor import hear_out, shutting_down
+from workers.leases import Check, Lease, once_the_database_answers
+from workers.supervisor import broken, hear_out, shutting_down
 
 logger = logging.getLogger(__name__)
 
@@ -69,22 +71,12 @@ def train(run: BaselineRun) -> None:
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over; this worker leaves it", run)
     except turns.ShuttingDownError:
-        queue.give_back(run)
-    except EvaluationError as error:
-        logger.exception("%s broke", run)
-        _fail(run, code=error.code, message=str(error), retryable=error.retryable)
+        _written(lambda: queue.give_back(run))
     except (InvalidSubmission, RunRefused) as error:
         logger.exception("the result of %s was refused", run)
-        _fail(run, code="invalid_submission", message=f"The result was refused: {error}", retryable=False)
-    except Exception:
-        # The supervisor, the one place for this: whatever broke, the row says so and the worker goes on.
-        logger.exception("%s broke in the worker", run)
-        _fail(
-            run,
-            code="worker_error",
-            message="Something broke on our side. The operators see the details in the worker's log.",
-            retryable=True,
-        )
+        _fail(run, Failure("invalid_submission", f"The result was refused: {error}", Fault.INPUT))
+    except Exception as error:  # noqa: BLE001 -- the supervisor: whatever broke, the row says so
+        _fail(run, broken(run, error))
 
 
 def state_folder(run: BaselineRun) -> Path:
@@ -108,14 +100,14 @@ def _train_in(folder: Path, run: BaselineRun) -> None:
     output = folder / "output"
     if not results.is_complete(output):
         folder.mkdir(parents=True, exist_ok=True)
-        with lease.kept():
-            arguments = _arguments(folder, output, run, lease)
+        with lease.kept() as check:
+            arguments = _arguments(folder, output, run, lease, check)
         lease.renew({"phase": "starting"})
         if not _trained_by_turns(arguments, output, run, lease):
             return
     lease.renew({"phase": "submitting the result"})
     with lease.kept():
-        results.submit_result(run, output)
+        _written(lambda: results.submit_result(run, output))
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -150,10 +142,12 @@ def _trained(arguments: list[str], run: BaselineRun, lease: Lease, turn: Turn | 
         number = 0
         match event:
             case Ready():
-                queue.record_setup(run, event)
+                ready = event
+                _written(lambda: queue.record_setup(run, ready))
                 resumed = event.resumed
             case RoundEnded():
-                queue.record_round(run, event)
+                ended = event
+                _written(lambda: queue.record_round(run, ended))
                 number = event.round
                 had_its_time = resumed < number and time.monotonic() - began >= turns.LEAST_SECONDS
                 if turn and had_its_time and number < run.rounds and turn.is_wanted():
@@ -173,9 +167,9 @@ def _trained(arguments: list[str], run: BaselineRun, lease: Lease, turn: Turn | 
         case Done():
             return True
         case Failed():
-            _fail(run, code=ending.code, message=ending.message, retryable=ending.retryable)
+            _fail(run, Failure(ending.code, ending.message, ending.fault))
         case _:
-            queue.give_back(run)
+            _written(lambda: queue.give_back(run))
     return False
 
 
@@ -188,11 +182,11 @@ def _let_end(child: Child, lease: Lease) -> None:
         lease.renew()
 
 
-def _arguments(folder: Path, output: Path, run: BaselineRun, lease: Lease) -> list[str]:
+def _arguments(folder: Path, output: Path, run: BaselineRun, lease: Lease, check: Check) -> list[str]:
     """The command's words; the configuration goes into a file with this machine's paths."""
     config = replace(
         FederatedConfig.from_dict(run.config),
-        model=model_folder(run.base_model),
+        model=model_folder(run.base_model, check),
         train_data=data_sets.training_rows(run.config["train_data"], lease),
     )
     written = folder / "run.json"
@@ -201,8 +195,12 @@ def _arguments(folder: Path, output: Path, run: BaselineRun, lease: Lease) -> li
     return [*words, "--resume", "--events"]
 
 
-def _fail(run: BaselineRun, *, code: str, message: str, retryable: bool) -> None:
+def _written(write: Callable[[], object]) -> None:
+    once_the_database_answers(write, stop=shutting_down)
+
+
+def _fail(run: BaselineRun, failure: Failure) -> None:
     try:
-        queue.fail_attempt(run, code=code, message=message, retryable=retryable)
+        _written(lambda: queue.fail_attempt(run, failure))
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over before its failure could be recorded", run)

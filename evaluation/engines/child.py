@@ -20,12 +20,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from evaluation import memory_kills
 from evaluation.errors import (
     CheckpointError,
+    DiskError,
     EngineCrashError,
     EvaluationError,
+    MemoryTakenError,
     ModelError,
     OutOfMemoryError,
+    outage_of,
 )
 
 logger = logging.getLogger(__name__)
@@ -44,7 +48,10 @@ _PASSED_ON = (
     "CUDA_VISIBLE_DEVICES",
     "NVIDIA_VISIBLE_DEVICES",
 )
-_ERRORS = {kind.code: kind for kind in (CheckpointError, EngineCrashError, ModelError, OutOfMemoryError)}
+_ERRORS = {
+    kind.code: kind
+    for kind in (CheckpointError, DiskError, EngineCrashError, MemoryTakenError, ModelError, OutOfMemoryError)
+}
 _LAST_LINES = 30
 
 
@@ -57,6 +64,7 @@ class Child:
         self._folder = tempfile.TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the child runs
         root = Path(__file__).resolve().parents[2]
+        self._memory_kills = memory_kills.count()
         passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         self._popen = subprocess.Popen(
             # -P: nothing in the current folder may pass for a module.
@@ -117,9 +125,9 @@ class Child:
         lines = self._log.read().decode("utf-8", "replace").splitlines()
         logger.error("%s ended with status %d:\n%s", self._module, status, "\n".join(lines[-_LAST_LINES:]))
         if status == -signal.SIGKILL:
-            return EngineCrashError(
-                "the engine's process was killed, as the system does when memory runs out"
-            )
+            if memory_kills.happened_since(self._memory_kills):
+                return MemoryTakenError("the engine's process was killed: the machine's memory ran out")
+            return EngineCrashError("the engine's process was killed")
         return EngineCrashError(
             f"the engine's process ended with status {status}: {lines[-1] if lines else 'it said nothing'}"
         )
@@ -152,4 +160,4 @@ class Parent:
         self._replies.flush()
 
     def refuse(self, error: EvaluationError) -> None:
-        self.say(error=error.code, message=str(error))
+        self.say(error=(outage_of(error) or error).code, message=str(error))

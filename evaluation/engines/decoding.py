@@ -16,13 +16,13 @@ import torch
 from transformers import DynamicCache
 
 from evaluation.benchmarks.samples import Decoding
+from evaluation.device_memory import lacking
 from evaluation.engines.batches import Batch, Prompt, compose, families
 from evaluation.engines.forward import Forward
 from evaluation.engines.limits import Limits, Pace
 from evaluation.engines.memory import DeviceMemory, is_out_of_memory
 from evaluation.engines.pools import Pool, Shelves, chosen, merged
 from evaluation.engines.sampling import next_tokens
-from evaluation.errors import OutOfMemoryError
 
 # A stop string is looked for in the text of the last tokens only. Each token adds a byte or more, and
 # missing one costs time, not correctness: what follows a stop never changes the answer.
@@ -190,7 +190,7 @@ class Decoder:
         is_alone = len(failed) == 1 and not shelved
         if is_alone and not self._prefixes:
             needed = self._needed(failed[0])
-            raise OutOfMemoryError(f"out of memory on a single prompt: {needed}: {error}") from error
+            raise lacking(f"out of memory on a single prompt: {needed}: {error}") from error
         if is_alone:
             self._shares = False  # what rows share was kept beside the single one
         rows = [*running, *shelved, *(row for batch in self._waiting for row in batch.rows)]

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from evaluation.errors import OutOfMemoryError
+from evaluation.device_memory import lacking
 
 # How the errors begin or what they hold that torch gives no type of their own.
 _WORDS = ("DefaultCPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -31,7 +31,7 @@ def memory_for(purpose: str) -> Iterator[None]:
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        raise OutOfMemoryError(f"out of memory for {purpose}: {error}") from error
+        raise lacking(f"out of memory for {purpose}: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.llm_engine import LLMEngine
 
+from evaluation import device_memory
 from evaluation.benchmarks.samples import Completion, Decoding, Request
 from evaluation.checkpoints.base_model import BaseModelTensors, base_model_tensors
 from evaluation.engines.base_models import context_tokens, end_tokens, load_tokenizer
@@ -156,7 +157,7 @@ class Model:
 
     def _check_room(self, weights: int, usable: int, free: int) -> None:
         if weights > usable:
-            raise OutOfMemoryError(
+            raise device_memory.lacking(
                 f"out of memory: the weights of {self._folder} take {weights / _MIB:,.0f} MiB, "
                 f"{free / _MIB:,.0f} MiB are free"
             )
@@ -252,7 +253,7 @@ class Model:
             lacking = isinstance(error, RuntimeError) and is_out_of_memory(error)
             # vLLM plans its memory ahead and says in a ValueError that it is not enough.
             if lacking or (isinstance(error, ValueError) and "memory" in str(error).lower()):
-                raise OutOfMemoryError(f"out of memory: {error}") from error
+                raise device_memory.lacking(f"out of memory: {error}") from error
             raise kind(f"{what}: {error}") from error
 
     def facts(self) -> dict[str, Any]:

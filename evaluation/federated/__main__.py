@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from evaluation.errors import EvaluationError
+from evaluation.errors import EvaluationError, outage_of
 from evaluation.federated import comparison, data, deployment, options, partitioning, simulation
 from evaluation.federated.checks import check_settings, findings
 from evaluation.federated.config import FederatedConfig
@@ -40,8 +40,11 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, interrupt)
     try:
         _run(asked, events)
-    except EvaluationError as error:
-        failed = Failed.of(error)
+    except (EvaluationError, OSError, MemoryError) as error:
+        known = error if isinstance(error, EvaluationError) else outage_of(error)
+        if known is None:
+            raise
+        failed = Failed.of(known)
         print(as_text(failed), file=sys.stderr)
         if events:
             print(dump(failed), file=events, flush=True)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from evaluation.errors import DataError, OutOfMemoryError
+from evaluation.device_memory import lacking
+from evaluation.errors import DataError
 from evaluation.federated import data, partitioning
 from evaluation.federated.accumulation import accumulate
 from evaluation.federated.config import FederatedConfig
@@ -102,7 +103,7 @@ def train(config: FederatedConfig, client: int, work: Work, arrays: Arrays) -> L
         losses = list(_descent(local, work, drawn))
         mean = float(torch.stack(losses).mean())
     except torch.OutOfMemoryError as error:
-        raise OutOfMemoryError(
+        raise lacking(
             f"out of memory training a single row of up to {config.sequence_length} tokens"
         ) from error
     return LocalResult(

@@ -23,7 +23,7 @@ from huggingface_hub.errors import (
 )
 
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
-from evaluation.errors import CheckpointError, HubError
+from evaluation.errors import CheckpointError, DiskError, HubError, outage_of
 from evaluation.flowerconfig import CONFIG_FILE
 from evaluation.hub import fetching
 from evaluation.hub.names import SHORT_COMMIT, is_folder, is_repository, is_revision
@@ -52,12 +52,14 @@ def fetch_adapter(
     *,
     into: Path,
     largest: int,
+    fetched: fetching.Fetched = fetching.nobody,
 ) -> AdapterSnapshot:
     """Fetch adapter_model.safetensors, adapter_config.json and, where there is one, pyproject.toml.
 
     `revision` is a branch, tag or commit, "" for the default branch; `token` is used for this alone. The
     adapter has at most `largest` bytes, by the hub's listing, before anything is fetched. The files lie in
-    `into` itself afterwards. Raises CheckpointError that says what to do, HubError where the hub is at fault.
+    `into` itself afterwards; `fetched` is told of each file alone. Raises CheckpointError that says what to
+    do, HubError where the hub is at fault, DiskError where there is no room.
     """
     named = (not revision or is_revision(revision)) and (not subfolder or is_folder(subfolder))
     if not is_repository(repo) or not named:
@@ -69,7 +71,7 @@ def fetch_adapter(
             raise HubError(f"the hub names no commit for {repo}")
         sizes = {file.rfilename: file.size for file in info.siblings or ()}
         for path in _chosen(repo, sizes, subfolder, largest):
-            fetched = Path(
+            file = Path(
                 hf_hub_download(
                     repo,
                     path,
@@ -77,11 +79,12 @@ def fetch_adapter(
                     local_dir=into,
                     token=token or False,
                     endpoint=fetching.endpoint(),
+                    tqdm_class=fetching.telling(fetched, 0, sizes[path] or 0),
                 )
             )
-            if fetched.stat().st_size != sizes[path]:
+            if file.stat().st_size != sizes[path]:
                 raise HubError(f"{path} of {repo} is not the {sizes[path]} bytes that the hub announced")
-            fetched.replace(into / Path(path).name)
+            file.replace(into / Path(path).name)
     return AdapterSnapshot(into, repo, info.sha)
 
 
@@ -155,11 +158,17 @@ def _told(repo: str, revision: str) -> Iterator[None]:
             f"{repo} has no revision {revision}: check it, or leave it empty for the default branch"
         ) from error
     except OfflineModeIsEnabled as error:
-        raise HubError(f"this site does not reach the hub (HF_HUB_OFFLINE is set); {_INSTEAD[3:]}") from error
+        raise CheckpointError(
+            f"this site does not reach the hub (HF_HUB_OFFLINE is set); {_INSTEAD[3:]}"
+        ) from error
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "no"
-        refused = "; check the token" if status in (401, 403) else ""
-        raise HubError(f"the hub answered {status} for {repo}{refused}; try again, {_INSTEAD}") from error
+        if fetching.is_refusal(error):
+            refused = "check the token" if status in (401, 403) else "check the name"
+            raise CheckpointError(f"the hub answered {status} for {repo}; {refused}, {_INSTEAD}") from error
+        raise HubError(f"the hub answered {status} for {repo}; try again, {_INSTEAD}") from error
     # ValueError: an answer that is no JSON, as a captive portal gives.
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        if isinstance(outage_of(error), DiskError):
+            raise DiskError(f"the disk does not take the files of {repo}") from error
         raise HubError(f"the hub did not deliver {repo}; try again later, {_INSTEAD}") from error

@@ -41,7 +41,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import DatasetInfo, RepoSibling
 from tqdm import tqdm
 
-from evaluation.errors import DataError, HubError, ModelError
+from evaluation.errors import DataError, DiskError, HubError, ModelError, outage_of
 
 # Weights as safetensors, configs and tokenizer files; never pickles, never code.
 _WANTED = ("*.safetensors", "*.json", "tokenizer*", "*.model", "vocab.txt", "merges.txt", "*.jinja")
@@ -53,6 +53,8 @@ _INSTEAD = "give a folder with the model's config.json, tokenizer and safetensor
 _LARGEST_DATA = 256 * 1024**2
 """Bytes: no data set here comes near this, so a hub that announces more has another under the name."""
 _TIMEOUT_SECONDS = 60.0
+# Answers that ask for patience: too slow, too early, too many requests.
+_COME_BACK = (408, 425, 429)
 # ValueError: an answer that is no JSON, as a captive portal gives.
 _UNDELIVERED = (
     HfHubHTTPError,
@@ -83,7 +85,11 @@ class Listing:
 
 
 Fetched = Callable[[int, int], None]
-"""Told how many of how many bytes are there; called often."""
+"""Told how many of how many bytes are there; called often. What it raises ends the fetch."""
+
+
+def nobody(_done: int, _total: int) -> None:
+    return
 
 
 @dataclass(frozen=True)
@@ -113,11 +119,12 @@ def is_hub_id(name: str) -> bool:
     return _HUB_ID.fullmatch(name) is not None
 
 
-def fetch(name: str) -> Snapshot:
+def fetch(name: str, fetched: Fetched | None = None) -> Snapshot:
     """Fetch the model owner/name[@revision] into the hub's cache, or find it there.
 
-    A commit that was fetched before is not asked for again. Raises ModelError that says what is wrong and
-    what to do; HubError where the hub is at fault.
+    A commit that was fetched before is not asked for again. `fetched` is called from several threads; what it
+    raises ends the fetch. Raises ModelError that says what is wrong and what to do; HubError where the hub is
+    at fault, DiskError where there is no room.
     """
     match = _HUB_ID.fullmatch(name)
     if match is None:
@@ -126,7 +133,7 @@ def fetch(name: str) -> Snapshot:
     with _told(model):
         if constants.HF_HUB_OFFLINE or (model.revision and _complete(model, model.revision).exists()):
             return _cached_model(model)
-        return _download_model(model)
+        return _download_model(model, fetched or nobody)
 
 
 def is_commit(revision: str) -> bool:
@@ -171,7 +178,7 @@ def fetch_files(
             f"fetches it where there is a network; or {instead}"
         )
     with _told(dataset):
-        return _download_files(dataset, revision, files, fetched or (lambda _done, _total: None))
+        return _download_files(dataset, revision, files, fetched or nobody)
 
 
 @contextmanager
@@ -193,16 +200,28 @@ def _told(repository: _Repository) -> Iterator[None]:
         raise HubError(
             f"the {at} is not in the local cache and the hub is out of reach; {instead}"
         ) from error
-    # ValueError: an answer that is no JSON, as a captive portal gives.
-    except (
-        HfHubHTTPError,
-        httpx.HTTPError,
-        httpx.InvalidURL,
-        OfflineModeIsEnabled,
-        OSError,
-        ValueError,
-    ) as e:
+    except _UNDELIVERED as e:
+        if isinstance(outage_of(e), DiskError):
+            _forget_partial(repository)
+            raise DiskError(f"the disk does not take the {at}: {e}") from e
+        if is_refusal(e):
+            raise repository.error(f"the hub refuses the {at}: {e}; {instead}") from e
         raise HubError(f"the hub did not deliver the {at}: {e}; try again, or {instead}") from e
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether the hub answered, and will answer the same when asked again."""
+    answer = error.response if isinstance(error, HfHubHTTPError) else None
+    return answer is not None and 400 <= answer.status_code < 500 and answer.status_code not in _COME_BACK
+
+
+def _forget_partial(repository: _Repository) -> None:
+    """Delete what a full disk left of a fetch: beginnings of files, and empty names of branches."""
+    for beginning in repository.cache.glob("blobs/*.incomplete"):
+        beginning.unlink(missing_ok=True)
+    for reference in repository.cache.glob("refs/**/*"):
+        if reference.is_file() and not reference.stat().st_size:
+            reference.unlink(missing_ok=True)
 
 
 def _complete(model: _Repository, commit: str) -> Path:
@@ -223,7 +242,7 @@ def _cached_model(model: _Repository) -> Snapshot:
     return Snapshot(folder, model.name, folder.name)
 
 
-def _download_model(model: _Repository) -> Snapshot:
+def _download_model(model: _Repository, fetched: Fetched) -> Snapshot:
     guard_requests()
     info = HfApi(endpoint=endpoint()).model_info(model.name, revision=model.revision, files_metadata=True)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or () if _is_wanted(file.rfilename)}
@@ -239,6 +258,7 @@ def _download_model(model: _Repository) -> Snapshot:
             allow_patterns=list(_WANTED),
             ignore_patterns=list(_UNWANTED),
             endpoint=endpoint(),
+            tqdm_class=telling(fetched, 0, sum(sizes.values())),
         )
     )
     for name, size in sizes.items():
@@ -305,18 +325,23 @@ def _download_files(dataset: _Repository, revision: str, files: Sequence[str], f
             repo_type="dataset",
             revision=commit,
             endpoint=endpoint(),
-            tqdm_class=_telling(fetched, before, needed),
+            tqdm_class=telling(fetched, before, needed),
         )
         before += announced[name].size or 0
         _check_file(dataset, folder / name, announced[name])
     if revision != commit:
         reference = _reference(dataset, revision)
         reference.parent.mkdir(parents=True, exist_ok=True)
-        reference.write_text(commit, encoding="utf-8")
+        draft = reference.with_name(f"{reference.name}.{os.getpid()}.partial")
+        try:
+            draft.write_text(commit, encoding="utf-8")
+            draft.replace(reference)
+        finally:
+            draft.unlink(missing_ok=True)
     return Snapshot(folder, dataset.name, commit)
 
 
-def _telling(fetched: Fetched, before: int, total: int) -> type[tqdm[Any]]:
+def telling(fetched: Fetched, before: int, total: int) -> type[tqdm[Any]]:
     """A progress bar that shows nothing and tells of one file after `before` bytes of others."""
 
     class Telling(tqdm):  # type: ignore[misc] # untyped upstream
@@ -338,7 +363,7 @@ def _check_space(repository: _Repository, needed: int) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache).free
     if needed > free:
-        raise repository.error(
+        raise DiskError(
             f"the {repository.title} takes {needed / 1024**3:.1f} GB and {free / 1024**3:.1f} GB are free"
         )
 
@@ -372,6 +397,7 @@ def guard_requests() -> None:
     """From now on the hub's library makes its requests through a client that checks where they go."""
     # Its other protocol speaks to hosts of its own choice, past this client.
     constants.HF_HUB_DISABLE_XET = True
+    constants.DOWNLOAD_CHUNK_SIZE = 1024**2  # so that who is told of what comes can soon end it
     hooks = get_session().event_hooks["request"]
     set_client_factory(
         lambda: httpx.Client(

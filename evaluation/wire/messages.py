@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from evaluation.errors import EvaluationError, WireError
+from evaluation.errors import EvaluationError, Fault, WireError, outage_of
 
-VERSION = 2
+VERSION = 3
 """Raised with every change of a message's name or fields."""
 
 
@@ -33,18 +33,24 @@ class Ending(Message):
 
 @dataclass(frozen=True)
 class Failed(Ending):
-    """There is no result; `code` and `retryable` are the error's. `job` is None where none could be read."""
+    """There is no result; `code` and `fault` are the error's, or those of the outage behind it.
+
+    `job` is None where none could be read.
+    """
 
     event = "error"
 
     code: str
     message: str
-    retryable: bool
+    fault: Fault
     job: str | None = None
 
     @classmethod
     def of(cls, error: EvaluationError, job: str | None = None) -> Failed:
-        return cls(error.code, str(error), error.retryable, job)
+        outage = outage_of(error)
+        if outage is None:
+            return cls(error.code, str(error), error.fault, job)
+        return cls(outage.code, str(error), outage.fault, job)
 
 
 M = TypeVar("M", bound=Message)

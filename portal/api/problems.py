@@ -9,12 +9,9 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db.utils import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template import loader
 from django.views import defaults
-from kombu.exceptions import OperationalError as BrokerError
-from redis.exceptions import ConnectionError as RedisConnectionError
 from rest_framework import exceptions, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,12 +23,11 @@ from portal.api.errors import BodyTooLarge, MalformedRequest, NotPossibleNow
 from portal.api.findings import as_details
 from portal.baselines.services import InvalidRun, RunRefused
 from portal.intake.services import InvalidSubmission, TransitionRefused
+from portal.outages.causes import is_outage
 from portal.uploads.errors import UploadError
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_SECONDS = 15
-# The database, the queue and the cache; a deadlock or a lock that is held too long is of the first kind too.
-_AWAY = (OperationalError, InterfaceError, BrokerError, RedisConnectionError)
 
 
 def problem_details(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -80,7 +76,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
     """Called while the exception is handled; where a service that the site needs is away, 503."""
-    if isinstance(sys.exc_info()[1], _AWAY):
+    if is_outage(sys.exc_info()[1]):
         return _unavailable(request)
     if not request.path.startswith("/api/"):
         return defaults.server_error(request)
@@ -89,7 +85,7 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
 
 def _unavailable(request: HttpRequest) -> HttpResponseBase:
     if request.path.startswith("/api/"):
-        text = "The site's database or queue does not answer right now. Try again in a moment."
+        text = "The site's database, queue or storage does not answer right now. Try again in a moment."
         response: HttpResponseBase = _plain(503, "unavailable", text)
     else:
         response = HttpResponse(loader.render_to_string("503.html"), status=503)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from django.db import transaction
 
 from evaluation.wire.training import Ready, Round
+from portal.outages.causes import Failure
 from portal.queues import wake_trainers
 from portal.runs import claims
 from portal.runs.models import BaselineRun, RoundMetric
@@ -51,6 +52,7 @@ def record_round(run: BaselineRun, measured: Round) -> None:
     BaselineRun.objects.filter(pk=run.pk).update(
         rounds_done=max(current.rounds_done, number), attempts=0, error_code="", error_message=""
     )
+    claims.went_well(run)
 
 
 @transaction.atomic
@@ -61,9 +63,9 @@ def succeed(run: BaselineRun, entry: Submission) -> None:
 
 
 @transaction.atomic
-def fail_attempt(run: BaselineRun, *, code: str, message: str, retryable: bool) -> BaselineRun.Status:
+def fail_attempt(run: BaselineRun, failure: Failure) -> BaselineRun.Status:
     """End a broken attempt: back to the queue, to go on after its last round, or failed for good."""
-    status = claims.end_attempt(run, code=code, message=message, retryable=retryable)
+    status = claims.end_attempt(run, failure)
     if status == Status.QUEUED:
         wake_trainers()
     return status

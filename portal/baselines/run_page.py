@@ -150,7 +150,7 @@ def _steps(run: BaselineRun) -> list[Step]:
 
 def _phase(run: BaselineRun) -> str:
     if run.status == Status.QUEUED:
-        return "waiting for a free worker"
+        return run.wait_in_words or "waiting for a free worker"
     return str(run.progress.get("phase", "")) if run.status == Status.RUNNING else ""
 
 

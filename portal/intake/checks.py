@@ -22,6 +22,7 @@ from evaluation.inspection import Inspection, Known, KnownBase, Material, Materi
 from evaluation.inspection.base_model import SELECTED
 from evaluation.inspection.material import SUBMITTED
 from portal.intake.drafts import Cost, Draft, Files
+from portal.outages.causes import storage_access
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.submissions.rules import site_rules
 
@@ -102,7 +103,9 @@ def _opened(files: Files) -> Iterator[BinaryIO]:
         files.adapter.seek(0)
         yield files.adapter
     else:
-        with default_storage.open(files.stored_as, "rb") as stored:
+        with storage_access():
+            stored = default_storage.open(files.stored_as, "rb")
+        with stored:
             yield stored  # type: ignore[misc]  # a Django File reads and seeks like a BinaryIO
 
 

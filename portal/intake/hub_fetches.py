@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Subquery
+from django.db.models import F, QuerySet, Subquery
 from django.utils import timezone
 
 from portal.intake import hub_tokens
 from portal.intake.drafts import HubSource
+from portal.outages import waiting
+from portal.outages.causes import Failure
 from portal.queues import wake_fetchers
 from portal.submissions.models import HubFetch, Submission
 
 Status = HubFetch.Status
 
-# The largest adapter comes in well under this; a worker that died keeps a draft waiting for as long.
-LEASE = timedelta(minutes=15)
 ATTEMPTS = 2
+"""Of workers that are lost in them."""
 
 
-class FetchLostError(Exception):
+class FetchLostError(waiting.LostError):
     """The fetch is no longer this worker's: its lease expired, or the draft wants something else by now."""
 
 
@@ -41,6 +43,7 @@ def request(submission: Submission, source: HubSource) -> HubFetch:
             "claim_id": None,
             "lease_expires_at": None,
             "requested_at": timezone.now(),
+            **waiting.OVER,
         },
     )
     wake_fetchers()
@@ -52,41 +55,79 @@ def is_under_way(submission: Submission) -> bool:
 
 
 @transaction.atomic
-def claim() -> HubFetch | None:
-    """Take the fetch that waits longest, or return None."""
+def claim(*, machine: str) -> HubFetch | None:
+    """Take the fetch that waits longest of those that may be tried now, or return None."""
     claim_id = uuid.uuid4()
     candidate = (
         HubFetch.objects.select_for_update(skip_locked=True)
-        .filter(status=Status.WAITING)
+        .filter(waiting.is_due(machine), status=Status.WAITING)
         .order_by("requested_at", "pk")
         .values("pk")[:1]
     )
     HubFetch.objects.filter(pk=Subquery(candidate)).update(
         status=Status.RUNNING,
         claim_id=claim_id,
-        lease_expires_at=timezone.now() + LEASE,
-        attempts=F("attempts") + 1,
+        lease_expires_at=_lease_end(),
+        **waiting.TRYING,
     )
     return HubFetch.objects.select_related("submission").filter(claim_id=claim_id).first()
+
+
+def renew(fetch: HubFetch) -> None:
+    """Extend the lease of a claimed fetch. Raises FetchLostError."""
+    if not _claimed(fetch).update(lease_expires_at=_lease_end()):
+        raise _lost(fetch)
+
+
+@transaction.atomic
+def wait(fetch: HubFetch, failure: Failure, *, machine: str, token: str | None) -> bool:
+    """Let a claimed fetch wait for the end of an outage, its token kept for the next try.
+
+    Returns False where it has waited enough, and leaves it claimed. Raises FetchLostError.
+    """
+    current = _claimed(fetch).select_for_update().first()
+    if current is None:
+        raise _lost(fetch)
+    pause = waiting.wait(current, failure, machine=machine)
+    if pause is None:
+        return False
+    kept = hub_tokens.keep(token) if token else None
+    released = {"status": Status.WAITING, "claim_id": None, "lease_expires_at": None}
+    HubFetch.objects.filter(pk=current.pk).update(**released, **pause, token_key=kept)
+    return True
 
 
 def finish(fetch: HubFetch, status: HubFetch.Status) -> None:
     """End a claimed fetch, in the transaction that writes what it brought. Raises FetchLostError."""
     # The submission first, as whoever changes the draft does.
     Submission.objects.select_for_update().filter(pk=fetch.submission_id).first()
-    ended = HubFetch.objects.filter(pk=fetch.pk, claim_id=fetch.claim_id, status=Status.RUNNING).update(
-        status=status, claim_id=None, lease_expires_at=None, token_key=None
+    ended = _claimed(fetch).update(
+        status=status, claim_id=None, lease_expires_at=None, token_key=None, **waiting.OVER
     )
     if not ended:
-        raise FetchLostError(f"{fetch} is no longer claimed by this worker")
+        raise _lost(fetch)
 
 
 def release_expired() -> list[HubFetch]:
     """Return to the queue what a lost worker had; those that were tried enough are claimed and returned."""
     expired = HubFetch.objects.filter(status=Status.RUNNING, lease_expires_at__lt=timezone.now())
-    expired.filter(attempts__lt=ATTEMPTS).update(status=Status.WAITING, claim_id=None, lease_expires_at=None)
-    return list(expired.filter(attempts__gte=ATTEMPTS).select_related("submission"))
+    expired.filter(attempts__lt=ATTEMPTS - 1).update(
+        status=Status.WAITING, claim_id=None, lease_expires_at=None, attempts=F("attempts") + 1
+    )
+    return list(expired.filter(attempts__gte=ATTEMPTS - 1).select_related("submission"))
 
 
 def work_is_waiting() -> bool:
     return HubFetch.objects.filter(status=Status.WAITING).exists()
+
+
+def _claimed(fetch: HubFetch) -> QuerySet[HubFetch]:
+    return HubFetch.objects.filter(pk=fetch.pk, claim_id=fetch.claim_id, status=Status.RUNNING)
+
+
+def _lost(fetch: HubFetch) -> FetchLostError:
+    return FetchLostError(f"{fetch} is no longer claimed by this worker")
+
+
+def _lease_end() -> datetime:
+    return timezone.now() + timedelta(seconds=settings.EVALUATION_LEASE_SECONDS)

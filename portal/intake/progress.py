@@ -76,7 +76,7 @@ class Step:
 
 def attempts_of(submission: Submission) -> list[Attempt]:
     """One a protocol: the site's own in their order, then others."""
-    found = {e.protocol: e for e in newest(submission).prefetch_related("scores")}
+    found = {e.protocol: e for e in newest(submission).select_related("outage").prefetch_related("scores")}
     order = [number for number in settings.LEADERBOARD_PROTOCOLS if number in found]
     order += [number for number in found if number not in order]
     return [Attempt(found[number], progress_of(found[number]), len(order) > 1) for number in order]
@@ -90,6 +90,7 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
     lacking = evaluation.waits_for if is_queued else ""
     told = forecast.expectation(evaluation) if is_queued else None
     end = told.end if told else forecast.expected_end(evaluation)
+    waits = evaluation.wait_in_words or f"waiting for {lacking or 'a free worker'}"
     scored = {score.benchmark: score for score in evaluation.scores.all()}
     slugs = rules.of(evaluation.submission.challenge, evaluation.protocol).benchmarks
     lines = []
@@ -104,7 +105,7 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
         else:
             lines.append(Line(line, BENCHMARKS[slug].title, 0, 1, "waiting"))
     return Progress(
-        phase=live.get("phase", f"waiting for {lacking or 'a free worker'}"),
+        phase=live.get("phase", waits),
         benchmark=live.get("benchmark", ""),
         done=live.get("done", 0),
         total=live.get("total", 0),
@@ -115,7 +116,7 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
         queue_position=told.position if told and not lacking else None,
         expected_start=told.start if told and not lacking else None,
         expected_end=end if not lacking else None,
-        expectation=_expectation(told, end, lacking),
+        expectation=_expectation(told, end, lacking or evaluation.wait_in_words),
         lines=tuple(lines),
     )
 

@@ -15,6 +15,7 @@ from evaluation.checkpoints.adapter_config import MAX_SIZE as MAX_ADAPTER_CONFIG
 from evaluation.flowerconfig import MAX_SIZE as MAX_CONFIG
 from portal.intake.checks import Checked
 from portal.intake.drafts import Files
+from portal.outages.causes import storage_access
 from portal.submissions.models import Checkpoint, Submission
 
 
@@ -28,7 +29,8 @@ def store(files: Files, sha256: str | None) -> str:
         return files.stored_as
     folder = f"checkpoints/{sha256[:2]}/{sha256}" if sha256 else "drafts"
     files.adapter.seek(0)
-    return default_storage.save(f"{folder}/{uuid.uuid4().hex}.safetensors", File(files.adapter))
+    with storage_access():
+        return default_storage.save(f"{folder}/{uuid.uuid4().hex}.safetensors", File(files.adapter))
 
 
 def discard_unless_used(name: str) -> None:
@@ -52,10 +54,15 @@ def files_of(submission: Submission) -> Files:
     name = submission.adapter_file.name or ""
     return Files(
         stored_as=name,
-        adapter_size=default_storage.size(name) if name else 0,
+        adapter_size=_size_of(name) if name else 0,
         adapter_config=submission.adapter_config_text.encode() or None,
         config=submission.config_text.encode() or None,
     )
+
+
+def _size_of(name: str) -> int:
+    with storage_access():
+        return default_storage.size(name)
 
 
 def kept_text(content: bytes | None, limit: int) -> str:

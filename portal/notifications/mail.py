@@ -16,6 +16,8 @@ _TEXTS = {
     Event.DISABLED: "webhook_disabled",
     Event.MODEL_REQUESTED: "base_model_requested",
     Event.ENTRY_REQUESTED: "entry_requested",
+    Event.OUTAGE_BEGAN: "outage_began",
+    Event.OUTAGE_OVER: "outage_over",
 }
 
 
@@ -47,6 +49,10 @@ def _subject(event: Event, data: dict[str, Any]) -> str:
         return f"A base model is asked for: {data['request']['hub_id']}"
     if event == Event.ENTRY_REQUESTED:
         return f"{data['request']['user']} asks about entry {data['request']['entry']}"
+    if event == Event.OUTAGE_BEGAN:
+        return f"Work waits for {data['outage']['what']}"
+    if event == Event.OUTAGE_OVER:
+        return f"No work waits any more for {data['outage']['what']}"
     # A method's name may hold line breaks, which no header may.
     name = " ".join(data["submission"]["method"].split())
     return f"{name}: {event.label}"

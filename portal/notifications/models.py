@@ -32,6 +32,8 @@ class Event(models.TextChoices):
     DISABLED = "webhook.disabled", "webhook turned off"
     MODEL_REQUESTED = "base_model.requested", "base model asked for"
     ENTRY_REQUESTED = "entry.requested", "request about an entry"
+    OUTAGE_BEGAN = "outage.began", "outage"
+    OUTAGE_OVER = "outage.over", "outage over"
 
 
 SUBMISSION_EVENTS = tuple(event for event in Event if event.value.startswith("submission."))
@@ -89,7 +91,13 @@ class Notification(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     event = _event()
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    team = models.ForeignKey(
+        Team,
+        null=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text="None of what staff are told",
+    )
     submission = models.ForeignKey(
         Submission, null=True, on_delete=models.CASCADE, related_name="notifications"
     )

@@ -70,8 +70,8 @@ def submission_changed(submission: Submission) -> None:
     webhooks = list(current.team.webhooks.filter(active=True, events__contains=[event.value]))
     recipients = _recipients(current, event)
     if webhooks or recipients:
-        payload = _payload(event, {"submission": _facts(current)})
-        _tell(event, current.team, payload, webhooks, recipients, submission=current)
+        payload = payload_of(event, {"submission": _facts(current)})
+        tell(event, current.team, payload, webhooks, recipients, submission=current)
 
 
 def preferences_of(user: User) -> EmailPreferences:
@@ -133,27 +133,30 @@ def disable(webhook: Webhook, *, because: str) -> None:
         memberships__team=webhook.team_id, memberships__role=Membership.Role.OWNER, is_active=True
     ).exclude(email="")
     facts = {"id": webhook.pk, "url": webhook.url, "because": because, "page": _page(webhook)}
-    _tell(Event.DISABLED, webhook.team, _payload(Event.DISABLED, {"webhook": facts}), [], list(owners))
+    tell(Event.DISABLED, webhook.team, payload_of(Event.DISABLED, {"webhook": facts}), [], list(owners))
 
 
 @transaction.atomic
 def base_model_requested(request: BaseModelRequest, team: Team) -> None:
     """Tell the operators by e-mail what base model somebody of the team asks for."""
-    operators = User.objects.filter(is_staff=True, is_active=True).exclude(email="")
     facts = {
         "hub_id": request.hub_id,
         "reason": request.reason,
         "user": request.user.username,
         "page": settings.SITE_URL + reverse("admin:submissions_basemodelrequest_changelist"),
     }
-    payload = _payload(Event.MODEL_REQUESTED, {"request": facts})
-    _tell(Event.MODEL_REQUESTED, team, payload, [], list(operators))
+    payload = payload_of(Event.MODEL_REQUESTED, {"request": facts})
+    tell(Event.MODEL_REQUESTED, team, payload, [], operators())
+
+
+def operators() -> list[User]:
+    """Who is told by e-mail what concerns the site."""
+    return list(User.objects.filter(is_staff=True, is_active=True).exclude(email=""))
 
 
 @transaction.atomic
 def entry_requested(*, entry: int, kind: str, reason: str, user: User, team: Team) -> None:
     """Tell the reviewers by e-mail what somebody of the team asks of a published entry."""
-    reviewers = User.objects.filter(is_staff=True, is_active=True).exclude(email="")
     facts = {
         "entry": entry,
         "kind": kind,
@@ -162,16 +165,16 @@ def entry_requested(*, entry: int, kind: str, reason: str, user: User, team: Tea
         "team": team.name,
         "page": settings.SITE_URL + reverse("admin:review_entryrequest_changelist"),
     }
-    payload = _payload(Event.ENTRY_REQUESTED, {"request": facts})
-    _tell(Event.ENTRY_REQUESTED, team, payload, [], list(reviewers))
+    payload = payload_of(Event.ENTRY_REQUESTED, {"request": facts})
+    tell(Event.ENTRY_REQUESTED, team, payload, [], operators())
 
 
 @transaction.atomic
 def send_test(webhook: Webhook) -> Delivery:
     """Send a message that says nothing but that it is a test. Raises NotificationRefused."""
     _refuse_too_many(webhook)
-    payload = _payload(Event.TEST, {"webhook": {"id": webhook.pk, "url": webhook.url}})
-    return _tell(Event.TEST, webhook.team, payload, [webhook], [])[0]
+    payload = payload_of(Event.TEST, {"webhook": {"id": webhook.pk, "url": webhook.url}})
+    return tell(Event.TEST, webhook.team, payload, [webhook], [])[0]
 
 
 @transaction.atomic
@@ -184,9 +187,9 @@ def redeliver(delivery: Delivery) -> Delivery:
     return again
 
 
-def _tell(
+def tell(
     event: Event,
-    team: Team,
+    team: Team | None,
     payload: dict[str, Any],
     webhooks: list[Webhook],
     recipients: list[User],
@@ -228,7 +231,7 @@ def _is_draft_to_mend(submission: Submission) -> bool:
     return fetched.exists() and submission.findings.filter(severity="error").exists()
 
 
-def _payload(event: Event, data: dict[str, Any]) -> dict[str, Any]:
+def payload_of(event: Event, data: dict[str, Any]) -> dict[str, Any]:
     """The body as the Standard Webhooks specification advises: type, timestamp, data."""
     return {"type": event.value, "timestamp": timezone.now().isoformat(timespec="milliseconds"), "data": data}
 

@@ -15,6 +15,8 @@ class EvaluationAdmin(admin.ModelAdmin[Evaluation]):
         "protocol",
         "status",
         "waits_for",
+        "outage",
+        "waits_until",
         "attempts",
         "worker",
         "error_code",
@@ -22,7 +24,7 @@ class EvaluationAdmin(admin.ModelAdmin[Evaluation]):
         "finished_at",
     ]
     list_filter = ["status", "protocol", "error_code"]
-    list_select_related = ["submission"]
+    list_select_related = ["submission", "outage"]
     fields = [
         "submission",
         "base_model",
@@ -31,6 +33,10 @@ class EvaluationAdmin(admin.ModelAdmin[Evaluation]):
         "status",
         "priority",
         "waits_for",
+        "outage",
+        "waiting_since",
+        "waits_until",
+        "waits_at",
         "attempts",
         "worker",
         "progress",

@@ -16,28 +16,34 @@ from django.db import transaction
 from django.db.models import QuerySet, Subquery
 from django.utils import timezone
 
+from evaluation.errors import Fault
+from portal.outages import waiting
+from portal.outages.causes import Failure
 from portal.runs.models import Claimable
 
 Work = TypeVar("Work", bound=Claimable)
 Status = Claimable.Status
 
-_LOST_CODE = "worker_lost"
-_LOST_MESSAGE = "The worker stopped without a word, as after a power cut or an out-of-memory kill."
+_LOST = Failure(
+    "worker_lost",
+    "The worker stopped without a word, as after a power cut or an out-of-memory kill.",
+    Fault.CRASH,
+)
 
 
-class ClaimLostError(Exception):
+class ClaimLostError(waiting.LostError):
     """The work is no longer this worker's: its lease expired or it was cancelled."""
 
 
 def take(candidates: QuerySet[Work], *, worker: str, **changes: Any) -> uuid.UUID | None:
-    """Claim the first of the ordered `candidates` for `worker`; None when none is queued.
+    """Claim the first of the ordered `candidates` for `worker`; None when none may be tried now.
 
     One statement with SKIP LOCKED, so that concurrent workers never wait for or doubly take a row.
     """
     claim_id = uuid.uuid4()
     model = candidates.model
     first = (
-        candidates.filter(status=Status.QUEUED)
+        candidates.filter(waiting.is_due(machine_of(worker)), status=Status.QUEUED)
         .select_for_update(skip_locked=True, of=("self",))
         .values("pk")[:1]
     )
@@ -48,6 +54,7 @@ def take(candidates: QuerySet[Work], *, worker: str, **changes: Any) -> uuid.UUI
         worker=worker,
         started_at=timezone.now(),
         progress={},
+        **waiting.TRYING,
         **changes,
     )
     return claim_id if taken else None
@@ -71,7 +78,7 @@ def lock(work: Work) -> Work:
 
 def finish(work: Claimable, status: Claimable.Status, **changes: Any) -> None:
     """End claimed work for good. Raises ClaimLostError."""
-    _update(work, {**_released(status), "finished_at": timezone.now(), **changes})
+    _update(work, {**_released(status), **waiting.OVER, "finished_at": timezone.now(), **changes})
 
 
 def requeue(work: Claimable, **changes: Any) -> None:
@@ -80,21 +87,41 @@ def requeue(work: Claimable, **changes: Any) -> None:
 
 
 @transaction.atomic
-def end_attempt(work: Claimable, *, code: str, message: str, retryable: bool) -> Claimable.Status:
+def end_attempt(work: Claimable, failure: Failure) -> Claimable.Status:
     """End a broken attempt: back to the queue if a retry may help, else failed with the stored reason.
 
+    One that an outage broke waits for its end and counts for none, until the operator's patience is over.
     Raises ClaimLostError.
     """
     current = lock(work)
-    ended = {"attempts": current.attempts + 1, "error_code": code, "error_message": message}
-    if retryable and current.attempts + 1 < settings.EVALUATION_ATTEMPTS:
+    if failure.fault is Fault.OUTAGE:
+        pause = waiting.wait(current, failure, machine=machine_of(current.worker))
+        if pause is not None:
+            requeue(current, **pause)
+            return Status.QUEUED
+        reason = waiting.given_up(current, failure)
+        finish(current, Status.FAILED, error_code=failure.code, error_message=reason)
+        return Status.FAILED
+    tried = current.attempts + 1
+    ended = {"attempts": tried, "error_code": failure.code, "error_message": failure.message, **waiting.OVER}
+    if failure.fault is Fault.CRASH and tried < settings.EVALUATION_ATTEMPTS:
         requeue(current, **ended)
         return Status.QUEUED
     finish(current, Status.FAILED, **ended)
     return Status.FAILED
 
 
-def release_expired(work: QuerySet[Work], fail_attempt: Callable[..., object]) -> int:
+def went_well(work: Claimable) -> None:
+    """Note that claimed work got further: what it waited for before is over. Raises ClaimLostError."""
+    _update(work, waiting.OVER)
+
+
+def machine_of(worker: str) -> str:
+    """The machine in a worker's name, which ends with the number of its process."""
+    return worker.rpartition(":")[0] or worker
+
+
+def release_expired(work: QuerySet[Work], fail_attempt: Callable[[Work, Failure], object]) -> int:
     """Call `fail_attempt` for all that is running although its lease ended, and return how many."""
     expired = work.filter(status=Status.RUNNING, lease_expires_at__lt=timezone.now())
     released = 0
@@ -102,7 +129,7 @@ def release_expired(work: QuerySet[Work], fail_attempt: Callable[..., object]) -
         with transaction.atomic():
             # Its worker, or another recovery, may have been faster.
             if expired.filter(pk=lost.pk, claim_id=lost.claim_id).select_for_update().exists():
-                fail_attempt(lost, code=_LOST_CODE, message=_LOST_MESSAGE, retryable=True)
+                fail_attempt(lost, _LOST)
                 released += 1
     return released
 
@@ -111,7 +138,9 @@ def release_expired(work: QuerySet[Work], fail_attempt: Callable[..., object]) -
 def cancel(work: QuerySet[Work], **changes: Any) -> int:
     """Cancel what is queued or running; a running worker notices at its next write. Returns how many."""
     active = work.filter(status__in=Claimable.ACTIVE)
-    return active.update(**{**_released(Status.CANCELLED), "finished_at": timezone.now(), **changes})
+    return active.update(
+        **{**_released(Status.CANCELLED), **waiting.OVER, "finished_at": timezone.now(), **changes}
+    )
 
 
 def _released(status: Claimable.Status) -> dict[str, Any]:

@@ -154,7 +154,9 @@ def _interval(earliest: float, latest: float) -> Interval:
 
 def _played_out(workers: list[Worker]) -> Iterator[tuple[int, int | None, Spans | None, Spans | None, str]]:
     """Of each that waits, in order: its number, its place, when it starts and ends, and what hinders it."""
-    queued = Evaluation.objects.filter(status=Status.QUEUED, protocol__in=list(PROTOCOLS))
+    known = Evaluation.objects.filter(status=Status.QUEUED, protocol__in=list(PROTOCOLS))
+    held = Q(outage__isnull=False, waits_until__gt=timezone.now())
+    queued = known.exclude(held)
     kinds = {
         pk: (challenge, protocol, parameters or 0)
         for pk, challenge, protocol, parameters in queued.values_list(
@@ -184,6 +186,8 @@ def _played_out(workers: list[Worker]) -> Iterator[tuple[int, int | None, Spans 
             starts and _both(times[0][1], times[1][1]),
             "" if workers else NO_WORKER,
         )
+    for waits in known.filter(held).select_related("outage").order_by("waits_until", "pk"):
+        yield waits.pk, None, None, None, waits.wait_in_words
 
 
 def _both(low: float | None, high: float | None) -> Spans | None:

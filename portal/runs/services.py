@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.base import File
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -17,6 +17,8 @@ from evaluation.rules import protocol as protocols
 from evaluation.rules.protocol import PROTOCOLS
 from evaluation.wire.evaluating import Scored
 from portal.notifications.services import submission_changed
+from portal.outages import waiting
+from portal.outages.causes import Failure
 from portal.queues import wake_board_builders, wake_evaluators
 from portal.runs import claims, data_register, fairness, reproductions
 from portal.runs.models import Evaluation, Score
@@ -81,7 +83,9 @@ def claim(
     version does not know, and those `without`.
     """
     candidates = Evaluation.objects.filter(
-        *(~left.condition for left in without), protocol__in=list(PROTOCOLS)
+        waiting.is_due(claims.machine_of(worker)),
+        *(~left.condition for left in without),
+        protocol__in=list(PROTOCOLS),
     )
     chosen, round_began = fairness.next_for(candidates, loaded_base_model=loaded_base_model)
     claim_id = claims.take(chosen, worker=worker, round_began_at=round_began)
@@ -99,8 +103,8 @@ def claim(
 def say_what_waits(without: Collection[LeftToOthers]) -> None:
     """Note on what a worker left to others what it waits for, where submitter and operator read it."""
     for left in without:
-        waiting = Evaluation.objects.filter(left.condition, status=Evaluation.Status.QUEUED)
-        waiting.exclude(waits_for=left.waits_for).update(waits_for=left.waits_for)
+        queued = Evaluation.objects.filter(left.condition, status=Evaluation.Status.QUEUED)
+        queued.exclude(waits_for=left.waits_for).update(waits_for=left.waits_for)
 
 
 @transaction.atomic
@@ -131,7 +135,12 @@ def record_score(evaluation: Evaluation, scored: Scored, *, items: File) -> Scor
     data_register.check(scored, claims.lock(evaluation).worker)
     stored = Score(evaluation=evaluation, **{name: getattr(scored, name) for name in _MEASURED})
     stored.items.save(f"evaluations/{evaluation.pk}/{scored.benchmark}.jsonl", items, save=False)
-    stored.save(force_insert=True)
+    try:
+        stored.save(force_insert=True)
+        claims.went_well(evaluation)
+    except DatabaseError:
+        stored.items.delete(save=False)
+        raise
     return stored
 
 
@@ -159,9 +168,9 @@ def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
 
 
 @transaction.atomic
-def fail_attempt(evaluation: Evaluation, *, code: str, message: str, retryable: bool) -> Evaluation.Status:
+def fail_attempt(evaluation: Evaluation, failure: Failure) -> Evaluation.Status:
     """End a broken attempt: back to the queue if a retry may help, else failed with the stored reason."""
-    status = claims.end_attempt(evaluation, code=code, message=message, retryable=retryable)
+    status = claims.end_attempt(evaluation, failure)
     _follow(evaluation.submission)
     if status == Evaluation.Status.QUEUED:
         wake_evaluators()

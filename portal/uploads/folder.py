@@ -26,8 +26,11 @@ class FolderStore(Store):
 
     def create(self, upload: Upload) -> None:
         path = self._path(upload)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(exist_ok=False)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(exist_ok=False)
+        except OSError as error:
+            raise _full(error) from error
 
     def writer(self, upload: Upload) -> Writer:
         return _FileWriter(self._path(upload))
@@ -76,16 +79,22 @@ class _FileWriter(Writer):
             while view:
                 view = view[os.write(self._file, view) :]
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise
-            raise storage_full() from error
+            raise _full(error) from error
 
     def save(self) -> Position:
-        os.fdatasync(self._file)
+        self.finish()
         return {}
 
     def finish(self) -> None:
-        os.fdatasync(self._file)
+        try:
+            os.fdatasync(self._file)
+        except OSError as error:
+            raise _full(error) from error
 
     def close(self) -> None:
         os.close(self._file)
+
+
+def _full(error: OSError) -> Exception:
+    """What a full disk means to the client; any other error stays what it is."""
+    return storage_full() if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else error

@@ -136,7 +136,7 @@ def test_unscored_items_have_their_own_bits(server: Server, write_rows: WriteRow
 
 @pytest.mark.parametrize(
     "line",
-    ["nope", "[1]", "{}", '{"event": "job", "version": 0}', '{"event": "job", "version": 2, "job": "j9"}'],
+    ["nope", "[1]", "{}", '{"event": "job", "version": 0}', '{"event": "job", "version": 3, "job": "j9"}'],
 )
 def test_a_line_that_is_no_job_is_an_error_and_the_server_lives_on(
     line: str, server: Server, tmp_path: Path
@@ -144,7 +144,7 @@ def test_a_line_that_is_no_job_is_an_error_and_the_server_lives_on(
     server.send(line)
     error = server.event()
     assert isinstance(error, Failed)
-    assert (error.job, error.code, error.retryable) == (None, "wire", True)
+    assert (error.job, error.code, error.fault) == (None, "wire", "crash")
     server.send("")  # an empty line is nothing
     assert isinstance(server.events(job(tmp_path, tmp_path, tmp_path / "out"))[-1], Failed)
 
@@ -167,7 +167,7 @@ def test_a_job_that_cannot_run_says_why(
     )
     (error,) = server.events(asked)
     assert isinstance(error, Failed)
-    assert (error.job, error.code, error.retryable) == ("j1", code, False)
+    assert (error.job, error.code, error.fault) == ("j1", code, "input")
     assert message in error.message
 
 
@@ -179,7 +179,7 @@ def test_an_unexpected_failure_is_a_retryable_crash(
     (model / "tfns.jsonl").write_text("")
     (output / "tfns.jsonl").mkdir(parents=True)  # in the way of the items file
     error = only(Failed, server.events(job(model, write_rows("tfns", TFNS), output, engine="scripted")))
-    assert (error.code, error.retryable) == ("engine_crash", True)
+    assert (error.code, error.fault) == ("engine_crash", "crash")
     assert "IsADirectoryError" in error.message
 
 

@@ -20,7 +20,7 @@ def storage(settings: Any, tmp_path: Path) -> Path:
     settings.STORAGES = {
         **settings.STORAGES,
         "default": {
-            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "BACKEND": "portal.uploads.whole_files.WholeFileStorage",
             "OPTIONS": {"location": folder},
         },
     }

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from evaluation.errors import Fault
 from evaluation.federated.config import BEFORE_TEMPLATES
 from portal.accounts.models import User
 from portal.baselines import queue, services
+from portal.outages.causes import Failure
 from portal.runs.models import BaselineRun, Reproduction
 from portal.submissions.models import Submission
 from tests.portal import baselines, factories
@@ -162,7 +164,7 @@ def test_a_run_is_shown_round_by_round_until_it_is_over(
     assert f'hx-get="/baselines/runs/{run.pk}/live/"' in page
     assert "Loss over the rounds" in page and "its loss is not finite" in page
     assert "Rows of each client, from 10 to 40" in page and "strategy.name = &quot;fedavg&quot;" in page
-    queue.fail_attempt(run, code="data", message="The rows are gone.", retryable=False)
+    queue.fail_attempt(run, Failure("data", "The rows are gone.", Fault.INPUT))
     over = client.get(f"/baselines/runs/{run.pk}/live/").content.decode()
     assert "hx-get" not in over and "The run failed" in over and "The rows are gone." not in over
     assert "The rows are gone." in as_reviewer.get(f"/baselines/runs/{run.pk}/live/").content.decode()

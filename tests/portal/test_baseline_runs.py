@@ -6,8 +6,10 @@ import pytest
 from django.db import transaction
 from django.db.utils import DatabaseError
 
+from evaluation.errors import Fault
 from portal.accounts.models import User
 from portal.baselines import method_cards, queue, services
+from portal.outages.causes import Failure
 from portal.runs import claims
 from portal.runs.models import BaselineRun, RoundMetric
 from portal.submissions.models import BaseModel, Submission
@@ -32,7 +34,7 @@ def test_a_worker_whose_claim_is_gone_records_nothing(reviewer: User) -> None:
     for write in (
         lambda: queue.record_round(stale, baselines.metric(1)),
         lambda: queue.record_setup(stale, baselines.ready(1)),
-        lambda: queue.fail_attempt(stale, code="x", message="x", retryable=True),
+        lambda: queue.fail_attempt(stale, Failure("x", "x", Fault.CRASH)),
         lambda: queue.give_back(stale),
     ):
         with pytest.raises(claims.ClaimLostError):

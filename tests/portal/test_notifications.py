@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from evaluation.errors import Fault
 from portal.accounts import teams
 from portal.accounts.models import Membership, User, personal_team
 from portal.intake.services import create, withdraw
 from portal.notifications import services
 from portal.notifications.models import Delivery, EmailPreferences, Event, Notification, Webhook
 from portal.notifications.services import NotificationRefused, submission_changed
+from portal.outages.causes import Failure
 from portal.review.models import Decision
 from portal.review.services import decide
 from portal.runs import services as runs
@@ -68,7 +70,7 @@ def test_a_failure_says_why(owner: User, webhook: Webhook) -> None:
     factories.submission(owner)
     evaluation = runs.claim(worker="test")
     assert evaluation
-    runs.fail_attempt(evaluation, code="adapter", message="It does not fit.", retryable=False)
+    runs.fail_attempt(evaluation, Failure("adapter", "It does not fit.", Fault.INPUT))
     payload = Notification.objects.get(event="submission.failed").payload
     assert payload["data"]["submission"]["error"] == {"code": "adapter", "message": "It does not fit."}
 
@@ -132,7 +134,7 @@ def test_a_submitter_who_left_the_team_hears_nothing_more(owner: User, stranger:
     teams.leave(team=team, user=owner)
     evaluation = runs.claim(worker="test")
     assert evaluation
-    runs.fail_attempt(evaluation, code="adapter", message="It does not fit.", retryable=False)
+    runs.fail_attempt(evaluation, Failure("adapter", "It does not fit.", Fault.INPUT))
     assert written_to() == set()
 
 

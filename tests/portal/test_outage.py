@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from celery import Celery
 from django.db import connection
 from django.db.utils import OperationalError
 from django.test import Client
@@ -10,6 +13,10 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from leaderboard.views import home
+from portal import queues
+from portal.accounts.models import User
+from portal.runs import services as runs
+from tests.portal import factories
 
 
 @pytest.fixture
@@ -53,3 +60,16 @@ def test_other_errors_stay_errors(visitor: Client, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(home.snapshots, "current", broken)
     assert visitor.get("/").status_code == 500
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_submission_is_taken_while_the_queue_is_away(
+    owner: User, monkeypatch: pytest.MonkeyPatch, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    nowhere = "redis://127.0.0.1:9/0"
+    away = Celery("away", broker=nowhere)
+    away.conf.update(task_publish_retry_policy={"max_retries": 1})
+    monkeypatch.setattr(queues, "app", away)
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": nowhere}}
+    assert factories.submission(owner).status == "queued"
+    assert runs.work_is_waiting() and "waits for the next periodic wake-up" in caplog.text

@@ -16,10 +16,12 @@ from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
+from evaluation.errors import Fault
 from portal.accounts.models import User, personal_team
 from portal.intake import services
 from portal.intake.drafts import InvalidSubmission
 from portal.intake.quotas import quota_of
+from portal.outages.causes import Failure
 from portal.runs import services as runs
 from portal.submissions.models import Submission
 from tests.portal import factories
@@ -42,7 +44,7 @@ def test_what_failed_on_our_side_is_not_counted(owner: User) -> None:
     submission = factories.submission(owner)
     evaluation = runs.claim(worker="test")
     assert evaluation and used(owner) == 1
-    runs.fail_attempt(evaluation, code="worker_error", message="ours", retryable=False)
+    runs.fail_attempt(evaluation, Failure("worker_error", "ours", Fault.INPUT))
     assert used(owner) == 0
     submission.refresh_from_db()
     services.withdraw(submission)

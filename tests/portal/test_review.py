@@ -8,7 +8,9 @@ import pytest
 from django.db import DatabaseError, transaction
 from django.test import Client
 
+from evaluation.errors import Fault
 from portal.accounts.models import User
+from portal.outages.causes import Failure
 from portal.review.models import Decision
 from portal.runs.services import claim, fail_attempt
 from portal.submissions.models import Submission
@@ -92,7 +94,7 @@ def test_a_failed_second_evaluation_changes_nothing_of_a_published_entry(
     act(as_reviewer, "rerun", made)
     evaluation = claim(worker="test")
     assert evaluation
-    fail_attempt(evaluation, code="model", message="It does not load.", retryable=False)
+    fail_attempt(evaluation, Failure("model", "It does not load.", Fault.INPUT))
     made.refresh_from_db()
     assert made.status == "published"
     assert "70.00" in client.get("/leaderboard/finance/").content.decode()

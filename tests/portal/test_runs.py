@@ -15,11 +15,12 @@ from django.core.files.base import File
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
-from evaluation.errors import UnknownNameError
+from evaluation.errors import Fault, UnknownNameError
 from leaderboard.reading import snapshots
 from portal.accounts.models import User
 from portal.intake.progress import progress_of
 from portal.intake.services import TransitionRefused
+from portal.outages.causes import Failure
 from portal.review.models import Decision
 from portal.review.services import decide
 from portal.runs import claims, fairness
@@ -114,7 +115,7 @@ class TestALostClaim:
             lambda: claims.renew(stale),
             lambda: runs.record_score(stale, factories.score("fpb"), items=items()),
             lambda: runs.succeed(stale, provenance={}),
-            lambda: runs.fail_attempt(stale, code="x", message="x", retryable=False),
+            lambda: runs.fail_attempt(stale, Failure("x", "x", Fault.INPUT)),
             lambda: runs.give_back(stale),
         ):
             with pytest.raises(claims.ClaimLostError):
@@ -145,7 +146,7 @@ class TestFailing:
         for expected in ("queued", "failed"):
             claimed = runs.claim(worker="a")
             assert claimed
-            runs.fail_attempt(claimed, code="engine_crash", message="It crashed.", retryable=True)
+            runs.fail_attempt(claimed, Failure("engine_crash", "It crashed.", Fault.CRASH))
             evaluation = factories.evaluation_of(made)
             assert (evaluation.status, evaluation.error_code) == (expected, "engine_crash")
         made.refresh_from_db()
@@ -155,7 +156,7 @@ class TestFailing:
         made = factories.submission(owner)
         claimed = runs.claim(worker="a")
         assert claimed
-        runs.fail_attempt(claimed, code="checkpoint", message="It does not fit.", retryable=False)
+        runs.fail_attempt(claimed, Failure("checkpoint", "It does not fit.", Fault.INPUT))
         assert factories.evaluation_of(made).status == "failed"
 
     def test_a_worker_lost_twice_fails_the_evaluation_with_a_reason(self, owner: User) -> None:
@@ -305,7 +306,7 @@ class TestProtocols:
         for status in ("queued", "failed"):
             claimed = runs.claim(worker="a")
             assert claimed
-            runs.fail_attempt(claimed, code="memory", message="Too large.", retryable=False)
+            runs.fail_attempt(claimed, Failure("memory", "Too large.", Fault.INPUT))
             both.refresh_from_db()
             assert both.status == status
 

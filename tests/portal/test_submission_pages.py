@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from evaluation.errors import Fault
 from portal.accounts.models import Membership, User, personal_team
 from portal.intake import services
+from portal.outages.causes import Failure
 from portal.runs import claims
 from portal.runs import services as runs
 from tests.portal import factories
@@ -81,7 +83,7 @@ def test_a_permanent_failure_shows_its_reason(as_owner: Client, owner: User) -> 
     submission = factories.submission(owner)
     evaluation = runs.claim(worker="test")
     assert evaluation
-    runs.fail_attempt(evaluation, code="checkpoint", message="The adapter has no weights.", retryable=False)
+    runs.fail_attempt(evaluation, Failure("checkpoint", "The adapter has no weights.", Fault.INPUT))
     assert "The adapter has no weights." in as_owner.get(f"/submissions/{submission.pk}/").content.decode()
 
 

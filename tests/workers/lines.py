@@ -14,7 +14,7 @@ SPOILED = [
     ),
     pytest.param(f'{{"event": "done", "version": {VERSION}}}', "malformed message done", id="missing field"),
     pytest.param(
-        f'{{"event": "error", "version": {VERSION}, "code": 5, "message": "x", "retryable": false}}',
+        f'{{"event": "error", "version": {VERSION}, "code": 5, "message": "x", "fault": "input"}}',
         "malformed message error: Expected `str`, got `int` - at `$.code`",
         id="wrong type",
     ),

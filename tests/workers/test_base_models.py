@@ -20,7 +20,7 @@ __all__ = ["hub_cache"]
 def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
 
-    def fetch(name: str) -> Snapshot:
+    def fetch(name: str, _fetched: object) -> Snapshot:
         names.append(name)
         return Snapshot(Path("/fetched"), name, "0")
 
@@ -35,7 +35,7 @@ def test_room_is_made_for_a_model_before_it_is_fetched(
     caplog.set_level(logging.INFO, "workers.base_models")
     model = BaseModel(hub_id="a/more", revision="0" * 40, parameters=900)  # 1,800 bytes
     with base_models.in_use(model):
-        assert base_models.model_folder(model) == Path("/fetched")
+        assert base_models.model_folder(model, lambda: None) == Path("/fetched")
     assert fetched == [f"a/more@{'0' * 40}"]
     assert left(hub_cache) == {"models--a--new", "datasets--a--rows"}
     assert [message.split(" (")[0] for message in caplog.messages] == ["removed a/old", "removed a/middle"]
@@ -50,5 +50,5 @@ def test_nothing_is_removed_without_need(
 ) -> None:
     settings.BASE_MODEL_CACHE_BYTES = budget
     before = left(hub_cache)
-    base_models.model_folder(BaseModel(hub_id=hub_id, revision="", parameters=900))
+    base_models.model_folder(BaseModel(hub_id=hub_id, revision="", parameters=900), lambda: None)
     assert left(hub_cache) == before

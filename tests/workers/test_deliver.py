@@ -16,10 +16,12 @@ import standardwebhooks
 from django.core import mail
 from django.utils import timezone
 
+from evaluation.errors import Fault
 from portal.accounts.models import User, personal_team
 from portal.notifications import egress, queue, services, signatures
 from portal.notifications.mail import message_of
 from portal.notifications.models import Delivery, Event, Notification, Webhook
+from portal.outages.causes import Failure
 from portal.runs import services as runs
 from tests.portal import factories
 from tests.portal.conftest import storage
@@ -323,7 +325,7 @@ def test_a_mail_server_that_is_away_is_asked_again(owner: User, monkeypatch: pyt
     factories.submission(owner)
     evaluation = runs.claim(worker="test")
     assert evaluation
-    runs.fail_attempt(evaluation, code="adapter", message="It does not fit.", retryable=False)
+    runs.fail_attempt(evaluation, Failure("adapter", "It does not fit.", Fault.INPUT))
     monkeypatch.setattr(deliver.mail, "send", refuse)
     deliver.drain()
     delivery = Delivery.objects.get()

@@ -14,8 +14,11 @@ from portal.accounts.models import User
 from portal.runs.models import Evaluation
 from portal.submissions.models import BaseModel, Submission
 from tests.portal import factories
+from tests.small_disk import fill, small_disk
 from tests.workers import lines
 from workers import evaluate, supervisor
+
+__all__ = ["small_disk"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -135,3 +138,32 @@ def test_a_process_stays_for_the_next_evaluation(owner: User, folder: Path) -> N
     attempt(factories.submission(factories.user("another")))
     assert child and child is evaluate._process._child and child.is_running
     assert len(jobs(folder)) == 2
+
+
+def test_a_full_disk_is_waited_for_and_leaves_nothing(
+    owner: User, folder: Path, settings: Any, small_disk: Path
+) -> None:
+    made = factories.submission(owner)
+    follow(folder)
+    there, settings.VAR_DIR = settings.VAR_DIR, small_disk
+    fill(small_disk / "filling")
+    evaluation = attempt(made)
+    assert (evaluation.status, evaluation.attempts) == ("queued", 0)
+    assert evaluation.waiting_for == "room on the worker's disk"
+    assert [path.name for path in small_disk.rglob("*") if path.is_file()] == ["filling"]
+    settings.VAR_DIR = there
+    Evaluation.objects.update(waits_until=None)
+    assert attempt(made).status == "succeeded"
+
+
+def test_a_storage_that_is_away_for_a_while_costs_no_attempt(owner: User, folder: Path) -> None:
+    made = factories.submission(owner)
+    follow(folder)
+    away = (folder / "storage").rename(folder / "away")
+    for _ in range(3):
+        evaluation = attempt(made)
+        assert (evaluation.status, evaluation.attempts) == ("queued", 0)
+        assert evaluation.waiting_for == "the site's storage"
+        Evaluation.objects.update(waits_until=None)
+    away.rename(folder / "storage")
+    assert attempt(made).status == "succeeded"

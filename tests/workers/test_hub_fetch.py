@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from huggingface_hub import constants
@@ -23,7 +25,7 @@ from portal.submissions.models import HubFetch, Submission
 from tests.evaluation.hub_server import COMMIT, HubServer
 from tests.portal import factories
 from tests.portal.conftest import as_owner, owner, quick_passwords, storage
-from workers import fetch
+from workers import fetch, leases
 
 __all__ = ["as_owner", "owner", "quick_passwords", "storage"]
 
@@ -188,7 +190,7 @@ def test_a_lost_worker_is_tried_again_and_then_given_up(
 ) -> None:
     submission = services.create(draft(owner))
     for _ in range(hub_fetches.ATTEMPTS):
-        assert hub_fetches.claim() and hub_fetches.claim() is None
+        assert hub_fetches.claim(machine="m") and hub_fetches.claim(machine="m") is None
         HubFetch.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
         fetch.recover()
     assert not hub_fetches.work_is_waiting()
@@ -197,7 +199,7 @@ def test_a_lost_worker_is_tried_again_and_then_given_up(
 
 def test_a_worker_that_was_declared_dead_writes_nothing(server: HubServer, owner: User) -> None:
     submission = services.create(draft(owner))
-    lost = hub_fetches.claim()
+    lost = hub_fetches.claim(machine="m")
     assert lost
     HubFetch.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
     fetch.recover()
@@ -208,7 +210,7 @@ def test_a_worker_that_was_declared_dead_writes_nothing(server: HubServer, owner
 
 def test_a_draft_that_is_deleted_meanwhile_is_no_error(server: HubServer, owner: User, storage: Path) -> None:
     submission = services.create(draft(owner))
-    claimed = hub_fetches.claim()
+    claimed = hub_fetches.claim(machine="m")
     assert claimed
     services.delete(submission)
     fetch.run(claimed)
@@ -221,6 +223,66 @@ def test_leftovers_of_killed_workers_are_cleared(server: HubServer, owner: User)
     folder.mkdir(parents=True, exist_ok=True)
     fetch.recover()
     assert not folder.exists()
+
+
+# Outages
+
+
+def test_a_hub_that_is_away_lets_the_draft_wait_with_its_token(
+    server: HubServer, owner: User, kept_in_memory: None, monkeypatch: pytest.MonkeyPatch, as_owner: Client
+) -> None:
+    monkeypatch.setattr(server, "respond", lambda _: (503, {}, b""))
+    submission = services.create(draft(owner, token=TOKEN))
+    fetch.run_waiting()
+    waiting = submission.hub_fetch
+    waiting.refresh_from_db()
+    assert waiting.status == "waiting" and waiting.waiting_for == "the model hub" and waiting.attempts == 0
+    assert (
+        "Waiting for the model hub, next try at"
+        in as_owner.get(submission.get_absolute_url()).content.decode()
+    )
+    hub = as_owner.get(f"/api/v1/submissions/{submission.pk}/").json()["hub"]
+    assert hub["waiting_for"] == "the model hub" and hub["next_try_at"]
+    fetch.run_waiting()
+    assert codes(submission) == [], "not before its time"
+    monkeypatch.undo()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    HubFetch.objects.update(waits_until=timezone.now())
+    server.headers.clear()
+    fetch.run_waiting()
+    waiting.refresh_from_db()
+    assert waiting.status == "done" and waiting.outage is None and waiting.token_key is None
+    assert {headers.get("authorization") for headers in server.headers} == {f"Bearer {TOKEN}"}
+
+
+def test_a_claim_that_is_lost_ends_the_download(
+    server: HubServer, owner: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(leases, "LOOK_SECONDS", 0.01)
+    server.files["adapter_model.safetensors"] = factories.adapter_bytes() + bytes(8 * 1024**2)
+    submission = services.create(draft(owner))
+    answer, begun = server.respond, threading.Event()
+
+    def respond(path: str) -> tuple[int, dict[str, str], bytes]:
+        if path.endswith("adapter_model.safetensors") and not begun.is_set():
+            HubFetch.objects.update(claim_id="00000000-0000-4000-8000-000000000000")
+            connection.close()
+            begun.set()
+            lost.wait(30)
+        return answer(path)
+
+    def warned(*words: object) -> None:
+        lost.set()
+
+    lost = threading.Event()
+    monkeypatch.setattr(server, "respond", respond)
+    monkeypatch.setattr(leases.logger, "warning", warned)
+    fetch.run_waiting()
+    assert "is of no use" in caplog.text and not any("adapter_config" in path for path in server.requests[2:])
+    submission.refresh_from_db()
+    assert not submission.adapter_file and nothing_is_left_of_the_fetch()
 
 
 # In the browser

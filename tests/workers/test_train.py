@@ -46,7 +46,7 @@ def scripted(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         },
     }
     monkeypatch.setattr(train, "MODULE", "tests.workers.scripted_training")
-    monkeypatch.setattr(train, "model_folder", lambda _: tmp_path)
+    monkeypatch.setattr(train, "model_folder", lambda *_: tmp_path)
     yield
     evaluate.shutting_down.clear()
 
@@ -129,7 +129,7 @@ def test_a_run_that_lost_its_state_does_its_rounds_again_and_keeps_their_first_m
 
 
 def test_an_error_in_what_was_asked_fails_the_run_with_its_reason(staff: User) -> None:
-    error = {"code": "data", "message": "the rows have no column “label”", "retryable": False}
+    error = {"code": "data", "message": "the rows have no column “label”", "fault": "input"}
     run = started(staff, fail_in=1, error=error)
     train.train(claimed())
     run.refresh_from_db()
@@ -154,7 +154,7 @@ def test_what_is_no_message_is_a_failure_that_is_retried_and_the_worker_goes_on(
 
 
 def test_rounds_reset_the_count_of_broken_attempts(staff: User) -> None:
-    error = {"code": "engine_crash", "message": "Ray ended", "retryable": True}
+    error = {"code": "engine_crash", "message": "Ray ended", "fault": "crash"}
     run = started(staff, fail_in=2, error=error)
     train.train(claimed())
     train.train(claimed())  # no round came of this attempt
@@ -210,7 +210,7 @@ def test_a_result_that_is_there_is_submitted_without_training_again(staff: User)
 def test_the_child_sees_no_secret(staff: User, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SECRET_KEY", "HF_TOKEN", "DATABASE_URL"):
         monkeypatch.setenv(name, "do not tell")
-    run = started(staff, fail_in=2, error={"code": "data", "message": "stop", "retryable": False})
+    run = started(staff, fail_in=2, error={"code": "data", "message": "stop", "fault": "input"})
     train.train(claimed())
     environment = (train.state_folder(run) / "state" / "environment.json").read_text()
     assert "do not tell" not in environment and "OMP_WAIT_POLICY" in environment
@@ -275,5 +275,5 @@ def test_a_hub_that_is_away_is_named_and_the_run_is_tried_again(
     run = started(staff)
     train.train(claimed())
     run.refresh_from_db()
-    assert (run.status, run.error_code) == ("queued", "hub")
-    assert "the hub did not deliver the data set flwrlabs/" in run.error_message
+    assert (run.status, run.attempts, run.waiting_for) == ("queued", 0, "the model hub")
+    assert run.outage and "the hub did not deliver the data set flwrlabs/" in run.outage.detail

@@ -64,6 +64,8 @@ class RunSummarySerializer(serializers.ModelSerializer[BaselineRun]):
 
     url = serializers.SerializerMethodField(help_text="The run's page")
     base_model = serializers.CharField(source="base_model.hub_id")
+    waiting_for = serializers.CharField(help_text="What is away that it needs; empty where nothing is")
+    next_try_at = serializers.DateTimeField(source="waits_until", help_text="While it waits for that")
 
     class Meta:
         model = BaselineRun
@@ -80,6 +82,9 @@ class RunSummarySerializer(serializers.ModelSerializer[BaselineRun]):
             "rounds_done",
             "submission",
             "original",
+            "waiting_for",
+            "waiting_since",
+            "next_try_at",
             "error_code",
             "error_message",
             "queued_at",

@@ -35,9 +35,21 @@ class DeclaredScoreSerializer(serializers.ModelSerializer[DeclaredScore]):
 
 
 class HubFetchSerializer(serializers.ModelSerializer[HubFetch]):
+    waiting_for = serializers.CharField(help_text="What is away that it needs; empty where nothing is")
+    next_try_at = serializers.DateTimeField(source="waits_until", help_text="While it waits for that")
+
     class Meta:
         model = HubFetch
-        fields = ["repository", "revision", "subfolder", "status", "send"]
+        fields = [
+            "repository",
+            "revision",
+            "subfolder",
+            "status",
+            "send",
+            "waiting_for",
+            "waiting_since",
+            "next_try_at",
+        ]
 
 
 class SummarySerializer(serializers.ModelSerializer[Submission]):

@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0008_score_energy'),
+        ('runs', '0009_waits_for_outages'),
         ('submissions', '0006_base_model_names_and_requests'),
     ]
 

@@ -7,8 +7,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from portal.outages.models import Waiting
 
-class Claimable(models.Model):
+
+class Claimable(Waiting):
     """One piece of work. While `running`, the row is owned by the worker that holds `claim_id`.
 
     Every write by a worker is conditional on the claim, so a worker whose lease expired cannot record any

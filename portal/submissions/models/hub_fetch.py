@@ -6,10 +6,11 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from portal.outages.models import Waiting
 from portal.submissions.models.submission import Submission
 
 
-class HubFetch(models.Model):
+class HubFetch(Waiting):
     """A draft's wish for files from the hub. Workers claim waiting rows; the end is told by findings."""
 
     class Status(models.TextChoices):

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from evaluation.errors import Fault
 from portal.accounts.models import ApiToken, User
+from portal.outages.causes import Failure
 from portal.runs.models import BaselineRun
 from tests.portal import baselines, factories
 from tests.portal.api.conftest import Api
@@ -86,7 +88,7 @@ def test_a_run_shows_its_rounds_and_its_error_to_staff(staff: Api, nobody: Api, 
     from portal.baselines import queue
 
     run = baselines.with_rounds(baselines.run(reviewer), 2)
-    queue.fail_attempt(run, code="data", message="/srv/rows is gone", retryable=False)
+    queue.fail_attempt(run, Failure("data", "/srv/rows is gone", Fault.INPUT))
     shown = nobody.get(f"baseline-runs/{run.pk}/").json()
     assert [r["round"] for r in shown["round_metrics"]] == [1, 2] and shown["setup"]["partition"]
     assert (shown["error_code"], shown["error_message"]) == ("data", "")
