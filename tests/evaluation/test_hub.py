@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from evaluation.errors import ModelError
+from evaluation.errors import DiskError, ModelError
 from evaluation.hub import fetching
 from evaluation.running.run import Evaluator, Observer, Plan
 from tests.evaluation.hub_server import COMMIT, HubServer
@@ -88,7 +88,7 @@ def test_a_model_that_does_not_fit_the_disk_is_not_fetched(
 ) -> None:
     usage = shutil.disk_usage("/")._replace(free=3)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
-    with pytest.raises(ModelError, match="are free"):
+    with pytest.raises(DiskError, match="are free"):
         fetching.fetch(REPO)
     assert not any("resolve" in path for path in server.requests)
 

@@ -170,7 +170,7 @@ def test_without_network_the_hub_is_not_asked(
     server: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(HubError, match="does not reach the hub"):
+    with pytest.raises(CheckpointError, match="does not reach the hub"):
         fetch(folder)
     assert server.requests == []
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from huggingface_hub import constants
 
-from evaluation.errors import DataError, HubError
+from evaluation.errors import DataError, DiskError, HubError
 from evaluation.hub import fetching
 from tests.evaluation.hub_server import COMMIT, HubServer
 
@@ -148,7 +148,7 @@ def test_sizes_are_checked_before_anything_is_fetched(server: HubServer) -> None
 def test_a_full_disk_is_named(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")._replace(free=3)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
-    with pytest.raises(DataError, match=r"GB and 0\.0 GB are free"):
+    with pytest.raises(DiskError, match=r"GB and 0\.0 GB are free"):
         fetch()
 
 

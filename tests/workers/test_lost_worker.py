@@ -67,12 +67,12 @@ def test_a_missing_data_folder_is_a_stored_reason(
     assert made.status == "failed"
 
 
-def test_data_that_cannot_be_fetched_is_a_stored_reason(
+def test_data_that_cannot_be_fetched_is_waited_for_and_the_operators_read_why(
     owner: User, tiny_model: BaseModel, tiny_adapter: Path, start_worker: Start, tmp_path: Path
 ) -> None:
     made = submission(owner, tiny_model, tiny_adapter)
     start_worker(EVALUATION_DATA="", HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
-    wait_until(lambda: evaluation_of(made).finished_at is not None, "the failure")
+    wait_until(lambda: evaluation_of(made).outage is not None, "the wait")
     evaluation = evaluation_of(made)
-    assert (evaluation.status, evaluation.error_code) == ("failed", "hub")
-    assert "HF_HUB_OFFLINE is set" in evaluation.error_message
+    assert (evaluation.status, evaluation.attempts) == ("queued", 0)
+    assert evaluation.outage and "HF_HUB_OFFLINE is set" in evaluation.outage.detail
