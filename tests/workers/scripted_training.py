@@ -2,7 +2,8 @@
 
 `script.json` in the state folder says what happens: `die_in` a round or `linger_in` it, once, `fail_in` a
 round with `error`, `hang_in` a round, or `spoil_in` a round with a `line` that is no message; each round
-takes `pause` seconds. Rounds that were done are kept in the state folder, and gone on from, as the real one does.
+takes `pause` seconds. Rounds that were done are kept in the state folder, and gone on from, as the real one
+does.
 """
 
 from __future__ import annotations
