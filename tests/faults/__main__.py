@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="print what would be injected, and stop")
     parser.add_argument("--only", default="", metavar="TEXT", help="all faults whose line has this text")
     parser.add_argument("--count", type=int, default=COUNT, help="of all there are, by the seed's choice")
+    parser.add_argument("--part", default="1/1", metavar="K/N", help="every Nth of them, from the Kth on")
     parser.add_argument("--seed", type=int, default=0, help="chooses the faults and their order")
     parser.add_argument("--logs", type=Path, help="a folder to keep the processes' logs in")
     options = parser.parse_args()
@@ -40,6 +41,8 @@ def main() -> int:
         chosen = [one for one in INJECTIONS if options.only in str(one)]
         if not options.only:
             chosen = random.Random(options.seed).sample(chosen, min(options.count, len(chosen)))
+        first, step = map(int, options.part.split("/"))
+        chosen = chosen[first - 1 :: step]
         if options.list:
             print("\n".join(map(str, chosen)))
             return 0

@@ -140,7 +140,7 @@ def running(folder: Path, hub: Any) -> Iterator[Parts]:
             )
             stack.callback(subprocess.run, ["umount", "--lazy", str(path)], check=True)
         (var / "tmp").mkdir()
-        embedded.ensure_postgres(services, durable=False)
+        embedded.ensure_postgres(services)
         embedded.ensure_valkey(services)
         stack.callback(embedded.stop, services)
         receiver = stack.enter_context(Receiver())
