@@ -15,6 +15,7 @@ from portal.machine import embedded
 NAMES = (
     "intake_speed",
     "upload_speed",
+    "parallel_clients",
     "board_speed",
     "evaluation_speed",
     "harness_speed",
