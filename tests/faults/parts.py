@@ -175,7 +175,7 @@ def _prepare() -> None:
 
 
 def _keep(site: Site, stop: threading.Event) -> None:
-    while not stop.wait(0.2):
+    while not stop.wait(0.5):
         site.check()
 
 

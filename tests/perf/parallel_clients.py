@@ -25,7 +25,8 @@ import httpx
 import psutil
 
 from portal.accounts.models import ApiToken
-from portal.environment import PROJECT_ROOT
+from portal.environment import PROJECT_ROOT, read_environment
+from portal.machine import embedded
 from portal.management.seeding.entries import fill
 from portal.submissions.models import Submission
 from tests.portal import factories
@@ -160,9 +161,10 @@ def _read(client: Client, entries: list[int]) -> None:
     pick = client.random
     path = pick.choice([
         "/", "/leaderboard/", "/leaderboard/finance/", f"/leaderboard/finance/?page={pick.randint(1, 4)}",
-        f"/leaderboard/finance/?q={pick.randint(0, 999)}", "/leaderboard/finance/charts/", "/leaderboard/finance.json",
-        "/leaderboard/finance.csv", "/leaderboard/finance/?as_of=2026-11-20", "/changes/", "/feed.atom",
-        f"/entries/{pick.choice(entries)}/", f"/compare/?entries={pick.choice(entries)},{pick.choice(entries)}",
+        f"/leaderboard/finance/?q={pick.randint(0, 999)}", "/leaderboard/finance/charts/",
+        "/leaderboard/finance.json", "/leaderboard/finance.csv", "/leaderboard/finance/?as_of=2026-11-20",
+        "/changes/", "/feed.atom", f"/entries/{pick.choice(entries)}/",
+        f"/compare/?entries={pick.choice(entries)},{pick.choice(entries)}",
     ])  # fmt: skip
     client.ask("GET", path)
 
@@ -230,7 +232,9 @@ def _memory(web: int) -> dict[str, int]:
     found = {"the web server's master": master.memory_info().rss}
     for number, worker in enumerate(master.children(), 1):
         found[f"the web server's worker {number}"] = worker.memory_info().rss
-    for name in ("postgres", "valkey-server"):
-        processes = [process for process in psutil.process_iter(["name"]) if process.info["name"] == name]
-        found[f"all {name}"] = sum(process.memory_info().rss for process in processes)
+    for service in embedded.status(read_environment().services_state):
+        assert service.pid
+        main = psutil.Process(service.pid)
+        family = [main, *main.children(recursive=True)]
+        found[service.name] = sum(one.memory_info().rss for one in family)
     return found
