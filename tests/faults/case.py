@@ -88,7 +88,7 @@ class Case:
     # What a client does
 
     def ask(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """A request as an honest client repeats it: after a lost connection, a 5xx, 409 or 429."""
+        """A request as an honest client repeats it: after a lost connection, and where it is told to wait."""
         headers = {"Authorization": f"Bearer {self._people.token}", **request.pop("headers", {})}
         return self._repeated(lambda: self._client.request(method, path, headers=headers, **request))
 
@@ -109,7 +109,7 @@ class Case:
         while True:
             try:
                 answer = once()
-                if answer.status_code < 500 and answer.status_code not in (409, 429):
+                if answer.status_code < 500 and "Retry-After" not in answer.headers:
                     return answer
                 met = str(answer.status_code)
             except httpx.TransportError as error:

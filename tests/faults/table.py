@@ -33,7 +33,11 @@ class Fault:
 
 
 def _workers(number: signal.Signals) -> Act:
-    return lambda parts: [parts.kill(name, number) for name in parts.names_at_work()] and None
+    def act(parts: Parts) -> None:
+        for name in parts.names_at_work():
+            parts.kill(name, number)
+
+    return act
 
 
 def _thaw_workers(parts: Parts) -> None:
