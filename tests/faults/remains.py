@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from django.utils import timezone
 
-from portal.intake import hub_fetches
 from portal.notifications.models import Delivery
 from portal.runs.models import BaselineRun, Evaluation, Score
 from portal.submissions.models import Checkpoint, HubFetch, Submission
@@ -14,6 +14,7 @@ from portal.uploads.models import Upload
 from tests.faults.parts import WORKERS, Parts
 
 # Written by programs of others while they run, or kept on purpose.
+_LATE = timedelta(seconds=5)
 _SCRATCH = ("runs", "fetches", "training", "incoming", "tmp")
 
 
@@ -74,7 +75,5 @@ def _processes(parts: Parts) -> Iterator[str]:
 def _leases() -> Iterator[str]:
     now = timezone.now()
     for model in (Evaluation, BaselineRun, HubFetch, Delivery):
-        for row in model._default_manager.filter(
-            status="running", lease_expires_at__lt=now - hub_fetches.LEASE
-        ):
+        for row in model._default_manager.filter(status="running", lease_expires_at__lt=now - _LATE):
             yield f"an expired lease: {row}"

@@ -67,7 +67,7 @@ class Tally:
             cuts = statistics.quantiles(times, n=20)
             yield f"{kind}: {found}; p50 {statistics.median(times):.2f} s, p95 {cuts[-1]:.2f} s"
         broken = sum(
-            n for (_, status), n in self.statuses.items() if not status.isdecimal() or status >= "500"
+            n for (_, status), n in self.statuses.items() if not status[:3].isdecimal() or status >= "5"
         )
         yield f"5xx and broken connections: {broken}"
 
