@@ -1,4 +1,4 @@
-"""A WSGI application for tests of the server alone: says how many bytes it was sent; /unread does not look."""
+"""A WSGI application for tests of the server alone: counts the bytes that it was sent, but at /unread."""
 
 from __future__ import annotations
 
