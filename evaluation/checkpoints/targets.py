@@ -22,7 +22,7 @@ def targeted_modules(config: AdapterConfig, modules: Sequence[str]) -> frozenset
     """Those of `modules` (with two-dimensional weights) that the configuration puts LoRA on.
 
     All of them when it names no target modules. Raises PatternError on a regular expression that is
-    malformed or too slow.
+    malformed, refers back or takes too many steps.
     """
     targets = config.target_modules
     if not targets:

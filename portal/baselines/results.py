@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from django.db import transaction
 
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.flowerconfig import CONFIG_FILE
+from evaluation.wire.training import Round
 from portal.baselines import queue
 from portal.baselines.services import reference_team
 from portal.intake.drafts import Cost, Draft, Files
@@ -39,11 +41,14 @@ def is_complete(folder: Path) -> bool:
 def submit_result(run: BaselineRun, folder: Path) -> Submission:
     """Submit what a claimed run left in `folder` and end the run with it, both or neither.
 
+    Its rounds are recorded with it, where the worker that was to hear of them was lost before.
+
     Raises InvalidSubmission when the checks refuse it, ClaimLostError when the run was cancelled meanwhile.
     """
     record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
     adapter = folder / ADAPTER_FILE
     with adapter.open("rb") as file, transaction.atomic():
+        _record_rounds(run, record)
         draft = Draft(
             submitter=run.requested_by,
             team=reference_team(run.requested_by),
@@ -63,6 +68,13 @@ def submit_result(run: BaselineRun, folder: Path) -> Submission:
         entry = submit(draft)
         queue.succeed(run, entry)
     return entry
+
+
+def _record_rounds(run: BaselineRun, record: dict[str, Any]) -> None:
+    recorded = set(run.round_metrics.values_list("round", flat=True))
+    for measured in record["rounds"]:
+        if measured["round"] not in recorded:
+            queue.record_round(run, msgspec.convert(measured, Round))
 
 
 def measured_costs(record: dict[str, Any]) -> list[Cost]:

@@ -213,6 +213,9 @@ def web_command(host: str, port: int) -> list[str]:
     """
     serve = [sys.executable, "-m", "gunicorn", "portal.wsgi", "--bind", address(host, port)]
     serve += ["--worker-class", "portal.machine.web_worker.PatientWorker", "--threads", "8"]
+    # Longer than clients are told to wait, and than proxies keep a connection (60 s): they end it, not this
+    # side while a request is on its way.
+    serve += ["--keep-alive", "75"]
     return [*serve, "--timeout", "0", "--graceful-timeout", "5", "--log-level", "warning"]
 
 

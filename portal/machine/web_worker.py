@@ -18,6 +18,7 @@ from selectors import EVENT_READ
 from typing import Any
 
 from gunicorn.http import get_parser
+from gunicorn.http.parser import _DRAIN_MAX_BYTES
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
@@ -146,8 +147,13 @@ class PatientWorker(ThreadWorker):
         self._await_head(conn)
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
-        """As gunicorn's, in a thread; an answer that nobody takes is given up."""
+        """As gunicorn's, in a thread; an answer that nobody takes is given up.
+
+        Where most of a body is left unread, as of a refused upload, gunicorn ends the connection: it says so.
+        """
         conn.sock.settimeout(ANSWER_SECONDS)
+        asked = req.should_close
+        req.should_close = lambda: asked() or getattr(req.body.reader, "length", 0) > _DRAIN_MAX_BYTES
         return super().handle_request(req, conn)
 
     def _await_head(self, conn: Connection) -> None:

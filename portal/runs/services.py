@@ -134,7 +134,10 @@ def record_score(evaluation: Evaluation, scored: Scored, *, items: File) -> Scor
     """
     data_register.check(scored, claims.lock(evaluation).worker)
     stored = Score(evaluation=evaluation, **{name: getattr(scored, name) for name in _MEASURED})
-    stored.items.save(f"evaluations/{evaluation.pk}/{scored.benchmark}.jsonl", items, save=False)
+    name = f"evaluations/{evaluation.pk}/{scored.benchmark}.jsonl"
+    if not evaluation.scores.filter(benchmark=scored.benchmark).exists():
+        stored.items.storage.delete(name)  # left by a worker that was lost before its row was there
+    stored.items.save(name, items, save=False)
     try:
         stored.save(force_insert=True)
         claims.went_well(evaluation)

@@ -15,6 +15,7 @@ from portal.machine import embedded
 NAMES = (
     "intake_speed",
     "upload_speed",
+    "parallel_clients",
     "board_speed",
     "queue_fairness",
     "evaluation_speed",

@@ -27,6 +27,7 @@ RECORD: dict[str, Any] = {
     "client_peak_vram_bytes": None,
     "gpu_seconds": None,
     "wall_seconds": 7.5,
+    "rounds": [],
 }
 """The part of a `training.json` that becomes an entry's description and costs."""
 

@@ -11,7 +11,8 @@ from typing import Any
 import pgtrigger
 import pytest
 from django.apps import apps
-from django.core.files.base import File
+from django.core.files.base import ContentFile, File
+from django.core.files.storage import default_storage
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
@@ -127,6 +128,15 @@ class TestALostClaim:
         factories.submission(owner)
         assert runs.claim(worker="a")
         assert runs.release_expired() == 0
+
+    def test_a_file_of_answers_that_a_lost_worker_left_without_a_score_is_replaced(self, owner: User) -> None:
+        factories.submission(owner)
+        claimed = runs.claim(worker="a")
+        assert claimed
+        name = f"evaluations/{claimed.pk}/fpb.jsonl"
+        default_storage.save(name, ContentFile(b"cut o"))
+        assert runs.record_score(claimed, factories.score("fpb"), items=items()).items.name == name
+        assert default_storage.listdir(f"evaluations/{claimed.pk}")[1] == ["fpb.jsonl"]
 
     def test_scores_recorded_before_the_loss_are_kept(self, owner: User) -> None:
         factories.submission(owner)

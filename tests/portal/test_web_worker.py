@@ -123,6 +123,16 @@ def test_bodies_that_do_not_come_leave_threads_to_others(port: int) -> None:
         assert answer(last).startswith(b"HTTP/1.1 200"), "the newest has had the least time to be slow in"
 
 
+@pytest.mark.parametrize(("length", "kept"), [(100, True), (10 * 1024**2, False)])
+def test_an_answer_says_whether_the_connection_is_kept_where_its_body_was_not_read(
+    port: int, length: int, kept: bool
+) -> None:
+    with connected(port) as connection:
+        head = f"POST /unread HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n"
+        connection.sendall(head.encode() + bytes(100))
+        assert (b"\r\nConnection: keep-alive\r\n" in answer(connection)) == kept
+
+
 def test_a_head_without_end_is_refused(port: int) -> None:
     with connected(port) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * MOST_HEAD_BYTES)

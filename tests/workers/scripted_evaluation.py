@@ -1,8 +1,8 @@
 """A real process that speaks as `python -m evaluation.server` does, by a script of the test's.
 
 `script.json` in the model's folder says what happens after how many scores of a job: `die_after` or
-`hang_after` so many, or `spoil_after` so many with a `line` that is no message. `job` is an id to speak of
-instead of the job's own. The jobs that it got are kept beside the script.
+`hang_after` so many, or `spoil_after` so many with a `line` that is no message; each takes `pause` seconds.
+`job` is an id to speak of instead of the job's own. The jobs that it got are kept beside the script.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def main() -> None:
 
 
 def act(script: dict[str, Any], number: int) -> None:
+    time.sleep(script.get("pause", 0))
     if script.get("die_after") == number:
         os.kill(os.getpid(), signal.SIGKILL)
     if script.get("spoil_after") == number:

@@ -1,8 +1,9 @@
 """A real process that speaks as `python -m evaluation.federated --events` does, by a script of the test's.
 
 `script.json` in the state folder says what happens: `die_in` a round or `linger_in` it, once, `fail_in` a
-round with `error`, `hang_in` a round, or `spoil_in` a round with a `line` that is no message. Rounds that
-were done are kept in the state folder, and gone on from, as the real one does.
+round with `error`, `hang_in` a round, or `spoil_in` a round with a `line` that is no message; each round
+takes `pause` seconds. Rounds that were done are kept in the state folder, and gone on from, as the real one
+does.
 """
 
 from __future__ import annotations
@@ -37,13 +38,16 @@ def main() -> None:
         say(dump(RoundEnded.of(measured(number), config["rounds"])))
     for number in range(first, config["rounds"] + 1):
         act(script, number, options.state)
-        done.write_text(str(number))
+        (options.state / "rounds.new").write_text(str(number))
+        (options.state / "rounds.new").rename(done)
         say(dump(RoundEnded.of(measured(number), config["rounds"])))
-    shutil.copytree(options.state / "result", options.output)
+    shutil.copytree(options.state / "result", options.state / "whole", dirs_exist_ok=True)
+    (options.state / "whole").rename(options.output)
     say(dump(Done(str(options.output), 1.0)))
 
 
 def act(script: dict[str, Any], number: int, state: Path) -> None:
+    time.sleep(script.get("pause", 0))
     if script.get("die_in") == number and not (state / "died").exists():
         (state / "died").touch()
         os.kill(os.getpid(), signal.SIGKILL)

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,19 @@ def test_a_run_that_lost_its_state_does_its_rounds_again_and_keeps_their_first_m
     run.refresh_from_db()
     assert (run.status, rounds_of(run)) == ("succeeded", [1, 2, 3])
     assert set(first) < set(run.round_metrics.values_list("pk", flat=True))
+
+
+def test_a_run_that_came_to_its_end_while_its_worker_was_lost_has_all_rounds(staff: User) -> None:
+    run = started(staff)
+    folder = train.state_folder(run)
+    rounds = [asdict(baselines.metric(number)) for number in (1, 2, 3)]
+    (folder / "state" / "result").rename(folder / "output")
+    (folder / "output" / "training.json").write_text(json.dumps({**baselines.RECORD, "rounds": rounds}))
+    work = claimed()
+    queue.record_round(work, baselines.metric(1))
+    train.train(work)
+    run.refresh_from_db()
+    assert (run.status, run.rounds_done, rounds_of(run)) == ("succeeded", 3, [1, 2, 3]), run.error_message
 
 
 def test_an_error_in_what_was_asked_fails_the_run_with_its_reason(staff: User) -> None:
