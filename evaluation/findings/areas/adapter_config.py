@@ -203,7 +203,7 @@ AREA = Area(
             "A regular expression cannot be used",
             explanation=(
                 "Keys such as target_modules, rank_pattern and alpha_pattern may hold regular expressions. "
-                "One of them is malformed, too long, refers back to a group, or takes too many steps to match."
+                "One is malformed, too long, refers back to a group, or takes too many steps to match."
             ),
             remedy="Name the modules in a list, or write a simpler expression.",
             example="adapter_config.json",
