@@ -110,7 +110,9 @@ def shown_to(user: object) -> Queue:
     told = forecast.expectations()
     own = _own(user)
     chosen = [pk for number, pk in enumerate(told) if number < SHOWN or pk in own]
-    with_names = Evaluation.objects.select_related("submission__team", "base_model")
+    with_names = Evaluation.objects.select_related("submission__team", "base_model").defer(
+        "base_model__tensors", "submission__adapter_config_text", "submission__config_text"
+    )
     running = list(
         with_names.filter(status=Status.RUNNING).annotate(scored=Count("scores")).order_by("started_at")
     )
