@@ -91,8 +91,8 @@ class Place:
 
     @property
     def key(self) -> str:
-        """Of what is drawn from the entry and its board, which does not change with the scores of an entry that
-        is not on it."""
+        """Of what is drawn from the entry and its board, which does not change with the scores of an entry
+        that is not on it."""
         known = f"{self.entry.challenge}:{self.board.version}:{self.entry.id}"
         if self.is_on_board:
             return known

@@ -100,7 +100,8 @@ def device(request: HttpRequest) -> HttpResponse:
     answer = request.POST.get("answer")
     if answer == "refuse":
         return _refused(request, sign_in)
-    form = TokenForm(request.POST if answer else None, initial={"name": _name(sign_in), "scopes": sign_in.scopes})
+    asked = {"name": _name(sign_in), "scopes": sign_in.scopes}
+    form = TokenForm(request.POST if answer else None, initial=asked)
     if not answer or not form.is_valid():
         return _page(request, code, sign_in=sign_in, form=form)
     data = form.cleaned_data

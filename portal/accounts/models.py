@@ -247,8 +247,8 @@ class ApiToken(models.Model):
 class DeviceSignIn(models.Model):
     """A program that waits until a person signs it in (RFC 8628): portal/accounts/device_sign_in.py.
 
-    Of the code that it proves itself with only the SHA-256 is stored. `scopes` are what it asks for, then what
-    the person allowed, as are `user`, `token_name` and `token_expires_at`.
+    Of the code that it proves itself with only the SHA-256 is stored. `scopes` are what it asks for, then
+    what the person allowed, as are `user`, `token_name` and `token_expires_at`.
     """
 
     class Status(models.TextChoices):

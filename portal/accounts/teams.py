@@ -236,8 +236,8 @@ def _named(name: str, team: Team) -> User:
 
 
 def _count_mail(by: User, address: str) -> None:
-    """Count one more mail; raises TeamRefused past the limits. Not by the invitations that there are: those of
-    a deleted team are gone, and their mails are not."""
+    """Count one more mail; raises TeamRefused past the limits. Not by the invitations that there are: those
+    of a deleted team are gone, and their mails are not."""
     if not rates.hit(f"{MAILED_PER_DAY}/day", "invitations-by", str(by.pk)).is_allowed:
         raise TeamRefused(
             f"You invited {MAILED_PER_DAY} people by name or address today. Send a link instead."
