@@ -1,5 +1,7 @@
 """What every page's template may use."""
 
+from functools import partial
+
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils.encoding import escape_uri_path
@@ -23,7 +25,8 @@ def site(request: HttpRequest) -> dict[str, object]:
         "canonical": settings.SITE_URL + escape_uri_path(request.path),
         "has_mail_server": settings.EMAIL_FILE_PATH is None,
         "has_passkeys": passkeys_possible(),
-        "install_client": install_command(request),
+        # Where a page names it: the page that refuses a wrong host must not ask for the host.
+        "install_client": partial(install_command, request),
         "staff_second_factor": settings.STAFF_SECOND_FACTOR,
         "sign_in_elsewhere": any(kind["APPS"] for kind in settings.SOCIALACCOUNT_PROVIDERS.values()),
     }

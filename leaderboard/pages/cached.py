@@ -14,7 +14,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response, patch_vary_headers
 
-from leaderboard.pages import pace
+from portal import pace
 
 MOST_BYTES = 32 * 1024**2
 """What a process keeps of what most readers ask for."""

@@ -99,6 +99,7 @@ def _page(request: HttpRequest, snapshot: Snapshot, filters: Filters, path: str)
         "challenge": CHALLENGES[snapshot.challenge],
         "protocol": snapshot.protocol,
         "view": mark_safe(view),  # noqa: S308  # templates made these
+        "has_table": bool(snapshot.standings),
         "charts": mark_safe(charts),  # noqa: S308
         "section": "boards",
     }

@@ -19,7 +19,6 @@ from evaluation.rules.challenges import CHALLENGES, Challenge
 from leaderboard.addresses import ProtocolLink, asked_protocol, protocol_query
 from leaderboard.board import comparison
 from leaderboard.board.comparison import MOST, Asked, Compared
-from leaderboard.pages import pace
 from leaderboard.reading import items, snapshots
 from leaderboard.reading.items import Item
 from leaderboard.reading.kept import Kind
@@ -27,6 +26,7 @@ from leaderboard.reading.queries import protocols_of
 from leaderboard.standing.entries import Standing
 from leaderboard.standing.pairing import Answers, PairedTest, Pairing, disagreements, pairings
 from leaderboard.views.items import item_url
+from portal import pace
 from portal.runs.items import ItemsMissingError
 from portal.runs.models import Score
 

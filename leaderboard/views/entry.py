@@ -5,6 +5,7 @@ Its team and the reviewers have it before it is published, with the place that i
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -90,7 +91,12 @@ class Place:
 
     @property
     def key(self) -> str:
-        return f"{self.entry.challenge}:{self.board.version}:{self.entry.id}"
+        """Of what is drawn from the entry and its board, which does not change with the scores of an entry
+        that is not on it."""
+        known = f"{self.entry.challenge}:{self.board.version}:{self.entry.id}"
+        if self.is_on_board:
+            return known
+        return f"{known}:{hashlib.sha256(repr(self.entry.scores).encode()).hexdigest()[:24]}"
 
     def places(self) -> dict[str, entry_facts.Place]:
         """By benchmark, kept until the board changes: it goes over all entries."""
@@ -136,11 +142,7 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
         "run": run,
         "rounds": _rounds_picture(run) if run else None,
     }
-    response = render(request, "leaderboard/entry.html", context)
-    if place.would_be:
-        add_never_cache_headers(response)
-        response["X-Robots-Tag"] = "noindex"
-    return response
+    return _not_for_others(render(request, "leaderboard/entry.html", context), submission)
 
 
 @require_safe
@@ -162,7 +164,17 @@ def chart_file(request: HttpRequest, pk: int, name: str, form: str) -> HttpRespo
         return busy()
     if content is None:
         raise Http404("no such picture")
-    return picture_response(content, form, f"entry-{pk}-{name}")
+    response = picture_response(content, form, f"entry-{pk}-{name}")
+    return _not_for_others(response, submission)
+
+
+def _not_for_others(response: HttpResponse, submission: Submission) -> HttpResponse:
+    """What is not public is for nobody's cache and for no index."""
+    if submission.status not in Submission.PUBLIC:
+        del response["Cache-Control"]  # a picture's, which says public
+        add_never_cache_headers(response)
+        response["X-Robots-Tag"] = "noindex"
+    return response
 
 
 def public(pk: int) -> Submission:

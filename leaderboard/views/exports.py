@@ -24,11 +24,11 @@ from leaderboard.board.columns import columns_of
 from leaderboard.board.cross_domain import By, DomainRow, Order, compare, tracks
 from leaderboard.board.exports import FORMATS, Export, cross_domain_fields, fields_of
 from leaderboard.board.filters import Filters, apply, refusals, shown_columns
-from leaderboard.pages import pace
 from leaderboard.reading import snapshots
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Standing, Track
 from leaderboard.views.cross_domain import chosen_of, query_of
+from portal import pace
 
 # Part of the ETag: raised whenever the same board is written differently.
 LAYOUT = 3

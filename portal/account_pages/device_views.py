@@ -18,7 +18,7 @@ from portal.account_pages.forms import TokenForm
 from portal.accounts import device_sign_in
 from portal.accounts.access import signed_in
 from portal.accounts.device_sign_in import Allowed, Refusal
-from portal.accounts.models import ApiToken, DeviceSignIn
+from portal.accounts.models import ApiToken, DeviceSignIn, all_scopes
 
 CLIENT = "flowertune"
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -50,7 +50,7 @@ def authorization(request: HttpRequest) -> JsonResponse:
         answer.status_code, answer["Retry-After"] = HTTPStatus.TOO_MANY_REQUESTS, str(hit.reset)
         return answer
     name = request.POST.get("device_name", "")[:60]
-    begun = device_sign_in.begin(name if name.isprintable() else "")
+    begun = device_sign_in.begin(name if name.isprintable() else "", scopes or all_scopes())
     code = device_sign_in.shown(begun.sign_in.user_code)
     page = request.build_absolute_uri(reverse("accounts:device"))
     return JsonResponse(
@@ -100,7 +100,8 @@ def device(request: HttpRequest) -> HttpResponse:
     answer = request.POST.get("answer")
     if answer == "refuse":
         return _refused(request, sign_in)
-    form = TokenForm(request.POST if answer else None, initial={"name": _name(sign_in)})
+    asked = {"name": _name(sign_in), "scopes": sign_in.scopes}
+    form = TokenForm(request.POST if answer else None, initial=asked)
     if not answer or not form.is_valid():
         return _page(request, code, sign_in=sign_in, form=form)
     data = form.cleaned_data

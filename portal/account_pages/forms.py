@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django import forms
 from django.core.validators import validate_email
@@ -53,6 +54,27 @@ class ProfileForm(forms.ModelForm[User]):
         if url and not url.startswith(("https://", "http://")):
             raise forms.ValidationError("It must begin with https:// or http://.")
         return url
+
+
+class ClosingForm(forms.Form):
+    """For accounts without a password: what is deleted is named, so that no slip deletes it."""
+
+    username = forms.CharField(
+        label="Your username",
+        help_text="To show that you mean this account.",
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._user = user
+
+    def clean_username(self) -> str:
+        if self.cleaned_data["username"] != self._user.username:
+            raise forms.ValidationError("This is not the name of your account.")
+        return self._user.username
 
 
 class TeamForm(forms.ModelForm[Team]):

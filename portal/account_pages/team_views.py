@@ -281,7 +281,8 @@ def _team_page(
     link: str = "",
 ) -> HttpResponse:
     team = membership.team
-    submissions = list(team.submissions.select_related("team", "base_model").order_by("-pk")[: SHOWN + 1])
+    listed = team.submissions.select_related("team", "base_model").defer("base_model__tensors")
+    submissions = list(listed.order_by("-pk")[: SHOWN + 1])
     refused = rename_form or (invitation_form if not link else None)
     context = {
         "team": team,

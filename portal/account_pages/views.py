@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from allauth.account.adapter import get_adapter
 from allauth.account.forms import ReauthenticateForm
+from allauth.account.internal.flows.reauthentication import raise_if_reauthentication_required
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
@@ -14,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from portal.account_pages.closing import ClosingRefused, close, leaving
-from portal.account_pages.forms import ProfileForm, TokenForm
+from portal.account_pages.forms import ClosingForm, ProfileForm, TokenForm
 from portal.account_pages.own_data import own_data
 from portal.accounts.access import signed_in
 from portal.accounts.models import ApiToken, User
@@ -94,9 +95,15 @@ def download(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @never_cache
 def delete(request: HttpRequest) -> HttpResponse:
-    """Say what goes and what stays, and delete the account for who gives its password."""
+    """Say what goes and what stays, and delete the account for who gives its password.
+
+    Who has none, because another site signs them in, gives their second factor if there is one, and the name.
+    """
     user = signed_in(request)
-    form = ReauthenticateForm(request.POST or None, user=user)
+    if not user.has_usable_password():
+        raise_if_reauthentication_required(request, app="account")
+    asked = ReauthenticateForm if user.has_usable_password() else ClosingForm
+    form = asked(request.POST or None, user=user)
     if request.method == "POST" and form.is_valid():
         username, address = user.username, user.email
         try:

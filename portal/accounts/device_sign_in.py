@@ -21,6 +21,7 @@ from portal.accounts.models import ApiToken, DeviceSignIn, User, digest_of
 LIFETIME = timedelta(minutes=10)
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels and no digits: no words, nothing to mistake (RFC 8628, 6.1)
 _SLOWER_SECONDS = 5
+_SLOWEST_SECONDS = 60  # a program that never slows down asks in vain, and changes nothing more
 _TOLERANCE = timedelta(seconds=1)  # requests do not travel equally fast
 _KEPT = timedelta(hours=1)  # so that a late program hears that its code expired
 
@@ -54,8 +55,8 @@ class Allowed:
     expires_at: datetime | None
 
 
-def begin(device_name: str) -> Begun:
-    """Wait for a person to sign a program in."""
+def begin(device_name: str, scopes: Collection[str]) -> Begun:
+    """Wait for a person to sign a program in, which asks for `scopes`."""
     now = timezone.now()
     DeviceSignIn.objects.filter(expires_at__lt=now - _KEPT).delete()
     device_code = secrets.token_urlsafe(32)
@@ -63,6 +64,7 @@ def begin(device_name: str) -> Begun:
         digest=digest_of(device_code),
         user_code=_free_code(),
         device_name=device_name,
+        scopes=sorted(set(scopes)),
         expires_at=now + LIFETIME,
     )
     return Begun(device_code, sign_in)
@@ -135,7 +137,8 @@ def _still_pending(sign_in: DeviceSignIn, now: datetime) -> Refusal:
     shortest = timedelta(seconds=sign_in.interval) - _TOLERANCE
     is_early = sign_in.polled_at is not None and now - sign_in.polled_at < shortest
     slower = _SLOWER_SECONDS if is_early else 0
-    DeviceSignIn.objects.filter(pk=sign_in.pk).update(polled_at=now, interval=sign_in.interval + slower)
+    interval = min(sign_in.interval + slower, _SLOWEST_SECONDS)
+    DeviceSignIn.objects.filter(pk=sign_in.pk).update(polled_at=now, interval=interval)
     return Refusal.SLOW_DOWN if is_early else Refusal.PENDING
 
 

@@ -129,7 +129,8 @@ def digest_of(secret: str) -> str:
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     def open(self) -> InvitationQuerySet:
         """Those that still let somebody in."""
-        return self.filter(revoked_at=None, expires_at__gt=timezone.now(), uses__lt=F("max_uses"))
+        still = self.filter(revoked_at=None, expires_at__gt=timezone.now(), uses__lt=F("max_uses"))
+        return still.filter(invited_by__is_active=True)
 
 
 class Invitation(models.Model):
@@ -246,8 +247,8 @@ class ApiToken(models.Model):
 class DeviceSignIn(models.Model):
     """A program that waits until a person signs it in (RFC 8628): portal/accounts/device_sign_in.py.
 
-    Of the code that it proves itself with only the SHA-256 is stored. `user`, `token_name`, `scopes` and
-    `token_expires_at` are what the person allowed.
+    Of the code that it proves itself with only the SHA-256 is stored. `scopes` are what it asks for, then
+    what the person allowed, as are `user`, `token_name` and `token_expires_at`.
     """
 
     class Status(models.TextChoices):

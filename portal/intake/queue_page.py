@@ -1,6 +1,7 @@
 """The queue as everybody may see it: what runs, waits and came out, and whether workers are there.
 
-Who may not see a submission reads only which challenge it is for.
+Who may not see a submission reads only which challenge it is for; that one of a public entry failed, nobody
+reads but its team and staff.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from django.utils import timezone
 
 from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
+from portal.accounts.access import acts_as_staff
 from portal.accounts.models import User
 from portal.runs import forecast, presence
 from portal.runs.forecast import Interval
 from portal.runs.models import Evaluation
 from portal.submissions.models import Submission
+from portal.submissions.models.submission import SubmissionQuerySet
 
 Status = Evaluation.Status
 
@@ -110,7 +113,9 @@ def shown_to(user: object) -> Queue:
     told = forecast.expectations()
     own = _own(user)
     chosen = [pk for number, pk in enumerate(told) if number < SHOWN or pk in own]
-    with_names = Evaluation.objects.select_related("submission__team", "base_model")
+    with_names = Evaluation.objects.select_related("submission__team", "base_model").defer(
+        "base_model__tensors", "submission__adapter_config_text", "submission__config_text"
+    )
     running = list(
         with_names.filter(status=Status.RUNNING).annotate(scored=Count("scores")).order_by("started_at")
     )
@@ -121,16 +126,15 @@ def shown_to(user: object) -> Queue:
         ).order_by("-finished_at")[:CAME_OUT]
     )
     every = [*running, *waiting.values(), *finished]
-    visible = set(
-        Submission.objects.visible_to(user)
-        .filter(pk__in={one.submission_id for one in every})
-        .values_list("pk", flat=True)
-    )
+    shown = Submission.objects.filter(pk__in={one.submission_id for one in every})
+    visible = set(shown.visible_to(user).values_list("pk", flat=True))
+    private = set(_private_to(user, shown).values_list("pk", flat=True))
 
     def row(one: Evaluation, **facts: object) -> Row:
+        may_read = private if one.status == Status.FAILED else visible
         return Row(
             evaluation=one,
-            submission=one.submission if one.submission_id in visible else None,
+            submission=one.submission if one.submission_id in may_read else None,
             is_own=one.pk in own,
             challenge=one.submission.get_challenge_display(),
             **{"expectation": "", **facts},  # type: ignore[arg-type]
@@ -158,6 +162,13 @@ def places_of(submissions: Iterable[Submission]) -> dict[int, str]:
             words = forecast.in_words(expected)
             places[submission] = f"number {expected.position}, {words}" if expected.position else words
     return places
+
+
+def _private_to(user: object, submissions: SubmissionQuerySet) -> SubmissionQuerySet:
+    """Those of which a user reads what is not public."""
+    if acts_as_staff(user):
+        return submissions
+    return submissions.of_member(user) if isinstance(user, User) else submissions.none()
 
 
 def _own(user: object) -> set[int]:

@@ -12,9 +12,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
 from evaluation.rules.challenges import CHALLENGES
+from portal import pace
 from portal.accounts.models import User, personal_team
 from portal.intake import model_requests, queue_page, services
 from portal.intake.forms import BaseModelRequestForm, SubmissionForm, values_of
@@ -159,7 +160,9 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 def mine(request: HttpRequest) -> HttpResponse:
     user = _user(request)
-    submissions = list(Submission.objects.of_member(user).select_related("team", "base_model"))
+    submissions = list(
+        Submission.objects.of_member(user).select_related("team", "base_model").defer("base_model__tensors")
+    )
     places = queue_page.places_of(submissions)
     for submission in submissions:
         submission.place = places.get(submission.pk, "")  # type: ignore[attr-defined]
@@ -198,18 +201,22 @@ def status(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "portal/submissions/_status.html", context)
 
 
-@require_GET
+@require_safe
 @never_cache
 def queue(request: HttpRequest) -> HttpResponse:
     """What runs, waits and came out, for everybody."""
+    if refused := pace.refusal(request):
+        return refused
     context = {"queue": queue_page.shown_to(request.user), "section": "queue"}
     return render(request, "portal/submissions/queue.html", context)
 
 
-@require_GET
+@require_safe
 @never_cache
 def queue_live(request: HttpRequest) -> HttpResponse:
     """The part of the queue's page that changes; it asks for itself again."""
+    if refused := pace.refusal(request):
+        return refused
     context = {"queue": queue_page.shown_to(request.user)}
     return render(request, "portal/submissions/_queue.html", context)
 

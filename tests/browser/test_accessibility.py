@@ -67,6 +67,8 @@ def test_no_page_has_a_violation(
         f"/entries/{first}/items/fpb/?show=wrong",
         f"/compare/?entries={first},{second}&benchmark=fpb",
         "/compare/",
+        "/queue/",
+        "/client/",
         "/help/findings/",
         "/help/findings/adapter_config.base_model/",
         "/help/findings/nothing.like_it/",

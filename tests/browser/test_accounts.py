@@ -29,6 +29,9 @@ PAGES = [
     "/accounts/2fa/webauthn/",
     "/accounts/data/",
     "/accounts/delete/",
+    "/accounts/device/",
+    "/accounts/3rdparty/",
+    "/accounts/teams/",
 ]
 
 

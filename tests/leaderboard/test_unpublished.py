@@ -43,6 +43,19 @@ def test_reviewers_see_it_and_nobody_else_does(
         assert client.get(f"{address}charts/profile.svg").status_code == 404
 
 
+def test_its_pictures_are_for_nobodys_cache(as_owner: Client, evaluated: Submission) -> None:
+    picture = as_owner.get(f"/entries/{evaluated.pk}/charts/profile.svg")
+    assert picture.status_code == 200
+    assert "no-store" in picture["Cache-Control"] and "public" not in picture["Cache-Control"]
+
+
+def test_evaluated_again_it_shows_what_it_scored_then(as_owner: Client, evaluated: Submission) -> None:
+    address = f"/entries/{evaluated.pk}/charts/profile.svg"
+    before = as_owner.get(address).content
+    factories.evaluate_again(evaluated, correct=95)
+    assert as_owner.get(address).content != before
+
+
 def test_the_board_does_not_show_it(as_owner: Client, evaluated: Submission) -> None:
     as_owner.get(f"/entries/{evaluated.pk}/")
     assert evaluated.pk not in snapshots.current("finance").by_id

@@ -63,6 +63,21 @@ def test_a_code_is_typed_as_people_type_and_may_be_given_fewer_rights(as_owner: 
     assert poll(begun).json()["scope"] == "read"
 
 
+def test_a_program_is_offered_no_more_than_it_asks_for(as_owner: Client) -> None:
+    begun = begin(scope="read").json()
+    page = as_owner.get(begun["verification_uri_complete"])
+    assert page.context["form"]["scopes"].value() == ["read"]
+
+
+def test_a_program_that_never_slows_down_breaks_nothing() -> None:
+    begun = begin().json()
+    DeviceSignIn.objects.update(interval=60)
+    poll(begun)
+    for _ in range(2):
+        assert poll(begun, after_the_interval=False).json()["error"] == "slow_down"
+    assert DeviceSignIn.objects.get().interval == 60
+
+
 def test_a_refused_program_gets_nothing(as_owner: Client) -> None:
     begun = begin().json()
     as_owner.post(PAGE, {"code": begun["user_code"], "answer": "refuse"})

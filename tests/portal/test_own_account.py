@@ -77,6 +77,29 @@ def test_deleting_needs_the_password(as_owner: Client, owner: User) -> None:
     assert owner.is_active
 
 
+def test_who_has_no_password_gives_the_name_instead(as_owner: Client, owner: User) -> None:
+    owner.set_unusable_password()
+    owner.save()
+    as_owner.force_login(owner)
+    page = as_owner.get("/accounts/delete/").content.decode()
+    assert "Your username" in page and "password" not in page.split("<form class")[1]
+    assert as_owner.post("/accounts/delete/", {"username": "other"}).status_code == 422
+    assert as_owner.post("/accounts/delete/", {"username": "owner"})["Location"] == "/"
+    owner.refresh_from_db()
+    assert not owner.is_active
+
+
+def test_without_a_password_a_second_factor_is_asked_before_a_deletion(as_owner: Client, owner: User) -> None:
+    owner.set_unusable_password()
+    owner.save()
+    as_owner.force_login(owner)
+    TOTP.activate(owner, "JBSWY3DPEHPK3PXP")
+    answer = as_owner.post("/accounts/delete/", {"username": "owner"})
+    assert answer["Location"].startswith("/accounts/2fa/reauthenticate/")
+    owner.refresh_from_db()
+    assert owner.is_active
+
+
 def test_guesses_at_the_password_of_a_deletion_are_limited(as_owner: Client, owner: User) -> None:
     for _ in range(5):
         delete(as_owner, "wrong")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from http import HTTPStatus
 from io import BytesIO
+from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.core.files.base import File
 from django.test import Client
 from django.utils import timezone
@@ -54,6 +56,32 @@ class TestPage:
         assert "1 worker is running, none is free." in page and "Benchmarks done" in page
         assert f'href="/entries/{published.pk}/"' in page and "PublicMethod" in page
         assert "machine" not in page
+
+    def test_that_a_public_entry_failed_when_evaluated_again_is_its_teams_affair(
+        self, client: Client, owner: User
+    ) -> None:
+        published = factories.published(owner, method="PublicMethod")
+        runs.enqueue(published, 1)
+        again = runs.claim(worker="machine:1")
+        assert again
+        runs.fail_attempt(again, code="broken", message="It broke.", retryable=False)
+        page = queue_page(client)
+        assert "Failed" in page and page.count("PublicMethod") == 1, "it came out before"
+        client.force_login(owner)
+        assert queue_page(client).count("PublicMethod") == 2
+
+    def test_readers_without_an_account_have_it_made_only_so_often(
+        self, client: Client, owner: User, settings: Any
+    ) -> None:
+        cache.clear()
+        few = {**settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"], "views": "1/minute"}
+        settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": few}
+        queue_page(client)
+        refused = client.get("/queue/live/")
+        assert refused.status_code == HTTPStatus.TOO_MANY_REQUESTS and refused["Retry-After"]
+        client.force_login(owner)
+        queue_page(client)
+        cache.clear()
 
     def test_the_footer_leads_to_it_and_it_renews_itself(self, client: Client) -> None:
         assert 'href="/queue/"' in client.get("/help/findings/").content.decode()

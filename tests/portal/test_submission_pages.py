@@ -38,10 +38,12 @@ def test_a_teammate_and_staff_see_it(
     assert as_reviewer.get(f"/submissions/{submission.pk}/").status_code == 200
 
 
-def test_an_unpublished_submission_has_no_public_entry(client: Client, as_owner: Client, owner: User) -> None:
+def test_an_unpublished_submission_has_no_public_entry(
+    client: Client, as_stranger: Client, owner: User
+) -> None:
     submission = factories.evaluated(owner)
     assert client.get(f"/entries/{submission.pk}/").status_code == 404
-    assert as_owner.get(f"/entries/{submission.pk}/").status_code == 404
+    assert as_stranger.get(f"/entries/{submission.pk}/").status_code == 404
 
 
 def test_the_list_holds_only_ones_own(as_owner: Client, owner: User, stranger: User) -> None:

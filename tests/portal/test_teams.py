@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core import mail
+from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
@@ -20,6 +22,13 @@ from tests.portal import factories
 pytestmark = pytest.mark.django_db
 
 OWNER, MEMBER = Membership.Role.OWNER, Membership.Role.MEMBER
+
+
+@pytest.fixture(autouse=True)
+def fresh_rates() -> Iterator[None]:
+    cache.clear()  # mails to one address are counted
+    yield
+    cache.clear()
 
 
 @pytest.fixture
@@ -343,6 +352,37 @@ def test_a_user_has_a_limited_number_of_invitations_mailed(
     for number in range(3):
         page = invite(as_owner, team, f"person{number}@example.org")
     assert "Send a link instead" in page and len(mail.outbox) == 2
+
+
+def test_a_team_that_was_deleted_gives_no_mails_back(
+    owner: User, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teams, "MAILED_PER_DAY", 1)
+    teams.invite(team=team, by=owner, whom="first@example.org")
+    teams.disband(team=team, by=owner)
+    another = teams.found(owner=owner, name="Another")
+    with pytest.raises(TeamRefused, match="Send a link instead"):
+        teams.invite(team=another, by=owner, whom="second@example.org")
+
+
+def test_one_address_is_sent_a_limited_number_of_invitations_whoever_sends_them(
+    owner: User, stranger: User, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teams, "RECEIVED_PER_DAY", 1)
+    teams.invite(team=team, by=owner, whom="Victim@example.org")
+    another = teams.found(owner=stranger, name="Another")
+    with pytest.raises(TeamRefused, match="enough invitations"):
+        teams.invite(team=another, by=stranger, whom="victim@example.org")
+
+
+def test_an_invitation_of_a_closed_account_lets_nobody_in_by_name_either(
+    as_owner: Client, as_stranger: Client, team: Team, owner: User
+) -> None:
+    invite(as_owner, team, "stranger")
+    User.objects.filter(pk=owner.pk).update(is_active=False)
+    assert "Alpine group" not in as_stranger.get("/accounts/teams/").content.decode()
+    answer = as_stranger.post(f"/accounts/invitations/{Invitation.objects.get().pk}/answer/")
+    assert answer.status_code == 404 and team.memberships.count() == 1
 
 
 def test_an_invitation_that_cannot_be_mailed_is_shown(as_owner: Client, team: Team, settings: Any) -> None:
