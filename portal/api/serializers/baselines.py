@@ -65,7 +65,9 @@ class RunSummarySerializer(serializers.ModelSerializer[BaselineRun]):
     url = serializers.SerializerMethodField(help_text="The run's page")
     base_model = serializers.CharField(source="base_model.hub_id")
     waiting_for = serializers.CharField(help_text="What is away that it needs; empty where nothing is")
-    next_try_at = serializers.DateTimeField(source="waits_until", help_text="While it waits for that")
+    next_try_at = serializers.DateTimeField(
+        source="waits_until", allow_null=True, help_text="While it waits for that"
+    )
 
     class Meta:
         model = BaselineRun

@@ -78,7 +78,9 @@ class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):
     scores = ScoreSerializer(many=True)
     progress = serializers.SerializerMethodField(help_text="While it is queued or runs")
     waiting_for = serializers.CharField(help_text="What is away that it needs; empty where nothing is")
-    next_try_at = serializers.DateTimeField(source="waits_until", help_text="While it waits for that")
+    next_try_at = serializers.DateTimeField(
+        source="waits_until", allow_null=True, help_text="While it waits for that"
+    )
     provenance = serializers.DictField(help_text="Engine, its kernels, precision, versions, hardware")
 
     class Meta:

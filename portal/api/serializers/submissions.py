@@ -36,7 +36,9 @@ class DeclaredScoreSerializer(serializers.ModelSerializer[DeclaredScore]):
 
 class HubFetchSerializer(serializers.ModelSerializer[HubFetch]):
     waiting_for = serializers.CharField(help_text="What is away that it needs; empty where nothing is")
-    next_try_at = serializers.DateTimeField(source="waits_until", help_text="While it waits for that")
+    next_try_at = serializers.DateTimeField(
+        source="waits_until", allow_null=True, help_text="While it waits for that"
+    )
 
     class Meta:
         model = HubFetch
