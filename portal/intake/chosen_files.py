@@ -245,5 +245,5 @@ def _beside(root: Path, adapter: Path | None, config: Path | None) -> list[Path]
 def _nothing() -> str:
     return (
         f"No submission is in there. Looked for: {CONFIG_FILE}, here or one folder below; {ADAPTER_FILE} or "
-        f"{ADAPTER_CONFIG_FILE}, here or in a folder such as results/…/peft_200. Choose the Flower app's folder."
+        f"{ADAPTER_CONFIG_FILE}, here or in a folder such as results/…/peft_200. Choose the app's folder."
     )
