@@ -96,7 +96,7 @@ def _inspected(found: Found, challenge: str, base: BaseModel | None) -> Inspecti
 
 def _listed(named: str) -> BaseModel | None:
     """The open base model that goes by this name: its own, an alias, or that of a copy of it."""
-    models = list(BaseModel.objects.filter(active=True))
+    models = list(BaseModel.objects.filter(active=True).defer("tensors"))
     for wanted in (Likeness.SAME, Likeness.COPY, Likeness.TWIN):
         alike = [each for each in models if likeness(named, each.hub_id, each.other_names) is wanted]
         if alike:
