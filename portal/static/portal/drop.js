@@ -119,12 +119,14 @@
       event.preventDefault();
       this.box.classList.toggle("is-over", kind === "dragover");
       if (kind !== "drop") return;
-      const text = event.dataTransfer.getData("text/plain");
+      const text = event.dataTransfer.getData("text/plain").trim();
+      const files = [...event.dataTransfer.files];
       const roots = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
-      if (!roots.length) return text && this.name(text.trim());
-      const [only] = event.dataTransfer.files;
-      if (roots.length === 1 && roots[0].isFile && /\.zip$/i.test(roots[0].name)) this.open(() => this.unzipped(only));
-      else this.open(() => walked(roots));
+      const isZip = files.length === 1 && /\.zip$/i.test(files[0].name) && !roots[0]?.isDirectory;
+      if (isZip) this.open(() => this.unzipped(files[0]));
+      else if (roots.length) this.open(() => walked(roots));
+      else if (files.length) this.open(async () => files.map((file) => new Local(file.name, file)).filter(({ path }) => matters(path)));
+      else this.name(text);
     }
 
     chosen(input) {
@@ -286,6 +288,7 @@
       this.typed.add(target.name);
       this.marks.get(target.name)?.remove();
       this.marks.delete(target.name);
+      if (target.tagName === "SELECT" && this.contents?.size) this.again();
     }
   }
 
