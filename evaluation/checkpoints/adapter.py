@@ -24,8 +24,8 @@ class AdapterSummary:
 
     `sha256` is the file's digest, `tensors_digest` that of its tensors whatever their order, metadata or
     spelling of names; both are empty where only the header was read. `modules` are those that an evaluation
-    loads, `full_weights` the tensors that replace parameters of the base model (modules_to_save). Copies of the base model's own weights count nowhere but
-    in `size` and `sha256`.
+    loads, `full_weights` the tensors that replace parameters of the base model (modules_to_save). Copies of
+    the base model's own weights count nowhere but in `size` and `sha256`.
     """
 
     sha256: str

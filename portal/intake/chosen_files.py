@@ -68,12 +68,13 @@ class Selection:
 class Found:
     """The submission among the files. Paths are those of the browser.
 
-    `files` are the form's file fields. `apps` and `checkpoints` are the folders to choose from, the chosen
-    one first. `unread` are logs too large to send.
+    `files` are the form's file fields, `sizes` their paths with bytes. `apps` and `checkpoints` are the folders
+    to choose from, the newest first. `unread` are files that are too large to send.
     """
 
     folder: AppFolder
     files: Mapping[str, str]
+    sizes: Mapping[str, int]
     apps: tuple[str, ...]
     checkpoints: tuple[str, ...]
     app: str
@@ -183,6 +184,7 @@ class Layout:
         return Found(
             folder=replace(folder, material=kept),
             files={name: self._name(path) for name, path in there.items()},
+            sizes={self._name(path): self.sizes[self._name(path)] for path in there.values()},
             apps=(),
             checkpoints=(),
             app="",

@@ -107,7 +107,8 @@ def test_a_dropped_zip_and_a_pasted_address_are_taken(form: Page, app: Path) -> 
         """() => {
           const transfer = new DataTransfer();
           transfer.items.add(new File(["none"], "app.zip"));
-          document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
+          const drop = new DragEvent("drop", { dataTransfer: transfer, bubbles: true });
+          document.querySelector(".drop").dispatchEvent(drop);
         }"""
     )
     expect(form.locator(".drop [role=alert]")).to_contain_text("app.zip")

@@ -62,7 +62,11 @@ def test_a_folder_fills_in_the_form(as_owner: Client) -> None:
     found = values(answer)
     assert found["challenge"] == "finance" and found["base_model"] == str(model.pk)
     assert found["method"].startswith("FedAvg")
-    assert (found["communication_gb"], found["client_vram_gb"], found["training_hours"]) == ("0.2032", "3", "2")
+    assert (found["communication_gb"], found["client_vram_gb"], found["training_hours"]) == (
+        "0.2032",
+        "3",
+        "2",
+    )
     places = {each["field"]: each["place"] for each in answer["values"]}
     assert places["training_hours"] == "training.json" and "comm_cost.txt" in places["communication_gb"]
     assert "Will be evaluated on" in answer["html"] and "No worker is running" in answer["html"]
@@ -99,7 +103,9 @@ def test_of_a_large_adapter_the_header_is_enough(as_owner: Client) -> None:
 
 def test_of_two_checkpoints_and_two_apps_the_newest_is_taken_and_the_others_offered(as_owner: Client) -> None:
     factories.base_model()
-    other = {name.replace("app/", "other/").replace("peft_10", "peft_5"): data for name, data in app().items()}
+    other = {
+        name.replace("app/", "other/").replace("peft_10", "peft_5"): data for name, data in app().items()
+    }
     both = {f"home/{name}": data for name, data in (app() | other).items()}
     assert 'data-choice="app"' in read(as_owner, both)["html"]
     chosen = read(as_owner, both, app="home/other")
@@ -110,8 +116,8 @@ def test_of_two_checkpoints_and_two_apps_the_newest_is_taken_and_the_others_offe
 
 
 @pytest.mark.parametrize(
-    "name", ["../pyproject.toml", "/etc/pyproject.toml", "a/../../pyproject.toml", "a\0/pyproject.toml", "\ud800.py",
-             "x" * 300 + ".py", "a//pyproject.toml"],
+    "name", ["../pyproject.toml", "/etc/pyproject.toml", "a/../../pyproject.toml", "a\0/pyproject.toml",
+             "\ud800.py", "x" * 300 + ".py", "a//pyproject.toml"],
 )  # fmt: skip
 def test_names_that_lead_elsewhere_are_refused(as_owner: Client, name: str) -> None:
     response = ask(as_owner, {name: b""})
