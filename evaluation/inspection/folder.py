@@ -37,7 +37,8 @@ _INDEX = f"{ADAPTER_FILE}.index.json"
 class AppFiles:
     """What was found; `adapter` is a folder and `round` its number when it is called `peft_<number>`.
 
-    `is_searched`: a folder was given, not its configuration alone.
+    `checkpoints` are all that there are, the last one first. `is_searched`: a folder was given, not its
+    configuration alone.
     """
 
     root: Path
@@ -46,6 +47,7 @@ class AppFiles:
     logs: tuple[Path, ...] = ()
     sources: tuple[Path, ...] = ()
     is_searched: bool = True
+    checkpoints: tuple[Path, ...] = ()
 
     @property
     def round(self) -> int | None:
@@ -65,17 +67,19 @@ class AppFolder:
     material: Material
 
 
-def gather(path: Path, *, whole: bool = False, log: Path | None = None) -> AppFolder:
+def gather(
+    path: Path, *, whole: bool = False, log: Path | None = None, checkpoint: Path | None = None
+) -> AppFolder:
     """What is at `path`: a Flower app folder, a pyproject.toml or an adapter folder (or one of its files).
 
-    Of several checkpoints the last is taken: that of the highest round in the last run by name. To be
-    submitted it has to be `whole`; else only the halves of a checkpoint miss each other. `log` is the
-    communication log where it is none of those that are found. Raises DataError when there is nothing to
-    inspect or it cannot be read.
+    Of several checkpoints the last is taken: that of the highest round in the last run by name; or
+    `checkpoint`, one of them. To be submitted it has to be `whole`; else only the halves of a checkpoint miss
+    each other. `log` is the communication log where it is none of those that are found. Raises DataError when
+    there is nothing to inspect or it cannot be read.
     """
     collector = FindingCollector()
     try:
-        files = _located(path, collector)
+        files = _located(path, collector, checkpoint)
         if log is not None:
             files = replace(files, logs=(log.absolute(),))
         if not whole:
@@ -117,7 +121,13 @@ def _note_absent(files: AppFiles, findings: FindingCollector) -> None:
         findings.warning("app.no_checkpoint", message)
 
 
-def _located(path: Path, findings: FindingCollector) -> AppFiles:
+def app_configs(root: Path) -> list[Path]:
+    """The pyproject.toml here, else those of the folders below."""
+    here = root / CONFIG_FILE
+    return [here] if here.is_file() else sorted(root.glob(f"*/{CONFIG_FILE}"))
+
+
+def _located(path: Path, findings: FindingCollector, checkpoint: Path | None = None) -> AppFiles:
     if path.name in (ADAPTER_FILE, ADAPTER_CONFIG_FILE) and path.is_file():
         path = path.absolute().parent
     if path.is_file():
@@ -127,7 +137,10 @@ def _located(path: Path, findings: FindingCollector) -> AppFiles:
     root = path.absolute()
     config = _config(root)
     app = config.parent if config else root
-    adapter = root if _is_adapter(root) else _last_checkpoint(app, findings)
+    checkpoints = (root,) if _is_adapter(root) else _checkpoints(app, findings)
+    if checkpoint is None:
+        _note_runs(app, checkpoints, findings)
+    adapter = checkpoint or next(iter(checkpoints), None)
     if config is None and adapter and (adapter / CONFIG_FILE).is_file():
         config = adapter / CONFIG_FILE
         app = adapter
@@ -136,19 +149,17 @@ def _located(path: Path, findings: FindingCollector) -> AppFiles:
             f"{path} holds neither {CONFIG_FILE} nor an adapter; give the Flower app's folder, its "
             f"{CONFIG_FILE} or a folder with {ADAPTER_FILE}"
         )
-    return AppFiles(root, config, adapter, _logs(app, adapter), _sources(app) if config else ())
+    sources = _sources(app) if config else ()
+    return AppFiles(root, config, adapter, _logs(app, adapter), sources, checkpoints=checkpoints)
 
 
 def _config(root: Path) -> Path | None:
     """The app's pyproject.toml, here or in the only folder below that has one."""
-    here = root / CONFIG_FILE
-    if here.is_file():
-        return here
-    below = sorted(root.glob(f"*/{CONFIG_FILE}"))
-    if len(below) > 1:
-        names = ", ".join(excerpt(path.parent.name, 40) for path in below[:8])
+    found = app_configs(root)
+    if len(found) > 1:
+        names = ", ".join(excerpt(path.parent.name, 40) for path in found[:8])
         raise DataError(f"several folders in {root.name} hold a {CONFIG_FILE}: {names}; give one of them")
-    return below[0] if below else None
+    return found[0] if found else None
 
 
 def _is_adapter(folder: Path) -> bool:
@@ -160,22 +171,26 @@ def _shards(adapter: Path) -> tuple[str, ...]:
     return tuple(sorted(path.name for path in adapter.glob("adapter_model*") if _SHARD.fullmatch(path.name)))
 
 
-def _last_checkpoint(app: Path, findings: FindingCollector) -> Path | None:
+def _checkpoints(app: Path, findings: FindingCollector) -> tuple[Path, ...]:
+    """The adapters' folders, the last one first; numbered rounds hide what lies beside them."""
     visited = list(islice(_folders(app), MAX_FOLDERS + 1))
     if len(visited) > MAX_FOLDERS:
         message = f"Only the first {MAX_FOLDERS:,} folders were searched. Give the adapter's folder itself."
         findings.warning("app.too_many_folders", message)
     adapters = [folder for folder in visited[:MAX_FOLDERS] if _is_adapter(folder)]
     rounds = [folder for folder in adapters if _round(folder) is not None]
-    chosen = max(rounds or adapters, key=_order, default=None)
-    runs = {folder.parent for folder in rounds} if rounds else set(adapters)
-    if chosen and len(runs) > 1:
+    return tuple(sorted(rounds or adapters, key=_order, reverse=True))
+
+
+def _note_runs(app: Path, checkpoints: tuple[Path, ...], findings: FindingCollector) -> None:
+    runs = {folder if _round(folder) is None else folder.parent for folder in checkpoints}
+    if len(runs) > 1:
+        chosen = checkpoints[0]
         name = excerpt(chosen.relative_to(app).as_posix(), 120)
         message = (
             f"Checkpoints of {len(runs):,} runs are here; {name} is taken. Give another's folder to choose."
         )
         findings.note("app.several_runs", message, name)
-    return chosen
 
 
 def _folders(app: Path) -> Iterator[Path]:

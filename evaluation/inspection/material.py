@@ -20,11 +20,15 @@ SUBMITTED = (ADAPTER_FILE, ADAPTER_CONFIG_FILE, CONFIG_FILE)
 
 @dataclass(frozen=True)
 class MaterialFile:
-    """A file under the name that findings give it, of `size` bytes; `opened` is seekable and at its start."""
+    """A file under the name that findings give it, of `size` bytes; `opened` is seekable and at its start.
+
+    `header_only`: of an adapter only the safetensors header is there yet.
+    """
 
     name: str
     size: int
     opened: Callable[[], AbstractContextManager[BinaryIO]]
+    header_only: bool = False
 
     def content(self, limit: int) -> bytes:
         """The bytes, one past `limit` at most: enough for the checks to refuse it."""

@@ -178,7 +178,9 @@ def _adapter(
     if file is None:
         return None, ()
     with file.opened() as tensors:
-        return inspect_adapter(tensors, file.size, config, base.tensors, name=file.name)
+        return inspect_adapter(
+            tensors, file.size, config, base.tensors, name=file.name, header_only=file.header_only
+        )
 
 
 def _check_size(

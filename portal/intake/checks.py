@@ -117,17 +117,22 @@ def _known(draft: Draft) -> Known:
     if communication is None and Kind.COMMUNICATION_UP in declared and Kind.COMMUNICATION_DOWN in declared:
         communication = declared[Kind.COMMUNICATION_UP] + declared[Kind.COMMUNICATION_DOWN]
     return Known(
-        base=KnownBase(
-            hub_id=model.hub_id,
-            revision=model.revision or None,
-            aliases=model.other_names,
-            parameters=model.parameters,
-            tensors=BaseModelTensors.from_json(model.tensors) if model.tensors else None,
-        ),
+        base=known_base(model),
         declared_bytes=communication,
         declared_parameters=declared.get(Kind.TRAINABLE_PARAMETERS),
         declared_scores=draft.declared_scores,
         is_exempt=draft.kind == Submission.Kind.REFERENCE,
+    )
+
+
+def known_base(model: BaseModel) -> KnownBase:
+    """What is known of a base model on the list."""
+    return KnownBase(
+        hub_id=model.hub_id,
+        revision=model.revision or None,
+        aliases=model.other_names,
+        parameters=model.parameters,
+        tensors=BaseModelTensors.from_json(model.tensors) if model.tensors else None,
     )
 
 

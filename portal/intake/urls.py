@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from portal.intake import views
+from portal.intake import reading_views, views
 
 app_name = "submissions"
 urlpatterns = [
     path("submit/", views.create, name="create"),
     path("submit/base-model/", views.request_base_model, name="request-base-model"),
+    path("submit/read/", reading_views.read_chosen, name="read"),
     path("submissions/", views.mine, name="list"),
     path("submissions/<int:pk>/", views.detail, name="detail"),
     path("submissions/<int:pk>/edit/", views.edit, name="edit"),
