@@ -276,8 +276,7 @@ _add(
     "a turn before others",
     "deadline = struct.pack('IIQiIQQQ', 48, 6, 0, 0, 0, 1 << 20, 1 << 21, 1 << 22)\n"
     "done = [call(141, 0, 0, -5 & NONE), call(144, 0, 1, struct.pack('i', 1)), call(251, 1, 0, 1 << 13),\n"
-    "        libc.prctl(62, 1, 0, 1, 0), \n"
-    "        call(314, 0, struct.pack('IIQiIQQQ', 48, 6, 0, 0, 0, 1 << 20, 1 << 21, 1 << 22), 0)]\nreturn 0 in done",
+    "        libc.prctl(62, 1, 0, 1, 0), call(314, 0, deadline, 0)]\nreturn 0 in done",
 )
 
 # --- signals to other programs
