@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -143,6 +144,7 @@ class Box:
             mounts = (*command.mounts, *who.mounts, *files)
             return subprocess.Popen(
                 [
+                    *_without_core_dumps(),
                     *(str(find("bwrap")), *who.arguments, *_folders(mounts), *mounts),
                     *("--json-status-fd", str(given.reporting), "--block-fd", str(given.gate), "--"),
                     *(*who.entry, *_limited(command), *map(str, inherited)),
@@ -336,6 +338,16 @@ def _memory_file(content: bytes, sources: contextlib.ExitStack) -> int:
     return descriptor
 
 
+def _without_core_dumps() -> tuple[str, ...]:
+    """What goes before a command that shall leave no core dump, see core(5).
+
+    A limit of one byte also keeps the kernel from starting the host's collector of dumps, if there is one;
+    a limit of 0, which is all that can be had below a hard limit of 0, would not.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    return str(find("prlimit")), f"--core={0 if hard == 0 else 1}", "--"
+
+
 def _limited(command: Command) -> tuple[str, ...]:
     """The command under its resource limits, see setrlimit(2).
 
@@ -352,7 +364,7 @@ def _limited(command: Command) -> tuple[str, ...]:
         f"--nproc={ceilings.processes}",
         f"--fsize={ceilings.file_bytes}",
         f"--stack={_STACK_BYTES}",
-        *("--nofile=64", "--core=0", "--memlock=0", "--msgqueue=0", "--sigpending=1024"),
+        *("--nofile=64", "--memlock=0", "--msgqueue=0", "--sigpending=1024"),
         "--",
         *command.arguments,
     )

@@ -64,11 +64,14 @@ _DENIED = {
     "landlock_create_ruleset": (444, 444),
     "landlock_restrict_self": (446, 446),
     "map_shadow_stack": (453, 453),
+    "fsetxattr": (190, 7),
+    "lsetxattr": (189, 6),
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
     "mq_open": (240, 180),
     "msgget": (68, 186),
     "semget": (64, 190),
+    "setxattr": (188, 5),
     "shmget": (29, 194),
     "vmsplice": (278, 75),
     # Large and rarely needed parts of the kernel.
@@ -122,6 +125,7 @@ _FORK, _VFORK = (57, None), (58, None)
 _CLONE, _CLONE3, _FLOCK = (56, 220), (435, 435), (73, 32)
 _FCNTL, _FUTEX, _IOCTL, _MADVISE, _MMAP = (72, 25), (202, 98), (16, 29), (28, 233), (9, 222)
 _SOCKETPAIR = (53, 199)
+_PRCTL, _PRLIMIT64, _SETRLIMIT = (157, 167), (302, 261), (160, 164)
 # Later calls are unknown to this table. Both architectures number alike since 424.
 _FIRST_UNKNOWN = 463
 
@@ -137,11 +141,15 @@ _X32 = 0x40000000
 _DONE, _EPERM, _EAGAIN, _EINVAL, _ENOTTY, _ENOSYS = (_ERRNO | number for number in (0, 1, 11, 22, 25, 38))
 # linux/socket.h, linux/sched.h
 _AF_UNIX = 1
+_CLONE_VFORK = 0x00004000
 _CLONE_THREAD = 0x00010000
 _CLONE_NEW = 0x7E020080  # CLONE_NEWUSER, NEWNS, NEWPID, NEWNET, NEWIPC, NEWUTS, NEWCGROUP and NEWTIME
 # linux/mman.h: MAP_SHARED, MAP_DROPPABLE, MAP_GROWSDOWN and MAP_HUGETLB, which RLIMIT_DATA does not count
 _UNCOUNTED_MAPPINGS = 0x00040109
 _MADV_MERGEABLE = 12
+# linux/prctl.h: PR_SET_SECCOMP, PR_SCHED_CORE and PR_SET_MEMORY_MERGE
+_REFUSED_PRCTL = (22, 62, 67)
+_RLIMIT_CORE = 4
 # linux/futex.h: others find the futex by the page of the file that it is in
 _FUTEX_PRIVATE_FLAG = 128
 # linux/fcntl.h: F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ and F_GET_SEALS
@@ -200,6 +208,10 @@ _BY_ARGUMENT: tuple[_Rule, ...] = (
         ),
         _EINVAL,
     ),
+    (_PRCTL, 0, tuple((_EQUAL, option, _EPERM) for option in _REFUSED_PRCTL), _ALLOW),
+    # A limit of 0 on core dumps would call the host's collector again, see `box`.
+    (_SETRLIMIT, 0, ((_EQUAL, _RLIMIT_CORE, _EPERM),), _ALLOW),
+    (_PRLIMIT64, 1, ((_EQUAL, _RLIMIT_CORE, _EPERM),), _ALLOW),
     (_IOCTL, 1, tuple((_EQUAL, command, _ALLOW) for command in _HARMLESS_IOCTL), _ENOTTY),
 )
 
@@ -207,7 +219,9 @@ _BY_ARGUMENT: tuple[_Rule, ...] = (
 def _clone(*, forks: bool) -> _Rule:
     if forks:
         return _CLONE, 0, ((_ANY_BIT, _CLONE_NEW, _EPERM),), _ALLOW
-    return _CLONE, 0, ((_ANY_BIT, _CLONE_THREAD, _ALLOW),), _EPERM
+    # One that waits as after vfork looks as if it waited for a disk, and had no limit but the longest.
+    refused = _CLONE_NEW | _CLONE_VFORK
+    return _CLONE, 0, ((_ANY_BIT, refused, _EPERM), (_ANY_BIT, _CLONE_THREAD, _ALLOW)), _EPERM
 
 
 def _answered(number: int | None, answer: int) -> list[bytes]:

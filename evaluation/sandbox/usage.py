@@ -36,6 +36,8 @@ def of(init: int) -> Usage:
         # Processes end while they are looked at.
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             status = _status(process)
+            if "VmRSS" not in status:
+                status |= _of_another_thread(process)
             memory += sum(_kilobytes(status, name) for name in ("VmRSS", "VmSwap", "VmPTE")) * 1024
             threads += int(status["Threads"])
             running = running or _running(process)
@@ -62,6 +64,15 @@ def files(init: int, size: int) -> int:
 def _status(process: Path) -> dict[str, str]:
     text = (process / "status").read_text(encoding="ascii", errors="replace")
     return dict(line.partition(":")[::2] for line in text.splitlines())
+
+
+def _of_another_thread(process: Path) -> dict[str, str]:
+    """The status of a thread that shows its memory, as the first one does not once it has ended."""
+    for task in (process / "task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if "VmRSS" in (status := _status(task)):
+                return status
+    return {}
 
 
 def _kilobytes(status: dict[str, str], name: str) -> int:

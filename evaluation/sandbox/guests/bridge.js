@@ -272,8 +272,9 @@ function examined(asks, source) {
   }
   try {
     const [verb, text] = asks.wire.receive();
-    if (verb === 'unparsable') return ['not_compiled', text];
-    if (verb !== 'loaded') return ['failed', text];
+    const said = typeof text === 'string' ? text : ''; // an object may refuse to become text
+    if (verb === 'unparsable') return ['not_compiled', said];
+    if (verb !== 'loaded') return ['failed', said];
     tests(require, codeNames(asks));
   } catch (error) {
     if (asks.gone || error instanceof Gone) return ['ended_early', ''];
@@ -283,10 +284,10 @@ function examined(asks, source) {
   return asks.gone ? ['ended_early', ''] : ['passed', ''];
 }
 
-/* The error, and the line of the tests where it was thrown. */
+/* The error, and the line of the tests where it was thrown, unless the code put another number there. */
 function described(error, source) {
   const line = Number(/tests\.js:(\d+)/.exec(error.stack)?.[1]);
-  const where = line ? `\nin line ${line} of the tests: ${source.split('\n')[line - 1].trim()}` : '';
+  const where = line ? `\nin line ${line} of the tests: ${(source.split('\n')[line - 1] ?? '').trim()}` : '';
   return `${error.message}${where}`;
 }
 

@@ -388,7 +388,7 @@ def _examined(asks: Asks, source: str) -> tuple[str, str]:
     try:
         verb, *rest = asks.started()
         if verb == "unparsable":
-            return "not_compiled", rest[0]
+            return "not_compiled", rest[0] if type(rest[0]) is str else ""
         if verb != "loaded":
             return "failed", ": ".join(rest)
         exec(tests, Names(asks, tree))  # noqa: S102 - what this process is for
@@ -409,7 +409,11 @@ def _described(error: Exception, source: str) -> str:
             line = frame.tb_lineno
         frame = frame.tb_next
     where = source.split("\n")[line - 1].strip() if line else ""
-    return f"{type(error).__name__}: {error}\nin line {line} of the tests: {where}"
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - it may hold a value of the code that has no text, as a huge number
+        text = ""
+    return f"{type(error).__name__}: {text}\nin line {line} of the tests: {where}"
 
 
 def main(role: str, reading: str, writing: str) -> NoReturn:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from evaluation.sandbox import Language, Limits, Outcome, Program, Verdict, run
-from tests.evaluation.sandbox import hostile_cpp, hostile_javascript, hostile_python
+from tests.evaluation.sandbox import (
+    hostile_answers,
+    hostile_cpp,
+    hostile_javascript,
+    hostile_kernel,
+    hostile_python,
+)
 from tests.evaluation.sandbox.conftest import need
 from tests.evaluation.sandbox.hostile import Hostile, Site
 
@@ -17,10 +23,14 @@ LIMITS = Limits(
     compile_seconds=5,
     compile_memory_bytes=512 * 1024**2,
 )
-CORPUS: dict[Language, list[Hostile]] = {
-    Language.PYTHON: hostile_python.PROGRAMS,
-    Language.JAVASCRIPT: hostile_javascript.PROGRAMS,
-    Language.CPP: hostile_cpp.PROGRAMS,
+CORPUS: dict[str, list[Hostile]] = {
+    "Python": hostile_python.PROGRAMS,
+    "JavaScript": hostile_javascript.PROGRAMS,
+    "C++": hostile_cpp.PROGRAMS,
+    "to the kernel": hostile_kernel.PROGRAMS,
+    "forged answers, Python": hostile_answers.PYTHON,
+    "forged answers, JavaScript": hostile_answers.JAVASCRIPT,
+    "forged answers, C++": hostile_answers.CPP,
 }
 HONEST = Program(
     Language.PYTHON,
@@ -33,13 +43,13 @@ EVERY = 8
 
 def test_the_corpus_is_large() -> None:
     names = [(program.language, program.name) for programs in CORPUS.values() for program in programs]
-    assert len(names) == len(set(names)) > 100
+    assert len(names) == len(set(names)) > 200
 
 
-@pytest.mark.parametrize("language", CORPUS)
-def test_hostile_programs_harm_nothing(language: Language, site: Site, no_leftovers: None) -> None:
-    need(language)
-    hostile = CORPUS[language]
+@pytest.mark.parametrize("kind", CORPUS)
+def test_hostile_programs_harm_nothing(kind: str, site: Site, no_leftovers: None) -> None:
+    hostile = CORPUS[kind]
+    need(*{attack.language for attack in hostile})
     programs: list[Program] = []
     for index, attack in enumerate(hostile):
         programs.append(attack.program(site))
