@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
+
+from tests.portal import factories
 
 pytestmark = pytest.mark.django_db
 
@@ -17,9 +18,9 @@ def test_an_unknown_address_is_answered_with_the_sites_navigation() -> None:
     assert 'id="site-nav"' in page and 'href="/accounts/login/"' in page
 
 
-def test_a_page_of_the_staff_is_none_to_others_who_stay_signed_in(django_user_model: type[User]) -> None:
+def test_a_page_of_the_staff_is_none_to_others_who_stay_signed_in() -> None:
     client = Client()
-    client.force_login(django_user_model.objects.create_user("somebody"))
+    client.force_login(factories.user("somebody"))
     answer = client.get("/baselines/new/")
     assert answer.status_code == 404
     assert "somebody" in answer.content.decode()
