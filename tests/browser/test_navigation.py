@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
 from portal.management.seeding.entries import fill
+from tests.portal import factories
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -44,6 +45,7 @@ def test_escape_closes_the_filters_of_a_board_and_keeps_the_place(page: Page, li
 
 
 def test_the_second_link_of_a_board_leads_to_its_table(page: Page, live_server: Any) -> None:
+    factories.published(factories.user("owner"))
     page.goto(f"{live_server.url}/leaderboard/finance/")
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
