@@ -68,8 +68,8 @@ class Selection:
 class Found:
     """The submission among the files. Paths are those of the browser.
 
-    `files` are the form's file fields, `sizes` their paths with bytes. `apps` and `checkpoints` are the folders
-    to choose from, the newest first. `unread` are files that are too large to send.
+    Paths are those of the browser. `files` are the form's file fields, `sizes` their paths with bytes. `apps`
+    and `checkpoints` are the folders to choose from, the newest first. `unread` are files too large to send.
     """
 
     folder: AppFolder
