@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, JsonResponse
@@ -54,7 +54,7 @@ def _answer(request: HttpRequest, asked: _Asked, folder: Path) -> dict[str, Any]
     layout = Layout(folder)
     layout.lay_out(asked.files)
     contents = request.FILES.get("contents")
-    layout.fill(asked.sent, contents.file if contents else io.BytesIO())
+    layout.fill(asked.sent, cast(BinaryIO, contents.file) if contents else io.BytesIO())
     found = layout.find(asked.selection)
     if found.wanted:
         return {"wanted": [asdict(each) for each in found.wanted]}

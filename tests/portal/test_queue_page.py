@@ -13,8 +13,10 @@ from django.core.files.base import File
 from django.test import Client
 from django.utils import timezone
 
+from evaluation.errors import Fault
 from portal.accounts.models import User
 from portal.intake.progress import progress_of
+from portal.outages.causes import Failure
 from portal.runs import forecast, presence
 from portal.runs import services as runs
 from portal.runs.models import Evaluation
@@ -64,7 +66,7 @@ class TestPage:
         runs.enqueue(published, 1)
         again = runs.claim(worker="machine:1")
         assert again
-        runs.fail_attempt(again, code="broken", message="It broke.", retryable=False)
+        runs.fail_attempt(again, Failure("checkpoint", "It broke.", Fault.INPUT))
         page = queue_page(client)
         assert "Failed" in page and page.count("PublicMethod") == 1, "it came out before"
         client.force_login(owner)

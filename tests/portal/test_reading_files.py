@@ -44,7 +44,7 @@ def ask(client: Client, files: Files, sent: Files | None = None, **said: str) ->
 
 def read(client: Client, files: Files, **said: str) -> Any:
     """As the browser does: names first, then what is wanted of the files."""
-    wanted = ask(client, files, **said).json()["wanted"]
+    wanted = ask(client, files, None, **said).json()["wanted"]
     return ask(client, files, {w["path"]: files[w["path"]][: w["size"]] for w in wanted}, **said).json()
 
 
