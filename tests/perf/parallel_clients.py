@@ -33,7 +33,7 @@ from tests.portal import factories
 from tests.portal.uploads.servers import WebServer
 
 SECONDS = int(os.environ.get("CLIENTS_SECONDS", 300))
-WARM_SECONDS = SECONDS / 5
+PARTS = 5
 ENTRIES = 200
 UPLOAD_BYTES = 2 * 1024**2
 READERS, PROGRAMS, SENDERS = 20, 15, 15
@@ -129,21 +129,19 @@ def _measured(server: WebServer, entries: list[int]) -> Iterator[Figure]:
     clients = _clients(server.url, entries, tally)
     for client in clients:
         client.start()
-    time.sleep(WARM_SECONDS)
-    early = _memory(server.process.pid)
-    time.sleep(SECONDS - WARM_SECONDS)
-    late = _memory(server.process.pid)
+    taken = []
+    for _ in range(PARTS):
+        time.sleep(SECONDS / PARTS)
+        taken.append(_memory(server.process.pid))
     for client in clients:
         client.stopped.set()
     for client in clients:
         client.join(90)
     yield Figure(f"{len(clients)} clients, {SECONDS} s, {len(entries)} entries a board")
     yield from map(Figure, tally.lines())
-    for name in early:
-        text = (
-            f"{name}: {early[name] / _MB:.0f} MB after {WARM_SECONDS:.0f} s, {late.get(name, 0) / _MB:.0f} MB"
-        )
-        yield Figure(f"resident memory of {text} after {SECONDS} s")
+    for name in taken[0]:
+        amounts = ", ".join(f"{memory.get(name, 0) / _MB:.0f}" for memory in taken)
+        yield Figure(f"resident memory of {name}, MB after each of {PARTS} parts: {amounts}")
 
 
 def _clients(url: str, entries: list[int], tally: Tally) -> list[Client]:
