@@ -99,7 +99,8 @@ _add(
     Verdict.FAILED,
 )
 _add("killing all", "function f(){ process.kill(-1, 'SIGKILL'); return 1; }", "1", Verdict.FAILED)
-_add("killing its parent", "function f(){ process.kill(<pid>, 9); return 1; }", "1", Verdict.FAILED)
+# In a container the number may be its own, in the box.
+_add("killing its parent", "function f(){ process.kill(<pid>, 9); return 1; }", "1", Verdict.FAILED, _ends)
 _add("becoming root", "function f(){ process.setuid(0); return 1; }", "1", Verdict.FAILED)
 _add("exit", "function f(){ process.exit(0); }", "1", _ends)
 _add("exit while loading", "function f(){ return 1; }\nprocess.exit(0);", "1", _ends)

@@ -185,6 +185,7 @@ _add(
     "import os\ndef f():\n    os.kill(<pid>, 9)\n    return True",
     "True",
     Verdict.FAILED,
+    _ends,  # in a container the number may be its own, in the box
 )
 _add("killing everything", "import os\ndef f():\n    os.kill(-1, 9)\n    return True", "True", Verdict.FAILED)
 _add(
