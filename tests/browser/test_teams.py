@@ -74,7 +74,7 @@ def test_somebody_is_invited_by_link_and_joins(
     page.get_by_label("Name").fill("Alpine group")
     page.get_by_role("button", name="Create team").click()
     page.get_by_role("button", name="Invite").click()
-    link = page.locator("#token-secret").inner_text()
+    link = page.locator(".copyable code").first.inner_text()
 
     context = browser.new_context()
     guest = context.new_page()

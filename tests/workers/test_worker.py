@@ -62,15 +62,16 @@ def test_withdrawing_ends_a_running_evaluation(
     assert evaluation_of(made).status == "cancelled"
 
 
-def test_a_damaged_file_in_storage_is_never_evaluated(
+def test_a_damaged_file_in_storage_is_not_evaluated_and_waits_for_the_operators(
     owner: User, tiny_model: BaseModel, tiny_adapter: Path, worker: Worker
 ) -> None:
     made = submission(owner, tiny_model, tiny_adapter)
     assert made.checkpoint
     Path(made.checkpoint.file.path).write_bytes(b"not what was checked")
-    wait_until(lambda: evaluation_of(made).finished_at is not None, "the failure")
+    wait_until(lambda: evaluation_of(made).outage is not None, "the wait")
     evaluation = evaluation_of(made)
-    assert (evaluation.status, evaluation.error_code, evaluation.attempts) == ("failed", "storage", 2)
+    assert (evaluation.status, evaluation.attempts) == ("queued", 0)
+    withdraw(made)
 
 
 def test_the_child_sees_no_secret(

@@ -171,6 +171,9 @@ def test_files_from_the_hub_are_asked_for_and_the_token_is_never_shown(api: Api)
         "subfolder": "",
         "status": "waiting",
         "send": True,
+        "waiting_for": "",
+        "waiting_since": None,
+        "next_try_at": None,
     }
     assert b"hf_secret" not in created.content and HubFetch.objects.get().token_key
 
