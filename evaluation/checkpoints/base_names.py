@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import Enum
 
 _HUB = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co|hf-mirror\.com)/", re.IGNORECASE)
@@ -51,6 +51,16 @@ def likeness(given: str, hub_id: str, aliases: Collection[str] = ()) -> Likeness
     if lower and bare_name(lower[-1]) in {bare_name(last) for last in lasts}:
         return Likeness.TWIN
     return Likeness.OTHER if is_hub_id else Likeness.SILENT
+
+
+def listed_as(given: str, listed: Mapping[str, Collection[str]]) -> str | None:
+    """The hub id in a list (hub ids with their aliases) of the model that goes by this name: its own, an
+    alias, or that of a copy of it; None where there is none, or several."""
+    for wanted in (Likeness.SAME, Likeness.COPY, Likeness.TWIN):
+        found = [hub_id for hub_id, aliases in listed.items() if likeness(given, hub_id, aliases) is wanted]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
 
 
 def bare_name(name: str) -> str:

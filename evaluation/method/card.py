@@ -101,6 +101,12 @@ class MethodCard:
         except TypeError as error:
             raise DataError("the stored method card is damaged; inspect the submission again") from error
 
+    @property
+    def suggested_method(self) -> str:
+        """What a board might call the entry, like "FedAvg, rank 16"; empty where no strategy is known."""
+        strategy = dict(self.rows()).get("Strategy", "").split(" (")[0]
+        return f"{strategy}, rank {self.rank}" if self.rank and strategy else strategy
+
     def rows(self) -> tuple[tuple[str, str], ...]:
         """The card for people: a label and a text each, without what is not known."""
         shown = (

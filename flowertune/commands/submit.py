@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
-from evaluation.checkpoints.base_names import Likeness, likeness
+from evaluation.checkpoints.base_names import listed_as
 from evaluation.findings import Finding, has_errors
 from evaluation.hub.names import AddressError, HubAddress, parse_address
 from evaluation.inspection import Inspection, Known, inspect
@@ -112,7 +112,7 @@ def _submit(context: Context) -> Status:
     with context.site() as site:
         listed = base_models(site)
         named = options.base_model or named_base_model(folder.material)
-        hub_id = _listed(named, listed) if named else None
+        hub_id = listed_as(named, listed) if named else None
         base = base_model(site, hub_id) if hub_id else None
         known = Known(base=base, declared_bytes=options.communication, declared_scores=declared)
         inspection = inspect(folder.material, rules_of(site, challenge.slug), known)
@@ -145,7 +145,7 @@ def _submit_from_hub(
     with context.site() as site:
         listed = base_models(site)
         named: str | None = options.base_model
-        hub_id = (_listed(named, listed) if named else None) or _chosen_base_model(
+        hub_id = (listed_as(named, listed) if named else None) or _chosen_base_model(
             context, list(listed), named
         )
         fields = {**_said_fields(context, declared), "challenge": challenge.slug, "base_model": hub_id}
@@ -251,15 +251,6 @@ def _said_fields(context: Context, declared: Sequence[DeclaredScore]) -> dict[st
     return fields
 
 
-def _listed(named: str, listed: Mapping[str, Sequence[str]]) -> str | None:
-    """The hub id of the listed model that goes by this name: its own, an alias, or that of a copy of it."""
-    for wanted in (Likeness.SAME, Likeness.COPY, Likeness.TWIN):
-        found = [hub_id for hub_id, aliases in listed.items() if likeness(named, hub_id, aliases) is wanted]
-        if found:
-            return found[0] if len(found) == 1 else None
-    return None
-
-
 def _chosen_base_model(context: Context, listed: Sequence[str], named: str | None) -> str:
     """The listed model that is chosen, where the one that is named by option or files is not listed."""
     if not listed:
@@ -277,9 +268,7 @@ def _method(context: Context, inspection: Inspection) -> str:
     given: str | None = context.options.method
     if given is not None:
         return given
-    card = inspection.card
-    strategy = dict(card.rows()).get("Strategy", "").split(" (")[0] if card else ""
-    suggested = f"{strategy}, rank {card.rank}" if card and card.rank and strategy else strategy
+    suggested = inspection.card.suggested_method if inspection.card else ""
     if context.options.yes and suggested:
         return suggested
     return context.console.ask("Name of the method", default=suggested, option="--method NAME")

@@ -10,7 +10,7 @@ from pathlib import Path
 from django.conf import settings
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.checkpoints.base_names import Likeness, likeness
+from evaluation.checkpoints.base_names import listed_as
 from evaluation.findings import Finding
 from evaluation.inspection import Inspection, Known, inspect
 from evaluation.inspection.submission import named_base_model
@@ -63,7 +63,7 @@ def read(found: Found, *, challenge: str = "", base_model: BaseModel | None = No
     base_place = config if card and card.base_model else found.files.get("adapter_config", "")
     if base and base_model is None:
         values.append(Value("base_model", "Base model", str(base.pk), base.hub_id, base_place))
-    if method := suggested_method(card):
+    if card and (method := card.suggested_method):
         values.append(Value("method", "Method", method, method, config))
     values += _costs(found, inspection)
     remarks = [] if base or not named else [("Base model", f"{named}, which is not on the list", base_place)]
@@ -81,12 +81,6 @@ def read(found: Found, *, challenge: str = "", base_model: BaseModel | None = No
     )
 
 
-def suggested_method(card: MethodCard | None) -> str:
-    """What the board might call the entry, like "FedAvg, rank 16"."""
-    strategy = dict(card.rows()).get("Strategy", "").split(" (")[0] if card else ""
-    return f"{strategy}, rank {card.rank}" if card and card.rank and strategy else strategy
-
-
 def _inspected(found: Found, challenge: str, base: BaseModel | None) -> Inspection:
     """Without a challenge what no challenge's rules are needed for."""
     rules = site_rules(challenge) if challenge else all_site_rules()[0]
@@ -95,13 +89,10 @@ def _inspected(found: Found, challenge: str, base: BaseModel | None) -> Inspecti
 
 
 def _listed(named: str) -> BaseModel | None:
-    """The open base model that goes by this name: its own, an alias, or that of a copy of it."""
-    models = list(BaseModel.objects.filter(active=True).defer("tensors"))
-    for wanted in (Likeness.SAME, Likeness.COPY, Likeness.TWIN):
-        alike = [each for each in models if likeness(named, each.hub_id, each.other_names) is wanted]
-        if alike:
-            return alike[0] if len(alike) == 1 else None
-    return None
+    """The open base model that goes by this name."""
+    models = {model.hub_id: model for model in BaseModel.objects.filter(active=True).defer("tensors")}
+    found = listed_as(named, {hub_id: model.other_names for hub_id, model in models.items()})
+    return models[found] if found else None
 
 
 def _challenge(card: MethodCard | None) -> str:
