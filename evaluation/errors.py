@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from enum import StrEnum
+
+from evaluation.backports import StrEnum
 
 
 class Fault(StrEnum):
