@@ -216,7 +216,8 @@
       const headers = { "X-CSRFToken": this.field("csrfmiddlewaretoken").value, Accept: "application/json" };
       const response = await fetch(this.box.dataset.drop, { method: "POST", body, headers }).catch(() => null);
       const answer = await response?.json().catch(() => null);
-      if (response?.ok) return answer;
+      if (response?.redirected) throw new Error("You are signed out. Sign in in another tab, then choose the files again.");
+      if (response?.ok && answer) return answer;
       throw new Error(answer?.detail || "The site does not answer. Choose the files again.");
     }
 
@@ -224,6 +225,7 @@
       const focused = this.result.contains(document.activeElement) ? document.activeElement.id : "";
       this.result.innerHTML = html; // the site's own template, which escapes what files say
       if (focused) document.getElementById(focused)?.focus();
+      this.empty(values, files);
       const filled = values.filter((each) => this.fill(each)).length;
       const names = [];
       for (const [name, path] of Object.entries(files)) if (await this.put(name, path, turn)) names.push(path);
@@ -231,6 +233,22 @@
       const errors = this.result.querySelectorAll("[data-severity=error]").length;
       const found = errors ? `${errors} error${errors > 1 ? "s" : ""} found.` : "No error so far.";
       this.say(`Found ${Object.values(files).join(", ")}. ${filled} field${filled === 1 ? "" : "s"} filled in. ${found}`);
+    }
+
+    // What came of files that were chosen before, and is not in these.
+    empty(values, files) {
+      for (const [name, mark] of this.marks) {
+        if (values.some(({ field }) => field === name)) continue;
+        this.field(name).value = "";
+        mark.remove();
+        this.marks.delete(name);
+      }
+      for (const input of this.form.querySelectorAll("input[type=file][data-from]")) {
+        if (input.id.replace(/^id_/, "") in files) continue; // while it uploads, a field has no name
+        delete input.dataset.from;
+        input.value = "";
+        input.dispatchEvent(new Event("cleared"));
+      }
     }
 
     // What a person typed or chose stays.
@@ -282,9 +300,9 @@
     }
 
     changed(target) {
-      if (this.filling || this.box.contains(target) || !target.name) return;
+      if (this.filling || this.box.contains(target)) return;
       delete target.dataset.from;
-      if (target.type === "file") return;
+      if (target.type === "file" || !target.name) return;
       this.typed.add(target.name);
       this.marks.get(target.name)?.remove();
       this.marks.delete(target.name);
