@@ -54,6 +54,7 @@
           if (waiting > PIECE) [done, pending, waiting] = [[...done, new Blob(pending)], [], 0];
         },
       });
+      if (![0, 8].includes(this.entry.compressionMethod)) throw new Error(`${path} is packed in a way that browsers cannot read. Make the zip with "deflate".`);
       await this.entry.getData(sink, { useWebWorkers: false });
       return new File([...done, ...pending], this.name, { lastModified: this.modified });
     }
@@ -132,7 +133,7 @@
     chosen(input) {
       const files = [...input.files];
       input.value = ""; // so that the same one can be chosen again
-      if (!files.length) return;
+      if (!files.length) return this.say("Nothing is in there.");
       if (input.webkitdirectory) {
         this.open(async () => files.map((file) => new Local(file.webkitRelativePath, file)).filter(({ path }) => matters(path)));
       } else this.open(() => this.unzipped(files[0]));
@@ -144,6 +145,7 @@
       try {
         entries = await new zip.ZipReader(new zip.BlobReader(file)).getEntries();
       } catch (broken) {
+        if (broken.message === "Unsafe filename") throw new Error(`A name in ${file.name} leads out of its folder. Make it anew, or choose the folder.`);
         throw new Error(`${file.name} cannot be read as a zip. Make it anew, or choose the folder.`);
       }
       return entries.filter((entry) => !entry.directory).map((entry) => new Zipped(entry)).filter(({ path }) => matters(path));
