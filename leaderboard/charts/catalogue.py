@@ -22,7 +22,7 @@ from leaderboard.reading.kept import Kind
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Entry, Standing, Track
 
-LOOK = 7
+LOOK = 8
 """Part of the keys under which pictures are kept: raise it with any change of what is drawn."""
 _FIGURES = Kind("figure", Figure, LOOK, 86_400)
 _INLINE = Kind("inline", str, LOOK, 86_400)

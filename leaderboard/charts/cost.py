@@ -191,7 +191,7 @@ class _Axis:
             steps = (1, 2, 5) if last - first <= 3 else (1,)
             marks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
             ticks = {"values": [m for m in marks if self.low <= m <= self.high], "grid": False}
-        axis = alt.Axis(format="~g", **ticks)
+        axis = alt.Axis(format="~r", **ticks)
         return alt.X("cost:Q", title=title, scale=alt.Scale(**scale), axis=axis)
 
 

@@ -15,7 +15,7 @@ from leaderboard.standing.entries import Entry, Trust
 
 NAME, TITLE = "intervals", "Intervals side by side"
 MOST_ENTRIES = 20
-_ROW, _NAMES, _PANEL = 22, 150, 118
+_ROW, _NAMES, _PANEL = 22, 170, 118
 
 
 def board_figure(_name: str, entries: Sequence[Entry], titles: Mapping[str, str]) -> Figure:
@@ -90,7 +90,7 @@ def _spec(shown: Sequence[Entry], titles: Mapping[str, str]) -> dict[str, Any]:
         alt.Chart(
             alt.Data(
                 values=[
-                    {"row": str(i), "name": shortened(e.method, 24), "mark": description(i)}
+                    {"row": str(i), "name": shortened(e.method, 22), "mark": description(i)}
                     for i, e in enumerate(shown)
                 ]
             )

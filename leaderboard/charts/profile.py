@@ -96,8 +96,17 @@ def _spec(entry: Entry, own: list[BenchmarkScore], peers: Peers, titles: Mapping
     numbers = [value[key] for value in values for key in ("score", "low", "high") if key in value]
     scale = alt.Scale(domain=list(padded(numbers, lowest=0)), nice=False, zero=False)
     x = alt.X("score:Q", title="Accuracy (%)", scale=scale, axis=alt.Axis(tickCount=6))
-    y = alt.Y("benchmark:N", title=None, sort=order, axis=alt.Axis(domain=False, ticks=False, labelLimit=160))
-    legend = alt.Legend(orient="top", title=None, labelFontSize=12, labelColor=INK, labelLimit=260)
+    # Browsers' fonts are wider than the one that the picture is laid out with.
+    room = min(160, 7 * max(map(len, order), default=0))
+    y = alt.Y(
+        "benchmark:N",
+        title=None,
+        sort=order,
+        axis=alt.Axis(domain=False, ticks=False, labelLimit=160, minExtent=room),
+    )
+    legend = alt.Legend(
+        orient="top", title=None, labelFontSize=12, labelColor=INK, labelLimit=260, columnPadding=36
+    )
     present = [what for what in _LEGEND if any(value["what"] == what for value in values)]
     looks = dict(zip(_LEGEND, ((ACCENT, "circle"), (EDGE, "square"), (INK, "triangle-up")), strict=True))
     base_chart = alt.Chart(alt.Data(values=values))

@@ -19,7 +19,7 @@ from leaderboard.board.filters import Filters
 from leaderboard.reading import snapshots
 from leaderboard.reading.model_names import family_of
 from leaderboard.standing.entries import Standing
-from leaderboard.standing.preference import preferred
+from leaderboard.standing.preference import preferred, without_demonstration
 from portal.submissions.models import BaseModel
 
 SHOWN = 25
@@ -29,8 +29,10 @@ SHOWN = 25
 class Domain:
     """What a base model did in a challenge: `count` entries in all, and of those that are ranked together
     the `first` of so many `trained`, the average of the model untuned and the median gain, each None where
-    not known. Where none is ranked `first` is the best that was declared."""
+    not known. Where none is ranked `first` is the best that was declared, and no gain on demonstration data
+    stands beside it. `title` is the challenge's."""
 
+    title: str
     count: int
     trained: int
     first: Standing | None
@@ -38,14 +40,15 @@ class Domain:
     gain: float | None
 
     @classmethod
-    def of(cls, standings: Sequence[Standing]) -> Domain:
+    def of(cls, title: str, standings: Sequence[Standing]) -> Domain:
         """Of the standings of one base model in the board's order, the most trustworthy track first."""
-        ranked = [s for s in standings if s.rank is not None]
+        ranked = [s for s in without_demonstration(standings) if s.rank is not None]
         alike = [s.entry for s in ranked if _conditions(s) == _conditions(ranked[0])]
         trained = [s for s in preferred(standings) if s.entry.adapted and not s.entry.flags]
         untuned = [entry.average for entry in alike if not entry.adapted and entry.average is not None]
         gains = [entry.gain for entry in alike if entry.gain is not None]
         return cls(
+            title=title,
             count=len(standings),
             trained=len(trained),
             first=trained[0] if trained else None,
@@ -141,7 +144,7 @@ def base_models(request: HttpRequest) -> HttpResponse:
             model,
             family_of(model.hub_id),
             model.parameters or named_size(model.name),
-            tuple(Domain.of(standings[model.hub_id][slug]) for slug in CHALLENGES),
+            tuple(Domain.of(each.title, standings[model.hub_id][slug]) for slug, each in CHALLENGES.items()),
         )
         for model in models
     ]

@@ -20,6 +20,8 @@ from evaluation.inspection.material import MaterialFile
 
 MAX_FILES = 5_000
 MAX_DEPTH = 16
+"""Parts of a path; what lies deeper is left alone, as nothing of a submission does."""
+
 MAX_NAME_BYTES = 255
 MAX_SIZE = 2**43
 MAX_READ = 16 * 1024**2
@@ -101,12 +103,14 @@ class Layout:
                     f"These are over {MAX_FILES:,} files. Choose the Flower app's folder alone."
                 )
             parts = _parts(each.path)
-            if any(part.startswith(".") or part in _IGNORED for part in parts):
+            if len(parts) > MAX_DEPTH or any(part.startswith(".") or part in _IGNORED for part in parts):
                 continue
             place = self.root.joinpath(*parts)
             try:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.touch()
+                if not place.is_file():
+                    raise IsADirectoryError
             except OSError as error:
                 raise ChoiceRefused(f"The name {each.path[:200]!r} cannot be read.") from error
             self.sizes[each.path] = each.size
@@ -223,7 +227,7 @@ def _parts(path: str) -> list[str]:
         )
     except UnicodeEncodeError:
         is_sound = False
-    if not is_sound or len(parts) > MAX_DEPTH:
+    if not is_sound:
         raise ChoiceRefused(
             f"The name {path[:200]!r} leads out of the folder or cannot be a file's. Remove it."
         )

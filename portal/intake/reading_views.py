@@ -76,7 +76,7 @@ def _asked(text: str) -> _Asked:
         sent = [(_text(path), _size(size)) for path, size in document["sent"]]
         selection = Selection(_text(document["app"]), _text(document["checkpoint"]))
         challenge, base_model = _text(document["challenge"]), _text(document["base_model"])
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ChoiceRefused(_MALFORMED) from error
     chosen = (
         BaseModel.objects.filter(active=True, pk=int(base_model)).first() if _is_key(base_model) else None

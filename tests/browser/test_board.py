@@ -8,14 +8,26 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from leaderboard.charts import drawing, forest, profile
+from leaderboard.charts.inputs import Peers
 from portal.management.seeding.entries import fill
 from portal.submissions.models import Submission
 from tests import second_protocol
+from tests.leaderboard.test_charts import TITLES, entry
 from tests.portal import factories
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 ENTRIES = 60
 BOARD = "/leaderboard/finance/"
+CUT_OR_COVERED = """svg => {
+  const edge = svg.getBoundingClientRect();
+  const texts = [...svg.querySelectorAll("text")];
+  const labels = texts.map(text => [text.textContent, text.getBoundingClientRect()]);
+  const covers = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4;
+  return labels.filter(([, box], place) => box.left < edge.left || box.right > edge.right
+    || labels.some(([, other], at) => at > place && covers(box, other))).map(([text]) => text);
+}"""
 
 
 @pytest.fixture
@@ -191,6 +203,29 @@ def test_rows_are_one_line_until_the_reader_wants_them_airy(page: Page, board: s
     page.goto(board)  # remembered
     assert page.evaluate(height) > 45
     expect(page.get_by_role("link", name="Airy")).to_have_attribute("aria-current", "true")
+
+
+@pytest.mark.parametrize("width", [768, 1440])
+def test_badges_of_one_line_rows_stay_in_sight(page: Page, board: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(board)
+    outside = """found => found.filter(badge => badge.offsetWidth
+        && badge.getBoundingClientRect().right > badge.closest('.method').getBoundingClientRect().right)"""
+    badges = page.locator(".compare .board .method .badge")
+    assert badges.evaluate_all(f"found => ({outside})(found).length") == 0
+    assert page.locator(".badge[data-trust=reference]").first.is_visible()
+
+
+def test_labels_of_pictures_are_whole_in_a_browsers_fonts(page: Page) -> None:
+    title = "MMLU social sciences"
+    made, best = entry(50, method="Gemma2-9b-cpt-sahabatai-v1-instruct"), entry(90)
+    slug = made.scores[0].benchmark
+    for figure in (
+        profile.figure(made, Peers(None, {slug: best}), TITLES | {slug: title}),
+        forest.board_figure("intervals", [made, best], TITLES | {slug: title}),
+    ):
+        page.set_content(drawing.inline_svg(figure, drawing.Allowance()))
+        assert page.locator("svg").evaluate(CUT_OR_COVERED) == [], figure.name
 
 
 def test_a_phone_shows_one_cost_and_the_rest_by_tapping(page: Page, board: str) -> None:

@@ -96,7 +96,11 @@ def test_a_zip_that_leads_elsewhere_or_is_none_is_refused(form: Page, tmp_path: 
     with zipfile.ZipFile(path, "w") as made:
         made.writestr("../../pyproject.toml", "x")
     form.locator("#drop_zip").set_input_files(path)
-    expect(form.locator(".drop [role=alert]")).not_to_have_text("")
+    expect(form.locator(".drop [role=alert]")).to_contain_text("leads out of its folder")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as made:
+        made.writestr("app/pyproject.toml", "x")
+    form.locator("#drop_zip").set_input_files(path)
+    expect(form.locator(".drop [role=alert]")).to_contain_text("browsers cannot read")
     path.write_bytes(b"none")
     form.locator("#drop_zip").set_input_files(path)
     expect(form.locator(".drop [role=alert]")).to_contain_text("cannot be read as a zip")
@@ -114,3 +118,28 @@ def test_a_dropped_zip_and_a_pasted_address_are_taken(form: Page, app: Path) -> 
     expect(form.locator(".drop [role=alert]")).to_contain_text("app.zip")
     form.locator("#drop_hub").fill("organisation/name")
     expect(form.locator("#id_hub_repository")).to_have_value("organisation/name")
+
+
+def test_nothing_of_the_folder_before_stays_in_the_form(form: Page, app: Path) -> None:
+    form.locator("#drop_folder").set_input_files(app)
+    expect(form.locator("[data-upload] [role=status]")).to_have_text(UPLOADED)
+    other = app.parent / "<img src=x onerror=alert(1)> & 'other'"
+    other.mkdir()
+    (other / "pyproject.toml").write_bytes(factories.pyproject("medical"))
+    form.locator("#id_method").fill("typed")
+    form.locator("#drop_folder").set_input_files(other)
+    expect(form.locator(".drop [role=status]")).to_contain_text("error")
+    expect(form.locator("#id_challenge")).to_have_value("medical")
+    expect(form.locator("#id_training_hours")).to_have_value("")
+    expect(form.locator("#id_method")).to_have_value("typed")
+    files = form.locator("#id_adapter_model, #id_adapter_config").evaluate_all(
+        "fields => fields.flatMap(({files}) => [...files])"
+    )
+    assert files == [] and form.locator("[data-upload] input[type=hidden]").input_value() == ""
+    assert form.locator(".drop img, #id_pyproject ~ img").count() == 0
+
+
+def test_who_is_signed_out_meanwhile_is_told(form: Page, app: Path) -> None:
+    form.context.clear_cookies(name="sessionid")
+    form.locator("#drop_folder").set_input_files(app)
+    expect(form.locator(".drop [role=alert]")).to_contain_text("You are signed out.")

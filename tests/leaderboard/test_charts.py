@@ -138,6 +138,11 @@ def test_marks_are_links_with_words_and_hostile_names_stay_text() -> None:
         assert not [name for e in drawn.iter() for name in e.attrib if name.startswith("on")], figure.name
 
 
+def test_amounts_at_the_axis_are_written_out() -> None:
+    svg = drawing.inline_svg(communication(entry(40, 78.5), entry(60, 144)), drawing.Allowance())
+    assert "140" in tree(svg).itertext() and "e+" not in svg
+
+
 def test_a_picture_needs_no_styles_scripts_or_addresses() -> None:
     svg = drawing.inline_svg(communication(entry(40, 0.01), entry(80, 2)), drawing.Allowance())
     assert not re.search(r"\sstyle=|<style|<script|xlink|https?://(?!www\.w3\.org)", svg)

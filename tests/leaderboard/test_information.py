@@ -106,15 +106,26 @@ def test_the_list_of_base_models_says_best_untuned_and_median_gain(client: Clien
     entries = [s.entry for s in snapshots.current("finance").standings]
     assert len({entry.hub_id for entry in entries}) == 1
     found = Domain.of(
+        "Finance",
         [
             Standing(replace(entry, gain=gain), Track.OFFICIAL, rank)
             for rank, (entry, gain) in enumerate(zip(entries, (0.2, 0.1), strict=True), start=1)
-        ]
+        ],
     )
     assert (found.count, found.trained) == (2, 2) and found.first and found.first.entry.id == entries[0].id
     assert (found.untuned, found.gain) == (None, pytest.approx(0.15))
     assert "best of 2" in page(client, "/base-models/")
     assert f"/base-models/{made[0].base_model_id}/" in page(client, "/leaderboard/finance/")
+
+
+def test_no_gain_on_demonstration_data_stands_beside_a_declared_best(owner: User) -> None:
+    for correct in (40, 60):
+        factories.published(owner, correct=correct)
+    tuned, other = (s.entry for s in snapshots.current("finance").standings)
+    invented = replace(tuned, gain=0.2, scores=tuple(replace(s, data="demonstration") for s in tuned.scores))
+    declared = Standing(other, Track.DECLARED, None)
+    found = Domain.of("Finance", [declared, Standing(invented, Track.DEMONSTRATION, 1)])
+    assert found.first is declared and (found.untuned, found.gain) == (None, None)
 
 
 def test_families_are_found_inside_words_that_begin_them_with_a_capital() -> None:

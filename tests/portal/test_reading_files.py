@@ -131,9 +131,23 @@ def test_where_nothing_is_found_it_is_said_what_was_looked_for(as_owner: Client,
     assert "pyproject.toml" in response.json()["detail"] and "peft_200" in response.json()["detail"]
 
 
-@pytest.mark.parametrize("listing", ["", "[]", "{}", '{"files": [[1, 2, 3]]}', "[" * 10_000])
+@pytest.mark.parametrize(
+    "listing", ["", "[]", "{}", '{"files": [[1, 2, 3]]}', "[" * 10_000,
+             '{"files": [["a.py", 1, 1' + "0" * 400 + "]]}"],
+)  # fmt: skip
 def test_a_request_that_is_none_is_refused(as_owner: Client, listing: str) -> None:
     assert as_owner.post("/submit/read/", {"listing": listing}).status_code == 422
+
+
+def test_what_lies_deep_in_the_folder_is_left_alone(as_owner: Client) -> None:
+    factories.base_model()
+    deep = {f"app/data/{'x/' * 20}notes.txt": b"", f"app/.git/{'x/' * 20}a.py": b""}
+    assert read(as_owner, app() | deep)["files"]["pyproject"] == "app/pyproject.toml"
+
+
+@pytest.mark.parametrize("names", [("a/x.py", "a"), ("a", "a/x.py")])
+def test_one_name_for_a_file_and_a_folder_is_refused(as_owner: Client, names: tuple[str, ...]) -> None:
+    assert ask(as_owner, dict.fromkeys(names, b"x")).status_code == 422
 
 
 def test_too_many_files_and_files_that_nobody_wanted_are_refused(as_owner: Client) -> None:

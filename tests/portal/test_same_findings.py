@@ -30,6 +30,7 @@ from portal.submissions.rules import site_rules
 from tests.evaluation import adapters
 from tests.evaluation.hub_server import HubServer
 from tests.portal import factories
+from tests.portal.test_reading_files import ask
 from workers import fetch
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -133,6 +134,7 @@ def ways(owner: User, hub: HubServer, run: Callable[..., Any], tmp_path: Path) -
         model = BaseModel.objects.get(hub_id=case.base_model)
         found = {
             "folder": _folder(folder, case, model),
+            **({} if case.scores or case.gigabytes is not None else {"drop": _drop(browser, case, model)}),
             "form": _form(browser, owner, case, model),
             "API": _api(token, case),
             "client": _client(run, folder, case),
@@ -186,6 +188,15 @@ def _fields(owner: User, case: Case, model: BaseModel) -> dict[str, Any]:
         **{f"score_{slug}": text for slug, text in case.scores.items()},
         "action": "save",
     }
+
+
+def _drop(browser: Client, case: Case, model: BaseModel) -> list[Row]:
+    """What the form's page says of a dropped folder; nothing is declared there yet."""
+    files = {f"app/{name}": content for name, content in case.files.items()}
+    said = {"challenge": case.challenge, "base_model": str(model.pk)}
+    wanted = ask(browser, files, None, **said).json()["wanted"]
+    sent = {each["path"]: files[each["path"]][: each["size"]] for each in wanted}
+    return [row(finding) for finding in ask(browser, files, sent, **said).context["reading"].findings]
 
 
 def _form(browser: Client, owner: User, case: Case, model: BaseModel) -> list[Row]:

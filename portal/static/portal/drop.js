@@ -54,6 +54,7 @@
           if (waiting > PIECE) [done, pending, waiting] = [[...done, new Blob(pending)], [], 0];
         },
       });
+      if (![0, 8].includes(this.entry.compressionMethod)) throw new Error(`${path} is packed in a way that browsers cannot read. Make the zip with "deflate".`);
       await this.entry.getData(sink, { useWebWorkers: false });
       return new File([...done, ...pending], this.name, { lastModified: this.modified });
     }
@@ -132,7 +133,7 @@
     chosen(input) {
       const files = [...input.files];
       input.value = ""; // so that the same one can be chosen again
-      if (!files.length) return;
+      if (!files.length) return this.say("Nothing is in there.");
       if (input.webkitdirectory) {
         this.open(async () => files.map((file) => new Local(file.webkitRelativePath, file)).filter(({ path }) => matters(path)));
       } else this.open(() => this.unzipped(files[0]));
@@ -144,6 +145,7 @@
       try {
         entries = await new zip.ZipReader(new zip.BlobReader(file)).getEntries();
       } catch (broken) {
+        if (broken.message === "Unsafe filename") throw new Error(`A name in ${file.name} leads out of its folder. Make it anew, or choose the folder.`);
         throw new Error(`${file.name} cannot be read as a zip. Make it anew, or choose the folder.`);
       }
       return entries.filter((entry) => !entry.directory).map((entry) => new Zipped(entry)).filter(({ path }) => matters(path));
@@ -216,7 +218,8 @@
       const headers = { "X-CSRFToken": this.field("csrfmiddlewaretoken").value, Accept: "application/json" };
       const response = await fetch(this.box.dataset.drop, { method: "POST", body, headers }).catch(() => null);
       const answer = await response?.json().catch(() => null);
-      if (response?.ok) return answer;
+      if (response?.redirected) throw new Error("You are signed out. Sign in in another tab, then choose the files again.");
+      if (response?.ok && answer) return answer;
       throw new Error(answer?.detail || "The site does not answer. Choose the files again.");
     }
 
@@ -224,6 +227,7 @@
       const focused = this.result.contains(document.activeElement) ? document.activeElement.id : "";
       this.result.innerHTML = html; // the site's own template, which escapes what files say
       if (focused) document.getElementById(focused)?.focus();
+      this.empty(values, files);
       const filled = values.filter((each) => this.fill(each)).length;
       const names = [];
       for (const [name, path] of Object.entries(files)) if (await this.put(name, path, turn)) names.push(path);
@@ -231,6 +235,22 @@
       const errors = this.result.querySelectorAll("[data-severity=error]").length;
       const found = errors ? `${errors} error${errors > 1 ? "s" : ""} found.` : "No error so far.";
       this.say(`Found ${Object.values(files).join(", ")}. ${filled} field${filled === 1 ? "" : "s"} filled in. ${found}`);
+    }
+
+    // What came of files that were chosen before, and is not in these.
+    empty(values, files) {
+      for (const [name, mark] of this.marks) {
+        if (values.some(({ field }) => field === name)) continue;
+        this.field(name).value = "";
+        mark.remove();
+        this.marks.delete(name);
+      }
+      for (const input of this.form.querySelectorAll("input[type=file][data-from]")) {
+        if (input.id.replace(/^id_/, "") in files) continue; // while it uploads, a field has no name
+        delete input.dataset.from;
+        input.value = "";
+        input.dispatchEvent(new Event("cleared"));
+      }
     }
 
     // What a person typed or chose stays.
@@ -282,9 +302,9 @@
     }
 
     changed(target) {
-      if (this.filling || this.box.contains(target) || !target.name) return;
+      if (this.filling || this.box.contains(target)) return;
       delete target.dataset.from;
-      if (target.type === "file") return;
+      if (target.type === "file" || !target.name) return;
       this.typed.add(target.name);
       this.marks.get(target.name)?.remove();
       this.marks.delete(target.name);

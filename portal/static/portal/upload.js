@@ -84,6 +84,7 @@
       this.waiting = null; // the button by which the form was sent too early
       box.append(this.panel(), (this.earlier = element("div")));
       this.input.addEventListener("change", () => this.choose());
+      this.input.addEventListener("cleared", () => (this.upload || this.hidden.value) && this.cancel());
       this.form.addEventListener("submit", (event) => this.hold(event));
       addEventListener("online", () => this.state === "broken" && this.resume());
       addEventListener("beforeunload", (event) => this.state === "running" && !this.leaving && event.preventDefault());
