@@ -21,6 +21,8 @@ class LostError(Exception):
 
 SHORTEST = timedelta(seconds=15)
 LONGEST = timedelta(minutes=15)
+LOOKS = timedelta(seconds=5)
+"""How often it is looked for pauses that ended: a try may be that much late."""
 # So that what one outage stopped does not come back in the same second.
 _JITTER = 0.2
 
@@ -34,6 +36,12 @@ def is_due(machine: str) -> Q:
     """The rows that `machine` may take now."""
     everywhere_or_here = Q(waits_at=[]) | Q(waits_at__contains=[machine])
     return Q(waits_until=None) | Q(waits_until__lte=timezone.now()) | ~everywhere_or_here
+
+
+def has_just_come_due(kind: type[Waiting]) -> bool:
+    """Whether a pause ended since the last look or the one before, so that workers are to be woken."""
+    now = timezone.now()
+    return kind._default_manager.filter(waits_until__gt=now - 2 * LOOKS, waits_until__lte=now).exists()
 
 
 def wait(row: Waiting, failure: Failure, *, machine: str) -> dict[str, Any] | None:

@@ -28,7 +28,7 @@ from portal.accounts.models import User
 from portal.baselines import queue as baselines
 from portal.intake.progress import progress_of
 from portal.notifications import outages as mails
-from portal.outages import records
+from portal.outages import records, waiting
 from portal.outages.causes import DISK, HUB, Failure, failure_of
 from portal.outages.models import Heartbeat, Outage
 from portal.runs import claims
@@ -102,6 +102,18 @@ def test_what_a_full_disk_made_of_a_download_is_no_fault_of_the_hub() -> None:
 
 
 # Waiting
+
+
+def test_workers_are_woken_when_a_pause_ends_and_not_for_ever(submission: Submission) -> None:
+    runs.fail_attempt(claimed(), HUB_AWAY)
+    evaluation = submission.evaluations.get()
+    assert not waiting.has_just_come_due(Evaluation) and "next try at" in evaluation.wait_in_words
+    the_pause_is_over()
+    evaluation.refresh_from_db()
+    assert waiting.has_just_come_due(Evaluation)
+    assert evaluation.wait_in_words == "waiting for the model hub, next try when a worker is free"
+    Evaluation.objects.update(waits_until=timezone.now() - timedelta(minutes=1))
+    assert not waiting.has_just_come_due(Evaluation)
 
 
 def test_an_outage_uses_up_no_attempt_and_the_pauses_grow(submission: Submission) -> None:
