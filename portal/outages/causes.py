@@ -85,7 +85,8 @@ def failure_of(error: Exception) -> Failure:
     if away:
         text = f"{away.words[0].upper()}{away.words[1:]} did not answer."
         return Failure(away.code, text, Fault.OUTAGE)
-    outage = outage_of(error)
+    # What is behind a storage's error, such as a full disk, is the storage's and not this machine's.
+    outage = error if isinstance(error, StorageError) else outage_of(error)
     if outage:
         text = str(error) if isinstance(error, EvaluationError) else str(outage)
         return Failure(outage.code, text, Fault.OUTAGE)

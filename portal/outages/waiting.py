@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.timesince import timesince
 
 from portal.outages import records
 from portal.outages.causes import Failure
@@ -69,6 +70,5 @@ def wait(row: Waiting, failure: Failure, *, machine: str) -> dict[str, Any] | No
 def given_up(row: Waiting, failure: Failure) -> str:
     """Why a row is tried no more, in words."""
     assert row.waiting_since
-    hours = (timezone.now() - row.waiting_since).total_seconds() / 3600
-    waited = f"It waited {hours:.0f} hours for {failure.cause.words}, in vain."
-    return f"{waited} The last attempt: {failure.message}"
+    waited = timesince(row.waiting_since).replace("\xa0", " ")
+    return f"It waited {waited} for {failure.cause.words}, in vain. The last attempt: {failure.message}"

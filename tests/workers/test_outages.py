@@ -29,7 +29,7 @@ from portal.baselines import queue as baselines
 from portal.intake.progress import progress_of
 from portal.notifications import outages as mails
 from portal.outages import records, waiting
-from portal.outages.causes import DISK, HUB, Failure, failure_of
+from portal.outages.causes import DISK, HUB, Failure, StorageError, failure_of, storage_access
 from portal.outages.models import Heartbeat, Outage
 from portal.runs import claims
 from portal.runs import services as runs
@@ -101,6 +101,13 @@ def test_what_a_full_disk_made_of_a_download_is_no_fault_of_the_hub() -> None:
         assert failure_of(error).code == "disk"
 
 
+@pytest.mark.parametrize("behind", [errno.EROFS, errno.ENOSPC, errno.ESTALE])
+def test_a_storage_that_is_full_or_read_only_is_no_matter_of_the_workers_disk(behind: int) -> None:
+    with pytest.raises(StorageError) as raised, storage_access():
+        raise OSError(behind, "as the storage says")
+    assert failure_of(raised.value).code == "storage"
+
+
 # Waiting
 
 
@@ -153,7 +160,7 @@ def test_after_the_operators_patience_it_fails_with_the_reason(submission: Submi
     assert runs.fail_attempt(claimed(), HUB_AWAY) == "failed"
     evaluation = submission.evaluations.get()
     assert evaluation.error_code == "hub" and evaluation.outage is None
-    assert "25 hours for the model hub" in evaluation.error_message
+    assert "It waited 1 day, 1 hour for the model hub, in vain." in evaluation.error_message
     again = runs.enqueue(submission, evaluation.protocol)
     assert claimed().pk == again.pk, "who asks again begins anew"
 
