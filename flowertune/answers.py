@@ -170,4 +170,5 @@ def _wait(hub: Mapping[str, Any]) -> str:
     """What the fetch of a draft's files waits for; empty where it does not, or the site is an older one."""
     if not hub.get("waiting_for"):
         return ""
-    return f"waiting for {hub['waiting_for']}, next try at {hub['next_try_at']}"
+    # As the site says it of an evaluation: the time of day of an ISO 8601 time in UTC.
+    return f"waiting for {hub['waiting_for']}, next try at {hub['next_try_at'][11:19]} UTC"

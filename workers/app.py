@@ -14,6 +14,7 @@ from django.conf import settings  # noqa: E402
 
 from portal import addresses  # noqa: E402
 from portal.environment import read_environment  # noqa: E402
+from portal.outages import waiting  # noqa: E402
 from portal.queues import DELIVER_NOTIFICATIONS, EVALUATE, MAINTENANCE, app  # noqa: E402
 
 addresses.require_embedded(read_environment())
@@ -33,6 +34,11 @@ app.conf.update(
             "schedule": max(1.0, settings.EVALUATION_LEASE_SECONDS / 2),
             # A message that nobody took before the next one is due has nothing to add.
             "options": {"expires": settings.EVALUATION_LEASE_SECONDS, "queue": MAINTENANCE},
+        },
+        "retry after outages": {
+            "task": "workers.tasks.retry_after_outages",
+            "schedule": waiting.LOOKS,
+            "options": {"expires": waiting.LOOKS.total_seconds(), "queue": MAINTENANCE},
         },
         "expire drafts": {
             "task": "workers.tasks.expire_drafts",

@@ -24,7 +24,7 @@ from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.engines.hardware import Hardware
 from evaluation.wire.evaluating import Done, Event, Job, Loading, Progress, Scored
 from evaluation.wire.messages import Failed
-from portal.outages.causes import Failure, StorageError, stored_bytes
+from portal.outages.causes import DamagedFileError, Failure, stored_bytes
 from portal.runs import claims, services
 from portal.runs.models import Evaluation
 from portal.runs.services import LeftToOthers
@@ -175,7 +175,7 @@ def _adapter_folder(scratch: Path, evaluation: Evaluation) -> Path:
             digest.update(chunk)
             target.write(chunk)
     if digest.hexdigest() != checkpoint.sha256:
-        raise StorageError(f"The stored adapter {checkpoint} is damaged. The operators have to restore it.")
+        raise DamagedFileError(f"The stored adapter {checkpoint} is not what was stored any more.")
     (folder / ADAPTER_CONFIG_FILE).write_text(json.dumps(checkpoint.adapter_config))
     return folder
 

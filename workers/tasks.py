@@ -9,6 +9,7 @@ from portal.intake.services import expire_drafts as delete_old_drafts
 from portal.notifications import queue as notifications
 from portal.notifications.outages import tell as tell_of_outages
 from portal.outages import records as outages
+from portal.outages import waiting
 from portal.queues import (
     DELIVER_NOTIFICATIONS,
     FETCH_FROM_HUB,
@@ -36,6 +37,17 @@ def run_evaluations() -> None:
 def run_baselines() -> None:
     """Train baselines until none is queued."""
     train.run_queued()
+
+
+@app.task(name="workers.tasks.retry_after_outages")
+def retry_after_outages() -> None:
+    """Wake workers for what may be tried again now; `recover` alone would come to it half a lease late."""
+    if waiting.has_just_come_due(Evaluation):
+        wake_evaluators()
+    if waiting.has_just_come_due(BaselineRun):
+        wake_trainers()
+    if waiting.has_just_come_due(HubFetch):
+        wake_fetchers()
 
 
 @app.task(name="workers.tasks.recover")

@@ -12,12 +12,11 @@ from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.common.constant import ErrorCode
 
 from evaluation import gpus
-from evaluation.errors import EvaluationError
+from evaluation.errors import EvaluationError, outage_of
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.exchange import (
     ADAPTER,
@@ -38,6 +37,7 @@ from evaluation.federated.exchange import (
     TRAIN_SECONDS,
     TRAINS,
     WORKER,
+    refusal,
 )
 from evaluation.federated.factors import Arrays
 
@@ -58,9 +58,11 @@ def refusing(answer: Answer) -> Answer:
     def answered(message: Message, context: Context) -> Message:
         try:
             return answer(message, context)
-        except EvaluationError as error:
-            refusal = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, str(error))
-            return Message(refusal, reply_to=message)
+        except (EvaluationError, OSError, MemoryError) as error:
+            known = outage_of(error) or error
+            if not isinstance(known, EvaluationError):
+                raise
+            return refusal(message, known)
 
     return answered
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from threading import Event
 
 import numpy
-from flwr.app import Message
+from flwr.app import Error, Message
+from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
-from evaluation.errors import EvaluationError
+from evaluation.errors import DiskError, EvaluationError, MemoryTakenError, OutOfMemoryError
 
 # Records of a message. The first two are Flower's own names, which its strategies use.
 ADAPTER = "arrays"
@@ -36,6 +37,12 @@ HARDWARE = "hardware"
 ROWS = "rows-identity"
 
 _POLL_SECONDS = 0.05
+# Beside Flower's own codes: what lay in the client's machine, so that the run may come to its end later.
+_OF_THE_MACHINE: dict[int, type[EvaluationError]] = {
+    1001: DiskError,
+    1002: MemoryTakenError,
+    1003: OutOfMemoryError,
+}
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,19 @@ class Exchange:
     def _pause(self) -> None:
         if self.stop.wait(_POLL_SECONDS):
             raise EvaluationError("the run was stopped before it ended")
+
+
+def refusal(message: Message, error: EvaluationError) -> Message:
+    """A client's reply that says why it cannot do what it was asked."""
+    codes = (code for code, kind in _OF_THE_MACHINE.items() if type(error) is kind)
+    code = next(codes, ErrorCode.CLIENT_APP_RAISED_EXCEPTION)
+    return Message(Error(code, str(error)), reply_to=message)
+
+
+def failed_by(replies: Iterable[Message]) -> type[EvaluationError]:
+    """What a run fails by that these replies end: what was lacking on a client's machine, if anything was."""
+    codes = [reply.error.code for reply in replies if reply.has_error()]
+    return next((kind for code, kind in _OF_THE_MACHINE.items() if code in codes), EvaluationError)
 
 
 def payload_bytes(messages: Iterable[Message]) -> int:

@@ -30,6 +30,7 @@ from evaluation.federated.exchange import (
     TRAINS,
     WORKER,
     Exchange,
+    failed_by,
     payload_bytes,
 )
 from evaluation.federated.factors import Arrays, chosen
@@ -209,7 +210,7 @@ def _judge(
 
     The order is fixed because the sum of a mean depends on it in the last bit, and replies come in any order;
     so is that of the tensors in a reply, by which Flower's strategies match them.
-    Raises EvaluationError when fewer are usable than the run asks for.
+    Raises EvaluationError when fewer are usable than the run asks for, the outage where one is the reason.
     """
     config, trains = federation.config, get(federation.config.strategy).trained_in(server_round)
     expected = {name: adapter[name] for name in chosen(adapter, trains)}
@@ -230,7 +231,7 @@ def _judge(
         gave = (
             f"only {len(accepted)} of at least {config.fewest_replies} clients" if accepted else "no client"
         )
-        raise EvaluationError(f"round {server_round}: {gave} gave a usable adapter ({reasons})")
+        raise failed_by(replies)(f"round {server_round}: {gave} gave a usable adapter ({reasons})")
     return accepted, failures
 
 

@@ -23,6 +23,7 @@ from evaluation.federated.exchange import (
     PARTITION,
     ROWS,
     Exchange,
+    failed_by,
 )
 from evaluation.federated.factors import Arrays
 from evaluation.federated.job import PreparedRun, prepare
@@ -110,7 +111,7 @@ def _introductions(job: PreparedRun, replies: list[Message]) -> _Clients:
     config, rows = job.config, job.rows.identity(job.config.partition.column)
     for reply in replies:
         if reply.has_error():
-            raise EvaluationError(f"a client cannot take part: {reply.error.reason}")
+            raise failed_by(replies)(f"a client cannot take part: {reply.error.reason}")
     by_client = {int(reply.content[METRICS][PARTITION]): reply for reply in replies}
     for client, reply in sorted(by_client.items()):
         if reply.content[CONFIG][ROWS] != rows:

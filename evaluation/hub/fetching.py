@@ -206,7 +206,8 @@ def _told(repository: _Repository) -> Iterator[None]:
             raise DiskError(f"the disk does not take the {at}: {e}") from e
         if is_refusal(e):
             raise repository.error(f"the hub refuses the {at}: {e}; {instead}") from e
-        raise HubError(f"the hub did not deliver the {at}: {e}; try again, or {instead}") from e
+        what = str(e).partition("\n")[0]  # httpx adds where to read about status codes
+        raise HubError(f"the hub did not deliver the {at}: {what}; try again, or {instead}") from e
 
 
 def is_refusal(error: Exception) -> bool:

@@ -21,7 +21,7 @@ from portal.accounts.models import User
 from portal.runs import forecast, presence
 from portal.runs.forecast import Interval
 from portal.runs.models import Evaluation
-from portal.submissions.models import Submission
+from portal.submissions.models import HubFetch, Submission
 from portal.submissions.models.submission import SubmissionQuerySet
 
 Status = Evaluation.Status
@@ -151,12 +151,15 @@ def shown_to(user: object) -> Queue:
 
 
 def places_of(submissions: Iterable[Submission]) -> dict[int, str]:
-    """Of those that wait: their place and when they start, in words."""
+    """Of those that wait: their place and when they start, in words; of drafts, what their files wait for."""
     waiting = {one.pk for one in submissions if one.status == Submission.Status.QUEUED}
+    drafts = {one.pk for one in submissions if one.status == Submission.Status.RECEIVED}
+    fetches = HubFetch.objects.filter(submission__in=drafts, waits_until__isnull=False)
+    places = {fetch.submission_id: fetch.wait_in_words for fetch in fetches.select_related("outage")}
     if not waiting:
-        return {}
+        return places
     queued = Evaluation.objects.filter(status=Status.QUEUED, submission__in=waiting).order_by("-protocol")
-    told, places = forecast.expectations(), {}
+    told = forecast.expectations()
     for pk, submission in queued.values_list("pk", "submission_id"):
         if expected := told.get(pk):
             words = forecast.in_words(expected)

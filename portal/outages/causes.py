@@ -26,6 +26,8 @@ class Cause:
 
 HUB = Cause("hub", "the model hub")
 STORAGE = Cause("storage", "the site's storage")
+# Not the storage's own: it would be one outage with that of all files, which operators would not be told of.
+DAMAGED = Cause("damaged_file", "the operators to restore a damaged file")
 DATABASE = Cause("database", "the database")
 QUEUE = Cause("queue", "the queue")
 DISK = Cause("disk", "room on the worker's disk", is_local=True)
@@ -33,7 +35,7 @@ MEMORY = Cause("memory", "memory on the worker's machine", is_local=True)
 SANDBOX = Cause("sandbox", "a worker that can run generated programs", is_local=True)
 
 _CHUNK = 1 << 20
-_BY_CODE = {cause.code: cause for cause in (HUB, STORAGE, DATABASE, QUEUE, DISK, MEMORY, SANDBOX)}
+_BY_CODE = {cause.code: cause for cause in (HUB, STORAGE, DAMAGED, DATABASE, QUEUE, DISK, MEMORY, SANDBOX)}
 _AWAY: tuple[tuple[type[BaseException], Cause], ...] = (
     (OperationalError, DATABASE),  # a deadlock or a lock that is held too long is one too
     (InterfaceError, DATABASE),
@@ -44,10 +46,16 @@ _AWAY: tuple[tuple[type[BaseException], Cause], ...] = (
 
 
 class StorageError(EvaluationError):
-    """The site's storage does not take or give a file, or gives another than was stored."""
+    """The site's storage does not take or give a file."""
 
     code = STORAGE.code
     fault = Fault.OUTAGE
+
+
+class DamagedFileError(StorageError):
+    """The site's storage gives another file than was stored."""
+
+    code = DAMAGED.code
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,8 @@ def failure_of(error: Exception) -> Failure:
     if away:
         text = f"{away.words[0].upper()}{away.words[1:]} did not answer."
         return Failure(away.code, text, Fault.OUTAGE)
-    outage = outage_of(error)
+    # What is behind a storage's error, such as a full disk, is the storage's and not this machine's.
+    outage = error if isinstance(error, StorageError) else outage_of(error)
     if outage:
         text = str(error) if isinstance(error, EvaluationError) else str(outage)
         return Failure(outage.code, text, Fault.OUTAGE)

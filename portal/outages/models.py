@@ -68,4 +68,6 @@ class Waiting(models.Model):
         """As the submitter reads it; empty where it waits for nothing."""
         if not self.waiting_for or self.waits_until is None:
             return ""
+        if self.waits_until <= timezone.now():
+            return f"waiting for {self.waiting_for}, next try when a worker is free"
         return f"waiting for {self.waiting_for}, next try at {self.waits_until:%H:%M:%S} UTC"

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.timesince import timesince
 
 from portal.outages import records
 from portal.outages.causes import Failure
@@ -21,6 +22,8 @@ class LostError(Exception):
 
 SHORTEST = timedelta(seconds=15)
 LONGEST = timedelta(minutes=15)
+LOOKS = timedelta(seconds=5)
+"""How often it is looked for pauses that ended: a try may be that much late."""
 # So that what one outage stopped does not come back in the same second.
 _JITTER = 0.2
 
@@ -34,6 +37,12 @@ def is_due(machine: str) -> Q:
     """The rows that `machine` may take now."""
     everywhere_or_here = Q(waits_at=[]) | Q(waits_at__contains=[machine])
     return Q(waits_until=None) | Q(waits_until__lte=timezone.now()) | ~everywhere_or_here
+
+
+def has_just_come_due(kind: type[Waiting]) -> bool:
+    """Whether a pause ended since the last look or the one before, so that workers are to be woken."""
+    now = timezone.now()
+    return kind._default_manager.filter(waits_until__gt=now - 2 * LOOKS, waits_until__lte=now).exists()
 
 
 def wait(row: Waiting, failure: Failure, *, machine: str) -> dict[str, Any] | None:
@@ -61,6 +70,5 @@ def wait(row: Waiting, failure: Failure, *, machine: str) -> dict[str, Any] | No
 def given_up(row: Waiting, failure: Failure) -> str:
     """Why a row is tried no more, in words."""
     assert row.waiting_since
-    hours = (timezone.now() - row.waiting_since).total_seconds() / 3600
-    waited = f"It waited {hours:.0f} hours for {failure.cause.words}, in vain."
-    return f"{waited} The last attempt: {failure.message}"
+    waited = timesince(row.waiting_since).replace("\xa0", " ")
+    return f"It waited {waited} for {failure.cause.words}, in vain. The last attempt: {failure.message}"

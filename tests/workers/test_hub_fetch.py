@@ -241,6 +241,7 @@ def test_a_hub_that_is_away_lets_the_draft_wait_with_its_token(
         "Waiting for the model hub, next try at"
         in as_owner.get(submission.get_absolute_url()).content.decode()
     )
+    assert "waiting for the model hub, next try at" in as_owner.get("/submissions/").content.decode()
     hub = as_owner.get(f"/api/v1/submissions/{submission.pk}/").json()["hub"]
     assert hub["waiting_for"] == "the model hub" and hub["next_try_at"]
     fetch.run_waiting()

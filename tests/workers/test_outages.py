@@ -28,8 +28,8 @@ from portal.accounts.models import User
 from portal.baselines import queue as baselines
 from portal.intake.progress import progress_of
 from portal.notifications import outages as mails
-from portal.outages import records
-from portal.outages.causes import DISK, HUB, Failure, failure_of
+from portal.outages import records, waiting
+from portal.outages.causes import DISK, HUB, Failure, StorageError, failure_of, storage_access
 from portal.outages.models import Heartbeat, Outage
 from portal.runs import claims
 from portal.runs import services as runs
@@ -101,7 +101,26 @@ def test_what_a_full_disk_made_of_a_download_is_no_fault_of_the_hub() -> None:
         assert failure_of(error).code == "disk"
 
 
+@pytest.mark.parametrize("behind", [errno.EROFS, errno.ENOSPC, errno.ESTALE])
+def test_a_storage_that_is_full_or_read_only_is_no_matter_of_the_workers_disk(behind: int) -> None:
+    with pytest.raises(StorageError) as raised, storage_access():
+        raise OSError(behind, "as the storage says")
+    assert failure_of(raised.value).code == "storage"
+
+
 # Waiting
+
+
+def test_workers_are_woken_when_a_pause_ends_and_not_for_ever(submission: Submission) -> None:
+    runs.fail_attempt(claimed(), HUB_AWAY)
+    evaluation = submission.evaluations.get()
+    assert not waiting.has_just_come_due(Evaluation) and "next try at" in evaluation.wait_in_words
+    the_pause_is_over()
+    evaluation.refresh_from_db()
+    assert waiting.has_just_come_due(Evaluation)
+    assert evaluation.wait_in_words == "waiting for the model hub, next try when a worker is free"
+    Evaluation.objects.update(waits_until=timezone.now() - timedelta(minutes=1))
+    assert not waiting.has_just_come_due(Evaluation)
 
 
 def test_an_outage_uses_up_no_attempt_and_the_pauses_grow(submission: Submission) -> None:
@@ -141,7 +160,7 @@ def test_after_the_operators_patience_it_fails_with_the_reason(submission: Submi
     assert runs.fail_attempt(claimed(), HUB_AWAY) == "failed"
     evaluation = submission.evaluations.get()
     assert evaluation.error_code == "hub" and evaluation.outage is None
-    assert "25 hours for the model hub" in evaluation.error_message
+    assert "It waited 1 day, 1 hour for the model hub, in vain." in evaluation.error_message
     again = runs.enqueue(submission, evaluation.protocol)
     assert claimed().pk == again.pk, "who asks again begins anew"
 

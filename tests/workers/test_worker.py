@@ -68,9 +68,10 @@ def test_a_damaged_file_in_storage_is_not_evaluated_and_waits_for_the_operators(
     made = submission(owner, tiny_model, tiny_adapter)
     assert made.checkpoint
     Path(made.checkpoint.file.path).write_bytes(b"not what was checked")
-    wait_until(lambda: evaluation_of(made).outage is not None, "the wait")
+    wait_until(lambda: evaluation_of(made).waiting_for != "", "the wait")
     evaluation = evaluation_of(made)
     assert (evaluation.status, evaluation.attempts) == ("queued", 0)
+    assert evaluation.waiting_for == "the operators to restore a damaged file", "the storage is there"
     withdraw(made)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import tomllib
 from collections import Counter
@@ -23,7 +24,8 @@ from safetensors.numpy import load_file
 from transformers import AutoModelForCausalLM
 
 import evaluation.federated
-from evaluation.errors import EvaluationError, ModelError
+from evaluation.errors import EvaluationError, ModelError, OutOfMemoryError
+from evaluation.federated import training
 from evaluation.federated.config import FederatedConfig, sampled
 from evaluation.federated.events import as_text
 from evaluation.federated.job import prepare
@@ -216,6 +218,32 @@ def test_what_a_client_cannot_train_on_is_told_in_its_own_words(
     run = replace(config, sequence_length=8)
     with pytest.raises(EvaluationError, match=r"\(client \d: it failed: none of the client's \d rows has a"):
         trained(run, tmp_path / "out", LoopbackGrid(3))
+
+
+@pytest.mark.parametrize(
+    ("lacking", "fault", "code"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "outage", "disk"),
+        (MemoryError(), "outage", "memory"),
+        (OutOfMemoryError("a single row"), "crash", "out_of_memory"),
+        (OSError(errno.ENOENT, "No such file"), "input", "evaluation_error"),
+    ],
+)
+def test_what_a_clients_machine_lacks_ends_the_round_as_an_outage_or_a_crash(
+    lacking: Exception,
+    fault: str,
+    code: str,
+    config: FederatedConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def breaks(*_: object) -> None:
+        raise lacking
+
+    monkeypatch.setattr(training, "train", breaks)
+    with pytest.raises(EvaluationError, match="round 1: no client gave a usable adapter") as raised:
+        trained(config, tmp_path / "out", LoopbackGrid(3))
+    assert (raised.value.fault, raised.value.code) == (fault, code)
 
 
 @given(st.integers(1, 60), st.data())
