@@ -20,8 +20,6 @@ _DROPPED = ("role", "aria-roledescription", "aria-label", "aria-hidden", "pointe
 # As Vega draws it: the empty shapes before and behind each group.
 _HOLLOW = ("background", "foreground")
 
-ElementTree.register_namespace("", SVG)
-
 
 def inline(drawn: str, figure: Figure) -> str:
     """An <svg> for a page: its size is the page's affair, its colours and font are inherited."""
@@ -31,7 +29,7 @@ def inline(drawn: str, figure: Figure) -> str:
     root.set("role", "group")
     root.set("aria-label", figure.title)
     _hide_what_has_no_link(root)
-    return ElementTree.tostring(root, encoding="unicode")
+    return ElementTree.tostring(_without_prefixes(root), encoding="unicode")
 
 
 def standalone(drawn: str, figure: Figure, fonts: str, site: str) -> str:
@@ -45,7 +43,18 @@ def standalone(drawn: str, figure: Figure, fonts: str, site: str) -> str:
     title = ElementTree.Element(f"{_TAG}title")
     title.text = figure.title
     root.insert(0, title)
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
+    return ElementTree.tostring(_without_prefixes(root), encoding="unicode", xml_declaration=True)
+
+
+def _without_prefixes(root: ElementTree.Element) -> ElementTree.Element:
+    """As HTML reads it. Not by registering a prefix: that is one for the process, and the library that draws
+    the code for authenticator apps registers another."""
+    for element in root.iter():
+        element.tag = element.tag.removeprefix(_TAG)
+    attributes = {"xmlns": SVG, **root.attrib}
+    root.attrib.clear()
+    root.attrib.update(attributes)
+    return root
 
 
 def _cleaned(drawn: str, figure: Figure) -> ElementTree.Element:

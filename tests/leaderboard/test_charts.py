@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from leaderboard.charts import catalogue, cost, drawing, forest, grid, history, profile, rounds
 from leaderboard.charts.figure import Figure
 from leaderboard.charts.inputs import Peers, RoundPoint
+from leaderboard.charts.svg import SVG
 from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
 from leaderboard.standing.front import pareto_front
 from portal.accounts.models import User
@@ -147,6 +148,17 @@ def test_a_picture_needs_no_styles_scripts_or_addresses() -> None:
     svg = drawing.inline_svg(communication(entry(40, 0.01), entry(80, 2)), drawing.Allowance())
     assert not re.search(r"\sstyle=|<style|<script|xlink|https?://(?!www\.w3\.org)", svg)
     assert "var(--accent)" in svg
+
+
+def test_a_picture_has_no_prefixes_though_the_library_of_authenticator_apps_registers_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(ElementTree._namespace_map, SVG, "svg")  # type: ignore[attr-defined]
+    made, best = entry(50), entry(90)
+    figure = forest.board_figure("intervals", [made, best], TITLES)
+    drawn = drawing.inline_svg(figure, drawing.Allowance())
+    assert drawn.startswith('<svg xmlns="http://www.w3.org/2000/svg"') and "svg:" not in drawn
+    assert drawing.svg_file(figure, "finance", drawing.Allowance()).count("<svg ") == 1
 
 
 def test_a_file_has_fixed_colours_and_links_that_work_elsewhere(settings) -> None:  # type: ignore[no-untyped-def]

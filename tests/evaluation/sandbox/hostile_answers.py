@@ -81,6 +81,7 @@ _python(
     "'x' * 100_001",
     Verdict.FAILED,
     _ends,
+    Verdict.TIMED_OUT,  # its own pipe is full, and it tries again
 )
 _python(
     "output that is no text",
@@ -211,7 +212,7 @@ _cpp(
 _cpp(
     "a forged answer in the tests' words",
     '    for (int d = 3; d < 64; ++d) (void)!write(d, "\\xff\\xff\\xff\\x7fR", 5);\n    _exit(0);',
-    verdicts=(Verdict.FAILED,),
+    verdicts=(Verdict.FAILED, _ends),
 )
 _cpp(
     "a constructor before main, another allocator and a destructor at the end",
