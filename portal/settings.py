@@ -38,6 +38,8 @@ INSTALLED_APPS = [
     "portal.uploads",
     "portal.runs",
     "portal.review",
+    "portal.discussion",
+    "portal.site_texts",
     "portal.api",
     "portal.notifications",
     "leaderboard",

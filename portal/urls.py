@@ -10,6 +10,8 @@ urlpatterns = [
     path("", include("leaderboard.urls")),
     path("", include("portal.intake.urls")),
     path("", include("portal.review.urls")),
+    path("", include("portal.discussion.urls")),
+    path("", include("portal.site_texts.urls")),
     path("baselines/", include("portal.baselines.urls")),
     path("help/", include("portal.help.urls")),
     path("accounts/", include("portal.account_pages.urls")),

@@ -41,6 +41,7 @@ from leaderboard.standing.entries import Entry, Standing
 from leaderboard.standing.ranking import track_of
 from leaderboard.standing.would_be import WouldBe, would_be
 from leaderboard.views.charts import busy, picture_response
+from portal.review.entry_requests import objections_to
 from portal.runs.models import BaselineRun, Evaluation, Reproduction
 from portal.submissions.known_of_method import card_of
 from portal.submissions.models import Submission
@@ -231,6 +232,7 @@ def _frame(submission: Submission, place: Place) -> dict[str, Any]:
         # Warnings are for the reviewer; of an imported entry they are shown as flags.
         "findings": [f for f in submission.findings.all() if f.severity == Severity.NOTE.value],
         "decisions": submission.decisions.all(),
+        "objections": objections_to(submission),
         "citation": bibtex(place.entry, settings.SITE_URL + entry_page(submission.pk, place.protocol)),
         "paper": PAPER_BIBTEX,
         "section": "boards",

@@ -47,6 +47,21 @@ def own_data(user: User) -> str:
         "decisions": _rows(
             Decision.objects.filter(reviewer=user), "submission", "action", "reason", "created_at"
         ),
+        "messages": _rows(user.messages.all(), "submission", "text", "is_note", "created_at"),
+        "requests": _rows(
+            user.entry_requests.all(),
+            *(
+                "submission",
+                "kind",
+                "reason",
+                "link",
+                "created_at",
+                "reply",
+                "state",
+                "answer",
+                "answered_at",
+            ),
+        ),
         "baseline_runs": _rows(
             BaselineRun.objects.filter(requested_by=user), "pk", "challenge", "method", "queued_at"
         ),

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from evaluation.rules.challenges import CHALLENGES
 from portal import pace
 from portal.accounts.models import User, personal_team
+from portal.discussion.services import thread_of
 from portal.intake import model_requests, queue_page, services
 from portal.intake.forms import BaseModelRequestForm, SubmissionForm, values_of
 from portal.intake.progress import attempts_of, steps_of
@@ -180,6 +181,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "portal/submissions/detail.html",
         {
             **_status_context(submission, _user(request)),
+            "thread": thread_of(submission, _user(request)),
             "retrainings": submission.retrainings.order_by("pk") if _user(request).acts_as_staff else (),
             "section": "mine",
         },
@@ -267,6 +269,8 @@ def _status_context(submission: Submission, user: User) -> dict[str, object]:
         "fetch": fetch,
         "can_edit": is_draft and is_member,
         "can_withdraw": is_member and submission.status in services.WITHDRAWABLE,
+        "can_appeal": is_member
+        and submission.status in (Submission.Status.REJECTED, Submission.Status.DISQUALIFIED),
         "can_retrain": user.acts_as_staff
         and not is_draft
         and submission.kind == Submission.Kind.COMMUNITY

@@ -16,6 +16,10 @@ _TEXTS = {
     Event.DISABLED: "webhook_disabled",
     Event.MODEL_REQUESTED: "base_model_requested",
     Event.ENTRY_REQUESTED: "entry_requested",
+    Event.ENTRY_ANSWERED: "entry_answered",
+    Event.ENTRY_OBJECTED: "entry_objected",
+    Event.MESSAGE: "message",
+    Event.CONTACTED: "contacted",
     Event.OUTAGE_BEGAN: "outage_began",
     Event.OUTAGE_OVER: "outage_over",
 }
@@ -35,9 +39,10 @@ def message_of(delivery: Delivery) -> EmailMessage:
     context = {"event": event, "recipient": recipient, "choices": choices, **data}
     text = render_to_string(f"{_TEMPLATES}/{_TEXTS.get(event, 'submission')}.txt", context)
     return EmailMessage(
-        subject=_subject(event, data),
+        subject=" ".join(_subject(event, data).split()),  # names may hold line breaks, which no header may
         body=text,
         to=[recipient.email],
+        reply_to=[data["message"]["address"]] if event == Event.CONTACTED else None,
         headers={"Auto-Submitted": "auto-generated", "List-Unsubscribe": f"<{choices}>"},
     )
 
@@ -48,11 +53,17 @@ def _subject(event: Event, data: dict[str, Any]) -> str:
     if event == Event.MODEL_REQUESTED:
         return f"A base model is asked for: {data['request']['hub_id']}"
     if event == Event.ENTRY_REQUESTED:
-        return f"{data['request']['user']} asks about entry {data['request']['entry']}"
+        return f"{data['request']['user']}: {data['request']['kind']} about entry {data['request']['entry']}"
+    if event == Event.ENTRY_ANSWERED:
+        return f"Your {data['request']['kind']} about entry {data['request']['entry']} is answered"
+    if event == Event.ENTRY_OBJECTED:
+        return f"An objection to your entry {data['request']['entry']}"
+    if event == Event.CONTACTED:
+        return f"Contact form: {data['message']['subject']}"
+    if event == Event.MESSAGE:
+        return f"{data['submission']['method']}: {data['message']['author']} wrote"
     if event == Event.OUTAGE_BEGAN:
         return f"Work waits for {data['outage']['what']}"
     if event == Event.OUTAGE_OVER:
         return f"No work waits any more for {data['outage']['what']}"
-    # A method's name may hold line breaks, which no header may.
-    name = " ".join(data["submission"]["method"].split())
-    return f"{name}: {event.label}"
+    return f"{data['submission']['method']}: {event.label}"

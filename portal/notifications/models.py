@@ -28,10 +28,14 @@ class Event(models.TextChoices):
     REJECTED = "submission.rejected", "rejected"
     DISQUALIFIED = "submission.disqualified", "disqualified"
     WITHDRAWN = "submission.withdrawn", "withdrawn"
+    MESSAGE = "submission.message", "a message"
     TEST = "webhook.test", "test"
     DISABLED = "webhook.disabled", "webhook turned off"
     MODEL_REQUESTED = "base_model.requested", "base model asked for"
     ENTRY_REQUESTED = "entry.requested", "request about an entry"
+    ENTRY_ANSWERED = "entry.answered", "answer to a request"
+    ENTRY_OBJECTED = "entry.objected", "objection to an entry"
+    CONTACTED = "site.contacted", "message through the contact form"
     OUTAGE_BEGAN = "outage.began", "outage"
     OUTAGE_OVER = "outage.over", "outage over"
 
@@ -44,6 +48,7 @@ E_MAIL_EVENTS = (
     Event.PUBLISHED,
     Event.REJECTED,
     Event.DISQUALIFIED,
+    Event.MESSAGE,
 )
 """What a person may get an e-mail about: where something is finished or for them to do."""
 

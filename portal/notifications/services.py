@@ -155,18 +155,47 @@ def operators() -> list[User]:
 
 
 @transaction.atomic
-def entry_requested(*, entry: int, kind: str, reason: str, user: User, team: Team) -> None:
-    """Tell the reviewers by e-mail what somebody of the team asks of a published entry."""
-    facts = {
-        "entry": entry,
-        "kind": kind,
-        "reason": reason,
-        "user": user.username,
-        "team": team.name,
-        "page": settings.SITE_URL + reverse("admin:review_entryrequest_changelist"),
-    }
-    payload = payload_of(Event.ENTRY_REQUESTED, {"request": facts})
-    tell(Event.ENTRY_REQUESTED, team, payload, [], operators())
+def message_posted(
+    submission: Submission, *, author: User, text: str, to_team: bool, reviewers: list[User]
+) -> None:
+    """Tell what was written in a submission's thread: to its team where it is for it, and to reviewers."""
+    current = Submission.objects.select_related("team", "base_model").get(pk=submission.pk)
+    told = {"author": author.username, "text": text}
+    payload = payload_of(Event.MESSAGE, {"submission": _facts(current), "message": told})
+    webhooks = list(current.team.webhooks.filter(active=True, events__contains=[Event.MESSAGE.value]))
+    members = _recipients(current, Event.MESSAGE) if to_team else []
+    if to_team and (webhooks or members):
+        tell(Event.MESSAGE, current.team, payload, webhooks, members, submission=current)
+    if reviewers:
+        tell(Event.MESSAGE, None, payload, [], reviewers)
+
+
+@transaction.atomic
+def entry_requested(facts: dict[str, Any]) -> None:
+    """Tell the reviewers by e-mail what somebody asks about an entry."""
+    tell(Event.ENTRY_REQUESTED, None, payload_of(Event.ENTRY_REQUESTED, {"request": facts}), [], operators())
+
+
+@transaction.atomic
+def entry_objected(submission: Submission, facts: dict[str, Any]) -> None:
+    """Tell an entry's team by e-mail that somebody objects to it in public, and until when to answer."""
+    members = User.objects.filter(memberships__team=submission.team_id, is_active=True).exclude(email="")
+    payload = payload_of(Event.ENTRY_OBJECTED, {"request": facts})
+    tell(Event.ENTRY_OBJECTED, submission.team, payload, [], list(members))
+
+
+@transaction.atomic
+def entry_answered(user: User, facts: dict[str, Any]) -> None:
+    """Tell by e-mail who asked about an entry what came of it."""
+    if user.is_active and user.email:
+        payload = payload_of(Event.ENTRY_ANSWERED, {"request": facts})
+        tell(Event.ENTRY_ANSWERED, None, payload, [], [user])
+
+
+@transaction.atomic
+def contacted(facts: dict[str, Any]) -> None:
+    """Tell the operators by e-mail what somebody wrote through the contact form."""
+    tell(Event.CONTACTED, None, payload_of(Event.CONTACTED, {"message": facts}), [], operators())
 
 
 @transaction.atomic
@@ -281,8 +310,12 @@ __all__ = [
     "add_webhook",
     "base_model_requested",
     "change_webhook",
+    "contacted",
     "disable",
+    "entry_answered",
+    "entry_objected",
     "entry_requested",
+    "message_posted",
     "preferences_of",
     "redeliver",
     "renew_secret",

@@ -14,7 +14,6 @@ from django.utils.html import format_html, format_html_join
 
 from portal.accounts.models import User
 from portal.intake.services import TransitionRefused
-from portal.review.entry_requests import RequestRefused, State, answer
 from portal.review.models import Decision, EntryRequest
 from portal.review.services import decide
 from portal.runs.models import Evaluation
@@ -234,37 +233,17 @@ class BaseModelRequestAdmin(admin.ModelAdmin[BaseModelRequest]):
 
 @admin.register(EntryRequest)
 class EntryRequestAdmin(admin.ModelAdmin[EntryRequest]):
-    """What people ask about entries; the answer is written first, then the action is chosen."""
+    """The record of what people asked about entries; they are answered at /review/requests/."""
 
     list_display = ["__str__", "team", "reason", "link", "created_at", "state"]
     list_filter = ["state", "kind"]
     list_select_related = ["user", "team"]
-    readonly_fields = [
-        "submission", "kind", "user", "team", "reason", "link", "created_at", "state",
-        "answered_by", "answered_at",
-    ]  # fmt: skip
-    actions = ["accept", "decline"]
-
-    @admin.action(description="Accept")
-    def accept(self, request: HttpRequest, chosen: QuerySet[EntryRequest]) -> None:
-        self._answer(request, chosen, accept=True)
-
-    @admin.action(description="Decline")
-    def decline(self, request: HttpRequest, chosen: QuerySet[EntryRequest]) -> None:
-        self._answer(request, chosen, accept=False)
-
-    def _answer(self, request: HttpRequest, chosen: QuerySet[EntryRequest], *, accept: bool) -> None:
-        assert isinstance(request.user, User)
-        for asked in chosen:
-            try:
-                answer(asked, reviewer=request.user, accept=accept)
-            except RequestRefused as refusal:
-                self.message_user(request, f"{asked}: {refusal}", messages.ERROR)
-            else:
-                self.message_user(request, f"{asked}: {State.ACCEPTED if accept else State.DECLINED}.")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # they come from the entry's page
+
+    def has_change_permission(self, request: HttpRequest, obj: EntryRequest | None = None) -> bool:
+        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: EntryRequest | None = None) -> bool:
         return False

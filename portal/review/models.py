@@ -11,6 +11,21 @@ from django.utils import timezone
 from portal.accounts.models import Team
 from portal.submissions.models import Submission
 
+# Who asked, members of the entry's team and of the asking one, and on an appeal who decided, do not answer.
+_NOT_BY_THE_CONCERNED = """
+IF NEW.answered_by_id = NEW.user_id OR EXISTS (
+    SELECT 1 FROM accounts_membership m
+    WHERE m.user_id = NEW.answered_by_id AND (m.team_id = NEW.team_id OR m.team_id = (
+        SELECT s.team_id FROM submissions_submission s WHERE s.id = NEW.submission_id))
+) OR (NEW.kind = 'appeal' AND NEW.answered_by_id = (
+    SELECT d.reviewer_id FROM review_decision d
+    WHERE d.submission_id = NEW.submission_id AND d.action IN ('reject', 'disqualify')
+    ORDER BY d.id DESC LIMIT 1)) THEN
+    RAISE EXCEPTION 'pgtrigger: the request % concerns who answers it', NEW.id;
+END IF;
+RETURN NEW;
+"""
+
 
 class Decision(models.Model):
     """A reviewer's act on a submission. The record is append-only."""
@@ -45,18 +60,25 @@ class Decision(models.Model):
 
 
 class EntryRequest(models.Model):
-    """What somebody asks of the reviewers about a published entry, and their answer.
+    """What somebody asks of the reviewers about an entry, and their answer.
 
-    A claim says that an entry taken over from another board is the team's own.
+    A claim says that an entry taken over from another board is the team's own. A report tells the reviewers
+    alone that something is wrong with an entry; an objection says so in public, beside the answer of the
+    entry's team. An appeal is a team's, against the decision on its submission.
     """
 
     class Kind(models.TextChoices):
         CLAIM = "claim", "claim"
+        REPORT = "report", "report"
+        OBJECTION = "objection", "objection"
+        APPEAL = "appeal", "appeal"
 
     class State(models.TextChoices):
         OPEN = "open", "waiting for the reviewers"
         ACCEPTED = "accepted", "accepted"
         DECLINED = "declined", "declined"
+
+    LONGEST = 2000
 
     submission = models.ForeignKey(Submission, on_delete=models.PROTECT, related_name="entry_requests")
     kind = models.CharField(max_length=10, choices=Kind.choices)
@@ -64,17 +86,28 @@ class EntryRequest(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="entry_requests"
     )
     team = models.ForeignKey(
-        Team, on_delete=models.PROTECT, related_name="entry_requests", help_text="For whom it is asked"
+        Team,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="entry_requests",
+        help_text="For whom it is asked; reports and objections are a person's own",
     )
-    reason = models.TextField(max_length=2000)
+    reason = models.TextField(max_length=LONGEST)
     link = models.URLField(blank=True, help_text="Where others can see that it is so")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    due_at = models.DateTimeField(null=True, editable=False, help_text="Until when the entry's team answers")
+    reply = models.TextField(blank=True, max_length=LONGEST, help_text="Of the entry's team, to an objection")
+    replied_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, editable=False, related_name="+"
+    )
+    replied_at = models.DateTimeField(null=True, editable=False)
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
-    answer = models.TextField(blank=True, max_length=2000, help_text="Shown to who asked")
+    answer = models.TextField(blank=True, max_length=LONGEST, help_text="Of the reviewers")
     answered_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, editable=False, related_name="+"
     )
     answered_at = models.DateTimeField(null=True, editable=False)
+    is_hidden = models.BooleanField(default=False, help_text="An objection whose text is not shown in public")
 
     class Meta:
         ordering = ["-created_at", "-pk"]
@@ -86,8 +119,44 @@ class EntryRequest(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(state="open", answered_at=None)
-                | (~Q(state="open") & Q(answered_at__isnull=False)),
+                | (~Q(state="open") & Q(answered_at__isnull=False) & ~Q(answered_by=None)),
                 name="entry_request_answered_or_open",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=["report", "objection"], team=None)
+                | Q(kind__in=["claim", "appeal"], team__isnull=False),
+                name="entry_request_has_its_team",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="objection") | Q(replied_at=None, due_at=None, is_hidden=False),
+                name="entry_request_only_objections_are_public",
+            ),
+        ]
+        triggers = [
+            pgtrigger.ReadOnly(
+                name="entry_request_as_asked",
+                fields=["submission", "kind", "user", "team", "reason", "link", "created_at", "due_at"],
+            ),
+            pgtrigger.Protect(
+                name="entry_request_answer_stands",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__answered_at__isnull=False),
+            ),
+            pgtrigger.Protect(
+                name="entry_request_reply_stands",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Condition(
+                    "OLD.replied_at IS NOT NULL AND (OLD.reply, OLD.replied_by_id, OLD.replied_at)"
+                    " IS DISTINCT FROM (NEW.reply, NEW.replied_by_id, NEW.replied_at)"
+                ),
+            ),
+            pgtrigger.Protect(name="entry_request_kept", operation=pgtrigger.Delete),
+            pgtrigger.Trigger(
+                name="entry_request_not_by_the_concerned",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__answered_by__isnull=True, new__answered_by__isnull=False),
+                func=_NOT_BY_THE_CONCERNED,
             ),
         ]
 

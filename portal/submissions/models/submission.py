@@ -34,7 +34,6 @@ _PUBLISHED_TEXT = ("method", "description", "paper_url", "code_url", "published_
 # What is evaluated: a draft may change it, nothing else.
 _CONTENT = (
     "challenge",
-    "team_id",
     "base_model_id",
     "checkpoint_id",
     "adapter_config_text",
@@ -199,6 +198,14 @@ class Submission(models.Model):
                 name="submission_content",
                 operation=pgtrigger.Update,
                 condition=pgtrigger.Condition(f"OLD.status <> 'received' AND {_changes(*_CONTENT)}"),
+            ),
+            pgtrigger.Protect(
+                # An imported entry is handed over to the team that it turns out to belong to.
+                name="submission_team",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Condition(
+                    "OLD.status <> 'received' AND OLD.kind <> 'imported' AND OLD.team_id <> NEW.team_id"
+                ),
             ),
             pgtrigger.Protect(
                 name="submission_published_text",

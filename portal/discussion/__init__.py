@@ -1,0 +1,1 @@
+"""The talk between a submission's team and the reviewers, with the reviewers' notes kept apart."""
