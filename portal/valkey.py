@@ -20,7 +20,7 @@ ANSWER_SECONDS = 2.0
 class Pool(ConnectionPool):
     """redis-py's, whose connections remember together that a server is silent."""
 
-    def __init__(self, connection_class: type[AbstractConnection] = Connection, **options: Any) -> None:
+    def __init__(self, connection_class: Any = Connection, **options: Any) -> None:
         options = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS, **options}
         super().__init__(connection_class=_remembering(connection_class), **options)
 
@@ -45,7 +45,7 @@ def _silence_of(address: str) -> Silence:
 
 
 @cache
-def _remembering(kind: Any) -> type[AbstractConnection]:
+def _remembering(kind: type[AbstractConnection]) -> type[AbstractConnection]:
     return type(f"Remembering{kind.__name__}", (_Remembering, kind), {})
 
 
