@@ -8,8 +8,8 @@ from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponse
 
-# No statement of a page takes so long, locks included. Without a sign of life for as long, the server hangs.
-ANSWER_SECONDS = 15.0
+# No statement of a page takes so long, unless it waits for a lock, as for a board that another process builds.
+ANSWER_SECONDS = 30.0
 
 _seconds: ContextVar[float | None] = ContextVar("patience", default=None)
 
