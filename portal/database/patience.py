@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponse
 
-# No statement of a page takes so long, unless it waits for a lock, as for a board that another process builds.
+# No statement of a page takes so long, unless it waits for a lock, as for a board that another builds.
 ANSWER_SECONDS = 30.0
 
 _seconds: ContextVar[float | None] = ContextVar("patience", default=None)
