@@ -60,7 +60,7 @@ def django_database(url: str) -> dict[str, object]:
     options = dict(conninfo_to_dict(url))
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     database: dict[str, object] = {key: str(options.pop(name, "")) for key, name in names.items()}
-    return {"ENGINE": "django.db.backends.postgresql", **database, "OPTIONS": options}
+    return {"ENGINE": "portal.database", **database, "OPTIONS": options}
 
 
 def celery_broker(url: str) -> str:

@@ -13,6 +13,8 @@ from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from portal import valkey
+
 logger = logging.getLogger(__name__)
 
 EVALUATE = "evaluate"
@@ -65,8 +67,11 @@ def wake_board_builders() -> None:
 
 
 def _send(task: str, queue: str) -> None:
+    # The row is safe in the database; the periodic task wakes the workers when the broker is back.
+    if not valkey.answers(settings.REDIS_URL):  # Celery would wait much longer for one that hangs
+        logger.warning("the broker does not answer; work waits for the next periodic wake-up")
+        return
     try:
         app.send_task(task, queue=queue)
     except OperationalError:
-        # The row is safe in the database; the periodic task wakes the workers when the broker is back.
         logger.warning("the broker is unreachable; work waits for the next periodic wake-up", exc_info=True)

@@ -17,6 +17,8 @@ from limits.strategies import MovingWindowRateLimiter
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from portal import valkey
+
 logger = logging.getLogger(__name__)
 
 
@@ -61,6 +63,7 @@ def _parsed(rate: str) -> RateLimitItem:
 
 @cache
 def _limiter(url: str) -> MovingWindowRateLimiter:
+    scheme = f"redis+{url}" if url.startswith("unix:") else url
     return MovingWindowRateLimiter(
-        RedisStorage(f"redis+{url}" if url.startswith("unix:") else url, wrap_exceptions=True)
+        RedisStorage(scheme, connection_pool=valkey.client(url).connection_pool, wrap_exceptions=True)
     )

@@ -68,6 +68,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "portal.database.patience.RequestPatience",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -111,8 +112,7 @@ CACHES = {
         # Throttling and rate limits lapse while it is down; the site goes on.
         "OPTIONS": {
             "IGNORE_EXCEPTIONS": True,
-            "SOCKET_CONNECT_TIMEOUT": 5,
-            "SOCKET_TIMEOUT": 5,  # one that hangs is away
+            "CONNECTION_POOL_CLASS": "portal.valkey.Pool",  # one that hangs is away
             "SERIALIZER": "portal.cache_serializer.BytesOrJson",  # the library's own choice is pickle
         },
     }

@@ -11,7 +11,9 @@ from django.conf import settings
 
 from evaluation.hub import cache, fetching
 from portal.submissions.models import BaseModel
-from workers.leases import Check
+from workers.leases import Check, done_while
+from workers.supervisor import shutting_down
+from workers.turns import ShuttingDownError
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +29,21 @@ def in_use(base_model: BaseModel) -> AbstractContextManager[None]:
 def model_folder(base_model: BaseModel, check: Check) -> Path:
     """The base model's folder. It is fetched here, because the child must not see the hub's token.
 
-    `check` is called while it comes, from several threads, and ends the fetch by what it raises.
+    `check` is called while it comes, from several threads, and ends the fetch by what it raises. Raises
+    ShuttingDownError where the worker is told to stop meanwhile.
     """
     if base_model.local_path:
         return Path(base_model.local_path)
     if settings.BASE_MODEL_CACHE_BYTES and not cache.holds(base_model.hub_id):
         _make_room(base_model)
     name = "@".join(filter(None, (base_model.hub_id, base_model.revision)))
-    return fetching.fetch(name, lambda _done, _total: check()).folder
+
+    def go_on() -> None:
+        check()
+        if shutting_down.is_set():
+            raise ShuttingDownError
+
+    return done_while(go_on, lambda: fetching.fetch(name, lambda _done, _total: go_on())).folder
 
 
 def _make_room(base_model: BaseModel) -> None:

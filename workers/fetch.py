@@ -6,6 +6,7 @@ import logging
 import shutil
 import socket
 import threading
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -21,7 +22,7 @@ from portal.intake.drafts import Files, InvalidSubmission, TransitionRefused
 from portal.notifications.services import submission_changed
 from portal.outages.causes import BROKEN, Failure, failure_of
 from portal.submissions.models import HubFetch
-from workers.leases import once_the_database_answers, renewed
+from workers.leases import done_while, once_the_database_answers, renewed
 from workers.supervisor import shutting_down
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,8 @@ def _fetch(fetch: HubFetch, scratch: Path) -> None:
         return
     try:
         with renewed(lambda: hub_fetches.renew(fetch), f"fetching {fetch}") as check:
-            snapshot = fetch_adapter(
+            files = partial(
+                fetch_adapter,
                 fetch.repository,
                 fetch.revision,
                 token,
@@ -94,7 +96,7 @@ def _fetch(fetch: HubFetch, scratch: Path) -> None:
                 largest=settings.SUBMISSION_MAX_BYTES,
                 fetched=lambda _done, _total: check(),
             )
-            _attach(fetch, snapshot)
+            _attach(fetch, done_while(check, files))
     except (EvaluationError, OSError, DatabaseError) as error:
         failure = failure_of(error)
         if failure is BROKEN:

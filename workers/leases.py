@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -106,6 +107,21 @@ def renewed(renew: Callable[[], None], what: str) -> Iterator[Check]:
     finally:
         done.set()
         thread.join()
+
+
+def done_while(check: Check, work: Callable[[], T]) -> T:
+    """What `work` returns, done by another thread; left alone there as soon as `check` raises.
+
+    A hub that stalls in the middle of a file would hold the worker until its time-out.
+    """
+    pool = ThreadPoolExecutor(1, thread_name_prefix="fetch")
+    try:
+        future = pool.submit(work)
+        while not wait([future], timeout=LOOK_SECONDS).done:
+            check()
+        return future.result()
+    finally:
+        pool.shutdown(wait=False)
 
 
 def once_the_database_answers(write: Callable[[], T], *, stop: threading.Event) -> T:

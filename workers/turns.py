@@ -83,7 +83,7 @@ def taken(what: str, needed: Callable[[], int], lease: Lease) -> Iterator[Turn |
 
 
 class ShuttingDownError(Exception):
-    """The worker is told to stop while it waits for its turn."""
+    """The worker is told to stop while it waits, for its turn or for a base model."""
 
 
 @dataclass

@@ -63,7 +63,7 @@ def test_a_server_that_finds_no_services_says_what_to_do(tmp_path: Path, module:
 def test_django_reads_the_url_as_libpq_does() -> None:
     database = addresses.django_database("postgresql://me:p%40ss@db.example:5433/board?sslmode=require")
     assert database == {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "portal.database",
         "NAME": "board",
         "USER": "me",
         "PASSWORD": "p@ss",

@@ -7,9 +7,9 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from celery import Celery
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
@@ -123,8 +123,8 @@ def test_no_migration_is_missing(db: None) -> None:
 
 @pytest.mark.django_db
 def test_the_readiness_probe_names_a_broker_that_is_away(
-    client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    client: Client, settings: Any, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("portal.views.app", Celery(broker=f"redis+socket://{tmp_path}/nobody.sock"))
+    settings.REDIS_URL = f"unix://{tmp_path}/nobody.sock"
     response = client.get("/readyz")
     assert response.status_code == 503 and response.json() == {"database": True, "broker": False}

@@ -64,3 +64,15 @@ def test_the_thread_ends_when_somebody_else_has_the_work(
         thread.join(60)
         assert not thread.is_alive()
     assert "was taken over while it was prepared" in caplog.text
+
+
+def test_what_stalls_is_left_alone_when_somebody_else_has_the_work(
+    evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LOOK_SECONDS", 0.01)
+    Evaluation.objects.filter(pk=evaluation.pk).update(claim_id="00000000-0000-4000-8000-000000000000")
+    answer = threading.Event()
+    with Lease(evaluation).kept() as check, pytest.raises(claims.ClaimLostError):
+        leases.done_while(check, lambda: answer.wait(60))
+    answer.set()
+    assert leases.done_while(lambda: None, lambda: "files") == "files"

@@ -44,7 +44,7 @@ STATUS = {
     "upload.offset": 409,
     "upload.too_large": 413,
     "upload.busy": 423,
-    "upload.no_slot": 503,
+    "upload.no_slot": 429,
     "upload.checksum": CHECKSUM_MISMATCH,
     "upload.cut_off": 400,
     "upload.too_many_open": 429,
@@ -151,7 +151,7 @@ REFUSED = {
     401: problem("No token or session, or a wrong or revoked one"),
     403: problem("The CSRF token is missing or wrong, or the token may not submit"),
     412: problem("Another version of the protocol"),
-    429: problem("A limit is reached"),
+    429: problem("A limit is reached; with Retry-After it frees itself, as where all slots are taken"),
 }
 NOT_THERE = {404: problem("No upload of yours has this id"), 410: problem("It has expired or was taken")}
 SENDING = {
@@ -159,7 +159,7 @@ SENDING = {
     413: problem("Over the limit of a file, or more bytes than announced"),
     415: problem(f"Not {headers.CONTENT_TYPE}"),
     460: problem("The checksum is not that of the bytes; they were dropped"),
-    503: problem("No free slot, or the storage is away: try again after Retry-After seconds"),
+    503: problem("The storage is away: try again after Retry-After seconds"),
     507: problem("The storage is full"),
 }
 

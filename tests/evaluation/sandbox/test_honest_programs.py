@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evaluation.rules.protocol import CURRENT
 from evaluation.sandbox import Language, Limits, Outcome, Program, Verdict, run
 from tests.evaluation.sandbox.conftest import need
+from tests.profiles import only_long
 
 LIMITS = Limits(cpu_seconds=15, wall_seconds=75)
 
@@ -198,6 +203,25 @@ def test_honest_programs_pass(language: Language, programs: dict[str, tuple[str,
     outcomes = dict(run([_program(language, *texts) for texts in programs.values()], LIMITS))
     failed = {name: outcomes[i] for i, name in enumerate(programs) if not outcomes[i].passed}
     assert failed == {}
+
+
+@pytest.fixture
+def fifteen_busy_neighbours() -> Iterator[None]:
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(15)]
+    yield
+    for process in busy:
+        process.kill()
+        process.wait()
+
+
+@only_long
+@pytest.mark.slow("compiles on a machine that fifteen other processes keep busy")
+@pytest.mark.usefixtures("cpp", "fifteen_busy_neighbours")
+def test_a_busy_machine_fails_no_cpp_program() -> None:
+    seconds = CURRENT.program_seconds[Language.CPP]
+    programs = [_program(Language.CPP, *CPP[name]) for name in ("containers", "references")]
+    outcomes = dict(run(programs, Limits(cpu_seconds=seconds, wall_seconds=3 * seconds)))
+    assert {outcome.verdict for outcome in outcomes.values()} == {Verdict.PASSED}
 
 
 def _one(program: Program) -> Outcome:
