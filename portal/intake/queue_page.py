@@ -34,6 +34,7 @@ CAME_OUT = 10
 
 _OUTCOMES = {
     Status.SUCCEEDED: "evaluated",
+    Status.TRIED: "smoke run done",
     Status.FAILED: "failed",
     Status.CANCELLED: "withdrawn",
 }
@@ -122,7 +123,7 @@ def shown_to(user: object) -> Queue:
     waiting = with_names.in_bulk(chosen)
     finished = list(
         with_names.filter(
-            status__in=[Status.SUCCEEDED, Status.FAILED], finished_at__gt=timezone.now() - LATELY
+            status__in=[Status.SUCCEEDED, Status.TRIED, Status.FAILED], finished_at__gt=timezone.now() - LATELY
         ).order_by("-finished_at")[:CAME_OUT]
     )
     every = [*running, *waiting.values(), *finished]
