@@ -91,11 +91,11 @@ def load(
 
 
 def _smoke_run(samples: Sequence[Sample], number: int) -> list[Sample]:
-    """So many of the samples, in their order: evenly spaced once they are sorted by subject and right answer."""
+    """So many of the samples, in their order: evenly spaced ones of all, by subject and right answer."""
     if number >= len(samples):
         return list(samples)
-    sorted_ = sorted(range(len(samples)), key=lambda at: (samples[at].group, samples[at].target, at))
-    chosen = sorted(sorted_[i * len(samples) // number] for i in range(number))
+    alike = sorted(range(len(samples)), key=lambda at: (samples[at].group, samples[at].target, at))
+    chosen = sorted(alike[i * len(samples) // number] for i in range(number))
     return [samples[position] for position in chosen]
 
 

@@ -30,6 +30,11 @@ class Answers:
     items: list[dict[str, Any]]
     missing: str = ""
 
+    @property
+    def unreadable(self) -> int:
+        """Answers in which none was found."""
+        return sum(item["prediction"] == "" for item in self.items)
+
 
 @login_required
 @require_POST
@@ -89,4 +94,3 @@ def _answers(score: Score) -> Answers:
             return Answers(score, [json.loads(line) for line in file])
     except ItemsMissingError as error:
         return Answers(score, [], str(error))
-

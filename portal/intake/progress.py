@@ -68,7 +68,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class SmokeRun:
-    """A smoke run that came to its end; `decide_by` is when a submission that waits for its team is withdrawn."""
+    """A smoke run that is through; `decide_by` is when a submission that waits for its team is withdrawn."""
 
     evaluation: Evaluation
     decide_by: datetime | None

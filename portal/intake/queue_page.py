@@ -123,7 +123,8 @@ def shown_to(user: object) -> Queue:
     waiting = with_names.in_bulk(chosen)
     finished = list(
         with_names.filter(
-            status__in=[Status.SUCCEEDED, Status.TRIED, Status.FAILED], finished_at__gt=timezone.now() - LATELY
+            status__in=[Status.SUCCEEDED, Status.TRIED, Status.FAILED],
+            finished_at__gt=timezone.now() - LATELY,
         ).order_by("-finished_at")[:CAME_OUT]
     )
     every = [*running, *waiting.values(), *finished]

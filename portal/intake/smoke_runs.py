@@ -1,4 +1,4 @@
-"""What becomes of a submission after its smoke run: its team goes on or withdraws it, and silence withdraws it."""
+"""What becomes of a submission after its smoke run: its team goes on with it; silence withdraws it."""
 
 from __future__ import annotations
 

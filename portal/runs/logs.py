@@ -1,4 +1,4 @@
-"""An evaluation's log for its team: what its workers met, within bounds, without what is the machine's own."""
+"""An evaluation's log for its team: what its workers met, within bounds, without what is their machine's."""
 
 from __future__ import annotations
 

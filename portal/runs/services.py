@@ -167,7 +167,9 @@ def record_score(evaluation: Evaluation, scored: Scored, *, items: File) -> Scor
 def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
     """Finish an evaluation whose scores are all recorded; the submission goes to review, if it is not there.
 
-    After a smoke run it waits for its team instead. If it is published, the scores go onto the protocol's board, in place of earlier ones.
+    After a smoke run it waits for its team instead.
+
+    If it is published, the scores go onto the protocol's board, in place of earlier ones.
 
     The reason of an earlier failed attempt moves into the provenance.
     """

@@ -14,16 +14,14 @@ LONGEST_TEXT = 300
 
 
 class LogLine(models.Model):
-    """One line of an evaluation's log. Written once; numbered from 1 to MOST_LINES, so that a log has an end."""
+    """One line of an evaluation's log. Written once; numbered up to MOST_LINES, so that a log has an end."""
 
     class Level(models.TextChoices):
         INFO = "info"
         WARNING = "warning"
         ERROR = "error"
 
-    evaluation = models.ForeignKey(
-        Evaluation, on_delete=models.CASCADE, related_name="log", db_index=False
-    )
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="log", db_index=False)
     number = models.PositiveSmallIntegerField()
     at = models.DateTimeField(default=timezone.now)
     level = models.CharField(max_length=7, choices=Level.choices, default=Level.INFO)
