@@ -50,7 +50,7 @@ def add(evaluation: Evaluation, *lines: Line) -> None:
             break
         text, level, number = public(line.text, evaluation.worker), line.level, number + 1
         size += len(text)
-        if number == MOST_LINES or size > MOST_CHARACTERS:
+        if number == MOST_LINES or size > MOST_CHARACTERS - len(FULL):
             text, level, number = FULL, Level.WARNING, MOST_LINES
         rows.append(LogLine(evaluation=evaluation, number=number, at=line.at, level=level, text=text))
     LogLine.objects.bulk_create(rows)

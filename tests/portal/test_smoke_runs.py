@@ -14,7 +14,6 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from evaluation.data.dataset import SMOKE_RUN_ITEMS
 from evaluation.errors import Fault
 from leaderboard.reading import items, queries
 from portal.accounts.models import Membership, User, personal_team
@@ -50,23 +49,12 @@ def submission(owner: User, **changes: Any) -> Submission:
     return factories.submission(owner, smoke_run=True, **changes)
 
 
-def record(evaluation: Evaluation, benchmark: str = "fpb", **changes: Any) -> None:
-    said = {"official": False, "unofficial_reasons": ("it was a smoke run",), "available": 1212, **changes}
-    lines = "".join(json.dumps(item) + "\n" for item in ITEMS)
-    scored = factories.score(benchmark, **{"correct": 12, "n": SMOKE_RUN_ITEMS, **said})
-    runs.record_score(evaluation, scored, items=File(BytesIO(lines.encode())))
+LINES = "".join(json.dumps(item) + "\n" for item in ITEMS).encode()
 
 
 def tried(owner: User, **changes: Any) -> Submission:
     """A submission whose smoke run is done."""
-    made = submission(owner, **changes)
-    evaluation = runs.claim(worker="test")
-    assert evaluation and evaluation.submission_id == made.pk
-    for benchmark in factories.BENCHMARKS:
-        record(evaluation, benchmark)
-    runs.succeed(evaluation, provenance={})
-    made.refresh_from_db()
-    return made
+    return factories.smoke_run(submission(owner, **changes), LINES)
 
 
 def test_a_submission_waits_after_its_smoke_run_until_its_team_goes_on(owner: User) -> None:
@@ -75,12 +63,7 @@ def test_a_submission_waits_after_its_smoke_run_until_its_team_goes_on(owner: Us
     assert [step.label for step in steps_of(made) if step.state == "current"] == ["Smoke run"]
     with pytest.raises(TransitionRefused, match="It is queued"):
         smoke_runs.evaluate_in_full(made)
-    evaluation = runs.claim(worker="test")
-    assert evaluation
-    for benchmark in factories.BENCHMARKS:
-        record(evaluation, benchmark)
-    runs.succeed(evaluation, provenance={})
-    made.refresh_from_db()
+    factories.smoke_run(made)
     assert (made.status, factories.evaluation_of(made).status) == ("tried", "tried")
     assert runs.claim(worker="test") is None
 
@@ -134,7 +117,8 @@ class TestTheDatabase:
         evaluation = runs.claim(worker="test")
         assert evaluation
         with pytest.raises(DatabaseError, match="few items, and no official score"), transaction.atomic():
-            record(evaluation, **changes)
+            scored = factories.smoke_run_score("fpb", **changes)
+            runs.record_score(evaluation, scored, items=File(BytesIO(b"{}\n")))
 
     def test_lets_nobody_call_one_an_evaluation_in_full_later(self, owner: User) -> None:
         made = submission(owner)
