@@ -69,7 +69,7 @@ def run_queued() -> None:
             else:
                 _not_judged.add(unjudged)
                 with suppress(claims.ClaimLostError):  # withdrawn meanwhile
-                    services.give_back(evaluation, unjudged.waits_for)
+                    services.give_back(evaluation, f"it waits for {unjudged.waits_for}")
     finally:
         _busy.release()
         if shutting_down.is_set():

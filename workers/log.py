@@ -53,7 +53,9 @@ class WorkerLog:
             del self._lines[: len(lines)]
 
     def _progress(self, event: Progress) -> None:
-        share = event.done / event.total if event.total else 0
+        if event.done == event.total:
+            return  # the score has a line
+        share = event.done / event.total
         reached = max((quarter for quarter in (0.0, *_QUARTERS) if quarter <= share), default=0.0)
         if (event.benchmark, event.phase, reached) in self._told:
             return

@@ -64,10 +64,9 @@ def newest(submission: Submission) -> list[LogLine]:
 
 def public(text: str, worker: str = "") -> str:
     """The text as a team may read it: one line, without secrets, the machine's name and its folders."""
-    if worker:
-        for name in (worker, worker.rpartition(":")[0]):
-            text = text.replace(name, public_name(worker)) if name else text
     text = _PATH.sub(r"…/\1", _SECRET.sub("…", text.replace("\0", "")))
+    for name in filter(None, (worker, worker.rpartition(":")[0])):
+        text = re.sub(rf"\b{re.escape(name)}\b", public_name(worker), text)
     text = " ".join(text.split())
     return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 

@@ -86,7 +86,9 @@ def test_a_smoke_run_is_asked_for_followed_and_gone_on_with(
             assert found.violations_count == 0, f"{path}: {found.generate_report()}"
             assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (path, width)
             if shots := tmp_path:
-                page.screenshot(path=shots / f"{path.strip('/') or 'page'}-{scheme}-{width}.png", full_page=True)
+                page.screenshot(
+                    path=shots / f"{path.strip('/') or 'page'}-{scheme}-{width}.png", full_page=True
+                )
 
     page.goto(live_server.url + made.get_absolute_url())
     page.get_by_role("link", name="See every answer").click()
