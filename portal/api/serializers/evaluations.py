@@ -88,7 +88,7 @@ class LogFilter(QuerySerializer):
     after = serializers.IntegerField(required=False, min_value=0, help_text="Only lines with higher numbers")
 
 
-class LogSerializer(serializers.Serializer[Evaluation]):
+class LogSerializer(serializers.Serializer[Any]):
     """An evaluation's log, for its team and staff."""
 
     status = serializers.ChoiceField(Evaluation.Status.choices, help_text="Of the evaluation")

@@ -59,7 +59,7 @@ class EvaluationLog(generics.GenericAPIView[Evaluation]):
 
     def get_queryset(self) -> QuerySet[Evaluation]:
         """Those of the user's teams, and for staff all: a log is never public."""
-        user = self.request.user
+        user: Any = self.request.user
         if acts_as_staff(user):
             return Evaluation.objects.all()
         return Evaluation.objects.filter(submission__team__memberships__user=user).distinct()
