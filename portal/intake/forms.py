@@ -128,7 +128,7 @@ class SubmissionForm(forms.Form):
         label="Smoke run first",
         required=False,
         help_text=f"{SMOKE_RUN_ITEMS} items of each benchmark, in minutes. You see the answers, and decide "
-        "whether it is evaluated in full. It is no score, and nobody else sees it.",
+        "whether it is evaluated in full. It is no score, and only your team and the reviewers see it.",
     )
     paper_url = forms.URLField(label="Paper", required=False, assume_scheme="https")
     code_url = forms.URLField(label="Code", required=False, assume_scheme="https")

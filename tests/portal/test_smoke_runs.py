@@ -184,6 +184,7 @@ def test_the_page_shows_answers_and_the_way_on_to_the_team_alone(owner: User, cl
     client.force_login(mate)
     shown = client.get(page).content.decode()
     assert "12 of 20" in shown and "not a score" in shown and "38.7–78.1" in shown
+    assert "your team decides until" in client.get(reverse("submissions:list")).content.decode()
     shown = client.get(answers).content.decode()
     assert "And this?" in shown and "1 could not be read" in shown
     assert client.post(go_on).status_code == 302
