@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+_LOG = logging.getLogger(__name__)
 
 
 def attend_as_configured(model: Any) -> None:
@@ -16,6 +19,7 @@ def attend_as_configured(model: Any) -> None:
     nothing here: families with sinks name no sdpa, windows are in the mask.
     """
     if getattr(model.config.get_text_config(), "attn_logit_softcapping", None) is not None:
+        _LOG.info("the model caps its attention scores, so that it attends as its reference code does")
         model.set_attn_implementation("eager")
 
 

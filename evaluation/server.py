@@ -6,6 +6,7 @@ memory. When stdin ends, its supervisor is gone and it exits at once.
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import sys
@@ -14,15 +15,16 @@ import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 from evaluation import gpus
+from evaluation.engines import Choice
 from evaluation.errors import EngineCrashError, EvaluationError, outage_of
 from evaluation.gpu_turns import Turn
 from evaluation.running import run
 from evaluation.running.run import Evaluator, Observer, Outcome, Plan
 from evaluation.running.score import Score, write_items
-from evaluation.wire.evaluating import JOBS, Done, Job, Loading, Progress, Ready, Scored
+from evaluation.wire.evaluating import JOBS, Done, Job, Loading, Noted, Progress, Ready, Scored
 from evaluation.wire.messages import Failed, Message, dump
 
 # Progress is told at most so often.
@@ -32,14 +34,33 @@ _LOOK_SECONDS = 1.0
 
 
 class Events:
-    """Writes events, one line each."""
+    """Writes events, one line each; from any thread."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._lock = threading.Lock()
 
     def send(self, event: Message) -> None:
-        self._stream.write(dump(event) + "\n")
-        self._stream.flush()
+        with self._lock:
+            self._stream.write(dump(event) + "\n")
+            self._stream.flush()
+
+
+class _LogLines(logging.Handler):
+    """Sends what this project's own code logs as notes, of each its first line: more is for operators."""
+
+    def __init__(self, events: Events) -> None:
+        super().__init__(logging.INFO)
+        self._events = events
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._events.send(Noted(None, _level(record.levelno), record.getMessage().partition("\n")[0]))
+
+
+def _level(number: int) -> Literal["info", "warning", "error"]:
+    if number >= logging.ERROR:
+        return "error"
+    return "warning" if number >= logging.WARNING else "info"
 
 
 class _Reporter(Observer):
@@ -51,8 +72,12 @@ class _Reporter(Observer):
         self._first: tuple[float, int] | None = None
         self._last = 0.0
 
+    def chosen(self, engine: Choice) -> None:
+        self._events.send(Noted(self._job.job, "info", f"engine {engine.name}: {engine.reason}"))
+
     def noted(self, note: str) -> None:
         print(note, file=sys.stderr, flush=True)  # noqa: T201 - into the worker's log
+        self._events.send(Noted(self._job.job, "warning", note))
 
     def loading(self) -> None:
         self._events.send(Loading(self._job.job))
@@ -136,6 +161,7 @@ def _evaluate(job: Job, evaluator: Evaluator, events: Events) -> Outcome:
         data=job.data,
         limit=job.limit,
         registered=job.registered,
+        smoke_run=job.smoke_run,
     )
     return evaluator.evaluate(plan, _Reporter(job, events))
 
@@ -161,12 +187,22 @@ def _next(lines: queue.SimpleQueue[str], turn: Turn | None) -> str:
     return lines.get()
 
 
+def _log_to(events: Events) -> None:
+    """What this project logs goes to the supervisor, and as before to stderr from warnings on."""
+    project, on_stderr = logging.getLogger("evaluation"), logging.StreamHandler()
+    on_stderr.setLevel(logging.WARNING)
+    project.setLevel(logging.INFO)
+    project.addHandler(_LogLines(events))
+    project.addHandler(on_stderr)
+
+
 def main() -> None:
     """Serve until stdin ends."""
     # Libraries print. Events get the original stdout for themselves; what is printed goes to stderr.
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     events, evaluator = Events(stream), Evaluator()
+    _log_to(events)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read_lines, args=(lines,), daemon=True).start()
     events.send(Ready(os.getpid()))

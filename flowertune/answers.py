@@ -12,6 +12,7 @@ from flowertune.errors import ClientError
 from flowertune.site import as_finding
 
 DRAFT = "received"
+TRIED = "tried"  # its smoke run is done, and the team decides
 # Nothing follows but a person's decision, or nothing at all.
 EVALUATED = ("in_review", "published", "rejected", "disqualified")
 GIVEN_UP = ("invalid", "failed", "withdrawn")
@@ -90,6 +91,7 @@ class Evaluation:
     progress: Progress | None
     scores: tuple[Score, ...]
     error: str
+    is_smoke_run: bool = False
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Evaluation:
@@ -100,6 +102,7 @@ class Evaluation:
             Progress.read(row["progress"]) if row["progress"] else None,
             tuple(Score.read(score) for score in row["scores"]),
             str(row["error_message"] or row["error_code"] or ""),
+            bool(row.get("smoke_run")),
         )
 
 
@@ -120,6 +123,7 @@ class Submission:
     evaluations: tuple[Evaluation, ...] = ()
     hub_status: str | None = None
     hub_wait: str = ""
+    decide_by: str = ""
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Submission:
@@ -148,11 +152,13 @@ class Submission:
             evaluations=tuple(runs),
             hub_status=str(hub["status"]) if hub else None,
             hub_wait=_wait(hub) if hub else "",
+            decide_by=str(row.get("decide_by") or ""),
         )
 
     @property
     def shown_status(self) -> str:
-        return "draft" if self.status == DRAFT else self.status.replace("_", " ")
+        said = {DRAFT: "draft", TRIED: "smoke run done"}
+        return said.get(self.status) or self.status.replace("_", " ")
 
     @property
     def latest(self) -> Evaluation | None:
@@ -164,6 +170,20 @@ class Submission:
     def result(self) -> Evaluation | None:
         """The newest evaluation that has all its scores."""
         return next((run for run in reversed(self.evaluations) if run.status == "succeeded"), None)
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """What a worker noted on an evaluation, and when (ISO 8601, UTC)."""
+
+    number: int
+    at: str
+    level: str
+    text: str
+
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> LogLine:
+        return cls(int(row["number"]), str(row["at"]), str(row["level"]), str(row["text"]))
 
 
 def _wait(hub: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from flowertune.kept_files import Delivery, Draft, delivery
 from flowertune.site import Site
 from flowertune.uploads import Advanced, LocalFile, upload, upload_id
 
-_ALIVE = ("queued", "evaluating", "in_review", "published")
+_ALIVE = ("queued", "evaluating", "tried", "in_review", "published")
 # The site cannot take the upload that was finished before: it expired, or another submission has it.
 _LOST = {"upload.unknown", "upload.gone", "upload.consumed", "upload.incomplete"}
 _KEY = "Idempotency-Key"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from evaluation.findings import RecordedFinding
 from evaluation.inspection.report import LOOK_UP, findings_as_text
 from evaluation.statistics import Interval, wilson_interval
-from flowertune.answers import Evaluation, Progress, Submission
+from flowertune.answers import TRIED, Evaluation, LogLine, Progress, Submission
 from flowertune.console import table
 
 
@@ -30,6 +30,11 @@ def submission_text(submission: Submission) -> str:
         lines.append(f"  evaluation {latest.status}: {latest.error}")
     elif submission.hub_wait:
         lines.append(f"  {submission.hub_wait}")
+    if submission.status == TRIED:
+        lines.append(
+            f"  `flowertune evaluate {submission.id}` goes on in full; without your word it is withdrawn on "
+            f"{submission.decide_by[:10]}"
+        )
     parts = ["\n".join(lines)]
     if scored := latest if latest and latest.scores else submission.result:
         parts.append(scores_text(scored))
@@ -83,7 +88,8 @@ def scores_text(evaluation: Evaluation) -> str:
     for score in evaluation.scores:
         scored = score.n - score.unscored
         interval = _limits(wilson_interval(score.correct, scored)) if scored else ""
-        remark = "" if score.official else "not official"
+        remark = "smoke run, no score" if evaluation.is_smoke_run else "not official"
+        remark = "" if score.official else remark
         unscored = str(score.unscored) if score.unscored else ""
         rows.append((score.benchmark, f"{100 * score.value:.2f}", interval, f"{score.n:,}", unscored, remark))
     if evaluation.status == "succeeded" and len(rows) > 1:
@@ -91,3 +97,9 @@ def scores_text(evaluation: Evaluation) -> str:
         rows.append(("average", f"{100 * mean:.2f}", "", "", "", ""))
     head = ("benchmark", "%", "95%", "items", "unscored", "")
     return table(rows, head=head, right=(1, 2, 3, 4))
+
+
+def log_text(line: LogLine) -> str:
+    """A line of an evaluation's log: the time of day in UTC, and what happened."""
+    level = "" if line.level == "info" else f"{line.level}: "
+    return f"{line.at[11:19]}  {level}{line.text}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from flowertune.answers import DECIDED, DRAFT, EVALUATED, GIVEN_UP, Submission
+from flowertune.answers import DECIDED, DRAFT, EVALUATED, GIVEN_UP, TRIED, Submission
 from flowertune.errors import ClientError, EvaluationFailed, TemporaryError
 from flowertune.site import Site
 
@@ -21,7 +21,8 @@ Seen = Callable[[Submission], None]
 def watch(
     site: Site, number: int, seen: Seen, *, until_decided: bool = False, seconds: float | None = None
 ) -> dict[str, Any]:
-    """Poll submission `number` until it is evaluated (or decided on), and return it as it then is.
+    """Poll submission `number` until it is evaluated (or decided on), and return it as it then is; also once
+    its smoke run is done, because then it waits for its team.
 
     `seen` is told every new state. An unchanged one costs the site a 304, and the pauses grow. Raises
     TemporaryError when `seconds` are over, ClientError for a draft that nobody sent.
@@ -62,4 +63,4 @@ def _is_over(submission: Submission, until_decided: bool) -> bool:
             f"Submission {submission.id} is a draft: nothing happens to it before it is sent, by the same "
             f"`flowertune submit` without --draft or at {submission.url}"
         )
-    return submission.status in (DECIDED if until_decided else (*EVALUATED, *GIVEN_UP))
+    return submission.status in (TRIED, *(DECIDED if until_decided else (*EVALUATED, *GIVEN_UP)))

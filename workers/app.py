@@ -45,6 +45,11 @@ app.conf.update(
             "schedule": 86_400.0,
             "options": {"expires": 86_400, "queue": MAINTENANCE},
         },
+        "withdraw undecided": {
+            "task": "workers.tasks.withdraw_undecided",
+            "schedule": 3_600.0,
+            "options": {"expires": 3_600, "queue": MAINTENANCE},
+        },
         "expire uploads": {
             "task": "workers.tasks.expire_uploads",
             "schedule": 3_600.0,

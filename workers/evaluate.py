@@ -10,7 +10,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from django.conf import settings
 from django.core.files import File
 
 from evaluation import rules
+from evaluation.benchmarks import BENCHMARKS
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.engines.hardware import Hardware
 from evaluation.wire.evaluating import Done, Event, Job, Loading, Progress, Scored
@@ -31,6 +32,7 @@ from portal.runs.services import LeftToOthers
 from workers import capabilities, data_sets, turns
 from workers.base_models import in_use, model_folder
 from workers.leases import Check, Lease, once_the_database_answers
+from workers.log import WorkerLog
 from workers.supervisor import EvaluationProcess, broken, shutting_down
 
 logger = logging.getLogger(__name__)
@@ -67,7 +69,7 @@ def run_queued() -> None:
             else:
                 _not_judged.add(unjudged)
                 with suppress(claims.ClaimLostError):  # withdrawn meanwhile
-                    services.give_back(evaluation)
+                    services.give_back(evaluation, f"it waits for {unjudged.waits_for}")
     finally:
         _busy.release()
         if shutting_down.is_set():
@@ -86,17 +88,17 @@ def _beyond_hardware() -> tuple[LeftToOthers, ...]:
 
 def run(evaluation: Evaluation) -> None:
     """Run one claimed evaluation to its end, whatever that is, and record it."""
-    scratch = settings.VAR_DIR / "runs" / str(evaluation.claim_id)
+    scratch, log = settings.VAR_DIR / "runs" / str(evaluation.claim_id), WorkerLog(evaluation)
     try:
         scratch.mkdir(parents=True)
         with in_use(evaluation.base_model):
-            _run_in(scratch, evaluation)
+            _run_in(scratch, evaluation, log)
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over; this worker leaves it", evaluation)
     except turns.ShuttingDownError:
-        _written(lambda: services.give_back(evaluation))
+        _ended(log, lambda: services.give_back(evaluation))
     except Exception as error:  # noqa: BLE001 -- the supervisor: whatever broke, the row says so
-        _fail(evaluation, broken(evaluation, error))
+        _fail(evaluation, log, broken(evaluation, error))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -114,16 +116,19 @@ def clear_leftovers() -> None:
             upload.unlink(missing_ok=True)
 
 
-def _run_in(scratch: Path, evaluation: Evaluation) -> None:
-    lease, output = Lease(evaluation), scratch / "output"
+def _run_in(scratch: Path, evaluation: Evaluation, log: WorkerLog) -> None:
+    lease, output = Lease(evaluation, log.write), scratch / "output"
+    log.note(f"Preparing the files: {evaluation.base_model.hub_id} and the adapter.")
     lease.renew({"phase": "preparing the files"})
     with lease.kept() as check:
         job = _job(scratch, evaluation, output, check)
+    log.note(f"The files are here; evaluating {', '.join(_titles(job.benchmarks))} in {job.precision}.")
 
     def record(event: Event) -> dict[str, Any] | None:
+        log.hear(event)
         if isinstance(event, Scored):
             scored = event
-            _written(lambda: _record(evaluation, scored, output))
+            _ended(log, lambda: _record(evaluation, scored, output))
         return _progress(event)
 
     def needed() -> int:
@@ -132,17 +137,17 @@ def _run_in(scratch: Path, evaluation: Evaluation) -> None:
             return 0
         return turns.evaluating_bytes(evaluation.base_model.parameters, job.precision or "")
 
-    with turns.taken(str(evaluation), needed, lease) as turn:
+    with turns.taken(str(evaluation), needed, lease, log.note) as turn:
         if turn and _process.loaded_base_model != evaluation.base_model_id:
             _process.stop()
         ending = _process.run(job, lease, record, base_model=evaluation.base_model_id)
     match ending:
         case Done(provenance=provenance):
-            _written(lambda: services.succeed(evaluation, provenance=provenance))
+            _ended(log, lambda: services.succeed(evaluation, provenance=provenance))
         case Failed() as failed:
-            _fail(evaluation, Failure(failed.code, failed.message, failed.fault))
+            _fail(evaluation, log, Failure(failed.code, failed.message, failed.fault))
         case _:
-            _written(lambda: services.give_back(evaluation))
+            _ended(log, lambda: services.give_back(evaluation))
 
 
 def _job(scratch: Path, evaluation: Evaluation, output: Path, check: Check) -> Job:
@@ -160,7 +165,12 @@ def _job(scratch: Path, evaluation: Evaluation, output: Path, check: Check) -> J
         limit=settings.EVALUATION_LIMIT,
         output=str(output),
         registered=data_sets.registered(asked.benchmarks),
+        smoke_run=evaluation.smoke_run,
     )
+
+
+def _titles(benchmarks: Iterable[str]) -> list[str]:
+    return [BENCHMARKS[slug].title for slug in benchmarks]
 
 
 def _adapter_folder(scratch: Path, evaluation: Evaluation) -> Path:
@@ -206,8 +216,18 @@ def _written(write: Callable[[], object]) -> None:
     once_the_database_answers(write, stop=shutting_down)
 
 
-def _fail(evaluation: Evaluation, failure: Failure) -> None:
+def _ended(log: WorkerLog, write: Callable[[], object]) -> None:
+    """Write the log so far, and behind it what ends a part of the work."""
+
+    def both() -> None:
+        log.write()
+        write()
+
+    _written(both)
+
+
+def _fail(evaluation: Evaluation, log: WorkerLog, failure: Failure) -> None:
     try:
-        _written(lambda: services.fail_attempt(evaluation, failure))
+        _ended(log, lambda: services.fail_attempt(evaluation, failure))
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over before its failure could be recorded", evaluation)

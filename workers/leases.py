@@ -32,10 +32,14 @@ Check = Callable[[], None]
 
 
 class Lease:
-    """Renews the lease of claimed work, and bears a database that is away: nobody can take the work then."""
+    """Renews the lease of claimed work, and bears a database that is away: nobody can take the work then.
 
-    def __init__(self, work: Claimable) -> None:
+    `also` writes what else there is to write under the claim, each time.
+    """
+
+    def __init__(self, work: Claimable, also: Callable[[], None] | None = None) -> None:
         self._work = work
+        self._also = also
         self._renewed = time.monotonic()
         self._is_away = False
 
@@ -47,6 +51,8 @@ class Lease:
         self._renewed = now
         try:
             claims.renew(self._work, progress=progress)
+            if self._also:
+                self._also()
         except _DATABASE_AWAY:
             close_old_connections()
             if not self._is_away:

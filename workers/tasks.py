@@ -6,6 +6,7 @@ from portal.api.idempotency import forget_old_answers
 from portal.baselines import queue as baselines
 from portal.intake import hub_fetches
 from portal.intake.services import expire_drafts as delete_old_drafts
+from portal.intake.smoke_runs import withdraw_undecided as withdraw_after_smoke_runs
 from portal.notifications import queue as notifications
 from portal.notifications.outages import tell as tell_of_outages
 from portal.outages import records as outages
@@ -79,6 +80,12 @@ def fetch_from_hub() -> None:
 def expire_drafts() -> None:
     """Delete drafts that nobody touched for a month."""
     delete_old_drafts()
+
+
+@app.task(name="workers.tasks.withdraw_undecided")
+def withdraw_undecided() -> None:
+    """Withdraw what nobody decided on for a week after its smoke run."""
+    withdraw_after_smoke_runs()
 
 
 @app.task(name=DELIVER_NOTIFICATIONS)

@@ -66,19 +66,21 @@ def _weights(parameters: int | None, precision: str) -> int:
 
 
 @contextmanager
-def taken(what: str, needed: Callable[[], int], lease: Lease) -> Iterator[Turn | None]:
+def taken(
+    what: str, needed: Callable[[], int], lease: Lease, tell: Callable[[str], None] | None = None
+) -> Iterator[Turn | None]:
     """Within this block `what` may use the GPUs, of whose memory it needs so many bytes.
 
     With enough free memory it runs at once; it has the turn too where nobody else has. Else it waits, saying
-    what for in the log and in its progress, and comes after those who waited before. None on a machine
-    without a GPU. Raises what the lease raises, and ShuttingDownError.
+    what for in the log, to `tell` and in its progress, and comes after those who waited before. None on a
+    machine without a GPU. Raises what the lease raises, and ShuttingDownError.
     """
     found = here()
     if found is None:
         yield None
         return
     with found.turn() as turn:
-        _wait(turn, found, _Wish(what, needed, lease))
+        _wait(turn, found, _Wish(what, needed, lease, tell))
         yield turn
 
 
@@ -91,6 +93,7 @@ class _Wish:
     what: str
     needed: Callable[[], int]
     lease: Lease
+    tell: Callable[[str], None] | None
     said: str = ""
 
     def waits_for(self, reason: str) -> None:
@@ -98,6 +101,8 @@ class _Wish:
         if reason != self.said:
             self.said = reason
             logger.info("%s waits: %s", self.what, reason)
+            if self.tell:
+                self.tell(f"Waits for the GPU: {reason}.")
             self.lease.renew({"phase": f"waiting: {reason}"})
         else:
             self.lease.renew()

@@ -13,6 +13,7 @@ from evaluation.commands.files import as_json, check_writable, replacing, write_
 from evaluation.commands.options import Commands, add_command, add_data, add_output, add_protocol, number
 from evaluation.commands.status import Status
 from evaluation.commands.text import limits, paragraph, percent
+from evaluation.data import SMOKE_RUN_ITEMS
 from evaluation.engines import AUTO, ENGINES
 from evaluation.rules.protocol import PRECISIONS
 from evaluation.running.run import Evaluator, Outcome, Plan, score_completions
@@ -47,6 +48,11 @@ def add_run(commands: Commands) -> None:
         "--precision", metavar="NAME", help=f"{', '.join(PRECISIONS)} (default: as the protocol says)"
     )
     parser.add_argument("--limit", type=number(1), metavar="N", help="ask only N items a benchmark")
+    parser.add_argument(
+        "--smoke-run",
+        action="store_true",
+        help=f"ask the {SMOKE_RUN_ITEMS} items a benchmark of a smoke run, as the site does",
+    )
     parser.add_argument(
         "--samples",
         type=number(1, 1_000),
@@ -103,6 +109,7 @@ def _run(options: argparse.Namespace) -> Status:
         data=options.data,
         limit=options.limit,
         samples=options.samples,
+        smoke_run=options.smoke_run,
     )
     check_writable((options.output, options.items))
     with closing(Evaluator()) as evaluator, progress.shown(len(slugs), quiet=options.quiet) as observer:

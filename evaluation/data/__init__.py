@@ -6,7 +6,7 @@ the same rows as `mmlu.parquet` ….
 """
 
 from evaluation.data.adoption import Candidate, candidate
-from evaluation.data.dataset import DataKind, Dataset, load
+from evaluation.data.dataset import SMOKE_RUN_ITEMS, DataKind, Dataset, load
 from evaluation.data.inventory import Holding, describe, export
 from evaluation.data.register import Given, OtherRowsError, Register, RegisterFile
 from evaluation.data.sources import DEMONSTRATION, DEMONSTRATION_FOLDER
@@ -15,6 +15,7 @@ from evaluation.data.split import quarter
 __all__ = [
     "DEMONSTRATION",
     "DEMONSTRATION_FOLDER",
+    "SMOKE_RUN_ITEMS",
     "Candidate",
     "DataKind",
     "Dataset",

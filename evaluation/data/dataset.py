@@ -19,6 +19,9 @@ from evaluation.rules.protocol import Protocol
 
 DataKind = Literal["official", "demonstration", "other"]
 
+SMOKE_RUN_ITEMS = 20
+"""Of each benchmark; in every smoke run on the same data the same ones."""
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -48,12 +51,15 @@ def load(
     *,
     fetch: bool = True,
     register: Register | None = None,
+    smoke_run: bool = False,
 ) -> Dataset:
     """Read a benchmark's items from the data folder `location`, the built-in ones for `demonstration`, or the
     hub's for None, which are fetched if they are not in the cache and `fetch` allows it.
 
     `register` tells which rows are official where the project knows no digest, by default none; rows from the
     hub are recorded in it at first sight. `limit` takes the items at positions int(i * available / limit).
+    A `smoke_run` asks SMOKE_RUN_ITEMS at most, of which each subject and each right answer has its share; it
+    is never official.
     Raises DataError, with file, line and column where they are known, OtherRowsError for rows from the hub
     that are not the registered ones; HubError where the hub is at fault or out of reach.
     """
@@ -64,12 +70,14 @@ def load(
     if kind != "demonstration" and source.stand_in is None:
         samples = [replace(s, leaked=leaked) for s, leaked in zip(samples, items.leaked, strict=True)]
     reasons = _unofficial(held, kind)
-    if limit is not None:
-        if limit < 1:
-            raise DataError(f"a limit must be at least 1, not {limit}")
-        if limit < len(samples):
-            reasons += (f"only {limit} of {len(samples):,} items were asked",)
-            samples = [samples[i * len(samples) // limit] for i in range(limit)]
+    if limit is not None and limit < 1:
+        raise DataError(f"a limit must be at least 1, not {limit}")
+    if smoke_run:
+        reasons += ("it was a smoke run",)
+        samples = _smoke_run(samples, min(SMOKE_RUN_ITEMS, limit or SMOKE_RUN_ITEMS))
+    elif limit is not None and limit < len(samples):
+        reasons += (f"only {limit} of {len(samples):,} items were asked",)
+        samples = [samples[i * len(samples) // limit] for i in range(limit)]
     return Dataset(
         benchmark,
         tuple(samples),
@@ -80,6 +88,15 @@ def load(
         source.title,
         held.origin if kind == "official" else "",
     )
+
+
+def _smoke_run(samples: Sequence[Sample], number: int) -> list[Sample]:
+    """So many of the samples, in their order: evenly spaced ones of all, by subject and right answer."""
+    if number >= len(samples):
+        return list(samples)
+    alike = sorted(range(len(samples)), key=lambda at: (samples[at].group, samples[at].target, at))
+    chosen = sorted(alike[i * len(samples) // number] for i in range(number))
+    return [samples[position] for position in chosen]
 
 
 def _samples(benchmark: Benchmark, rows: Sequence[Row], protocol: Protocol) -> list[Sample]:

@@ -8,6 +8,7 @@ hold up the rest.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,8 @@ from evaluation.engines.limits import Limits, Pace
 from evaluation.engines.memory import DeviceMemory, is_out_of_memory
 from evaluation.engines.pools import Pool, Shelves, chosen, merged
 from evaluation.engines.sampling import next_tokens
+
+_LOG = logging.getLogger(__name__)
 
 # A stop string is looked for in the text of the last tokens only. Each token adds a byte or more, and
 # missing one costs time, not correctness: what follows a stop never changes the answer.
@@ -195,6 +198,7 @@ class Decoder:
             self._shares = False  # what rows share was kept beside the single one
         rows = [*running, *shelved, *(row for batch in self._waiting for row in batch.rows)]
         self._pace.ran_out()
+        _LOG.info("memory ran out: batches are halved, to %d rows for now", self._pace.limits.rows)
         self._running = []
         self._prefixes.clear()
         self._waiting.clear()

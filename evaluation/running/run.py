@@ -37,7 +37,8 @@ class Plan:
     `registered` tells which rows are official where this project knows no digest; None asks the register of
     this machine.
     `precision` None is the protocol's own for these benchmarks. With `samples` above 1, so many completions
-    of each programming problem are drawn as the protocol says, for pass@k; never officially.
+    of each programming problem are drawn as the protocol says, for pass@k; never officially. A `smoke_run`
+    asks few items of each benchmark, as `evaluation.data.load` chooses them.
     """
 
     model: str
@@ -50,6 +51,7 @@ class Plan:
     limit: int | None = None
     samples: int = 1
     registered: tuple[Registration, ...] | None = None
+    smoke_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,10 @@ class Evaluator:
         _check_samples(plan.samples, wanted)
         check_sandbox(wanted)
         known = data.RegisterFile() if plan.registered is None else data.Given(plan.registered)
-        datasets = [data.load(b, plan.data, rules, plan.limit, register=known) for b in wanted]
+        datasets = [
+            data.load(b, plan.data, rules, plan.limit, register=known, smoke_run=plan.smoke_run)
+            for b in wanted
+        ]
         clock.lap("reading the data")
         folder, name = _model(plan.model)
         clock.lap("fetching the base model")

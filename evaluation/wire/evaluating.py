@@ -32,6 +32,7 @@ class Job(Message):
     limit: int | None
     output: str
     registered: tuple[Registration, ...]
+    smoke_run: bool
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,17 @@ class Loading(Message):
     event = "loading"
 
     job: str
+
+
+@dataclass(frozen=True)
+class Noted(Message):
+    """A line for the evaluation's log; `job` is None for what is no single job's."""
+
+    event = "note"
+
+    job: str | None
+    level: Literal["info", "warning", "error"]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -113,7 +125,7 @@ class Done(Ending):
     provenance: dict[str, Any]
 
 
-Event = Ready | Loading | Progress | Scored | Done | Failed
+Event = Ready | Loading | Noted | Progress | Scored | Done | Failed
 
 JOBS: Vocabulary[Job] = Vocabulary(Job)
-EVENTS: Vocabulary[Event] = Vocabulary(Ready, Loading, Progress, Scored, Done, Failed)
+EVENTS: Vocabulary[Event] = Vocabulary(Ready, Loading, Noted, Progress, Scored, Done, Failed)

@@ -1,4 +1,4 @@
-"""`status`, `watch`, `results` and `withdraw`: what became of a submission."""
+"""`status`, `watch`, `evaluate`, `results` and `withdraw`: what became of a submission."""
 
 from __future__ import annotations
 
@@ -29,6 +29,17 @@ def add(commands: Commands) -> None:
     )
     status.add_argument("id", type=number, nargs="?", metavar="ID", help="a submission's number")
     _add_watch(commands)
+    evaluate = add_command(
+        commands,
+        "evaluate",
+        _evaluate,
+        summary="go on in full after a smoke run",
+        about="Queue a submission whose smoke run is done for its evaluation in full.",
+        examples="  flowertune evaluate 12\n  flowertune evaluate 12 --watch\n",
+    )
+    add_number(evaluate)
+    evaluate.add_argument("--watch", action="store_true", help="follow it until it is evaluated")
+    add_watching(evaluate)
     results = add_command(
         commands,
         "results",
@@ -118,6 +129,19 @@ def _status(context: Context) -> Status:
 def _watch(context: Context) -> Status:
     with context.site() as site:
         return watch_to_the_end(context, site, context.options.id)
+
+
+def _evaluate(context: Context) -> Status:
+    with context.site() as site:
+        submission = context.options.id
+        # The key never changes: the wish is one however often it is said.
+        headers = {"Idempotency-Key": f"evaluate-{submission}"}
+        document = site.document("POST", f"submissions/{submission}/evaluate/", headers=headers)
+        context.console.note(f"Submission {submission} is in the queue for its evaluation in full.")
+        if context.options.watch:
+            return watch_to_the_end(context, site, submission)
+    context.console.result(document, submission_text(Submission.read(document)))
+    return Status.DONE
 
 
 def _results(context: Context) -> Status:

@@ -59,6 +59,7 @@ def add(commands: Commands) -> None:
             "  flowertune submit . --challenge finance\n"
             "  flowertune submit results/peft_200 --challenge finance --method 'FedAvg, rank 16' --watch\n"
             "  flowertune submit hf://organisation/name --challenge finance --base-model organisation/base\n"
+            "  flowertune submit . --challenge finance --smoke-run --watch\n"
             "  flowertune submit . --challenge finance --declared fpb=44.55 --yes --json   # in CI\n"
         ),
     )
@@ -89,6 +90,11 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--communication", type=_amount, metavar="AMOUNT", help="what the run sent, such as '703 MB'"
+    )
+    parser.add_argument(
+        "--smoke-run",
+        action="store_true",
+        help="ask few items of each benchmark first; `flowertune evaluate ID` then goes on in full",
     )
     parser.add_argument("--draft", action="store_true", help="only store it, with whatever the checks found")
     parser.add_argument(
@@ -244,6 +250,8 @@ def _said_fields(context: Context, declared: Sequence[DeclaredScore]) -> dict[st
         "code_url": options.code,
     }
     fields: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    if options.smoke_run:
+        fields["smoke_run"] = True
     if options.communication is not None:
         fields["resources"] = [{"kind": "communication", "value": options.communication}]
     if declared:

@@ -9,6 +9,7 @@ from leaderboard import figures
 register = template.Library()
 for _write in (
     figures.points,
+    figures.percent_range,
     figures.visible,
     figures.hours,
     figures.gigabytes,

@@ -100,6 +100,7 @@ def _submission(submission: Submission) -> dict[str, Any]:
         "evaluations": [
             {
                 "status": evaluation.status,
+                "smoke_run": evaluation.smoke_run,
                 "scores": _rows(evaluation.scores.all(), "benchmark", "value", "n", "correct", "unscored"),
             }
             for evaluation in submission.evaluations.all()

@@ -78,7 +78,8 @@ class HubSource:
 class Draft:
     """What a submitter says about a submission; an untuned reference has no files for good.
 
-    With `hub` the files are fetched from there by a worker.
+    With `smoke_run` few items are evaluated at first, and the team decides what comes then. With `hub` the
+    files are fetched from there by a worker.
     """
 
     submitter: User
@@ -93,4 +94,5 @@ class Draft:
     code_url: str = ""
     costs: list[Cost] = field(default_factory=list)
     declared_scores: list[DeclaredScore] = field(default_factory=list)
+    smoke_run: bool = False
     hub: HubSource | None = None

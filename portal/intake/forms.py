@@ -13,6 +13,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.template.defaultfilters import filesizeformat
 
 from evaluation.benchmarks import BENCHMARKS
+from evaluation.data.dataset import SMOKE_RUN_ITEMS
 from evaluation.findings import Finding
 from evaluation.hub.names import HubAddress, is_folder, is_revision
 from evaluation.inspection.declared import MAX_DECIMALS, DeclaredScore
@@ -122,6 +123,12 @@ class SubmissionForm(forms.Form):
         max_length=4000,
         widget=forms.Textarea(attrs={"rows": 4}),
         help_text="Shown on the entry's page.",
+    )
+    smoke_run = forms.BooleanField(
+        label="Smoke run first",
+        required=False,
+        help_text=f"{SMOKE_RUN_ITEMS} items of each benchmark, in minutes. You see the answers, and decide "
+        "whether it is evaluated in full. It is no score, and only your team and the reviewers see it.",
     )
     paper_url = forms.URLField(label="Paper", required=False, assume_scheme="https")
     code_url = forms.URLField(label="Code", required=False, assume_scheme="https")
@@ -236,6 +243,7 @@ class SubmissionForm(forms.Form):
             code_url=data["code_url"],
             costs=self._costs(),
             declared_scores=self._declared_scores(),
+            smoke_run=data["smoke_run"],
             hub=self._hub(send),
         )
 
@@ -315,7 +323,10 @@ def values_of(submission: Submission) -> dict[str, Any]:
     """A draft as the form's initial values."""
     values: dict[str, Any] = {
         name: getattr(submission, name)
-        for name in ("challenge", "base_model", "team", "method", "description", "paper_url", "code_url")
+        for name in (
+            *("challenge", "base_model", "team", "method", "description", "paper_url", "code_url"),
+            "smoke_run",
+        )
     }
     declared = {r.kind: r.value for r in submission.resources.filter(basis=Resource.Basis.DECLARED)}
     values |= {

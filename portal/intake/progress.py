@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 
@@ -66,6 +67,14 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class SmokeRun:
+    """A smoke run that is through; `decide_by` is when a submission that waits for its team is withdrawn."""
+
+    evaluation: Evaluation
+    decide_by: datetime | None
+
+
+@dataclass(frozen=True)
 class Step:
     """A station on a submission's way; `state` is done, current, todo or failed."""
 
@@ -75,11 +84,20 @@ class Step:
 
 
 def attempts_of(submission: Submission) -> list[Attempt]:
-    """One a protocol: the site's own in their order, then others."""
-    found = {e.protocol: e for e in newest(submission).select_related("outage").prefetch_related("scores")}
+    """One a protocol: the site's own in their order, then others. A smoke run that is through is none."""
+    latest = newest(submission).select_related("outage").prefetch_related("scores")
+    found = {one.protocol: one for one in latest if one.status != Evaluation.Status.TRIED}
     order = [number for number in settings.LEADERBOARD_PROTOCOLS if number in found]
     order += [number for number in found if number not in order]
     return [Attempt(found[number], progress_of(found[number]), len(order) > 1) for number in order]
+
+
+def smoke_run_of(submission: Submission) -> SmokeRun | None:
+    """The one that is through; None where there is none."""
+    through = submission.evaluations.filter(status=Evaluation.Status.TRIED).prefetch_related("scores").first()
+    if through is None:
+        return None
+    return SmokeRun(through, submission.decide_by)
 
 
 def progress_of(evaluation: Evaluation) -> Progress | None:
@@ -123,8 +141,9 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
 
 def steps_of(submission: Submission) -> list[Step]:
     """The stations of a submission, ending where it stands."""
-    way = [
+    way: list[tuple[str, set[Submission.Status]]] = [
         ("Checked", {Status.RECEIVED, Status.INVALID}),
+        *([("Smoke run", {Status.TRIED})] if submission.smoke_run else []),
         ("Queued", {Status.QUEUED}),
         ("Evaluated", {Status.EVALUATING, Status.FAILED}),
         ("Reviewed", {Status.IN_REVIEW, Status.REJECTED}),
@@ -133,6 +152,8 @@ def steps_of(submission: Submission) -> list[Step]:
     if submission.status == Status.WITHDRAWN:
         return [Step("Submitted", "done"), Step("Withdrawn", "failed")]
     here = next(index for index, (_, states) in enumerate(way) if submission.status in states)
+    if submission.smoke_run and here > 1 and not submission.evaluations.filter(smoke_run=False).exists():
+        here = 1
     if submission.status == Status.PUBLISHED:
         return [Step(label, "done") for label, _ in way]
     broken = submission.status in (Status.INVALID, Status.FAILED, Status.REJECTED, Status.DISQUALIFIED)

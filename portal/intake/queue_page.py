@@ -34,6 +34,7 @@ CAME_OUT = 10
 
 _OUTCOMES = {
     Status.SUCCEEDED: "evaluated",
+    Status.TRIED: "smoke run done",
     Status.FAILED: "failed",
     Status.CANCELLED: "withdrawn",
 }
@@ -122,7 +123,8 @@ def shown_to(user: object) -> Queue:
     waiting = with_names.in_bulk(chosen)
     finished = list(
         with_names.filter(
-            status__in=[Status.SUCCEEDED, Status.FAILED], finished_at__gt=timezone.now() - LATELY
+            status__in=[Status.SUCCEEDED, Status.TRIED, Status.FAILED],
+            finished_at__gt=timezone.now() - LATELY,
         ).order_by("-finished_at")[:CAME_OUT]
     )
     every = [*running, *waiting.values(), *finished]
@@ -151,11 +153,16 @@ def shown_to(user: object) -> Queue:
 
 
 def places_of(submissions: Iterable[Submission]) -> dict[int, str]:
-    """Of those that wait: their place and when they start, in words; of drafts, what their files wait for."""
+    """Of those that wait: their place and when they start, or until when for their team, in words; of drafts,
+    what their files wait for."""
+    submissions = list(submissions)
     waiting = {one.pk for one in submissions if one.status == Submission.Status.QUEUED}
     drafts = {one.pk for one in submissions if one.status == Submission.Status.RECEIVED}
     fetches = HubFetch.objects.filter(submission__in=drafts, waits_until__isnull=False)
     places = {fetch.submission_id: fetch.wait_in_words for fetch in fetches.select_related("outage")}
+    places |= {
+        one.pk: f"your team decides until {one.decide_by:%Y-%m-%d}" for one in submissions if one.decide_by
+    }
     if not waiting:
         return places
     queued = Evaluation.objects.filter(status=Status.QUEUED, submission__in=waiting).order_by("-protocol")

@@ -34,12 +34,15 @@ class Quota:
 
 
 def quota_of(team: Team) -> Quota:
-    """Failed ones are not counted, nor those that were withdrawn before a worker took them."""
+    """Failed ones are not counted, nor those that were withdrawn before a worker took them.
+
+    A submission counts once: the evaluation after its smoke run adds nothing.
+    """
     # A run that was cancelled, or came to its end, took a worker's time; one that failed was our fault.
     evaluated = Evaluation.objects.filter(
         submission=OuterRef("pk"),
         started_at__isnull=False,
-        status__in=[Evaluation.Status.CANCELLED, Evaluation.Status.SUCCEEDED],
+        status__in=[Evaluation.Status.CANCELLED, Evaluation.Status.SUCCEEDED, Evaluation.Status.TRIED],
     )
     used = (
         Submission.objects.filter(

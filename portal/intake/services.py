@@ -33,6 +33,7 @@ DRAFT_LIFETIME = timedelta(days=30)
 WITHDRAWABLE = (
     Submission.Status.QUEUED,
     Submission.Status.EVALUATING,
+    Submission.Status.TRIED,
     Submission.Status.IN_REVIEW,
     Submission.Status.FAILED,
     Submission.Status.PUBLISHED,
@@ -196,6 +197,7 @@ def draft_of(submission: Submission) -> Draft:
             for r in submission.resources.exclude(basis=Resource.Basis.DERIVED)
         ],
         declared_scores=[score.as_declared() for score in submission.declared_scores.all()],
+        smoke_run=submission.smoke_run,
     )
 
 
@@ -315,7 +317,7 @@ def _write(submission: Submission, draft: Draft, files: Files, checked: Checked,
     """Write everything that a draft says into its locked row, and what belongs to it."""
     card = checked.inspection.card
     submission.team, submission.base_model = draft.team, draft.base_model
-    for name in ("challenge", "method", "description", "paper_url", "code_url"):
+    for name in ("challenge", "method", "description", "paper_url", "code_url", "smoke_run"):
         setattr(submission, name, getattr(draft, name))
     submission.adapter_file.name = stored_as
     submission.adapter_config_text = stored_files.kept_adapter_config(files)
@@ -352,7 +354,10 @@ def _queue(submission: Submission, checked: Checked) -> None:
     submission.sent_at = timezone.now()
     submission.save(update_fields=["checkpoint", "adapter_file", "sent_at"])
     stored_files.discard_once_committed(stored_as)
-    runs.enqueue_all(submission)
+    if submission.smoke_run:
+        runs.enqueue_smoke_run(submission)
+    else:
+        runs.enqueue_all(submission)
     submission.refresh_from_db()
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.intake import reading_views, views
+from portal.intake import evaluation_views, reading_views, views
 
 app_name = "submissions"
 urlpatterns = [
@@ -16,4 +16,8 @@ urlpatterns = [
     path("submissions/<int:pk>/delete/", views.delete, name="delete"),
     path("submissions/<int:pk>/status/", views.status, name="status"),
     path("submissions/<int:pk>/withdraw/", views.withdraw, name="withdraw"),
+    path("submissions/<int:pk>/evaluate/", evaluation_views.evaluate, name="evaluate"),
+    path("submissions/<int:pk>/smoke-run/", evaluation_views.smoke_run, name="smoke-run"),
+    path("submissions/<int:pk>/log/", evaluation_views.log, name="log"),
+    path("submissions/<int:pk>/log/live/", evaluation_views.log_live, name="log-live"),
 ]

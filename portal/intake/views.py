@@ -20,8 +20,9 @@ from portal.accounts.models import User, personal_team
 from portal.discussion.services import thread_of
 from portal.intake import model_requests, queue_page, services
 from portal.intake.forms import BaseModelRequestForm, SubmissionForm, values_of
-from portal.intake.progress import attempts_of, steps_of
+from portal.intake.progress import attempts_of, smoke_run_of, steps_of
 from portal.intake.quotas import Quota, quota_of
+from portal.runs import logs
 from portal.submissions.known_of_method import card_of
 from portal.submissions.models import BaseModel, HubFetch, Submission
 from portal.uploads import file_too_large
@@ -175,7 +176,7 @@ def mine(request: HttpRequest) -> HttpResponse:
 @require_GET
 @never_cache
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
-    submission = _own(request, pk)
+    submission = own_submission(request, pk)
     return render(
         request,
         "portal/submissions/detail.html",
@@ -196,7 +197,7 @@ def status(request: HttpRequest, pk: int) -> HttpResponse:
 
     `known` is the status that the page shows; only a change is announced to screen readers.
     """
-    submission = _own(request, pk)
+    submission = own_submission(request, pk)
     context = _status_context(submission, _user(request)) | {
         "announce": request.GET.get("known", submission.status) != submission.status
     }
@@ -242,7 +243,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(submission)
 
 
-def _own(request: HttpRequest, pk: int) -> Submission:
+def own_submission(request: HttpRequest, pk: int) -> Submission:
     """A submission of the user's teams, or any for staff; 404 for others, who must not learn of it."""
     user = _user(request)
     allowed = Submission.objects.all() if user.acts_as_staff else Submission.objects.of_member(user)
@@ -264,10 +265,13 @@ def _status_context(submission: Submission, user: User) -> dict[str, object]:
         "submission": submission,
         "challenge": CHALLENGES[submission.challenge],
         "attempts": attempts_of(submission),
+        "smoke_run": smoke_run_of(submission),
+        "log": logs.newest(submission),
         "steps": steps_of(submission),
         "refresh_seconds": _refresh_seconds(submission, fetch),
         "fetch": fetch,
         "can_edit": is_draft and is_member,
+        "can_evaluate": is_member and submission.status == Submission.Status.TRIED,
         "can_withdraw": is_member and submission.status in services.WITHDRAWABLE,
         "can_appeal": is_member
         and submission.status in (Submission.Status.REJECTED, Submission.Status.DISQUALIFIED),
@@ -289,7 +293,7 @@ def _refresh_seconds(submission: Submission, fetch: HubFetch | None) -> int | No
         return 2 if fetch and fetch.is_active else None
     if submission.is_settled:
         return None
-    return 30 if submission.status == Submission.Status.IN_REVIEW else 2
+    return 30 if submission.status in (Submission.Status.IN_REVIEW, Submission.Status.TRIED) else 2
 
 
 def _keep_or_drop(request: HttpRequest, form: SubmissionForm, upload: UUID, *, is_usable: bool) -> None:
@@ -348,7 +352,8 @@ def _is_to_be_sent(request: HttpRequest) -> bool:
 
 def _say_what_happens(request: HttpRequest, submission: Submission) -> None:
     if submission.status != Submission.Status.RECEIVED:
-        messages.success(request, "Submitted. The evaluation starts as soon as a worker is free.")
+        what = "smoke run" if submission.smoke_run else "evaluation"
+        messages.success(request, f"Submitted. The {what} starts as soon as a worker is free.")
     elif HubFetch.objects.filter(submission=submission, status__in=HubFetch.ACTIVE).exists():
         messages.success(request, "Saved. Its files are being fetched from the hub.")
     else:

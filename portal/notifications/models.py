@@ -22,6 +22,7 @@ class Event(models.TextChoices):
     QUEUED = "submission.queued", "queued for evaluation"
     EVALUATING = "submission.evaluating", "evaluation started"
     NEEDS_CHANGES = "submission.needs_changes", "needs changes"
+    TRIED = "submission.tried", "smoke run finished"
     IN_REVIEW = "submission.in_review", "evaluation finished, in review"
     FAILED = "submission.failed", "evaluation failed"
     PUBLISHED = "submission.published", "published"
@@ -43,6 +44,7 @@ class Event(models.TextChoices):
 SUBMISSION_EVENTS = tuple(event for event in Event if event.value.startswith("submission."))
 E_MAIL_EVENTS = (
     Event.NEEDS_CHANGES,
+    Event.TRIED,
     Event.IN_REVIEW,
     Event.FAILED,
     Event.PUBLISHED,

@@ -36,6 +36,7 @@ Status = Submission.Status
 _EVENTS = {
     Status.QUEUED: Event.QUEUED,
     Status.EVALUATING: Event.EVALUATING,
+    Status.TRIED: Event.TRIED,
     Status.IN_REVIEW: Event.IN_REVIEW,
     Status.PUBLISHED: Event.PUBLISHED,
     Status.INVALID: Event.NEEDS_CHANGES,
@@ -279,6 +280,8 @@ def _facts(submission: Submission) -> dict[str, Any]:
     if submission.status in (Status.PUBLISHED, Status.REJECTED, Status.DISQUALIFIED):
         decision = submission.decisions.order_by("-pk").first()
         facts["reason"] = decision.reason if decision else ""
+    if submission.decide_by:
+        facts["decide_by"] = submission.decide_by.isoformat(timespec="seconds")
     if submission.status == Status.FAILED:
         evaluation = submission.evaluations.order_by("-pk").first()
         if evaluation:

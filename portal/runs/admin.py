@@ -13,6 +13,7 @@ class EvaluationAdmin(admin.ModelAdmin[Evaluation]):
         "id",
         "submission",
         "protocol",
+        "smoke_run",
         "status",
         "waits_for",
         "outage",
@@ -23,13 +24,14 @@ class EvaluationAdmin(admin.ModelAdmin[Evaluation]):
         "queued_at",
         "finished_at",
     ]
-    list_filter = ["status", "protocol", "error_code"]
+    list_filter = ["status", "smoke_run", "protocol", "error_code"]
     list_select_related = ["submission", "outage"]
     fields = [
         "submission",
         "base_model",
         "checkpoint",
         "protocol",
+        "smoke_run",
         "status",
         "priority",
         "waits_for",

@@ -20,14 +20,17 @@ from django.core.cache import cache
 from django.db.models import Count, Max, Q
 from django.utils import timezone
 
+from evaluation import rules
+from evaluation.benchmarks import BENCHMARKS
+from evaluation.data.dataset import SMOKE_RUN_ITEMS
 from evaluation.rules.protocol import PROTOCOLS
 from portal.runs import fairness, presence
 from portal.runs.models import Evaluation
 from portal.runs.presence import Worker
 
 Status = Evaluation.Status
-Kind = tuple[str, int, int]
-"""Challenge, protocol, and parameters of the base model."""
+Kind = tuple[str, int, int, bool]
+"""Challenge, protocol, parameters of the base model, and whether it is a smoke run."""
 
 Spans = tuple[float, float]
 """Seconds, of a short and of a long one; or the times that follow from them."""
@@ -44,6 +47,8 @@ FEW = 5
 """Of fewer similar evaluations than these the interval is from half the shortest to twice the longest."""
 
 _KEPT_SECONDS = 10
+
+_KIND = ("submission__challenge", "protocol", "base_model__parameters", "smoke_run")
 
 
 @dataclass(frozen=True)
@@ -112,9 +117,8 @@ def _minutes(minutes: int) -> str:
 
 def expected_end(evaluation: Evaluation) -> Interval | None:
     """Of one that runs; None where nothing similar was evaluated, or it takes longer than is known."""
-    spans = _spans()(
-        (evaluation.submission.challenge, evaluation.protocol, evaluation.base_model.parameters or 0)
-    )
+    size = evaluation.base_model.parameters or 0
+    spans = _spans()((evaluation.submission.challenge, evaluation.protocol, size, evaluation.smoke_run))
     if spans is None or evaluation.started_at is None:
         return None
     low, high = (evaluation.started_at.timestamp() + seconds for seconds in spans)
@@ -158,10 +162,8 @@ def _played_out(workers: list[Worker]) -> Iterator[tuple[int, int | None, Spans 
     held = Q(outage__isnull=False, waits_until__gt=timezone.now())
     queued = known.exclude(held)
     kinds = {
-        pk: (challenge, protocol, parameters or 0)
-        for pk, challenge, protocol, parameters in queued.values_list(
-            "pk", "submission__challenge", "protocol", "base_model__parameters"
-        )
+        pk: (challenge, protocol, parameters or 0, is_smoke_run)
+        for pk, challenge, protocol, parameters, is_smoke_run in queued.values_list("pk", *_KIND)
     }
     now = timezone.now()
     order = fairness.in_order(fairness.waiting_of(queued), fairness.turns_of_late(), now=now).waiting
@@ -171,7 +173,7 @@ def _played_out(workers: list[Worker]) -> Iterator[tuple[int, int | None, Spans 
         kind = kinds.get(one.pk)
         if kind is None:  # it came between the two questions
             continue
-        lacking = [worker.lacks(*kind) for worker in workers]
+        lacking = [worker.lacks(*kind[:3]) for worker in workers]
         if lacking and all(lacking):
             yield one.pk, None, None, None, f"no worker here can compute it: it waits for {lacking[0]}"
             continue
@@ -190,6 +192,12 @@ def _played_out(workers: list[Worker]) -> Iterator[tuple[int, int | None, Spans 
         yield waits.pk, None, None, None, waits.wait_in_words
 
 
+def _smoke_run_share(challenge: str, protocol: int) -> float:
+    """Of the items of an evaluation in full."""
+    benchmarks = [BENCHMARKS[slug] for slug in rules.of(challenge, protocol).benchmarks]
+    return SMOKE_RUN_ITEMS * len(benchmarks) / sum(benchmark.rows for benchmark in benchmarks)
+
+
 def _both(low: float | None, high: float | None) -> Spans | None:
     return None if low is None or high is None else (low, max(low, high))
 
@@ -203,9 +211,10 @@ class _Line:
         self._free: list[float | None] = [now for _ in workers]
         numbers = {worker.name: number for number, worker in enumerate(workers)}
         running = Evaluation.objects.filter(status=Status.RUNNING, worker__in=list(numbers))
-        columns = ("worker", "started_at", "submission__challenge", "protocol", "base_model__parameters")
-        for worker, started, challenge, protocol, parameters in running.values_list(*columns):
-            seconds = self._seconds((challenge, protocol, parameters or 0))
+        for worker, started, challenge, protocol, parameters, is_smoke_run in running.values_list(
+            "worker", "started_at", *_KIND
+        ):
+            seconds = self._seconds((challenge, protocol, parameters or 0, is_smoke_run))
             free = None if seconds is None or started is None else max(now, started.timestamp() + seconds)
             self._free[numbers[worker]] = free
 
@@ -228,25 +237,26 @@ class _Line:
 def _spans() -> Callable[[Kind], Spans | None]:
     """What tells how many seconds an evaluation of a kind takes, from a short to a long one."""
     latest = (
-        Evaluation.objects.filter(status=Status.SUCCEEDED, started_at__isnull=False)
+        Evaluation.objects.filter(status__in=[Status.SUCCEEDED, Status.TRIED], started_at__isnull=False)
         .order_by("-started_at")
-        .values_list(
-            "submission__challenge", "protocol", "base_model__parameters", "started_at", "finished_at"
-        )[:MEASURED]
+        .values_list(*_KIND, "started_at", "finished_at")[:MEASURED]
     )
-    measured: dict[tuple[str, int], list[tuple[int, float]]] = defaultdict(list)
-    for challenge, protocol, parameters, started, finished in latest:
+    measured: dict[tuple[str, int, bool], list[tuple[int, float]]] = defaultdict(list)
+    for challenge, protocol, parameters, is_smoke_run, started, finished in latest:
         assert started and finished
-        measured[challenge, protocol].append((parameters or 0, (finished - started).total_seconds()))
+        seconds = (finished - started).total_seconds()
+        measured[challenge, protocol, is_smoke_run].append((parameters or 0, seconds))
 
     @remembered
     def spans(kind: Kind) -> Spans | None:
-        challenge, protocol, size = kind
+        challenge, protocol, size, is_smoke_run = kind
         alike = [
             seconds
-            for parameters, seconds in measured[challenge, protocol]
+            for parameters, seconds in measured[challenge, protocol, is_smoke_run]
             if size <= SIMILAR_SIZE * parameters and parameters <= SIMILAR_SIZE * size
         ]
+        if not alike and is_smoke_run and (in_full := spans((challenge, protocol, size, False))):
+            return in_full[0] * _smoke_run_share(challenge, protocol), in_full[1]
         if not alike:
             return None
         if len(alike) < FEW:

@@ -13,6 +13,8 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from evaluation import rules
+from evaluation.benchmarks import BENCHMARKS
+from evaluation.errors import Fault
 from evaluation.rules import protocol as protocols
 from evaluation.rules.protocol import PROTOCOLS
 from evaluation.wire.evaluating import Scored
@@ -20,7 +22,8 @@ from portal.notifications.services import submission_changed
 from portal.outages import waiting
 from portal.outages.causes import Failure
 from portal.queues import wake_board_builders, wake_evaluators
-from portal.runs import claims, data_register, fairness, reproductions
+from portal.runs import claims, data_register, fairness, logs, reproductions
+from portal.runs.logs import Level, Line
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
 
@@ -44,8 +47,10 @@ class LeftToOthers:
 
 
 @transaction.atomic
-def enqueue(submission: Submission, protocol: int, *, priority: int = 0) -> Evaluation:
-    """Queue an evaluation of `submission` under a protocol and wake the workers.
+def enqueue(
+    submission: Submission, protocol: int, *, priority: int = 0, smoke_run: bool = False
+) -> Evaluation:
+    """Queue an evaluation of `submission` under a protocol, in full or as a smoke run, and wake the workers.
 
     A published one stays published; the scores that it has count until new ones under the same protocol are
     complete, and those under other protocols go on. Raises UnknownNameError where there is no such protocol.
@@ -56,10 +61,18 @@ def enqueue(submission: Submission, protocol: int, *, priority: int = 0) -> Eval
         checkpoint=submission.checkpoint,
         protocol=protocols.get(protocol).number,
         priority=priority,
+        smoke_run=smoke_run,
     )
+    what = "A smoke run" if smoke_run else "An evaluation in full"
+    logs.add(evaluation, Line(f"{what} under protocol {protocol} is queued."))
     _follow(submission)
     wake_evaluators()
     return evaluation
+
+
+def enqueue_smoke_run(submission: Submission) -> Evaluation:
+    """Queue a smoke run under the first of the site's protocols."""
+    return enqueue(submission, settings.LEADERBOARD_PROTOCOLS[0], smoke_run=True)
 
 
 @transaction.atomic
@@ -96,6 +109,8 @@ def claim(
     evaluation = Evaluation.objects.select_related("submission", "base_model", "checkpoint").get(
         claim_id=claim_id
     )
+    tried = f" (attempt {evaluation.attempts + 1})" if evaluation.attempts else ""
+    logs.add(evaluation, Line(f"{logs.public_name(worker).capitalize()} begins{tried}."))
     _follow(evaluation.submission)
     return evaluation
 
@@ -140,6 +155,7 @@ def record_score(evaluation: Evaluation, scored: Scored, *, items: File) -> Scor
     stored.items.save(name, items, save=False)
     try:
         stored.save(force_insert=True)
+        logs.add(evaluation, Line(_in_words(stored)))
         claims.went_well(evaluation)
     except DatabaseError:
         stored.items.delete(save=False)
@@ -151,6 +167,8 @@ def record_score(evaluation: Evaluation, scored: Scored, *, items: File) -> Scor
 def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
     """Finish an evaluation whose scores are all recorded; the submission goes to review, if it is not there.
 
+    After a smoke run it waits for its team instead.
+
     If it is published, the scores go onto the protocol's board, in place of earlier ones.
 
     The reason of an earlier failed attempt moves into the provenance.
@@ -161,10 +179,12 @@ def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
         raise ValueError(f"{current} cannot succeed without scores on {', '.join(sorted(missing))}")
     if current.error_code:
         provenance |= {"earlier_failure": {"code": current.error_code, "message": current.error_message}}
-    claims.finish(
-        current, Evaluation.Status.SUCCEEDED, provenance=provenance, error_code="", error_message=""
-    )
+    ended = Evaluation.Status.TRIED if current.smoke_run else Evaluation.Status.SUCCEEDED
+    claims.finish(current, ended, provenance=provenance, error_code="", error_message="")
+    logs.add(current, Line("All benchmarks are scored."))
     _follow(evaluation.submission)
+    if current.smoke_run:
+        return
     reproductions.compare_evaluated(evaluation.submission)
     if evaluation.submission.published_at:
         wake_board_builders()
@@ -174,6 +194,7 @@ def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
 def fail_attempt(evaluation: Evaluation, failure: Failure) -> Evaluation.Status:
     """End a broken attempt: back to the queue if a retry may help, else failed with the stored reason."""
     status = claims.end_attempt(evaluation, failure)
+    logs.add(evaluation, _failed(failure, status))
     _follow(evaluation.submission)
     if status == Evaluation.Status.QUEUED:
         wake_evaluators()
@@ -181,9 +202,10 @@ def fail_attempt(evaluation: Evaluation, failure: Failure) -> Evaluation.Status:
 
 
 @transaction.atomic
-def give_back(evaluation: Evaluation) -> None:
+def give_back(evaluation: Evaluation, why: str = "the worker is being stopped") -> None:
     """Return an evaluation to the queue because its worker is shutting down. Not a failed attempt."""
     claims.requeue(evaluation)
+    logs.add(evaluation, Line(f"Back to the queue: {why}."))
     _follow(evaluation.submission)
     wake_evaluators()
 
@@ -200,7 +222,10 @@ def lock_active(submission: Submission) -> None:
 
 def cancel_active(submission: Submission) -> None:
     """Cancel what is queued or running for `submission`; a running worker notices at its next write."""
+    active = list(_active(submission).select_for_update().order_by("pk"))
     claims.cancel(_active(submission))
+    for evaluation in active:
+        logs.add(evaluation, Line("Cancelled.", Level.WARNING))
 
 
 def work_is_waiting() -> bool:
@@ -210,6 +235,20 @@ def work_is_waiting() -> bool:
 def newest(submission: Submission) -> QuerySet[Evaluation]:
     """The last evaluation under each protocol, whatever became of it."""
     return Evaluation.objects.filter(submission=submission).order_by("protocol", "-pk").distinct("protocol")
+
+
+def _in_words(score: Score) -> str:
+    unscored = f", {score.unscored} unscored" if score.unscored else ""
+    title = BENCHMARKS[score.benchmark].title
+    return f"{title}: {score.correct} of {score.n - score.unscored} right{unscored}, in {score.seconds:.0f} s"
+
+
+def _failed(failure: Failure, status: Evaluation.Status) -> Line:
+    if status == Evaluation.Status.FAILED:
+        return Line(f"Failed: {failure.message}", Level.ERROR)
+    if failure.fault is Fault.OUTAGE:
+        return Line(f"Waits for {failure.cause.words}: {failure.message}", Level.WARNING)
+    return Line(f"Broke off and is tried again: {failure.message}", Level.WARNING)
 
 
 def _active(submission: Submission) -> QuerySet[Evaluation]:
@@ -223,6 +262,7 @@ _FOLLOWS = (
     (Evaluation.Status.RUNNING, Submission.Status.EVALUATING),
     (Evaluation.Status.QUEUED, Submission.Status.QUEUED),
     (Evaluation.Status.FAILED, Submission.Status.FAILED),
+    (Evaluation.Status.TRIED, Submission.Status.TRIED),
 )
 _DECIDED = (*Submission.PUBLIC, Submission.Status.REJECTED, Submission.Status.WITHDRAWN)
 

@@ -127,6 +127,27 @@ def test_a_limit_takes_items_evenly_and_makes_the_score_unofficial(write_rows: W
         load("tfns", folder, limit=0)
 
 
+def test_a_smoke_run_asks_the_same_few_items_each_subject_and_answer_by_its_share(
+    write_rows: WriteRows,
+) -> None:
+    rows = [{"text": f"$AB rises {i}%", "label": 0 if i % 10 else 1 + i // 10 % 2} for i in range(200)]
+    folder, benchmark = write_rows("tfns", rows), benchmarks.get("tfns")
+
+    def smoke_run(limit: int | None = None) -> Dataset:
+        return data.load(benchmark, folder, CURRENT, limit, smoke_run=True)
+
+    chosen = smoke_run()
+    assert [sample.id for sample in chosen.samples] == sorted({s.id for s in chosen.samples})
+    # 180, 10 and 10 of 200 are 18, 1 and 1 of 20.
+    targets = [sample.target for sample in chosen.samples]
+    assert sorted(targets.count(target) for target in set(targets)) == [1, 1, 18]
+    assert chosen == smoke_run() and chosen.available == 200
+    assert "it was a smoke run" in chosen.unofficial
+    assert len(smoke_run(limit=4).samples) == 4
+    few = data.load(benchmark, write_rows("tfns", TFNS), CURRENT, None, smoke_run=True)
+    assert len(few.samples) == 10 and "it was a smoke run" in few.unofficial
+
+
 def test_ids_are_the_data_sets_own_where_every_row_has_one(write_rows: WriteRows) -> None:
     rows = [{"QUESTION": "Is it?", "CONTEXTS": ["x"], "final_decision": "no"} for _ in range(2)]
     assert [s.id for s in load("pubmedqa", write_rows("pubmedqa", rows)).samples] == [0, 1]

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy
 import pytest
 
-from evaluation.wire.evaluating import EVENTS, Done, Event, Job, Loading, Progress, Ready, Scored
+from evaluation.wire.evaluating import EVENTS, Done, Event, Job, Loading, Noted, Progress, Ready, Scored
 from evaluation.wire.messages import Ending, Failed, Message, dump
 from tests.evaluation.conftest import WriteRows, make_adapter
 
@@ -83,6 +83,7 @@ def job(model: Path, folder: Path, output: Path, **changes: Any) -> Job:
         "limit": None,
         "output": str(output),
         "registered": (),
+        "smoke_run": False,
     }
     return Job(**fields | changes)
 
@@ -103,7 +104,7 @@ def test_a_job_loads_reports_scores_and_ends(
 ) -> None:
     folder, adapter = write_rows("tfns", TFNS), make_adapter(tiny_llama, tmp_path / "adapter")
     events = server.events(job(tiny_llama, folder, tmp_path / "out"))
-    assert [type(e) for e in events if not isinstance(e, Progress)] == [Loading, Scored, Done]
+    assert [type(e) for e in events if not isinstance(e, Progress)] == [Noted, Loading, Scored, Done]
     assert {e.job for e in events if not isinstance(e, Ready)} == {"j1"}
     last = [e for e in events if isinstance(e, Progress)][-1]
     assert (last.benchmark, last.done, last.total, last.eta) == ("tfns", 11, 11, 0)
@@ -136,7 +137,7 @@ def test_unscored_items_have_their_own_bits(server: Server, write_rows: WriteRow
 
 @pytest.mark.parametrize(
     "line",
-    ["nope", "[1]", "{}", '{"event": "job", "version": 0}', '{"event": "job", "version": 3, "job": "j9"}'],
+    ["nope", "[1]", "{}", '{"event": "job", "version": 0}', '{"event": "job", "version": 4, "job": "j9"}'],
 )
 def test_a_line_that_is_no_job_is_an_error_and_the_server_lives_on(
     line: str, server: Server, tmp_path: Path

@@ -52,6 +52,7 @@ def _job(base: Path, adapter: Path, items: Path) -> Job:
         limit=ITEMS,
         output=str(items),
         registered=(),
+        smoke_run=False,
     )
 
 

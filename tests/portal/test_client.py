@@ -141,6 +141,24 @@ def test_a_withdrawn_submission_may_be_sent_anew(run: Run, app: Path) -> None:
     assert status == Status.DONE and second["id"] != first["id"] and not second["repeated"]
 
 
+def test_after_a_smoke_run_the_command_goes_on_in_full(run: Run, app: Path) -> None:
+    _, sent = run("submit", str(app), *SUBMIT, "--smoke-run")
+    number = str(sent["id"])
+    assert sent["smoke_run"] and sent["evaluations"][0]["smoke_run"]
+    assert run("evaluate", number)[0] == Status.REFUSED
+    factories.smoke_run(Submission.objects.get())
+    status, watched = run("watch", number)
+    assert (status, watched["status"]) == (Status.DONE, "tried") and watched["decide_by"]
+    assert run("results", number)[0] == Status.TEMPORARY, "a smoke run has no results"
+    status, log = run("log", number)
+    assert (status, log["status"]) == (Status.DONE, "tried")
+    assert log["lines"][-1]["text"] == "All benchmarks are scored."
+    for _ in range(2):
+        status, queued = run("evaluate", number)
+        assert (status, queued["status"]) == (Status.DONE, "queued")
+    assert run("submit", str(app), *SUBMIT)[1]["repeated"]
+
+
 def test_results_come_with_the_single_answers(run: Run, sender: User, tmp_path: Path) -> None:
     made = factories.evaluated(sender)
     status, watched = run("watch", str(made.pk))

@@ -153,7 +153,7 @@ def test_a_draft_is_told_of_only_when_its_files_came_from_the_hub(owner: User) -
 
 def test_the_choice_of_e_mails_is_kept(as_owner: Client, owner: User) -> None:
     page = as_owner.get("/accounts/notifications/").content.decode()
-    assert page.count(" checked") == 7
+    assert page.count(" checked") == 8
     as_owner.post("/accounts/notifications/", {"events": ["submission.published"], "whole_team": "on"})
     kept = EmailPreferences.objects.get(user=owner)
     assert Event.PUBLISHED not in kept.muted and Event.FAILED in kept.muted and kept.whole_team

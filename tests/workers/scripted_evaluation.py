@@ -2,7 +2,8 @@
 
 `script.json` in the model's folder says what happens after how many scores of a job: `die_after` or
 `hang_after` so many, or `spoil_after` so many with a `line` that is no message; each takes `pause` seconds.
-`job` is an id to speak of instead of the job's own. The jobs that it got are kept beside the script.
+A `note` is told with the loading. `job` is an id to speak of instead of the job's own. The jobs that it got
+are kept beside the script.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from evaluation.wire.evaluating import JOBS, Done, Loading, Ready, Scored
+from evaluation.wire.evaluating import JOBS, Done, Loading, Noted, Ready, Scored
 from evaluation.wire.messages import Message, dump
 
 
@@ -29,6 +30,8 @@ def main() -> None:
             jobs.write(line)
         named = script.get("job", job.job)
         tell(Loading(named))
+        if "note" in script:
+            tell(Noted(None, "warning", script["note"]))
         for number, benchmark in enumerate(job.benchmarks):
             act(script, number)
             items = Path(job.output) / f"{benchmark}.jsonl"

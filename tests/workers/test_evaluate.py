@@ -83,6 +83,24 @@ def test_what_the_process_says_is_recorded(owner: User, folder: Path) -> None:
         assert (score.unofficial_reasons, items.read()) == (["demonstration data"], b"{}\n")
 
 
+def test_what_happens_is_in_the_evaluations_log_without_the_machines_folders(
+    owner: User, folder: Path
+) -> None:
+    follow(folder, note=f"memory ran out with {folder}/model.safetensors")
+    evaluation = attempt(factories.submission(owner))
+    told = [(line.level, line.text) for line in evaluation.log.all()]
+    assert told[2:] == [
+        ("info", "Preparing the files: Example/Tiny-Llama and the adapter."),
+        ("info", "The files are here; evaluating FPB, FiQA, TFNS in fp4."),
+        ("info", "Loading the base model."),
+        ("warning", "memory ran out with …/model.safetensors"),
+        ("info", "FPB: 1 of 2 right, in 1 s"),
+        ("info", "FiQA: 1 of 2 right, in 1 s"),
+        ("info", "TFNS: 1 of 2 right, in 1 s"),
+        ("info", "All benchmarks are scored."),
+    ]
+
+
 def test_a_resumed_attempt_asks_for_no_benchmark_that_is_scored(owner: User, folder: Path) -> None:
     made = factories.submission(owner)
     follow(folder, die_after=2)

@@ -13,6 +13,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from evaluation.checkpoints.strictjson import JsonError, parse_object
+from evaluation.data.dataset import SMOKE_RUN_ITEMS
 from evaluation.hub.names import (
     MAX_ADDRESS,
     MAX_PATH,
@@ -125,6 +126,10 @@ class DraftSerializer(StrictSerializer):
         write_only=True,
         help_text="For a private repository; used for this fetch and forgotten",
     )
+    smoke_run = serializers.BooleanField(
+        default=False,
+        help_text=f"First {SMOKE_RUN_ITEMS} items a benchmark, then POST …/evaluate/ goes on in full",
+    )
     draft = serializers.BooleanField(
         default=False, help_text="Only store it, findings included; POST …/send/ queues it"
     )
@@ -209,7 +214,7 @@ class DraftSerializer(StrictSerializer):
         """What was said, under the names of Draft's fields."""
         data: dict[str, Any] = self.validated_data
         said = ("challenge", "base_model", "method", "team", "kind", "description", "paper_url", "code_url")
-        changes = {name: data[name] for name in said if name in data}
+        changes = {name: data[name] for name in (*said, "smoke_run") if name in data}
         if "resources" in data:
             changes["costs"] = data["resources"]
         if "declared_scores" in data:

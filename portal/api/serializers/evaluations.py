@@ -8,8 +8,9 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from portal.api.serializers.common import QuerySerializer
 from portal.intake.progress import progress_of
-from portal.runs.models import Evaluation, Score
+from portal.runs.models import Evaluation, LogLine, Score
 
 
 class ScoreSerializer(serializers.ModelSerializer[Score]):
@@ -74,9 +75,30 @@ class ProgressSerializer(serializers.Serializer[Any]):
     expectation = serializers.CharField(help_text="The same in words, or what hinders it")
 
 
+class LogLineSerializer(serializers.ModelSerializer[LogLine]):
+    class Meta:
+        model = LogLine
+        fields = ["number", "at", "level", "text"]
+        extra_kwargs = {"number": {"help_text": "Rising; `after` names the last one that is known"}}
+
+
+class LogFilter(QuerySerializer):
+    """The query parameters of a log."""
+
+    after = serializers.IntegerField(required=False, min_value=0, help_text="Only lines with higher numbers")
+
+
+class LogSerializer(serializers.Serializer[Any]):
+    """An evaluation's log, for its team and staff."""
+
+    status = serializers.ChoiceField(Evaluation.Status.choices, help_text="Of the evaluation")
+    lines = LogLineSerializer(many=True)
+
+
 class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):
     scores = ScoreSerializer(many=True)
     progress = serializers.SerializerMethodField(help_text="While it is queued or runs")
+    smoke_run = serializers.BooleanField(help_text="Few items, for its team alone; it ends as `tried`")
     waiting_for = serializers.CharField(help_text="What is away that it needs; empty where nothing is")
     next_try_at = serializers.DateTimeField(
         source="waits_until", allow_null=True, help_text="While it waits for that"
@@ -90,6 +112,7 @@ class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):
             "submission",
             "status",
             "protocol",
+            "smoke_run",
             "attempts",
             "progress",
             "scores",

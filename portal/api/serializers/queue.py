@@ -20,6 +20,7 @@ class QueueRowSerializer(serializers.Serializer[Row]):
     team = serializers.SerializerMethodField(help_text=_UNSEEN)
     challenge = serializers.CharField(source="evaluation.submission.challenge")
     protocol = serializers.IntegerField(source="evaluation.protocol")
+    smoke_run = serializers.BooleanField(source="evaluation.smoke_run")
     status = serializers.ChoiceField(Evaluation.Status.choices, source="evaluation.status")
     position = serializers.IntegerField(allow_null=True, help_text="1 is next")
     expected_start = IntervalSerializer(source="start", allow_null=True, help_text="Null while unknown")

@@ -121,6 +121,11 @@ class SubmissionSerializer(SummarySerializer):
         allow_null=True, help_text="What pyproject.toml says of the method; null until it was read"
     )
     hub = serializers.SerializerMethodField(help_text="Where a draft's files come from, to the team")
+    smoke_run = serializers.BooleanField(help_text="Whether a smoke run comes before the evaluation in full")
+    decide_by = serializers.DateTimeField(
+        allow_null=True,
+        help_text="`tried`: until when the team goes on in full by POST …/evaluate/; then it is withdrawn",
+    )
     expires_at = serializers.SerializerMethodField(help_text="When a draft that nobody touches is deleted")
     evaluations = EvaluationSerializer(many=True, help_text="To others than the team, only finished ones")
 
@@ -128,6 +133,8 @@ class SubmissionSerializer(SummarySerializer):
         fields = [
             *SummarySerializer.Meta.fields,
             "expires_at",
+            "smoke_run",
+            "decide_by",
             "hub",
             "method_card",
             "findings",

@@ -11,12 +11,15 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, OpenApiTypes, extend_schema
 from rest_framework import generics
 from rest_framework.exceptions import NotFound
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 
 from portal.accounts.access import acts_as_staff
 from portal.api.conditional import ConditionalMixin, not_modified
-from portal.api.serializers.evaluations import EvaluationSerializer
+from portal.api.permissions import HasScope
+from portal.api.serializers.evaluations import EvaluationSerializer, LogFilter, LogSerializer
 from portal.runs.items import ItemsMissingError, open_items
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
@@ -45,6 +48,30 @@ class EvaluationDetail(ConditionalMixin, generics.RetrieveAPIView[Evaluation]):
             .select_related("submission")
             .prefetch_related(Prefetch("scores", scores))
         )
+
+
+@extend_schema(tags=["evaluations"])
+class EvaluationLog(generics.GenericAPIView[Evaluation]):
+    """What the workers noted on an evaluation."""
+
+    permission_classes = [HasScope, IsAuthenticated]
+    serializer_class = LogSerializer
+
+    def get_queryset(self) -> QuerySet[Evaluation]:
+        """Those of the user's teams, and for staff all: a log is never public."""
+        user: Any = self.request.user
+        if acts_as_staff(user):
+            return Evaluation.objects.all()
+        return Evaluation.objects.filter(submission__team__memberships__user=user).distinct()
+
+    @extend_schema(operation_id="evaluation_log", parameters=[LogFilter])
+    def get(self, request: Request, pk: int) -> Response:
+        """Read the log, 500 lines at most, at first or behind the line `after`."""
+        wanted = LogFilter(data=request.query_params)
+        wanted.is_valid(raise_exception=True)
+        evaluation = self.get_object()
+        lines = evaluation.log.filter(number__gt=wanted.validated_data.get("after", 0))
+        return Response(LogSerializer({"status": evaluation.status, "lines": lines}).data)
 
 
 class JsonLinesRenderer(JSONRenderer):

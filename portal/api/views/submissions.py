@@ -34,7 +34,7 @@ from portal.api.serializers.drafts import (
     read,
 )
 from portal.api.serializers.submissions import SubmissionFilter, SubmissionSerializer, SummarySerializer
-from portal.intake import services
+from portal.intake import services, smoke_runs
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission, SubmissionQuerySet
 from portal.uploads import file_too_large
@@ -188,6 +188,21 @@ class SubmissionSend(SubmissionView):
     def post(self, request: Request, pk: int) -> Response:
         """Queue a draft for evaluation. From now on it stays as it is, and counts against the quota."""
         return self.answer(services.send(self.own_in_the_named_state()))
+
+
+@extend_schema(tags=["submissions"])
+class SubmissionEvaluate(SubmissionView):
+    """Goes on after a smoke run."""
+
+    @extend_schema(
+        parameters=[*_WRITES, ETAG], request=None, responses={200: SubmissionSerializer, 409: NOT_POSSIBLE}
+    )
+    @idempotent
+    def post(self, request: Request, pk: int) -> Response:
+        """Queue a submission whose smoke run is done (`tried`) for its evaluation in full."""
+        submission = self.own()
+        smoke_runs.evaluate_in_full(submission)
+        return self.answer(submission)
 
 
 @extend_schema(tags=["submissions"])

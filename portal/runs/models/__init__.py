@@ -6,6 +6,7 @@ from portal.runs.models.baseline import BaselineRun, RoundMetric
 from portal.runs.models.claimable import Claimable
 from portal.runs.models.data_registration import DataRegistration
 from portal.runs.models.evaluation import Evaluation, Score
+from portal.runs.models.log import LogLine
 from portal.runs.models.presence import WorkerPresence
 from portal.runs.models.reproduction import Reproduction
 
@@ -14,6 +15,7 @@ __all__ = [
     "Claimable",
     "DataRegistration",
     "Evaluation",
+    "LogLine",
     "Reproduction",
     "RoundMetric",
     "Score",

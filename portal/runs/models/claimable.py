@@ -21,6 +21,7 @@ class Claimable(Waiting):
         QUEUED = "queued", "queued"
         RUNNING = "running", "running"
         SUCCEEDED = "succeeded", "succeeded"
+        TRIED = "tried", "smoke run done"  # never succeeded: so whatever asks for results finds none of it
         FAILED = "failed", "failed"
         CANCELLED = "cancelled", "cancelled"
 
@@ -51,7 +52,7 @@ class Claimable(Waiting):
             ),
             models.CheckConstraint(
                 condition=Q(status__in=["queued", "running"], finished_at=None)
-                | Q(status__in=["succeeded", "failed", "cancelled"], finished_at__isnull=False),
+                | Q(status__in=["succeeded", "tried", "failed", "cancelled"], finished_at__isnull=False),
                 name="%(class)s_finished_has_date",
             ),
             models.CheckConstraint(
@@ -69,13 +70,14 @@ def leases(name: str) -> models.Index:
     return models.Index(fields=["lease_expires_at"], name=f"{name}_leases", condition=Q(status="running"))
 
 
-def lifecycle(name: str) -> list[pgtrigger.Trigger]:
+def lifecycle(name: str, *, is_tried: bool = False) -> list[pgtrigger.Trigger]:
     """The triggers that hold rows of a model to their states, and finished ones as they are."""
+    tried = [("running", "tried")] if is_tried else []
     return [
         pgtrigger.Protect(
             name=f"{name}_final",
             operation=pgtrigger.Update | pgtrigger.Delete,
-            condition=pgtrigger.Q(old__status__in=["succeeded", "failed", "cancelled"]),
+            condition=pgtrigger.Q(old__status__in=["succeeded", "tried", "failed", "cancelled"]),
         ),
         pgtrigger.FSM(
             name=f"{name}_status",
@@ -87,6 +89,7 @@ def lifecycle(name: str) -> list[pgtrigger.Trigger]:
                 ("running", "succeeded"),
                 ("running", "failed"),
                 ("running", "cancelled"),
+                *tried,
             ],
         ),
     ]

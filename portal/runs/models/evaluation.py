@@ -8,12 +8,18 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from evaluation.benchmarks import BENCHMARKS
+from evaluation.data.dataset import SMOKE_RUN_ITEMS
+from evaluation.statistics import Interval, wilson_interval
 from portal.runs.models.claimable import Claimable, leases, lifecycle
 from portal.submissions.models import BaseModel, Checkpoint, Submission
 
 
 class Evaluation(Claimable):
-    """One run of a challenge's benchmarks over a checkpoint. A re-run is a new row."""
+    """One run of a challenge's benchmarks over a checkpoint. A re-run is a new row.
+
+    A smoke run asks few items of each, for its team alone. It ends as `tried`, which nothing that counts
+    scores looks for, and its scores are never official.
+    """
 
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="evaluations")
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="evaluations")
@@ -28,6 +34,7 @@ class Evaluation(Claimable):
     round_began_at = models.DateTimeField(
         null=True, editable=False, help_text="Of the round of turns that it was claimed in"
     )
+    smoke_run = models.BooleanField(default=False, editable=False)
     provenance = models.JSONField(default=dict, editable=False)
 
     class Meta:
@@ -43,12 +50,21 @@ class Evaluation(Claimable):
                 condition=Q(status__in=["queued", "running"]),
                 name="evaluation_one_active",
             ),
+            models.CheckConstraint(
+                condition=(Q(smoke_run=True) & ~Q(status="succeeded"))
+                | (Q(smoke_run=False) & ~Q(status="tried")),
+                name="evaluation_smoke_run_never_succeeds",
+            ),
             *Claimable.Meta.constraints,
         ]
-        triggers = lifecycle("evaluation")
+        triggers = [
+            *lifecycle("evaluation", is_tried=True),
+            pgtrigger.ReadOnly(name="evaluation_smoke_run_for_good", fields=["smoke_run"]),
+        ]
 
     def __str__(self) -> str:
-        return f"evaluation {self.pk} of {self.submission_id}"
+        what = "smoke run" if self.smoke_run else "evaluation"
+        return f"{what} {self.pk} of {self.submission_id}"
 
 
 class Score(models.Model):
@@ -119,6 +135,18 @@ class Score(models.Model):
                     RETURN COALESCE(NEW, OLD);
                 """,
             ),
+            pgtrigger.Trigger(
+                name="score_of_smoke_run_unofficial",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                condition=pgtrigger.Q(new__official=True) | pgtrigger.Q(new__n__gt=SMOKE_RUN_ITEMS),
+                func="""
+                    IF EXISTS (SELECT 1 FROM runs_evaluation WHERE id = NEW.evaluation_id AND smoke_run) THEN
+                        RAISE EXCEPTION 'A smoke run has few items, and no official score';
+                    END IF;
+                    RETURN NEW;
+                """,
+            ),
         ]
 
     def __str__(self) -> str:
@@ -127,6 +155,12 @@ class Score(models.Model):
     @property
     def title(self) -> str:
         return BENCHMARKS[self.benchmark].title
+
+    @property
+    def interval(self) -> Interval | None:
+        """The 95% interval of `value`."""
+        scored = self.n - self.unscored
+        return wilson_interval(self.correct, scored) if scored else None
 
     @property
     def mark(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pghistory
 import pgtrigger
 from django.conf import settings
@@ -40,6 +42,7 @@ _CONTENT = (
     "config_text",
     "method_card",
     "origin",
+    "smoke_run",
     "sent_at",
 )
 _TRANSITIONS = [
@@ -50,6 +53,9 @@ _TRANSITIONS = [
     ("queued", "withdrawn"),
     ("evaluating", "queued"),
     ("evaluating", "in_review"),
+    ("evaluating", "tried"),
+    ("tried", "queued"),
+    ("tried", "withdrawn"),
     ("evaluating", "failed"),
     ("evaluating", "withdrawn"),
     ("failed", "queued"),
@@ -83,6 +89,7 @@ class Submission(models.Model):
         RECEIVED = "received", "draft"
         QUEUED = "queued", "queued"
         EVALUATING = "evaluating", "evaluating"
+        TRIED = "tried", "smoke run done"
         IN_REVIEW = "in_review", "in review"
         PUBLISHED = "published", "published"
         INVALID = "invalid", "invalid"
@@ -95,6 +102,9 @@ class Submission(models.Model):
         COMMUNITY = "community"
         REFERENCE = "reference"
         IMPORTED = "imported"
+
+    DECISION_TIME = timedelta(days=7)
+    """So long one waits for its team after a smoke run; then it is withdrawn."""
 
     PUBLIC = (Status.PUBLISHED, Status.DISQUALIFIED)
     SETTLED = (
@@ -128,6 +138,9 @@ class Submission(models.Model):
     method_card = models.JSONField(null=True, help_text="What config_text says of the method")
     origin = models.CharField(
         max_length=400, blank=True, help_text="repository@commit on the hub that the files came from"
+    )
+    smoke_run = models.BooleanField(
+        default=False, help_text="Its team wants to see a smoke run before it is evaluated in full"
     )
     import_digest = models.CharField(
         max_length=64, blank=True, editable=False, help_text="Of the row that an imported entry came from"
@@ -226,6 +239,11 @@ class Submission(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("submissions:detail", args=[self.pk])
+
+    @property
+    def decide_by(self) -> datetime | None:
+        """Until when its team may say whether it is evaluated in full; None where that is not asked."""
+        return self.status_changed_at + self.DECISION_TIME if self.status == self.Status.TRIED else None
 
     @property
     def is_settled(self) -> bool:
