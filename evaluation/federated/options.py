@@ -194,7 +194,7 @@ def runs(options: argparse.Namespace) -> list[FederatedConfig]:
 
 
 def _model(given: Mapping[str, Any]) -> NamedModel:
-    """The base model that is meant. A SuperLink's lies on its machines: there it is a path and nothing else."""
+    """The base model that is meant. A SuperLink's lies on its machines: it is a path."""
     name = given.get("model", installed_model.NAME)
     if "superlink" in given and name != installed_model.NAME:
         folder = Path(name).resolve()

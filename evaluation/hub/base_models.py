@@ -1,4 +1,4 @@
-"""The folder of a base model that a command line names: itself, the demonstration's, or fetched from the hub."""
+"""The folder of a base model that a command line names: itself, the demonstration's, or one from the hub."""
 
 from __future__ import annotations
 
