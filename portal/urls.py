@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("portal.intake.urls")),
     path("", include("portal.review.urls")),
     path("baselines/", include("portal.baselines.urls")),
+    path("docs/", include("portal.help.docs_urls")),
     path("help/", include("portal.help.urls")),
     path("accounts/", include("portal.account_pages.urls")),
     path("oauth/", include("portal.account_pages.oauth_urls")),
