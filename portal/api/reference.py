@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 from drf_spectacular.generators import SchemaGenerator
 
 from portal.api.curl import command
@@ -17,6 +19,7 @@ Schema = Mapping[str, Any]
 _COMPONENT = "#/components/schemas/"
 _COMMON = 12
 """Answers that so many operations share are told once for all."""
+_CODE = re.compile(r"`([^`\n]+)`")
 _ENUM_ITEM = re.compile(r"^\* `.*?` - .*$", re.MULTILINE)
 
 
@@ -39,7 +42,7 @@ class Field:
 
     name: str
     kind: Kind
-    description: str
+    description: SafeString
     is_required: bool
     place: str = ""
 
@@ -47,7 +50,7 @@ class Field:
 @dataclass(frozen=True)
 class Answer:
     status: str
-    description: str
+    description: SafeString
     kind: Kind | None
 
 
@@ -64,7 +67,7 @@ class Operation:
     name: str
     method: str
     path: str
-    description: str
+    description: SafeString
     needs_token: bool
     parameters: tuple[Field, ...]
     bodies: tuple[Body, ...]
@@ -89,7 +92,7 @@ class Tag:
 @dataclass(frozen=True)
 class Object:
     name: str
-    description: str
+    description: SafeString
     fields: tuple[Field, ...]
 
 
@@ -133,13 +136,13 @@ class _Reading:
             Tag(name, tuple(operation for tag, operation in operations if tag == name))
             for name in (tag["name"] for tag in self._described["tags"])
         )
-        common = tuple(Answer(status, text, None) for status, text in sorted(self._common))
+        common = tuple(Answer(status, _prose(text), None) for status, text in sorted(self._common))
         return Reference(tuple(tags), tuple(self._objects()), common)
 
     def _operation(self, path: str, method: str, operation: Schema) -> Operation:
         bodies = operation.get("requestBody", {}).get("content", {})
         answers = (
-            Answer(status, answer["description"], self._body_kind(answer.get("content", {})))
+            Answer(status, _prose(answer["description"]), self._body_kind(answer.get("content", {})))
             for status, answer in operation["responses"].items()
             if (status, answer["description"]) not in self._common
         )
@@ -148,7 +151,7 @@ class _Reading:
             name=operation["operationId"],
             method=method.upper(),
             path=path,
-            description=operation["description"],
+            description=_prose(operation["description"]),
             needs_token=needs_token,
             parameters=tuple(map(self._parameter, operation.get("parameters", ()))),
             bodies=tuple(Body(media, self._kind(body["schema"])) for media, body in bodies.items()),
@@ -160,7 +163,7 @@ class _Reading:
         return Field(
             given["name"],
             self._kind(given["schema"]),
-            _plain(given.get("description", "")),
+            _prose(given.get("description", "")),
             given.get("required", False),
             given["in"],
         )
@@ -171,10 +174,10 @@ class _Reading:
             if "properties" in schema and self._page_of(schema) is None:
                 required = schema.get("required", ())
                 fields = (
-                    Field(key, self._kind(value), _plain(value.get("description", "")), key in required)
+                    Field(key, self._kind(value), _prose(value.get("description", "")), key in required)
                     for key, value in schema["properties"].items()
                 )
-                yield Object(name, schema.get("description", ""), tuple(fields))
+                yield Object(name, _prose(schema.get("description", "")), tuple(fields))
 
     def _body_kind(self, content: Schema) -> Kind | None:
         for media, body in content.items():
@@ -204,7 +207,7 @@ class _Reading:
     def _named(self, name: str) -> Kind:
         schema = self._components[name]
         if (page := self._page_of(schema)) is not None:
-            return Kind("a page with a list of ", page.name, " in `results`")
+            return Kind("a page with a list of ", page.name, " in results")
         return Kind("", name) if "properties" in schema else self._kind(schema)
 
     def _page_of(self, schema: Schema) -> Kind | None:
@@ -233,6 +236,7 @@ def _format(schema: Schema) -> str:
     return formats.get(str(schema.get("format", "")), kind)
 
 
-def _plain(description: str) -> str:
-    """Without the list of values, which stands with the type."""
-    return _ENUM_ITEM.sub("", description).strip()
+def _prose(description: str) -> SafeString:
+    """As HTML: code as code, and without the list of values, which stands with the type."""
+    words = escape(_ENUM_ITEM.sub("", description).strip())
+    return mark_safe(_CODE.sub(r"<code>\1</code>", words))  # noqa: S308 -- escaped the line above
