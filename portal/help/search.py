@@ -30,6 +30,7 @@ _OF_VERBS = ("ings", "ing", "ers", "ed", "es", "er", "e")
 _STEM = 4  # letters that an ending leaves at least
 # A word of a title counts as so many of the text, shared by the words of a title.
 _IN_TITLE, _IN_LONG_TITLE = 16, 2
+_WHOLE = 1.5  # a document as against a part of one
 _FINDING = 0.6  # documents explain; who looks for a finding has its code
 _K1, _B = 1.2, 0.6
 _PREFIX_WEIGHT = 0.4
@@ -169,7 +170,8 @@ def _document_places() -> Iterable[Place]:
         for section in document.sections:
             anchor = f"#{section.anchor}" if section.anchor else ""
             where = document.title if section.anchor else "Documentation"
-            yield Place(page + anchor, section.title, where, section.text)
+            weight = 1.0 if section.anchor else _WHOLE
+            yield Place(page + anchor, section.title, where, section.text, weight=weight)
 
 
 def _finding_places() -> Iterable[Place]:
