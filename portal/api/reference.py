@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -38,12 +38,14 @@ class Kind:
 
 @dataclass(frozen=True)
 class Field:
-    """A field of an object, or a parameter, whose `place` is `path`, `query` or `header`."""
+    """A field of an object, or a parameter, whose `place` is `path`, `query` or `header`; `need` says whether
+    it must be there, or may be missing, where that is not what one expects.
+    """
 
     name: str
     kind: Kind
     description: SafeString
-    is_required: bool
+    need: str
     place: str = ""
 
 
@@ -164,7 +166,7 @@ class _Reading:
             given["name"],
             self._kind(given["schema"]),
             _prose(given.get("description", "")),
-            given.get("required", False),
+            "required" if given.get("required") and given["in"] != "path" else "",
             given["in"],
         )
 
@@ -172,9 +174,9 @@ class _Reading:
         """Those with fields of their own; a page of a list and a list of words are told where they stand."""
         for name, schema in self._components.items():
             if "properties" in schema and self._page_of(schema) is None:
-                required = schema.get("required", ())
+                need = _needs(name, schema.get("required", ()))
                 fields = (
-                    Field(key, self._kind(value), _prose(value.get("description", "")), key in required)
+                    Field(key, self._kind(value), _prose(value.get("description", "")), need(key))
                     for key, value in schema["properties"].items()
                 )
                 yield Object(name, _prose(schema.get("description", "")), tuple(fields))
@@ -200,9 +202,8 @@ class _Reading:
             each = self._kind(values)
             return Kind(f"object of {each.before}", each.name, each.after)
         kinds = schema.get("type", "any")
-        return Kind(
-            " or ".join(_word(kind) for kind in kinds) if isinstance(kinds, list) else _format(schema)
-        )
+        several = kinds if isinstance(kinds, list) else [kinds]
+        return Kind(" or ".join(_format({**schema, "type": kind}) for kind in several))
 
     def _named(self, name: str) -> Kind:
         schema = self._components[name]
@@ -226,12 +227,23 @@ def _either(kinds: list[Kind]) -> Kind:
     return Kind(named[0].before, named[0].name, after)
 
 
+def _needs(name: str, required: Collection[str]) -> Callable[[str], str]:
+    """What is said of an object's fields: of one that is sent which are required, of one that comes which may
+    be missing.
+    """
+    if name.endswith("Request"):
+        return lambda key: "required" if key in required else ""
+    return lambda key: "" if key in required else "may be missing"
+
+
 def _word(value: object) -> str:
     return "empty" if value == "" else "null" if value is None else str(value)
 
 
 def _format(schema: Schema) -> str:
-    kind = str(schema.get("type", "any"))
+    kind = _word(schema.get("type", "any"))
+    if kind == "null":
+        return kind
     formats = {"uri": "address", "uuid": "UUID", "date-time": "time", "date": "date", "binary": "bytes"}
     return formats.get(str(schema.get("format", "")), kind)
 
