@@ -10,6 +10,7 @@ from evaluation.checkpoints import base_model_tensors
 from evaluation.commands.files import as_json
 from evaluation.commands.options import Commands, add_command, number
 from evaluation.commands.status import Status
+from evaluation.hub import base_models
 from evaluation.inspection import Known, KnownBase, inspect
 from evaluation.inspection.communication_log import parse_amount
 from evaluation.inspection.folder import gather
@@ -40,9 +41,8 @@ def add(commands: Commands) -> None:
     parser.add_argument("--challenge", required=True, metavar="SLUG", help="whose rules apply")
     parser.add_argument(
         "--base-model",
-        type=Path,
-        metavar="DIR",
-        help="check the adapter's shapes against this base model too",
+        metavar=base_models.METAVAR,
+        help=f"check the adapter's shapes against this base model too: {base_models.HELP}",
     )
     parser.add_argument("--base-model-id", metavar="ID", help="hub id of the base model that you will select")
     parser.add_argument(
@@ -69,8 +69,10 @@ def add(commands: Commands) -> None:
 
 def _inspect(options: argparse.Namespace) -> Status:
     binding = rules.of(options.challenge, max_base_parameters=options.max_parameters)
-    tensors = base_model_tensors(options.base_model) if options.base_model else None
-    base = KnownBase(hub_id=options.base_model_id, tensors=tensors)
+    base = KnownBase(hub_id=options.base_model_id)
+    if options.base_model:
+        model = base_models.named(options.base_model)
+        base = KnownBase(options.base_model_id or model.hub_id, tensors=base_model_tensors(model.folder))
     folder = gather(options.path, log=options.log)
     inspection = inspect(folder.material, binding, Known(base, declared_bytes=options.communication))
     shown = as_json(as_dict(inspection, folder.files)) if options.json else as_text(inspection, folder.files)

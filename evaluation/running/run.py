@@ -17,8 +17,8 @@ from evaluation.benchmarks import Benchmark
 from evaluation.benchmarks.samples import Decoding, Request
 from evaluation.engines import Choice, Engine
 from evaluation.engines.scripted import ScriptedEngine
-from evaluation.errors import CheckpointError, EvaluationError, ModelError, UnknownNameError
-from evaluation.hub import fetching
+from evaluation.errors import CheckpointError, EvaluationError, UnknownNameError
+from evaluation.hub import base_models
 from evaluation.names import lookup
 from evaluation.rules import protocol
 from evaluation.rules.protocol import PRECISIONS, Precision, Protocol
@@ -146,14 +146,14 @@ class Evaluator:
             for b in wanted
         ]
         clock.lap("reading the data")
-        folder, name = _model(plan.model)
+        model = base_models.named(plan.model)
         clock.lap("fetching the base model")
         if plan.adapter is not None and not plan.adapter.is_dir():
             raise CheckpointError(f"the adapter folder {plan.adapter} does not exist")
         try:
-            choice = engines.choose(plan.engine, folder, plan.adapter, precision)
+            choice = engines.choose(plan.engine, model.folder, plan.adapter, precision)
             observer.chosen(choice)
-            engine = self._open(choice.name, folder, precision, observer)
+            engine = self._open(choice.name, model.folder, precision, observer)
             clock.lap("loading the base model")
             engine.use_adapter(plan.adapter)
             clock.lap("loading the adapter")
@@ -163,7 +163,7 @@ class Evaluator:
             if error.retryable:
                 self.close()
             raise
-        subject = Subject.of_model(rules, precision, name, folder, plan.adapter)
+        subject = Subject.of_model(rules, precision, model.title, model.folder, plan.adapter)
         facts = replace(engine.facts(), reason=choice.reason)
         return Outcome(scores, provenance.describe(subject, facts, scores, clock.laps))
 
@@ -352,14 +352,3 @@ def _computed(asked: Precision) -> tuple[Precision, str]:
             "this GPU does not compute in bf16: fp16 is used instead, and the scores are unofficial",
         )
     return asked, ""
-
-
-def _model(name: str) -> tuple[Path, str]:
-    """The folder of a model, and what to call it in the provenance."""
-    folder = Path(name)
-    if folder.is_dir():
-        return folder, folder.resolve().name
-    if folder.is_absolute() or name.startswith(".") or not fetching.is_hub_id(name):
-        raise ModelError(f"there is no model folder {name}")
-    snapshot = fetching.fetch(name)
-    return snapshot.folder, f"{snapshot.repo}@{snapshot.commit}"

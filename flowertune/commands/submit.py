@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.checkpoints.base_names import listed_as
+from evaluation.demonstration import installed_model
 from evaluation.findings import Finding, has_errors
 from evaluation.hub.names import AddressError, HubAddress, parse_address
 from evaluation.inspection import Inspection, Known, inspect
@@ -74,7 +75,10 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--challenge", metavar="SLUG", help=f"one of {', '.join(CHALLENGES)}")
     parser.add_argument(
-        "--base-model", metavar="ID", help="hub id of a listed base model (default: the adapter's)"
+        "--base-model",
+        type=_base_model_id,
+        metavar="ID",
+        help="hub id of a listed base model, or `demonstration` for the small one (default: the adapter's)",
     )
     parser.add_argument("--method", metavar="NAME", help="what the board calls the entry")
     parser.add_argument("--team", metavar="NAME", help="one of your teams (default: your own)")
@@ -337,6 +341,10 @@ def _said(sent: Sent, submission: Submission) -> str:
         f"This was submitted before as {submission.id}; nothing was sent again. To submit it anew, withdraw "
         "that one first."
     )
+
+
+def _base_model_id(text: str) -> str:
+    return installed_model.HUB_ID if text == installed_model.NAME else text
 
 
 def _amount(text: str) -> float:

@@ -12,9 +12,11 @@ from evaluation.benchmarks import BENCHMARKS
 from evaluation.findings.catalogue import CATALOGUE
 from evaluation.rules import protocol
 from evaluation.rules.challenges import CHALLENGES
+from portal.help.library import LISTINGS
 from portal.submissions.models import BaseModel, Submission
 
-_PAGES = ("home", "boards", "rules", "method", "benchmarks", "base-models", "changes", "help:findings")
+_PAGES = ("home", "boards", "rules", "method", "benchmarks", "base-models", "changes")
+_HELP = ("docs:index", "help:findings", "api-docs", "client:page")
 
 
 class Pages(Sitemap[str]):
@@ -22,9 +24,10 @@ class Pages(Sitemap[str]):
 
     def items(self) -> list[str]:
         return [
-            *map(reverse, _PAGES),
+            *map(reverse, (*_PAGES, *_HELP)),
             *(reverse("leaderboard:board", args=[slug]) for slug in CHALLENGES),
             *(reverse("benchmark", args=[slug]) for slug in BENCHMARKS if protocol.asking(slug)),
+            *(reverse("docs:document", args=[slug]) for slug in LISTINGS),
             *(reverse("help:finding", args=[code]) for code in CATALOGUE),
         ]
 

@@ -1,9 +1,9 @@
 """Addresses of the REST API."""
 
 from django.urls import URLPattern, URLResolver, include, path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularAPIView
 
-from portal.api.views import accounts, baselines, catalogue, evaluations, queue, submissions
+from portal.api.views import accounts, baselines, catalogue, evaluations, queue, reference, submissions
 
 v1: list[URLPattern | URLResolver] = [
     path("challenges/", catalogue.ChallengeList.as_view(), name="api-challenges"),
@@ -35,7 +35,7 @@ v1: list[URLPattern | URLResolver] = [
 urlpatterns = [
     path("v1/", include(v1)),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
-    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
+    path("docs/", reference.api_reference, name="api-docs"),
     # Also without the slash at the end, where Django would otherwise guess.
     re_path("^", catalogue.NothingHere.as_view(), name="api-nothing"),
 ]

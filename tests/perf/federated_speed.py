@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 from flwr.app import Message
 
-from evaluation.demonstration.base_model import HUB_ID, build
+from evaluation.demonstration.base_model import build
+from evaluation.demonstration.installed_model import HUB_ID
 from evaluation.federated import data, local_model, presets, training
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.job import prepare

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from evaluation.demonstration import installed_model
 from evaluation.errors import EvaluationError
 from evaluation.hub import fetching
 from evaluation.hub.renaming import current_name
@@ -19,7 +20,11 @@ class Command(BaseCommand):
     help = "Add a base model to the list, or renew its entry, from a folder or from the model hub."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("hub_id", help="as on the Hugging Face Hub: organisation/name")
+        parser.add_argument(
+            "hub_id",
+            help="as on the Hugging Face Hub: organisation/name; or `demonstration` for the small model "
+            "that is built from its package",
+        )
         parser.add_argument("--path", type=Path, help="load it from this folder instead of the hub")
         parser.add_argument("--revision", help="commit of the hub repository; the newest without it")
         parser.add_argument("--licence", default="")
@@ -31,7 +36,11 @@ class Command(BaseCommand):
         self, *args: Any, hub_id: str, path: Path | None, revision: str | None, **options: Any
     ) -> None:
         aliases: list[str] = list(options["alias"])
+        licence: str = options["licence"]
         try:
+            if hub_id == installed_model.NAME:
+                hub_id, path = installed_model.HUB_ID, path or installed_model.built()
+                licence = licence or installed_model.LICENCE
             if path is None:
                 self._warn_of_size(hub_id)
                 snapshot = fetching.fetch("@".join(filter(None, (hub_id, revision))))
@@ -45,7 +54,7 @@ class Command(BaseCommand):
                 hub_id=hub_id,
                 folder=folder,
                 revision=revision or "",
-                licence=options["licence"],
+                licence=licence,
                 aliases=aliases,
                 from_hub=path is None,
             )
