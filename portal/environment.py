@@ -108,7 +108,7 @@ class Environment(BaseSettings):
             challenge, _, items = part.rpartition("=")
             if challenge not in ("", *CHALLENGES) or not re.fullmatch(r"[1-9][0-9]{0,8}", items):
                 raise ValueError(
-                    f"“{part}” is no limit: write a number of items a benchmark, like 100, or that of a single "
+                    f"“{part}” is no limit: write a number of items a benchmark, like 100, or that of one "
                     f"challenge, like code=4. The challenges are {', '.join(CHALLENGES)}"
                 )
             stated |= {challenge: int(items)} if challenge else dict.fromkeys(CHALLENGES, int(items)) | stated

@@ -46,7 +46,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def live(request: HttpRequest) -> HttpResponse:
-    """How far the demonstration is; with what stands on the home page, where the boards have changed since."""
+    """How far the demonstration is, and the parts of the home page whose boards have changed since."""
     if not settings.DEMONSTRATION:
         raise Http404
     boards = _boards()

@@ -65,11 +65,9 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0)
             static_files.collect()
             demonstration.import_public_board()
-        if hindrance.result():
-            self.say(
-                f"The code challenge is left out, as its programs cannot be run here: {hindrance.result()}"
-            )
-        self._challenges = [slug for slug in CHALLENGES if slug != "code" or not hindrance.result()]
+        if reason := hindrance.result():
+            self.say(f"The code challenge is left out, as its programs cannot be run here: {reason}")
+        self._challenges = [slug for slug in CHALLENGES if slug != "code" or not reason]
         site = Site(HOST, port, loopback_environment(HOST, port) | self._settings(), self.say)
         demonstration.prepare_accounts(site.url)
         return site
@@ -91,8 +89,8 @@ class Command(BaseCommand):
         self._write(
             f"\n  {site.url}\n\n  Logins of a submitter and a reviewer, and an API token: {logins}\n"
             + logins.read_text()
-            + "\n  The boards hold the public board's history. What is computed here joins them one by one, on the"
-            "\n  home page too. Ctrl-C stops the site; the next start keeps its data and goes on.\n\n"
+            + "\n  The boards hold the public board's history; what is computed now joins them, entry by entry."
+            "\n  Ctrl-C stops the site. The next start keeps its data and goes on.\n\n"
         )
 
     def _fill(self, site: Site, build: BaseModelBuild) -> None:
