@@ -89,7 +89,7 @@ class Command(BaseCommand):
         self._write(
             f"\n  {site.url}\n\n  Logins of a submitter and a reviewer, and an API token: {logins}\n"
             + logins.read_text()
-            + "\n  The boards hold the public board's history; what is computed now joins them, entry by entry."
+            + "\n  The boards hold the public board's history; what is computed now joins it, entry by entry."
             "\n  Ctrl-C stops the site. The next start keeps its data and goes on.\n\n"
         )
 
