@@ -27,7 +27,7 @@ TRAINING: Mapping[str, Any] = {
     "clients_per_round": 2,
     "rounds": 3,
     "local_steps": 4,
-    "batch_size": 8,
+    "batch_size": 4,
     "sequence_length": 192,
     "schedule": "constant",
     "learning_rate": 1e-3,
