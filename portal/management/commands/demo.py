@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -37,6 +38,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, port: int, **options: Any) -> None:
         self._began = time.monotonic()
+        logging.getLogger("evaluation.sandbox").setLevel(logging.WARNING)  # what else it says is for workers
         self._log = Path(settings.VAR_DIR) / "logs" / "demo.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._log.touch(mode=0o600)  # the logins are said in it too
