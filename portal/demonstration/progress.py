@@ -21,6 +21,8 @@ from portal.submissions.models import BaseModel, Submission
 Key = tuple[str, str]
 """A challenge's slug and a method."""
 
+# The first share of a step, in which libraries are loaded, tells nothing of the rest.
+_TELLING = 0.25
 _UNDER_WAY = {
     Submission.Status.RECEIVED,
     Submission.Status.QUEUED,
@@ -76,12 +78,11 @@ class Progress:
 
     @property
     def time_left(self) -> str:
-        """In words; at the speed of the reference machine until this one has finished something."""
+        """In words; what the reference machine took until this one has done something of it."""
         pace = _pace(self.steps)
-        minutes = math.ceil(seconds_left(self.steps, pace or 1.0) / 60)
-        if minutes <= 1:
-            return "about a minute left"
-        return f"about {minutes} minutes left" + ("" if pace else " if two cores are free for it")
+        minutes = max(1, math.ceil(seconds_left(self.steps, pace or 1.0) / 60))
+        spoken = "a minute" if minutes == 1 else f"{minutes} minutes"
+        return f"about {spoken} left" if pace else f"about {spoken} on two free cores"
 
 
 def now(challenges: Sequence[str]) -> Progress:
@@ -119,8 +120,12 @@ def _left(step: Step, pace: float) -> float:
 
 
 def _pace(steps: Sequence[Step]) -> float | None:
-    """How many times longer than on the reference machine steps take here; None while none is done."""
-    measured = [(step.seconds, step.part.seconds) for step in steps if step.is_done and step.seconds]
+    """How many times longer than on the reference machine steps take here; None while none is far enough."""
+    measured = [
+        (step.seconds, step.part.seconds * step.share)
+        for step in steps
+        if step.seconds and step.share >= _TELLING
+    ]
     if not measured:
         return None
     return sum(here for here, _ in measured) / sum(there for _, there in measured)
