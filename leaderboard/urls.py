@@ -50,6 +50,7 @@ boards = (
 )
 urlpatterns = [
     path("", home.home, name="home"),
+    path("live/", home.live, name="home-live"),
     path("leaderboard/", cross_domain.boards, name="boards"),
     *(path(f"leaderboard.{form}", exports.boards, {"form": form}, name=f"boards-{form}") for form in FORMATS),
     path("leaderboard/", include(boards)),

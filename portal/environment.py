@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ from pydantic import Field, PositiveInt, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from evaluation.rules.base_size import read_limits
+from evaluation.rules.challenges import CHALLENGES
 from evaluation.rules.protocol import CURRENT, PROTOCOLS
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -71,7 +73,7 @@ class Environment(BaseSettings):
     leaderboard_protocols: Numbers = (CURRENT.number,)
 
     evaluation_data: str = ""
-    evaluation_limit: PositiveInt | None = None
+    evaluation_limit: Limits = Field(default="", validate_default=True)
     evaluation_engine: Literal["auto", "transformers", "vllm"] = "auto"
     evaluation_precision: Literal["", "fp4", "nf4", "bf16", "fp16", "fp32"] = ""
     evaluation_lease_seconds: PositiveInt = 60
@@ -83,7 +85,9 @@ class Environment(BaseSettings):
     training_state: Path | None = None
     training_stall_seconds: PositiveInt = 21_600
 
-    @field_validator("allowed_hosts", "leaderboard_protocols", mode="before")
+    demonstration: Names = []
+
+    @field_validator("allowed_hosts", "leaderboard_protocols", "demonstration", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return (
@@ -94,6 +98,28 @@ class Environment(BaseSettings):
     @classmethod
     def _by_challenge(cls, value: str) -> Mapping[str, int]:
         return read_limits(value)
+
+    @field_validator("evaluation_limit", mode="before")
+    @classmethod
+    def _items(cls, value: str) -> Mapping[str, int]:
+        """By challenge; one that is not there has no limit."""
+        stated: dict[str, int] = {}
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            challenge, _, items = part.rpartition("=")
+            if challenge not in ("", *CHALLENGES) or not re.fullmatch(r"[1-9][0-9]{0,8}", items):
+                raise ValueError(
+                    f"“{part}” is no limit: write a number of items a benchmark, like 100, or that of one "
+                    f"challenge, like code=4. The challenges are {', '.join(CHALLENGES)}"
+                )
+            stated |= {challenge: int(items)} if challenge else dict.fromkeys(CHALLENGES, int(items)) | stated
+        return stated
+
+    @field_validator("demonstration")
+    @classmethod
+    def _known_challenges(cls, value: list[str]) -> list[str]:
+        if unknown := [name for name in value if name not in CHALLENGES]:
+            raise ValueError(f"there is no challenge {unknown[0]}; there are: {', '.join(CHALLENGES)}")
+        return value
 
     @field_validator("leaderboard_protocols")
     @classmethod

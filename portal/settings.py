@@ -248,6 +248,10 @@ TRAINING_DATA = env.training_data
 TRAINING_STATE = env.training_state or VAR_DIR / "training"
 TRAINING_STALL_SECONDS = env.training_stall_seconds
 
+# --- Demonstration --------------------------------------------------------------------------------
+
+DEMONSTRATION = env.demonstration
+
 # --- Notifications -----------------------------------------------------------------------------
 
 WEBHOOKS_TO_LOOPBACK = env.webhooks_to_loopback

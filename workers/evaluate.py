@@ -162,7 +162,7 @@ def _job(scratch: Path, evaluation: Evaluation, output: Path, check: Check) -> J
         engine=settings.EVALUATION_ENGINE,
         precision=settings.EVALUATION_PRECISION or asked.precision,
         data=settings.EVALUATION_DATA or str(data_sets.benchmark_rows(asked.benchmarks, scratch / "data")),
-        limit=settings.EVALUATION_LIMIT,
+        limit=settings.EVALUATION_LIMIT.get(asked.challenge.slug),
         output=str(output),
         registered=data_sets.registered(asked.benchmarks),
         smoke_run=evaluation.smoke_run,

@@ -10,13 +10,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-from evaluation.errors import Fault
+from evaluation.errors import EngineCrashError, Fault
 from evaluation.federated.config import FederatedConfig
 from evaluation.gpu_turns import Turn
 from evaluation.wire.messages import Failed
@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 WORKER_NAME = f"{socket.gethostname()}:{os.getpid()}"
 MODULE = "evaluation.federated"
+FURTHER = "--further"
 # Somebody waits for an evaluation; a training run takes its hours anyway.
 NICENESS = 5
 # For Ray to end its processes and the state to be written; a worker has 20 seconds to stop.
@@ -49,25 +50,86 @@ _FAREWELL_TICK = 0.1
 _busy = threading.Lock()
 
 
+class TrainingProcess:
+    """The child that has trained, kept for a further run like its last one: with all libraries loaded.
+
+    On a machine with GPUs none is kept, as its model would hold their memory.
+    """
+
+    def __init__(self) -> None:
+        self._kept: Child | None = None
+        self._kind: Kind | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        return self._kept is not None
+
+    def begin(self, run: BaselineRun, arguments: list[str]) -> Child:
+        """The child that trains this run now; it is the caller's, to keep or to end."""
+        child, self._kept = self._kept, None
+        if child is not None:
+            if self._kind == _kind(run) and child.is_running:
+                child.send(json.dumps(arguments))
+                return child
+            _dismiss(child)
+        child = Child("training", MODULE, arguments)
+        child.lower_priority(NICENESS)
+        return child
+
+    def keep(self, child: Child, run: BaselineRun) -> None:
+        """Let it wait for a further run."""
+        self._kept, self._kind = child, _kind(run)
+
+    def end(self) -> None:
+        """End the child that is kept. Idempotent."""
+        child, self._kept = self._kept, None
+        if child is not None:
+            _dismiss(child)
+
+
+Kind = tuple[int, int]
+"""What runs share that one process can train: the base model and the number of clients."""
+
+
+def _kind(run: BaselineRun) -> Kind:
+    return run.base_model_id, int(run.config["clients"])
+
+
+def _dismiss(child: Child) -> None:
+    """Tell a child that waits for a further run that none comes, and let it end by itself."""
+    try:
+        child.send("")
+        _let_end(child)
+    except EngineCrashError:
+        logger.info("the training process that was kept ended by itself")
+    finally:
+        child.stop(grace=STOP_SECONDS)
+
+
 def run_queued() -> None:
     """Claim and train runs until the queue is empty or the worker is told to stop."""
     if not _busy.acquire(blocking=False):
         return  # the thread that holds the lock drains the queue
+    process = TrainingProcess()
     try:
         while not shutting_down.is_set():
             run = queue.claim(worker=WORKER_NAME)
-            if run is None:
+            if run is not None:
+                train(run, process)
+            elif process.is_kept:
+                process.end()  # which takes a while, in which another run may be queued
+            else:
                 return
-            train(run)
     finally:
+        process.end()
         _busy.release()
 
 
-def train(run: BaselineRun) -> None:
+def train(run: BaselineRun, process: TrainingProcess) -> None:
     """Bring one claimed run to its end, whatever that is, and record it."""
     try:
         with in_use(run.base_model):
-            _train_in(state_folder(run), run)
+            _train_in(state_folder(run), run, process)
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over; this worker leaves it", run)
     except turns.ShuttingDownError:
@@ -94,7 +156,7 @@ def clear_leftovers() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _train_in(folder: Path, run: BaselineRun) -> None:
+def _train_in(folder: Path, run: BaselineRun, process: TrainingProcess) -> None:
     lease = Lease(run)
     lease.renew({"phase": "preparing the base model"})
     output = folder / "output"
@@ -103,7 +165,7 @@ def _train_in(folder: Path, run: BaselineRun) -> None:
         with lease.kept() as check:
             arguments = _arguments(folder, output, run, lease, check)
         lease.renew({"phase": "starting"})
-        if not _trained_by_turns(arguments, output, run, lease):
+        if not _trained_by_turns(arguments, output, _Work(run, lease, process)):
             return
     lease.renew({"phase": "submitting the result"})
     with lease.kept():
@@ -115,26 +177,37 @@ class _GivesWayError(Exception):
     """Another waits for the GPU at the end of a round."""
 
 
-def _trained_by_turns(arguments: list[str], output: Path, run: BaselineRun, lease: Lease) -> bool:
+@dataclass(frozen=True)
+class _Work:
+    """A run under its lease, and the process that may train it."""
+
+    run: BaselineRun
+    lease: Lease
+    process: TrainingProcess
+
+
+def _trained_by_turns(arguments: list[str], output: Path, work: _Work) -> bool:
     """Train, giving the GPU to whoever waits for it after a round and going on behind that round later.
 
     Returns whether it came to its end with a result in `output`.
     """
+    run = work.run
     needed = turns.training_bytes(run.base_model.parameters, str(run.config.get("precision", "")))
     while not results.is_complete(output):  # a child that was told to stop may have been through
-        with turns.taken(str(run), lambda: needed, lease) as turn:
+        with turns.taken(str(run), lambda: needed, work.lease) as turn:
             try:
-                return _trained(arguments, run, lease, turn)
+                return _trained(arguments, work, turn)
             except _GivesWayError:
                 logger.info("%s lets another use the GPU; it goes on behind its last round", run)
     return True
 
 
-def _trained(arguments: list[str], run: BaselineRun, lease: Lease, turn: Turn | None) -> bool:
+def _trained(arguments: list[str], work: _Work, turn: Turn | None) -> bool:
     """Let a child train and record what it says. Returns whether it came to its end with a result.
 
     Raises _GivesWayError after a round of this child's own, when somebody waits for the GPU.
     """
+    run, lease = work.run, work.lease
     began, resumed = time.monotonic(), run.rounds
 
     def record(event: Event) -> dict[str, Any]:
@@ -154,14 +227,16 @@ def _trained(arguments: list[str], run: BaselineRun, lease: Lease, turn: Turn | 
                     raise _GivesWayError
         return {"phase": "training", "round": number, "rounds": run.rounds}
 
-    child, ending = Child("training", MODULE, arguments), None
+    child, ending = work.process.begin(run, arguments if turn else [*arguments, FURTHER]), None
     try:
-        child.lower_priority(NICENESS)
         ending = hear_out(child, EVENTS.parse, lease, record, stall_seconds=settings.TRAINING_STALL_SECONDS)
-        if ending:
+        if ending and not (isinstance(ending, Done) and turn is None):
             _let_end(child, lease)
     finally:
-        child.stop(grace=STOP_SECONDS)
+        if isinstance(ending, Done) and turn is None:
+            work.process.keep(child, run)
+        else:
+            child.stop(grace=STOP_SECONDS)
     # Only now that no process works on its state any more: the next attempt may begin at once.
     match ending:
         case Done():
@@ -173,13 +248,14 @@ def _trained(arguments: list[str], run: BaselineRun, lease: Lease, turn: Turn | 
     return False
 
 
-def _let_end(child: Child, lease: Lease) -> None:
-    """Keep the run's lease until the child is gone, for so long as it may take, or the worker has to stop."""
+def _let_end(child: Child, lease: Lease | None = None) -> None:
+    """Wait until the child is gone, for so long as it may take, or the worker has to stop; keep the lease."""
     began = time.monotonic()
     while child.is_running and time.monotonic() - began < FAREWELL_SECONDS:
         if shutting_down.wait(_FAREWELL_TICK):
             return
-        lease.renew()
+        if lease:
+            lease.renew()
 
 
 def _arguments(folder: Path, output: Path, run: BaselineRun, lease: Lease, check: Check) -> list[str]:

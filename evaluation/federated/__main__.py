@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import select
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from types import FrameType
 from typing import TextIO
 
@@ -16,11 +20,13 @@ from evaluation.federated import comparison, data, deployment, options, partitio
 from evaluation.federated.checks import check_settings, findings
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.events import as_text
-from evaluation.federated.job import prepare
+from evaluation.federated.job import PreparedRun, prepare
 from evaluation.findings import Severity
 from evaluation.parent import end_with_parent
 from evaluation.wire.messages import Failed, dump
-from evaluation.wire.training import Event
+from evaluation.wire.training import Event as Told
+
+_LOOK_SECONDS = 0.5
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,12 +73,13 @@ def _run(asked: argparse.Namespace, events: TextIO | None) -> None:
         _send(configs, asked, events)
         return
 
-    def report(event: Event) -> None:
+    def report(event: Told) -> None:
         print(dump(event) if events else as_text(event), file=events, flush=True)
 
     output, state = _output(asked), asked.state
     if len(configs) == 1:
-        simulation.run([prepare(configs[0], output, report, state=state, resume=asked.resume)])
+        first = prepare(configs[0], output, report, state=state, resume=asked.resume)
+        simulation.run(_with_further(first) if asked.further else [first])
         return
     folders = {config.strategy: output / config.strategy for config in configs}
     jobs = [
@@ -89,6 +96,26 @@ def _run(asked: argparse.Namespace, events: TextIO | None) -> None:
     if jobs:
         simulation.run(jobs)
     print("\n".join(comparison.table([comparison.read(folder) for folder in folders.values()])), flush=True)
+
+
+def _with_further(first: PreparedRun) -> Iterator[PreparedRun]:
+    """A run, and behind it those that standard input asks for, until it ends or the last one is stopped."""
+    yield first
+    last = first
+    while line := _next_line(last.stop):
+        asked = options.parser().parse_args(json.loads(line))
+        (config,) = options.runs(asked)
+        last = prepare(config, _output(asked), first.report, state=asked.state, resume=asked.resume)
+        yield last
+
+
+def _next_line(stop: Event) -> str:
+    """The next line of standard input, "" where none comes any more."""
+    while not stop.is_set():
+        readable, _, _ = select.select([sys.stdin], [], [], _LOOK_SECONDS)
+        if readable:  # whole lines are sent, one after each run, so that none waits in Python's buffer
+            return sys.stdin.readline().strip()
+    return ""
 
 
 def _tell_notes(configs: list[FederatedConfig]) -> None:

@@ -17,6 +17,7 @@ from flwr.clientapp import ClientApp
 
 from evaluation import gpus
 from evaluation.errors import EvaluationError, outage_of
+from evaluation.federated import peak_memory
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.exchange import (
     ADAPTER,
@@ -43,6 +44,9 @@ from evaluation.federated.factors import Arrays
 
 # Tells this process from others in its replies.
 _WORKER = secrets.randbits(48)
+
+_measured: list[str] = []
+"""Of which run the highest memory of this process is: its settings."""
 
 # `training` imports torch, peft and transformers: seconds that a process which only names this app (Flower's
 # simulation, `flwr run`) should not spend. Hence the imports inside the functions that train.
@@ -78,6 +82,9 @@ def introduce(message: Message, context: Context) -> Message:
 
     config = _run_config(message, context)
     partition = _partition(config, context)
+    if _measured != (run := [repr(config)]):  # a process may serve several runs, one after another
+        _measured[:] = run
+        peak_memory.forget()
     local = local_model.local_model(config)
     rows = data.read(config.train_data)
     examples = len(partitioning.split(config, rows).clients[partition])

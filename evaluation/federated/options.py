@@ -83,6 +83,13 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--resume", action="store_true", default=False, help="go on with what --state holds")
     whole.add_argument("--events", action="store_true", default=False, help="JSON lines on standard output")
     whole.add_argument(
+        "--further",
+        action="store_true",
+        default=False,
+        help="after this run those whose options come on standard input, a JSON list a line; an empty line "
+        "ends it. They have the base model and the number of clients of this one",
+    )
+    whole.add_argument(
         "--show-partition", action="store_true", default=False, help="show how rows are shared, and end"
     )
     _add_settings(whole)

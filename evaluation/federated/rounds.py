@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, Rec
 from flwr.serverapp.strategy import Strategy
 
 from evaluation.errors import EvaluationError
+from evaluation.federated import peak_memory
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.exchange import (
     ADAPTER,
@@ -119,7 +119,7 @@ def _round(federation: Federation, server_round: int, adapter: Arrays) -> tuple[
         seconds=end - start,
         client_peak_rss_bytes=max(int(metric[PEAK_RSS]) for metric in metrics),
         client_peak_vram_bytes=vram,
-        server_peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        server_peak_rss_bytes=peak_memory.bytes_so_far(),
         gpu_seconds=train_seconds if vram else None,
         energy_joules=_energy(metrics),
         epsilon=epsilon(config, server_round),

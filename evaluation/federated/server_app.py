@@ -12,6 +12,7 @@ from flwr.common import log
 from flwr.serverapp import Grid, ServerApp
 
 from evaluation.errors import EvaluationError
+from evaluation.federated import peak_memory
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.events import as_text
 from evaluation.federated.exchange import (
@@ -41,6 +42,7 @@ def federate(grid: Grid, job: PreparedRun) -> None:
     Raises EvaluationError for whatever makes the run impossible or fruitless.
     """
     started, config = time.perf_counter(), job.config
+    peak_memory.forget()  # of a run before this one
     exchange = Exchange(grid, job.stop, TIMEOUT_SECONDS)
     queries = exchange.send(_queries(config, exchange.nodes(config.clients)))
     # The clients import and load now, and so does this process: hence the order, and imports after `send`.

@@ -12,7 +12,8 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import chain
 
 from evaluation import gpus
 from evaluation.errors import EngineCrashError, EvaluationError
@@ -21,8 +22,9 @@ from evaluation.federated.farewell import HOME, none_left
 from evaluation.federated.job import PreparedRun
 
 
-def run(jobs: Sequence[PreparedRun]) -> None:
-    """Run jobs one after another on one federation, and write their results.
+def run(jobs: Iterable[PreparedRun]) -> None:
+    """Run jobs one after another on one federation, and write their results; each is asked for when the one
+    before is done.
 
     They share number of clients, base model and adapter shape, so that the base model is loaded once. One
     process a GPU, or one with all cores, serves the clients of a round in turn: one copy of the base model
@@ -30,6 +32,9 @@ def run(jobs: Sequence[PreparedRun]) -> None:
     left. Call it from the main thread, as Ray and signals ask for it.
     Raises EvaluationError as `federate` does, EngineCrashError when Flower or Ray fails.
     """
+    upcoming = iter(jobs)
+    first = next(upcoming)
+    begun = [first]
     with (
         tempfile.TemporaryDirectory(prefix="flwr-", ignore_cleanup_errors=True) as scratch,
         none_left(scratch),
@@ -51,7 +56,8 @@ def run(jobs: Sequence[PreparedRun]) -> None:
         server, devices = ServerApp(), gpus.count()
 
         def serve(grid: Grid, _context: Context) -> None:
-            for job in jobs:
+            for job in chain([first], upcoming):
+                begun.append(job)
                 federate(grid, job)
 
         server.main()(serve)
@@ -61,7 +67,7 @@ def run(jobs: Sequence[PreparedRun]) -> None:
             run_simulation(
                 server_app=server,
                 client_app=client_app.app,
-                num_supernodes=jobs[0].config.clients,
+                num_supernodes=first.config.clients,
                 backend_config={"client_resources": client_resources(cores, devices)},
             )
         except EvaluationError:
@@ -69,7 +75,7 @@ def run(jobs: Sequence[PreparedRun]) -> None:
         except RuntimeError as error:  # what Flower raises, with the cause behind it
             raise EngineCrashError(f"Flower's simulation ended: {error.__cause__ or error}") from error
         finally:
-            for job in jobs:
+            for job in begun:
                 job.stop.set()
             ray.shutdown()
 

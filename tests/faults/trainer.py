@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 from tests.workers import scripted_training
@@ -12,13 +11,11 @@ from tests.workers import scripted_training
 SCRIPT = {"pause": 0.4}  # seconds in each round
 
 
-def main() -> None:
-    state = Path(sys.argv[sys.argv.index("--state") + 1])
+def prepare(state: Path) -> None:
     state.mkdir(parents=True, exist_ok=True)
     shutil.copytree(Path.home().parent / "result", state / "result", dirs_exist_ok=True)
     (state / "script.json").write_text(json.dumps(SCRIPT))
-    scripted_training.main()
 
 
 if __name__ == "__main__":
-    main()
+    scripted_training.main(prepare)

@@ -13,7 +13,10 @@ import json
 import os
 import shutil
 import signal
+import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +24,31 @@ from evaluation.wire.messages import Failed, dump
 from evaluation.wire.training import ClientFailure, Done, Ready, Round, RoundEnded, Shares
 
 
-def main() -> None:
+def main(prepare: Callable[[Path], None] = lambda _state: None) -> None:
     parser = argparse.ArgumentParser()
     for name in ("config", "output", "state"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     for name in ("resume", "events"):
         parser.add_argument(f"--{name}", action="store_true", required=True)
+    parser.add_argument("--further", action="store_true")
     options = parser.parse_args()
+    while True:
+        prepare(options.state)
+        run(options)
+        line = sys.stdin.readline().strip() if options.further else ""
+        if not line:
+            return
+        options = parser.parse_args(json.loads(line))
+
+
+def run(options: argparse.Namespace) -> None:
     script = json.loads((options.state / "script.json").read_text())
     config = json.loads(options.config.read_text())
     (options.state / "environment.json").write_text(json.dumps(dict(os.environ)))
     done = options.state / "rounds"
     first = 1 + (int(done.read_text()) if done.exists() else 0)
-    say(dump(ready(clients=config["clients"], resumed=first - 1)))
+    begun = ready(clients=config["clients"], resumed=first - 1)
+    say(dump(replace(begun, hardware=f"CPU, process {os.getpid()}")))
     for number in range(1, first):
         say(dump(RoundEnded.of(measured(number), config["rounds"])))
     for number in range(first, config["rounds"] + 1):

@@ -201,7 +201,7 @@ def test_a_training_gives_way_after_a_round_and_goes_on_later(
         evaluating.want()
         thread = threading.Thread(target=_watch, args=(evaluating, starts))
         thread.start()
-        train.train(claimed())
+        train.train(claimed(), train.TrainingProcess())
         thread.join(60)
     run.refresh_from_db()
     assert (run.status, rounds_of(run)) == ("succeeded", [1, 2, 3])

@@ -22,7 +22,8 @@ class Command(BaseCommand):
             "file",
             type=Path,
             help="CSV with the columns challenge, team, base_model, communication_gb, score_1 … score_4 in "
-            "the order of the challenge's benchmarks, as printed in per cent, and date (day.month.year)",
+            "the order of the challenge's benchmarks, as printed in per cent, and date (day.month.year). "
+            "Lines before it that begin with # are remarks",
         )
         parser.add_argument(
             "--source",

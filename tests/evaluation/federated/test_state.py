@@ -147,9 +147,24 @@ def test_a_killed_process_leaves_no_other_and_its_run_goes_on(
     assert [event["event"] for event in heard] == ["ready", "round", "round", "round"]
     _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
-    ended = subprocess.run(command, cwd=ROOT, env=three, capture_output=True, text=True, timeout=900)
+    another = replace(config, rounds=2, seed=7)
+    other_words = tmp_path / "another.json"
+    other_words.write_text(json.dumps(another.as_dict()))
+    further = json.dumps(["--config", str(other_words), "--output", str(tmp_path / "further"), "--events"])
+    ended = subprocess.run(
+        [*command, "--further"],
+        cwd=ROOT,
+        env=three,
+        input=f"{further}\n\n",
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
     assert ended.returncode == 0, ended.stderr
     events = [json.loads(line) for line in ended.stdout.splitlines()]
+    end = next(number for number, event in enumerate(events) if event["event"] == "done")
+    events, of_another = events[: end + 1], events[end + 1 :]
+    assert [event["event"] for event in of_another] == ["ready", "round", "round", "done"]
     assert events[0]["resumed"] >= 3
     assert {ready["hardware"].rpartition(", ")[2] for ready in (heard[0], events[0])} == {"2 threads"}
     assert [event["round"] for event in events[1:-1]] == list(range(1, 21))
@@ -157,3 +172,7 @@ def test_a_killed_process_leaves_no_other_and_its_run_goes_on(
     run(config, tmp_path / "whole")
     whole, resumed = adapter(tmp_path / "whole"), adapter(tmp_path / "out")
     assert all((whole[name] == resumed[name]).all() for name in whole)
+    # What a process did before changes nothing of a further run.
+    run(another, tmp_path / "alone")
+    alone, behind = adapter(tmp_path / "alone"), adapter(tmp_path / "further")
+    assert all((alone[name] == behind[name]).all() for name in alone)
