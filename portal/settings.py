@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "portal.uploads",
     "portal.runs",
     "portal.review",
+    "portal.transparency",
     "portal.api",
     "portal.notifications",
     "leaderboard",
@@ -293,6 +294,7 @@ SPECTACULAR_SETTINGS = {
             "evaluations",
             "baseline runs",
             "leaderboards",
+            "log",
             "teams",
             "tokens",
         )
