@@ -114,8 +114,8 @@ class KeySet:
         new = offered.by_id
         known = [replace(key, valid_until=_end(key, new.get(key.kid))) for key in self.keys]
         for key in sorted(offered.keys, key=lambda key: key.valid_from):
-            trusted = {one.kid: one.x for one in known}
-            if key.kid not in trusted and _is_endorsed(key, trusted):
+            trusted = KeySet(self.log, tuple(known))
+            if key.kid not in trusted.by_id and _is_endorsed(key, trusted):
                 known.append(key)
         return KeySet(self.log, tuple(known))
 
@@ -125,11 +125,11 @@ def _end(key: PublicKey, offered: PublicKey | None) -> datetime | None:
     return key.valid_until or (offered.valid_until if offered else None)
 
 
-def _is_endorsed(key: PublicKey, trusted: Mapping[str, bytes]) -> bool:
+def _is_endorsed(key: PublicKey, trusted: KeySet) -> bool:
     envelope = key.endorsement
     if envelope is None or envelope.payload_type != ENDORSEMENT_TYPE:
         return False
-    return envelope.payload == key.endorsing() and bool(envelope.signers(trusted))
+    return envelope.payload == key.endorsing() and trusted.signer(envelope, key.valid_from) is not None
 
 
 def _url_safe(content: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,11 +100,11 @@ class Logged:
     head: str
 
 
-def logged(submissions: Iterable[int]) -> dict[int, Logged]:
-    """By entry: its newest statement with the head that came with it. A head that stands stays as it is."""
+def logged(submissions: Collection[int], protocol: int) -> dict[int, Logged]:
+    """By entry: its newest statement under a protocol, with the head that came with it."""
     first = Head.objects.filter(size__gt=OuterRef("index")).order_by("size")
     rows = (
-        Leaf.objects.filter(submission__in=list(submissions), evaluation__isnull=False)
+        Leaf.objects.filter(submission__in=submissions, evaluation__protocol=protocol)
         .order_by("submission", "-index")
         .distinct("submission")
         .annotate(size=Subquery(first.values("size")[:1]), root=Subquery(first.values("root")[:1]))

@@ -35,6 +35,7 @@ from portal.transparency.writing import write_due
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db
+YESTERDAY = timezone.now() - timedelta(days=1)
 
 
 def stated(leaf: Leaf) -> Statement:
@@ -312,7 +313,7 @@ class Tampering:
         self.sql("UPDATE transparency_treenode SET hash = %s", b"\x00" * 32)
 
     def key_ended_before(self) -> None:
-        self.sql("UPDATE transparency_signingkey SET retired_at = %s", timezone.now() - timedelta(days=1))
+        self.sql("UPDATE transparency_signingkey SET sealed = '', retired_at = %s", YESTERDAY)
 
     def key_replaced(self) -> None:
         self.sql("UPDATE transparency_signingkey SET public = %s", b"\x01" * 32)
