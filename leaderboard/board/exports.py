@@ -81,8 +81,8 @@ def cross_domain_fields(
 def csv_lines(export: Export[RowT]) -> Iterator[str]:
     """Lines of CSV (RFC 4180), the head first, which has the units in brackets.
 
-    A text that a spreadsheet would run as a formula has an apostrophe before it. CSV has no place for facts: the
-    log's head, which one wants to have kept, is a column of its own.
+    A text that a spreadsheet would run as a formula has an apostrophe before it. CSV has no place for facts:
+    the log's head, which one wants to have kept, is a column of its own.
     """
     head = [fact for name, fact in export.facts if name == LOG_HEAD]
     yield _lines([[*(field.heading for field in export.fields), *(LOG_HEAD for _ in head)]])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Case, F, OuterRef, QuerySet, Subquery, When
+from django.db.models import Case, OuterRef, QuerySet, Subquery, When
 
 from evaluation.statements import merkle
 from evaluation.statements.bundle import Bundle
@@ -105,10 +105,10 @@ def logged(submissions: Collection[int], protocol: int) -> dict[int, Logged]:
     first = Head.objects.filter(size__gt=OuterRef("index")).order_by("size")
     rows = (
         Leaf.objects.filter(submission__in=submissions, evaluation__protocol=protocol)
-        .order_by("submission", "-index")
-        .distinct("submission")
+        .order_by("submission_id", "-index")
+        .distinct("submission_id")
         .annotate(size=Subquery(first.values("size")[:1]), root=Subquery(first.values("root")[:1]))
-        .values_list(F("submission"), "index", "size", "root")
+        .values_list("submission_id", "index", "size", "root")
     )
     return {entry: Logged(leaf, f"{size} {encoded(bytes(root))}") for entry, leaf, size, root in rows}
 
