@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,10 +78,10 @@ def _verify(context: Context) -> Status:
     options = context.options
     adapter = _digest(options.adapter) if options.adapter else None
     answers = {str(path): digest_of_file(path) for path in options.answers}
-    source = _fetched(options.target) if _is_address(options.target) else _read(Path(options.target))
-    head = TreeHead.read(source.bundle.head)
-    trusted = _trusted(source, head, options.keys)
-    earlier = known_logs.earlier_head(head.log, head, source.site)
+    with _opened(options.target) as source:
+        head = TreeHead.read(source.bundle.head)
+        trusted = _trusted(source, head, options.keys)
+        earlier = known_logs.earlier_head(head.log, head, source.site)
     report = verify(source.bundle, Held(trusted.keys, earlier, adapter, answers))
     if not report.failed and trusted.keys and _is_newer(report, earlier):
         known_logs.keep_head(head.log, source.bundle.head)
@@ -90,26 +91,25 @@ def _verify(context: Context) -> Status:
     return Status.DONE if trusted.keys else Status.USAGE
 
 
-def _is_address(target: str) -> bool:
-    return target.startswith(("http://", "https://"))
-
-
-def _fetched(address: str) -> _Source:
-    parts = urlsplit(address)
+@contextlib.contextmanager
+def _opened(target: str) -> Iterator[_Source]:
+    if not target.startswith(("http://", "https://")):
+        yield _Source(_read(Path(target)), None)
+        return
+    parts = urlsplit(target)
     found = _ENTRY.fullmatch(parts.path)
     if found is None:
-        raise UsageError(f"{address} is no entry's address. Write it like https://SITE/entries/12/")
-    site = Site(normal_url(f"{parts.scheme}://{parts.netloc}{found[1]}"))
+        raise UsageError(f"{target} is no entry's address. Write it like https://SITE/entries/12/")
     query = f"?{parts.query}" if parts.query else ""
-    return _Source(Bundle.read(site.document("GET", f"entries/{found[2]}/statement/{query}")), site)
+    with Site(normal_url(f"{parts.scheme}://{parts.netloc}{found[1]}")) as site:
+        yield _Source(Bundle.read(site.document("GET", f"entries/{found[2]}/statement/{query}")), site)
 
 
-def _read(path: Path) -> _Source:
+def _read(path: Path) -> Bundle:
     try:
-        content = path.read_bytes()
+        return Bundle.parse(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    return _Source(Bundle.parse(content), None)
 
 
 def _trusted(source: _Source, head: TreeHead, keys: Path | None) -> Trusted:
