@@ -1,4 +1,4 @@
-"""What the client keeps between calls: tokens by site, and how far the uploads are. For its user alone."""
+"""What the client keeps between calls: tokens and logs by site, how far uploads are. For its user alone."""
 
 from __future__ import annotations
 
@@ -57,6 +57,32 @@ class Credentials:
         tokens = {known: token for known, token in self.tokens.items() if known != url}
         default = self.default if self.default != url else next(iter(tokens), None)
         return Credentials(default, tokens)
+
+
+@dataclass(frozen=True)
+class KeptLogs:
+    """By the site's address: the `keys` of its log and the last `head` seen of it, as the site has them."""
+
+    logs: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls) -> KeptLogs:
+        """Raises ClientError where the file is not as `write` leaves it."""
+        content = _read(_logs_file())
+        if not all(isinstance(log, dict) for log in content.values()):
+            raise ClientError(f"{_logs_file()} does not hold what this program wrote. Correct or delete it.")
+        return cls(content)
+
+    def of(self, log: str) -> Mapping[str, Any]:
+        """What is kept of a log, empty where nothing is."""
+        kept: Mapping[str, Any] = self.logs.get(log, {})
+        return kept
+
+    def with_log(self, log: str, content: Mapping[str, Any]) -> KeptLogs:
+        return KeptLogs({**self.logs, log: dict(content)})
+
+    def write(self) -> None:
+        _write(_logs_file(), self.logs)
 
 
 @dataclass(frozen=True)
@@ -146,6 +172,10 @@ def delivery(url: str, sha256: str) -> Iterator[Delivery]:
 
 def _credentials_file() -> Path:
     return config_folder() / "credentials.json"
+
+
+def _logs_file() -> Path:
+    return config_folder() / "logs.json"
 
 
 def _read(path: Path) -> dict[str, Any]:

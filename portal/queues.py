@@ -26,6 +26,7 @@ RUN_BASELINES = "workers.tasks.run_baselines"
 FETCH_FROM_HUB = "workers.tasks.fetch_from_hub"
 DELIVER_NOTIFICATIONS = "workers.tasks.deliver_notifications"
 BUILD_BOARDS = "leaderboard.tasks.build_boards"
+WRITE_LOG = "workers.tasks.write_log"
 
 app = Celery("flowertune", broker=settings.CELERY_BROKER_URL)
 app.conf.update(
@@ -62,8 +63,10 @@ def wake_notifiers() -> None:
 
 
 def wake_board_builders() -> None:
-    """Tell once the current transaction is committed that what stands on a board changed."""
+    """Tell once the current transaction is committed that what stands on a board changed: the board is built,
+    and the log of public acts gets what is new."""
     transaction.on_commit(lambda: _send(BUILD_BOARDS, MAINTENANCE))
+    transaction.on_commit(lambda: _send(WRITE_LOG, MAINTENANCE))
 
 
 def _send(task: str, queue: str) -> None:

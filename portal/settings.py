@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "portal.review",
     "portal.discussion",
     "portal.site_texts",
+    "portal.transparency",
     "portal.api",
     "portal.notifications",
     "leaderboard",
@@ -296,6 +297,7 @@ SPECTACULAR_SETTINGS = {
             "evaluations",
             "baseline runs",
             "leaderboards",
+            "log",
             "teams",
             "tokens",
         )

@@ -15,13 +15,15 @@ from django.conf import settings  # noqa: E402
 from portal import addresses  # noqa: E402
 from portal.environment import read_environment  # noqa: E402
 from portal.outages import waiting  # noqa: E402
-from portal.queues import DELIVER_NOTIFICATIONS, EVALUATE, MAINTENANCE, app  # noqa: E402
+from portal.queues import DELIVER_NOTIFICATIONS, EVALUATE, MAINTENANCE, WRITE_LOG, app  # noqa: E402
 
 addresses.require_embedded(read_environment())
 settings.VAR_DIR.mkdir(parents=True, exist_ok=True)  # the scheduler keeps its times there
 
 # How late a retry of a notification may be; new ones wake a worker at once.
 DELIVERY_SECONDS = 15
+# How late the log may be where a message was lost.
+LOG_SECONDS = 60
 
 app.conf.update(
     imports=["workers.tasks", "leaderboard.tasks"],
@@ -74,6 +76,11 @@ app.conf.update(
             "task": "leaderboard.tasks.renew_boards",
             "schedule": 3_600.0,
             "options": {"expires": 3_600, "queue": MAINTENANCE},
+        },
+        "write log": {
+            "task": WRITE_LOG,
+            "schedule": LOG_SECONDS,
+            "options": {"expires": LOG_SECONDS, "queue": MAINTENANCE},
         },
         "expire notifications": {
             "task": "workers.tasks.expire_notifications",

@@ -16,6 +16,7 @@ from portal.queues import (
     FETCH_FROM_HUB,
     RUN_BASELINES,
     RUN_EVALUATIONS,
+    WRITE_LOG,
     app,
     wake_evaluators,
     wake_fetchers,
@@ -24,6 +25,7 @@ from portal.queues import (
 from portal.runs import presence, services
 from portal.runs.models import BaselineRun, Evaluation
 from portal.submissions.models import HubFetch
+from portal.transparency.writing import write_due
 from portal.uploads.services import expire as delete_old_uploads
 from workers import deliver, evaluate, fetch, train
 
@@ -93,6 +95,12 @@ def deliver_notifications() -> None:
     """Send the webhooks and e-mails that are due."""
     notifications.release_expired()
     deliver.run_due()
+
+
+@app.task(name=WRITE_LOG)
+def write_log() -> None:
+    """Put into the log what became public since, each thing once."""
+    write_due()
 
 
 @app.task(name="workers.tasks.expire_notifications")

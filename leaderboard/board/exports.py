@@ -22,6 +22,8 @@ from leaderboard.standing.entries import Entry, Standing
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 _BREAKS = ("\t", "\r", "\n")
 _PART = 500
+LOG_HEAD = "log_head"
+"""The fact that names the newest head of the site's log: its size and its root in base64."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,15 @@ def cross_domain_fields(
 def csv_lines(export: Export[RowT]) -> Iterator[str]:
     """Lines of CSV (RFC 4180), the head first, which has the units in brackets.
 
-    A text that a spreadsheet would run as a formula has an apostrophe before it.
+    A text that a spreadsheet would run as a formula has an apostrophe before it. CSV has no place for facts:
+    the log's head, which one wants to have kept, is a column of its own.
     """
-    yield _lines([[field.heading for field in export.fields]])
+    head = [fact for name, fact in export.facts if name == LOG_HEAD]
+    yield _lines([[*(field.heading for field in export.fields), *(LOG_HEAD for _ in head)]])
     values = [field.value for field in export.fields]
     for start in range(0, len(export.rows), _PART):
         part = export.rows[start : start + _PART]
-        yield _lines([_cell(value(row)) for value in values] for row in part)
+        yield _lines([*(_cell(value(row)) for value in values), *head] for row in part)
 
 
 def json_parts(export: Export[RowT]) -> Iterator[str]:

@@ -6,6 +6,7 @@ Its team and the reviewers have it before it is published, with the place that i
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,7 +26,7 @@ from evaluation.findings import Severity
 from evaluation.method.card import MethodCard
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.rules.protocol import PROTOCOLS, PUBLIC
-from leaderboard.addresses import ProtocolLink, asked_protocol, entry_page, protocol_query
+from leaderboard.addresses import ProtocolLink, asked_protocol, entry_page, protocol_query, under
 from leaderboard.charts import catalogue
 from leaderboard.charts.catalogue import Picture
 from leaderboard.charts.drawing import BusyError
@@ -46,6 +47,7 @@ from portal.runs.models import BaselineRun, Evaluation, Reproduction
 from portal.submissions.known_of_method import card_of
 from portal.submissions.models import Submission
 from portal.submissions.models.submission import SubmissionQuerySet
+from portal.transparency.reading import Logged, logged
 
 _PLACES = Kind("places", dict[str, entry_facts.Place], number=1, seconds=86_400)
 
@@ -141,6 +143,9 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
         "settings": _settings(submission),
         "reproduction": _reproduction(submission),
         "run": run,
+        "logged": _logged(submission, place.protocol),
+        "statement": under(reverse("api-statement", args=[submission.pk]), place.protocol),
+        "page_address": shlex.quote(settings.SITE_URL + entry_page(submission.pk, place.protocol)),
         "rounds": _rounds_picture(run) if run else None,
     }
     return _not_for_others(render(request, "leaderboard/entry.html", context), submission)
@@ -260,6 +265,13 @@ def _settings(submission: Submission) -> list[entry_facts.Setting]:
         return []
     card = MethodCard.from_json(submission.method_card)
     return entry_facts.settings_diff(card, CHALLENGES[submission.challenge])
+
+
+def _logged(submission: Submission, protocol: int) -> Logged | None:
+    """Where the statement of what is shown is in the log; None where it is not there yet, or never comes."""
+    if submission.status not in Submission.PUBLIC:
+        return None
+    return logged([submission.pk], protocol).get(submission.pk)
 
 
 def _reproduction(submission: Submission) -> Reproduction | None:

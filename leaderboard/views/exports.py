@@ -22,16 +22,17 @@ from evaluation.rules.challenges import CHALLENGES
 from leaderboard.addresses import PARAMETER, asked_protocol, entry_page, refused_protocol
 from leaderboard.board.columns import columns_of
 from leaderboard.board.cross_domain import By, DomainRow, Order, compare, tracks
-from leaderboard.board.exports import FORMATS, Export, cross_domain_fields, fields_of
+from leaderboard.board.exports import FORMATS, LOG_HEAD, Export, cross_domain_fields, fields_of
 from leaderboard.board.filters import Filters, apply, refusals, shown_columns
 from leaderboard.reading import snapshots
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Standing, Track
 from leaderboard.views.cross_domain import chosen_of, query_of
 from portal import pace
+from portal.transparency.reading import current_head, head_in_words
 
 # Part of the ETag: raised whenever the same board is written differently.
-LAYOUT = 3
+LAYOUT = 4
 
 
 @require_safe
@@ -49,10 +50,11 @@ def board(request: HttpRequest, slug: str, form: str) -> HttpResponseBase:
     filters = Filters.of(request.GET)
     snapshot = snapshots.as_of(slug, filters.moment, filters.protocol)
     day = filters.as_of or snapshot.built_at
+    log = _log_head()
     return _answer(
         request,
-        f"{snapshot.version} {filters.to_query(page=1)}",
-        lambda: _export(request, snapshot, filters),
+        f"{snapshot.version} {filters.to_query(page=1)} {log}",
+        lambda: _export(request, snapshot, filters, log),
         f"flowertune-{slug}-{day:%Y-%m-%d}.{form}",
     )
 
@@ -67,16 +69,17 @@ def boards(request: HttpRequest, form: str) -> HttpResponseBase:
     chosen = chosen_of(request.GET, tracks(found) or [Track.OFFICIAL])
     versions = " ".join(snapshot.version for snapshot in found)
     source = f"{request.build_absolute_uri(reverse('boards'))}?{query_of(chosen, protocol)}"
+    log = _log_head()
 
     def export() -> Export[DomainRow]:
         rows = compare(found, Track(chosen["show"]), By(chosen["by"]), Order(chosen["order"]))
         stated = (("protocol", str(protocol)), *chosen.items())
-        facts = (*stated, ("snapshot", versions), ("source", source))
+        facts = (*stated, ("snapshot", versions), ("source", source), *log)
         address = _address(request, protocol)
         return Export(facts, cross_domain_fields(CHALLENGES, address, By(chosen["by"])), rows)
 
     day = max(snapshot.built_at for snapshot in found)
-    return _answer(request, f"{versions} {chosen}", export, f"flowertune-{day:%Y-%m-%d}.{form}")
+    return _answer(request, f"{versions} {chosen} {log}", export, f"flowertune-{day:%Y-%m-%d}.{form}")
 
 
 def _answer(
@@ -110,7 +113,16 @@ def _file(export: Export[Any], name: str) -> HttpResponseBase:
     return response
 
 
-def _export(request: HttpRequest, snapshot: Snapshot, filters: Filters) -> Export[Standing]:
+_Facts = tuple[tuple[str, str], ...]
+
+
+def _log_head() -> _Facts:
+    """The fact of the log's newest head; none while the log is empty."""
+    head = current_head()
+    return ((LOG_HEAD, head_in_words(head)),) if head else ()
+
+
+def _export(request: HttpRequest, snapshot: Snapshot, filters: Filters, log: _Facts) -> Export[Standing]:
     every = columns_of(snapshot.challenge, snapshot.protocol)
     columns = every if filters.columns is None else shown_columns(snapshot, filters)
     page = request.build_absolute_uri(reverse("leaderboard:board", args=[snapshot.challenge]))
@@ -121,6 +133,7 @@ def _export(request: HttpRequest, snapshot: Snapshot, filters: Filters) -> Expor
         ("snapshot", snapshot.version),
         ("as_of", filters.as_of.isoformat() if filters.as_of else ""),
         ("source", f"{page}?{query}" if query else page),
+        *log,
     )
     return Export(facts, fields_of(columns, _address(request, snapshot.protocol)), apply(snapshot, filters))
 

@@ -20,8 +20,9 @@ from leaderboard.board.columns import rank_text
 from leaderboard.figures import percent, percent_range
 from leaderboard.markup import xml_text
 from leaderboard.reading import snapshots
-from leaderboard.standing.entries import Standing
+from leaderboard.standing.entries import Entry, Standing
 from leaderboard.standing.preference import without_demonstration
+from portal.transparency.reading import Logged, logged
 
 LENGTH = 50
 
@@ -34,10 +35,33 @@ class Subject:
     protocol: int
 
 
+@dataclass(frozen=True)
+class Publication:
+    """An entry's place, and where its statement is in the log; None where it is not there yet."""
+
+    standing: Standing
+    logged: Logged | None
+
+    @property
+    def entry(self) -> Entry:
+        return self.standing.entry
+
+
+class StatedFeed(Atom1Feed):
+    """Atom that names of each entry its signed statement, and the head of the log that came with that."""
+
+    def add_item_elements(self, handler: Any, item: Any) -> None:
+        super().add_item_elements(handler, item)
+        if head := item["log_head"]:
+            link = {"rel": "describedby", "type": "application/json", "href": item["statement"]}
+            handler.addQuickElement("link", "", link)
+            handler.addQuickElement("log:head", head, {"xmlns:log": "urn:flowertune:log"})
+
+
 class Publications(Feed):
     """The entries that are on the boards now, the newest first. Imported ones are no news of this site."""
 
-    feed_type = Atom1Feed
+    feed_type = StatedFeed
     subtitle = "Entries that were evaluated and published"
 
     def get_object(self, request: HttpRequest, slug: str | None = None) -> Subject:
@@ -61,12 +85,14 @@ class Publications(Feed):
         path = reverse("challenge-feed", args=[challenge.slug]) if challenge else reverse("feed")
         return under(path, subject.protocol)
 
-    def items(self, subject: Subject) -> list[Standing]:
+    def items(self, subject: Subject) -> list[Publication]:
         slugs = [subject.challenge.slug] if subject.challenge else list(CHALLENGES)
         boards = [snapshots.current(slug, subject.protocol) for slug in slugs]
         standings = without_demonstration(s for board in boards for s in board.standings if s.entry.protocol)
         standings.sort(key=lambda s: (s.entry.published_at, s.entry.id), reverse=True)
-        return standings[:LENGTH]
+        newest = standings[:LENGTH]
+        log = logged([standing.entry.id for standing in newest], subject.protocol)
+        return [Publication(standing, log.get(standing.entry.id)) for standing in newest]
 
     def item_title(self, item: Any) -> str:
         return xml_text(f"{CHALLENGES[item.entry.challenge].title}: {item.entry.method}")
@@ -77,8 +103,9 @@ class Publications(Feed):
             score = "not evaluated on every benchmark"
         else:
             score = f"average {percent(entry.average)}% (95% interval {percent_range(entry.interval)})"
-        place = f"rank {rank_text(item)}" if item.rank else f"not ranked: {item.unranked_because}"
-        track = "" if item.track == "official" else f" of the {item.track} entries" if item.rank else ""
+        own = item.standing
+        place = f"rank {rank_text(own)}" if own.rank else f"not ranked: {own.unranked_because}"
+        track = "" if own.track == "official" else f" of the {own.track} entries" if own.rank else ""
         told = f"{entry.method} by {entry.team} on {entry.base_model}: {score}, {place}{track}."
         return escape(xml_text(told))  # readers take a summary for HTML
 
@@ -93,6 +120,11 @@ class Publications(Feed):
         return published
 
     item_updateddate = item_pubdate
+
+    def item_extra_kwargs(self, item: Any) -> dict[str, Any]:
+        entry, found = item.entry, item.logged
+        statement = under(reverse("api-statement", args=[entry.id]), entry.protocol)
+        return {"log_head": found.head if found else "", "statement": settings.SITE_URL + statement}
 
     def item_categories(self, item: Any) -> tuple[str, ...]:
         return (CHALLENGES[item.entry.challenge].title,)

@@ -3,7 +3,16 @@
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from portal.api.views import accounts, baselines, catalogue, evaluations, queue, reference, submissions
+from portal.api.views import (
+    accounts,
+    baselines,
+    catalogue,
+    evaluations,
+    log,
+    queue,
+    reference,
+    submissions,
+)
 
 v1: list[URLPattern | URLResolver] = [
     path("challenges/", catalogue.ChallengeList.as_view(), name="api-challenges"),
@@ -25,6 +34,11 @@ v1: list[URLPattern | URLResolver] = [
     path("baseline-runs/", baselines.RunList.as_view(), name="api-baseline-runs"),
     path("baseline-runs/<int:pk>/", baselines.RunDetail.as_view(), name="api-baseline-run"),
     path("baseline-runs/<int:pk>/cancel/", baselines.RunCancel.as_view(), name="api-cancel-run"),
+    path("log/", log.LogHead.as_view(), name="api-log"),
+    path("log/entries/", log.LogEntries.as_view(), name="api-log-entries"),
+    path("log/inclusion/", log.LogInclusion.as_view(), name="api-log-inclusion"),
+    path("log/consistency/", log.LogConsistency.as_view(), name="api-log-consistency"),
+    path("entries/<int:pk>/statement/", log.EntryStatement.as_view(), name="api-statement"),
     path("teams/", accounts.TeamList.as_view(), name="api-teams"),
     path("teams/<int:pk>/", accounts.TeamDetail.as_view(), name="api-team"),
     path("tokens/", accounts.TokenList.as_view(), name="api-tokens"),

@@ -28,6 +28,9 @@ REQUIREMENTS = (
     "tqdm>=4.60",
     'tomli>=2; python_version < "3.11"',
 )
+# What only some commands need, by the name of the extra. `cryptography` is compiled and weighs twenty times
+# as much as the client, which most people install to submit.
+EXTRAS = {"verify": ("cryptography>=42",)}
 _PROJECT = "flowertune-leaderboard"
 _SHARED, _PRIVATE = "evaluation", "flowertune._evaluation"
 _FORMAT = b"Wheel-Version: 1.0\nGenerator: flowertune\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -156,6 +159,8 @@ def _metadata() -> str:
         "License-File: LICENSE",
         f"Requires-Python: {REQUIRES_PYTHON}",
         *(f"Requires-Dist: {requirement}" for requirement in REQUIREMENTS),
+        *(f"Provides-Extra: {extra}" for extra in EXTRAS),
+        *(f'Requires-Dist: {one}; extra == "{extra}"' for extra, needed in EXTRAS.items() for one in needed),
     ]
     return "\n".join(lines) + "\n"
 

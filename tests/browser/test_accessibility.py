@@ -11,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from portal.accounts.models import User
+from portal.transparency.writing import write_due
 from tests.leaderboard.test_compare import imported
 from tests.leaderboard.test_items import answered, line
 from tests.portal import factories
@@ -52,6 +53,7 @@ def test_no_page_has_a_violation(
     owner = factories.user("owner")
     first, second = filled(owner)
     imported(tmp_path, "finance")
+    write_due()
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
     page = context.new_page()
     for path in (

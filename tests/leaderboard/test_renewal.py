@@ -88,4 +88,4 @@ def test_a_verdict_wakes_who_builds_the_boards(
     monkeypatch.setattr("portal.queues._send", lambda task, _: sent.append(task))
     with django_capture_on_commit_callbacks(execute=True):
         reproductions.judge(comparison, judge=reviewer, verdict=Verdict.CONFIRMED)
-    assert sent == [BUILD_BOARDS]
+    assert BUILD_BOARDS in sent

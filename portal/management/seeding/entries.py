@@ -26,9 +26,9 @@ from portal.accounts.models import Team, User
 from portal.management.seeding.answers import Answers, Questions
 from portal.management.seeding.methods import MODELS, RANKS, STRATEGIES, Method
 from portal.runs.models import Evaluation, Score
+from portal.submissions.invented import ACCOUNT
 from portal.submissions.models import BaseModel, Checkpoint, Resource, Submission
 
-ACCOUNT = "invented-entries"
 TEAM = "Invented group"
 TEAMS = 40
 REMARK = "Invented by manage.py seed: nothing was trained or evaluated."

@@ -16,11 +16,12 @@ from django.utils import timezone
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.accounts.models import Team, User
 from portal.management.seeding import baselines, declared
-from portal.management.seeding.entries import ACCOUNT, NO_TENSORS, TEAM, Board, Calendar
+from portal.management.seeding.entries import NO_TENSORS, TEAM, Board, Calendar
 from portal.management.seeding.methods import MODELS
 from portal.queues import wake_board_builders
 from portal.review.models import Decision
 from portal.runs.models import BaselineRun, Evaluation, Reproduction, RoundMetric, Score
+from portal.submissions.invented import ACCOUNT
 from portal.submissions.models import BaseModel, Checkpoint, Submission
 
 SPAN = timedelta(days=300)

@@ -1,0 +1,1 @@
+"""The public log: signed statements about results and acts, which nobody can change unseen."""
