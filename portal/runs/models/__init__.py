@@ -8,6 +8,7 @@ from portal.runs.models.data_registration import DataRegistration
 from portal.runs.models.evaluation import Evaluation, Score
 from portal.runs.models.presence import WorkerPresence
 from portal.runs.models.reproduction import Reproduction
+from portal.runs.models.wrong_answers import WrongAnswers
 
 __all__ = [
     "BaselineRun",
@@ -18,4 +19,5 @@ __all__ = [
     "RoundMetric",
     "Score",
     "WorkerPresence",
+    "WrongAnswers",
 ]
