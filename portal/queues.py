@@ -24,6 +24,7 @@ RUN_BASELINES = "workers.tasks.run_baselines"
 FETCH_FROM_HUB = "workers.tasks.fetch_from_hub"
 DELIVER_NOTIFICATIONS = "workers.tasks.deliver_notifications"
 BUILD_BOARDS = "leaderboard.tasks.build_boards"
+FIND_RESEMBLANCES = "workers.tasks.find_resemblances"
 
 app = Celery("flowertune", broker=settings.CELERY_BROKER_URL)
 app.conf.update(
@@ -62,6 +63,11 @@ def wake_notifiers() -> None:
 def wake_board_builders() -> None:
     """Tell once the current transaction is committed that what stands on a board changed."""
     transaction.on_commit(lambda: _send(BUILD_BOARDS, MAINTENANCE))
+
+
+def wake_resemblance_search() -> None:
+    """Tell once the current transaction is committed that a submission is to be compared with all others."""
+    transaction.on_commit(lambda: _send(FIND_RESEMBLANCES, MAINTENANCE))
 
 
 def _send(task: str, queue: str) -> None:

@@ -15,13 +15,15 @@ from django.conf import settings  # noqa: E402
 from portal import addresses  # noqa: E402
 from portal.environment import read_environment  # noqa: E402
 from portal.outages import waiting  # noqa: E402
-from portal.queues import DELIVER_NOTIFICATIONS, EVALUATE, MAINTENANCE, app  # noqa: E402
+from portal.queues import DELIVER_NOTIFICATIONS, EVALUATE, FIND_RESEMBLANCES, MAINTENANCE, app  # noqa: E402
 
 addresses.require_embedded(read_environment())
 settings.VAR_DIR.mkdir(parents=True, exist_ok=True)  # the scheduler keeps its times there
 
 # How late a retry of a notification may be; new ones wake a worker at once.
 DELIVERY_SECONDS = 15
+# How late a submission that came into review may be compared with the others.
+RESEMBLANCE_SECONDS = 30
 
 app.conf.update(
     imports=["workers.tasks", "leaderboard.tasks"],
@@ -54,6 +56,11 @@ app.conf.update(
             "task": DELIVER_NOTIFICATIONS,
             "schedule": DELIVERY_SECONDS,
             "options": {"expires": DELIVERY_SECONDS, "queue": MAINTENANCE},
+        },
+        "find resemblances": {
+            "task": FIND_RESEMBLANCES,
+            "schedule": RESEMBLANCE_SECONDS,
+            "options": {"expires": RESEMBLANCE_SECONDS, "queue": MAINTENANCE},
         },
         "forget idempotency keys": {
             "task": "workers.tasks.forget_idempotency_keys",

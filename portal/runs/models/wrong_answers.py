@@ -8,7 +8,7 @@ from portal.runs.models.evaluation import Score
 
 
 class WrongAnswers(models.Model):
-    """The `codes` of `evaluation.resemblance.wrong_answers`, little-endian; empty where the items are gone."""
+    """`Codes` of `evaluation.resemblance.wrong_answers`, little-endian; empty where the items are gone."""
 
     score = models.OneToOneField(
         Score, primary_key=True, on_delete=models.CASCADE, related_name="wrong_answers"

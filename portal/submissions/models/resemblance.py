@@ -36,7 +36,7 @@ class AdapterSketch(models.Model):
 
 
 class ResemblanceReport(models.Model):
-    """What was found to be like a submission's adapter and answers. A row without content is yet to be filled.
+    """What was found to be like a submission's adapter and answers. A row without content waits for it.
 
     `content` is a `portal.review.resemblance.Report` as JSON. Nothing in it names a team: that is looked up
     when it is shown.
