@@ -9,6 +9,7 @@ import numpy
 from numpy.typing import NDArray
 
 from evaluation.resemblance.factors import AdapterFactors
+from evaluation.resemblance.sketches import sketch
 from tests.evaluation.adapters import Tensor, safetensors
 
 Matrix = NDArray[numpy.float32]
@@ -102,3 +103,10 @@ def opened(update: Update, *, scale: float = 2.0, dtype: str = "F32") -> Adapter
     """The adapter as it is read from a file, each module's product multiplied by `scale`."""
     content = file_of(update, dtype)
     return AdapterFactors(io.BytesIO(content), len(content), dict.fromkeys(update, scale))
+
+
+def sketch_of_made(
+    seed: int, *, layers: int, rank: int, shapes: Mapping[str, tuple[int, int]], scale: float
+) -> bytes:
+    """What is kept of an adapter that is made, read from its file, and forgotten."""
+    return sketch(opened(made(seed, layers=layers, rank=rank, shapes=shapes), scale=scale)).to_bytes()
