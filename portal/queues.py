@@ -27,6 +27,7 @@ FETCH_FROM_HUB = "workers.tasks.fetch_from_hub"
 DELIVER_NOTIFICATIONS = "workers.tasks.deliver_notifications"
 BUILD_BOARDS = "leaderboard.tasks.build_boards"
 WRITE_LOG = "workers.tasks.write_log"
+FIND_RESEMBLANCES = "workers.tasks.find_resemblances"
 
 app = Celery("flowertune", broker=settings.CELERY_BROKER_URL)
 app.conf.update(
@@ -67,6 +68,11 @@ def wake_board_builders() -> None:
     and the log of public acts gets what is new."""
     transaction.on_commit(lambda: _send(BUILD_BOARDS, MAINTENANCE))
     transaction.on_commit(lambda: _send(WRITE_LOG, MAINTENANCE))
+
+
+def wake_resemblance_search() -> None:
+    """Tell once the current transaction is committed that a submission is to be compared with all others."""
+    transaction.on_commit(lambda: _send(FIND_RESEMBLANCES, MAINTENANCE))
 
 
 def _send(task: str, queue: str) -> None:

@@ -15,7 +15,14 @@ from django.conf import settings  # noqa: E402
 from portal import addresses  # noqa: E402
 from portal.environment import read_environment  # noqa: E402
 from portal.outages import waiting  # noqa: E402
-from portal.queues import DELIVER_NOTIFICATIONS, EVALUATE, MAINTENANCE, WRITE_LOG, app  # noqa: E402
+from portal.queues import (  # noqa: E402
+    DELIVER_NOTIFICATIONS,
+    EVALUATE,
+    FIND_RESEMBLANCES,
+    MAINTENANCE,
+    WRITE_LOG,
+    app,
+)
 
 addresses.require_embedded(read_environment())
 settings.VAR_DIR.mkdir(parents=True, exist_ok=True)  # the scheduler keeps its times there
@@ -24,6 +31,8 @@ settings.VAR_DIR.mkdir(parents=True, exist_ok=True)  # the scheduler keeps its t
 DELIVERY_SECONDS = 15
 # How late the log may be where a message was lost.
 LOG_SECONDS = 60
+# How late a submission that came into review may be compared with the others.
+RESEMBLANCE_SECONDS = 30
 
 app.conf.update(
     imports=["workers.tasks", "leaderboard.tasks"],
@@ -61,6 +70,11 @@ app.conf.update(
             "task": DELIVER_NOTIFICATIONS,
             "schedule": DELIVERY_SECONDS,
             "options": {"expires": DELIVERY_SECONDS, "queue": MAINTENANCE},
+        },
+        "find resemblances": {
+            "task": FIND_RESEMBLANCES,
+            "schedule": RESEMBLANCE_SECONDS,
+            "options": {"expires": RESEMBLANCE_SECONDS, "queue": MAINTENANCE},
         },
         "forget idempotency keys": {
             "task": "workers.tasks.forget_idempotency_keys",

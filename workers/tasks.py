@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import time
+
 from portal.api.idempotency import forget_old_answers
 from portal.baselines import queue as baselines
 from portal.intake import hub_fetches
@@ -11,9 +14,11 @@ from portal.notifications import queue as notifications
 from portal.notifications.outages import tell as tell_of_outages
 from portal.outages import records as outages
 from portal.outages import waiting
+from portal.outages.causes import StorageError
 from portal.queues import (
     DELIVER_NOTIFICATIONS,
     FETCH_FROM_HUB,
+    FIND_RESEMBLANCES,
     RUN_BASELINES,
     RUN_EVALUATIONS,
     WRITE_LOG,
@@ -22,12 +27,18 @@ from portal.queues import (
     wake_fetchers,
     wake_trainers,
 )
+from portal.review.resemblance import search as resemblances
 from portal.runs import presence, services
 from portal.runs.models import BaselineRun, Evaluation
 from portal.submissions.models import HubFetch
 from portal.transparency.writing import write_due
 from portal.uploads.services import expire as delete_old_uploads
 from workers import deliver, evaluate, fetch, train
+
+# Other tasks of the queue are not to wait for longer; what is left then is for the next run.
+_RESEMBLANCE_SECONDS = 20.0
+
+logger = logging.getLogger(__name__)
 
 
 @app.task(name=RUN_EVALUATIONS)
@@ -76,6 +87,15 @@ def recover() -> None:
 def fetch_from_hub() -> None:
     """Fetch the files of drafts from the hub until none waits."""
     fetch.run_waiting()
+
+
+@app.task(name=FIND_RESEMBLANCES)
+def find_resemblances() -> None:
+    """Sketch new adapters and find what the submissions in review, and those asked for, resemble."""
+    try:
+        resemblances.run(until=time.monotonic() + _RESEMBLANCE_SECONDS)
+    except StorageError as error:
+        logger.warning("resemblances wait for the storage: %s", error)
 
 
 @app.task(name="workers.tasks.expire_drafts")

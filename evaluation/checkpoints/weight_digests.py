@@ -39,7 +39,7 @@ class StoredWeight:
 
     def digests(self) -> Digests:
         """Raises OSError where the file cannot be read. Empty for a type that is not floating point."""
-        read = _READ.get(self.entry.dtype)
+        read = READ.get(self.entry.dtype)
         if read is None:
             return {}
         hashes = {dtype: hashlib.sha256() for dtype in _WRITTEN}
@@ -108,5 +108,6 @@ def _to_bf16(values: Values) -> bytes:
     return bytes(((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2").data)
 
 
-_READ: Mapping[str, Callable[[bytes], Values]] = {"F32": _from_f32, "F16": _from_f16, "BF16": _from_bf16}
+READ: Mapping[str, Callable[[bytes], Values]] = {"F32": _from_f32, "F16": _from_f16, "BF16": _from_bf16}
+"""A tensor's bytes as numbers, by the type that it is stored in."""
 _WRITTEN: Mapping[str, Callable[[Values], bytes]] = {"F32": _to_f32, "F16": _to_f16, "BF16": _to_bf16}

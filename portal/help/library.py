@@ -45,6 +45,7 @@ GROUPS = (
         (
             Listing("leaderboard", "Places as ranges, sections, filters, files, protocols."),
             Listing("entries", "Charts, single answers, comparisons, badges to embed."),
+            Listing("statements", "Signed results, the public log, and how to check both anywhere."),
             Listing("glossary", "The words of federated learning and of this site."),
         ),
     ),
@@ -69,6 +70,7 @@ GROUPS = (
         "Run a site",
         (
             Listing("operating", "From one machine to many workers, settings, outages."),
+            Listing("reviewing", "The review desk: how a case is read and decided, roles, rules."),
             Listing("sandbox", "How programs that a model wrote are run."),
             Listing("performance", "What was measured, and how to measure it again."),
         ),

@@ -13,6 +13,7 @@ from portal.environment import read_environment
 from portal.machine import embedded
 
 NAMES = (
+    "near_duplicates",
     "intake_speed",
     "upload_speed",
     "parallel_clients",

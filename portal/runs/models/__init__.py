@@ -9,6 +9,7 @@ from portal.runs.models.evaluation import Evaluation, Score
 from portal.runs.models.log import LogLine
 from portal.runs.models.presence import WorkerPresence
 from portal.runs.models.reproduction import Reproduction
+from portal.runs.models.wrong_answers import WrongAnswers
 
 __all__ = [
     "BaselineRun",
@@ -20,4 +21,5 @@ __all__ = [
     "RoundMetric",
     "Score",
     "WorkerPresence",
+    "WrongAnswers",
 ]
