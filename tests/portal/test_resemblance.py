@@ -95,7 +95,9 @@ def test_copies_are_found_however_they_were_disguised(owner: User, stranger: Use
         Submission.objects.filter(team=stranger.memberships.get().team).update(status="withdrawn")
 
 
-def test_the_same_tensors_are_named_so_under_another_alpha_and_in_another_order(owner: User, stranger: User) -> None:
+def test_the_same_tensors_are_named_so_under_another_alpha_and_in_another_order(
+    owner: User, stranger: User
+) -> None:
     original = submitted(owner, update(1))
     assert likenesses(submitted(stranger, update(1), alpha=16)) == {original.pk: Likeness.FILE}
     in_another_order = dict(reversed(update(1).items()))

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0010_fair_queue'),
+        ('runs', '0011_smoke_runs_and_logs'),
     ]
 
     operations = [
