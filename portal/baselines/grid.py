@@ -127,7 +127,9 @@ def _reference_entries() -> QuerySet[Submission]:
     scores = Score.objects.defer("correct_bits", "scored_bits")
     # Cells are compared, so that all are of one protocol: the site's.
     evaluations = Evaluation.objects.filter(
-        status=Evaluation.Status.SUCCEEDED, protocol=settings.LEADERBOARD_PROTOCOLS[0]
+        status=Evaluation.Status.SUCCEEDED,
+        protocol=settings.LEADERBOARD_PROTOCOLS[0],
+        for_audit=False,
     ).order_by("-pk")
     return (
         Submission.objects.filter(

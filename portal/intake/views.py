@@ -274,7 +274,7 @@ def _status_context(submission: Submission, user: User) -> dict[str, object]:
         "expires_at": services.closes_at(submission),
         "findings": findings,
         "has_errors": any(finding.severity == "error" for finding in findings),
-        "decisions": submission.decisions.all(),
+        "decisions": submission.decisions.in_effect().filter(undone_by=None),
         "card": card_of(submission),
     }
 
