@@ -27,6 +27,7 @@ from portal.queues import (
     wake_fetchers,
     wake_trainers,
 )
+from portal.review import audits, deadlines
 from portal.review.resemblance import search as resemblances
 from portal.runs import presence, services
 from portal.runs.models import BaselineRun, Evaluation
@@ -108,6 +109,19 @@ def expire_drafts() -> None:
 def withdraw_undecided() -> None:
     """Withdraw what nobody decided on for a week after its smoke run."""
     withdraw_after_smoke_runs()
+
+
+@app.task(name="workers.tasks.keep_review_deadlines")
+def keep_review_deadlines() -> None:
+    """Close what was not changed in time."""
+    deadlines.close_overdue()
+
+
+@app.task(name="workers.tasks.audit")
+def audit() -> None:
+    """Draw the month's audits where that is due, and write down what came of those under way."""
+    audits.draw_this_month()
+    audits.settle()
 
 
 @app.task(name=DELIVER_NOTIFICATIONS)

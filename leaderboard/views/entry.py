@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Prefetch
+from django.db.models import F, Prefetch, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -32,6 +32,7 @@ from leaderboard.charts.catalogue import Picture
 from leaderboard.charts.drawing import BusyError
 from leaderboard.charts.inputs import Peers, RoundPoint
 from leaderboard.entry import facts as entry_facts
+from leaderboard.entry.audits import audits_of
 from leaderboard.entry.citation import PAPER_BIBTEX, bibtex
 from leaderboard.figures import duration, size
 from leaderboard.reading import snapshots
@@ -43,6 +44,7 @@ from leaderboard.standing.ranking import track_of
 from leaderboard.standing.would_be import WouldBe, would_be
 from leaderboard.views.charts import busy, picture_response
 from portal.review.entry_requests import objections_to
+from portal.review.models import Decision
 from portal.runs.models import BaselineRun, Evaluation, Reproduction
 from portal.submissions.known_of_method import card_of
 from portal.submissions.models import Submission
@@ -116,6 +118,9 @@ class Place:
         return self.entry, entry_facts.profile_peers(self.entry, peers), titles
 
 
+_PUBLIC_DECISIONS = (Decision.Action.DISQUALIFY, Decision.Action.REINSTATE)
+
+
 @require_safe
 def entry(request: HttpRequest, pk: int) -> HttpResponse:
     """A published or disqualified entry. Others have a page for their team and the reviewers alone: 404 for
@@ -142,6 +147,7 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
         "provenance": [*_provenance(counting.provenance), *entry_facts.evaluation_costs(counting)],
         "settings": _settings(submission),
         "reproduction": _reproduction(submission),
+        "audits": audits_of(submission),
         "run": run,
         "logged": _logged(submission, place.protocol),
         "statement": under(reverse("api-statement", args=[submission.pk]), place.protocol),
@@ -196,7 +202,11 @@ def visible(user: object, pk: int) -> Submission:
 def _with_all_of_its_page(submissions: SubmissionQuerySet, pk: int) -> Submission:
     """In a constant number of queries. Raises Http404."""
     finished = (
-        Evaluation.objects.filter(status=Evaluation.Status.SUCCEEDED)
+        Evaluation.objects.filter(
+            Q(checkpoint=None) | Q(checkpoint=F("submission__checkpoint")),
+            status=Evaluation.Status.SUCCEEDED,
+            for_audit=False,
+        )
         .prefetch_related("scores")
         .order_by("-protocol", "-finished_at", "-pk")
     )
@@ -236,7 +246,7 @@ def _frame(submission: Submission, place: Place) -> dict[str, Any]:
         ),
         # Warnings are for the reviewer; of an imported entry they are shown as flags.
         "findings": [f for f in submission.findings.all() if f.severity == Severity.NOTE.value],
-        "decisions": submission.decisions.all(),
+        "decisions": submission.decisions.in_effect().filter(action__in=_PUBLIC_DECISIONS),
         "objections": objections_to(submission),
         "citation": bibtex(place.entry, settings.SITE_URL + entry_page(submission.pk, place.protocol)),
         "paper": PAPER_BIBTEX,

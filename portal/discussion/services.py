@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Q
 
+from portal.accounts.access import sees_all
 from portal.accounts.models import User
 from portal.discussion.models import Message
 from portal.notifications.services import message_posted, operators
@@ -34,7 +35,7 @@ class Thread:
 
 def thread_of(submission: Submission, user: User) -> Thread:
     is_member = _is_member(submission, user)
-    is_reviewer = user.acts_as_staff and not is_member
+    is_reviewer = sees_all(user) and not is_member
     messages = submission.messages.select_related("author")
     if not is_reviewer:
         # Also of a reviewer who belongs to the team: the others speak freely about it.
@@ -52,7 +53,7 @@ def post(*, submission: Submission, author: User, text: str, is_note: bool = Fal
     """Add a message and tell those whom it is for. Raises MessageRefused."""
     text = text.strip()
     is_member = _is_member(submission, author)
-    if not is_member and not author.acts_as_staff:
+    if not is_member and not sees_all(author):
         raise MessageRefused("Only its team and the reviewers write about a submission here.")
     if not _is_open(submission):
         raise MessageRefused("There is nothing to talk about yet: the submission was not sent.")

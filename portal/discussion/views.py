@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from portal.accounts.access import signed_in
+from portal.accounts.access import sees_all, signed_in
 from portal.discussion import services
 from portal.submissions.models import Submission
 
@@ -22,7 +22,7 @@ def post(request: HttpRequest, pk: int) -> HttpResponse:
     What was refused is given back with the reason, so that nothing written is lost.
     """
     user = signed_in(request)
-    allowed = Submission.objects.all() if user.acts_as_staff else Submission.objects.of_member(user)
+    allowed = Submission.objects.all() if sees_all(user) else Submission.objects.of_member(user)
     submission = get_object_or_404(allowed.select_related("team"), pk=pk)
     back = request.POST.get("back", "")
     if not url_has_allowed_host_and_scheme(back, allowed_hosts=None):

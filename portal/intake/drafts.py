@@ -79,7 +79,7 @@ class Draft:
     """What a submitter says about a submission; an untuned reference has no files for good.
 
     With `smoke_run` few items are evaluated at first, and the team decides what comes then. With `hub` the
-    files are fetched from there by a worker.
+    files are fetched from there by a worker. `number` is that of the submission it belongs to.
     """
 
     submitter: User
@@ -96,3 +96,4 @@ class Draft:
     declared_scores: list[DeclaredScore] = field(default_factory=list)
     smoke_run: bool = False
     hub: HubSource | None = None
+    number: int | None = None

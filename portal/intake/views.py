@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from evaluation.rules.challenges import CHALLENGES
 from portal import pace
+from portal.accounts.access import sees_all, trains_here
 from portal.accounts.models import User, personal_team
 from portal.discussion.services import thread_of
 from portal.intake import model_requests, queue_page, services
@@ -183,7 +184,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         {
             **_status_context(submission, _user(request)),
             "thread": thread_of(submission, _user(request)),
-            "retrainings": submission.retrainings.order_by("pk") if _user(request).acts_as_staff else (),
+            "retrainings": submission.retrainings.order_by("pk") if sees_all(request.user) else (),
             "section": "mine",
         },
     )
@@ -228,7 +229,7 @@ def queue_live(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     submission = get_object_or_404(Submission.objects.of_member(request.user), pk=pk)
-    if submission.status == Submission.Status.RECEIVED:
+    if submission.status == Submission.Status.RECEIVED and not submission.is_returned:
         return redirect("submissions:delete", pk)
     if request.method == "GET":
         return render(
@@ -246,7 +247,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
 def own_submission(request: HttpRequest, pk: int) -> Submission:
     """A submission of the user's teams, or any for staff; 404 for others, who must not learn of it."""
     user = _user(request)
-    allowed = Submission.objects.all() if user.acts_as_staff else Submission.objects.of_member(user)
+    allowed = Submission.objects.all() if sees_all(user) else Submission.objects.of_member(user)
     return get_object_or_404(allowed.select_related("team", "base_model", "checkpoint", "submitter"), pk=pk)
 
 
@@ -272,17 +273,17 @@ def _status_context(submission: Submission, user: User) -> dict[str, object]:
         "fetch": fetch,
         "can_edit": is_draft and is_member,
         "can_evaluate": is_member and submission.status == Submission.Status.TRIED,
-        "can_withdraw": is_member and submission.status in services.WITHDRAWABLE,
+        "can_withdraw": is_member and services.can_withdraw(submission),
         "can_appeal": is_member
         and submission.status in (Submission.Status.REJECTED, Submission.Status.DISQUALIFIED),
-        "can_retrain": user.acts_as_staff
+        "can_retrain": trains_here(user)
         and not is_draft
         and submission.kind == Submission.Kind.COMMUNITY
         and submission.method_card is not None,
-        "expires_at": submission.edited_at + services.DRAFT_LIFETIME if is_draft else None,
+        "expires_at": services.closes_at(submission),
         "findings": findings,
         "has_errors": any(finding.severity == "error" for finding in findings),
-        "decisions": submission.decisions.all(),
+        "decisions": submission.decisions.in_effect().filter(undone_by=None),
         "card": card_of(submission),
     }
 

@@ -34,6 +34,7 @@ from portal.demonstration import progress
 from portal.demonstration.contents import BOARD, FEDAVG, TRAINING, UNTUNED
 from portal.demonstration.progress import Progress
 from portal.intake.board_import import PUBLIC_BOARD, import_rows, read_board
+from portal.review import cases
 from portal.review.models import Decision
 from portal.review.services import decide
 from portal.runs.models import BaselineRun
@@ -172,6 +173,7 @@ def publish_references(challenges: Sequence[str], say: Say, check: Callable[[], 
         for submission in Submission.objects.filter(
             kind=Submission.Kind.REFERENCE, status=Submission.Status.IN_REVIEW
         ):
+            cases.claim(submission, reviewer=reviewer)
             decide(submission=submission, reviewer=reviewer, action=Decision.Action.PUBLISH)
             say(f"{submission.get_challenge_display()}: published “{submission.method}”")
         found = progress.now(challenges)

@@ -30,6 +30,12 @@ class Event(models.TextChoices):
     DISQUALIFIED = "submission.disqualified", "disqualified"
     WITHDRAWN = "submission.withdrawn", "withdrawn"
     MESSAGE = "submission.message", "a message"
+    CHANGES_REQUESTED = "submission.changes_requested", "changes asked for"
+    REOPENED = "submission.reopened", "in review again"
+    HELD = "submission.held", "review on hold"
+    RELEASED = "submission.released", "review goes on"
+    LAPSED = "submission.lapsed", "closed, no changes came"
+    REINSTATED = "submission.reinstated", "on the board again"
     TEST = "webhook.test", "test"
     DISABLED = "webhook.disabled", "webhook turned off"
     MODEL_REQUESTED = "base_model.requested", "base model asked for"
@@ -37,6 +43,8 @@ class Event(models.TextChoices):
     ENTRY_ANSWERED = "entry.answered", "answer to a request"
     ENTRY_OBJECTED = "entry.objected", "objection to an entry"
     CONTACTED = "site.contacted", "message through the contact form"
+    DECISION_WAITS = "decision.waits", "decision waits for a second reviewer"
+    DECISION_ANSWERED = "decision.answered", "second reviewer answered"
     OUTAGE_BEGAN = "outage.began", "outage"
     OUTAGE_OVER = "outage.over", "outage over"
 
@@ -51,6 +59,12 @@ E_MAIL_EVENTS = (
     Event.REJECTED,
     Event.DISQUALIFIED,
     Event.MESSAGE,
+    Event.CHANGES_REQUESTED,
+    Event.REOPENED,
+    Event.HELD,
+    Event.RELEASED,
+    Event.LAPSED,
+    Event.REINSTATED,
 )
 """What a person may get an e-mail about: where something is finished or for them to do."""
 

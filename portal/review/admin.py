@@ -14,7 +14,8 @@ from django.utils.html import format_html, format_html_join
 
 from portal.accounts.models import User
 from portal.intake.services import TransitionRefused
-from portal.review.models import Decision, EntryRequest
+from portal.review import cases
+from portal.review.models import Decision, EntryRequest, ReasonTemplate, TwoPersonRule
 from portal.review.services import decide
 from portal.runs.models import Evaluation
 from portal.submissions.known_of_method import card_of
@@ -196,6 +197,7 @@ class SubmissionAdmin(admin.ModelAdmin[Submission]):
         reason = request.POST.get("reason", "")
         for submission in submissions.order_by("pk"):
             try:
+                cases.claim(submission, reviewer=request.user)
                 decide(submission=submission, reviewer=request.user, action=action, reason=reason)
             except TransitionRefused as refusal:
                 self.message_user(request, f"{submission}: {refusal}", messages.ERROR)
@@ -262,3 +264,18 @@ class CheckpointAdmin(admin.ModelAdmin[Checkpoint]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Checkpoint | None = None) -> bool:
         return False
+
+
+@admin.register(ReasonTemplate)
+class ReasonTemplateAdmin(admin.ModelAdmin[ReasonTemplate]):
+    """Texts that reviewers start their reasons from; editors keep them."""
+
+    list_display = ["title", "action", "active"]
+    list_filter = ["action", "active"]
+
+
+@admin.register(TwoPersonRule)
+class TwoPersonRuleAdmin(admin.ModelAdmin[TwoPersonRule]):
+    """Which decisions need a second reviewer; a superuser says so."""
+
+    list_display = ["action", "top"]

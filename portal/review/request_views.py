@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from portal.accounts.access import signed_in
 from portal.accounts.models import User
 from portal.review import entry_requests
+from portal.review.cases import may_decide
 from portal.review.forms import AnswerForm, ReplyForm, RequestForm
 from portal.review.models import EntryRequest
 from portal.review.request_texts import TEXTS
@@ -145,6 +146,6 @@ def _asked_about(user: User, kind: EntryRequest.Kind, pk: int) -> Submission:
 def _reviewer(request: HttpRequest) -> User:
     """Raises Http404 for others: what is asked of the reviewers is theirs."""
     user = signed_in(request)
-    if not user.acts_as_staff:
+    if not may_decide(user):
         raise Http404
     return user

@@ -18,6 +18,7 @@ from evaluation.errors import Fault
 from evaluation.rules import protocol as protocols
 from evaluation.rules.protocol import PROTOCOLS
 from evaluation.wire.evaluating import Scored
+from portal.notifications.models import Event
 from portal.notifications.services import submission_changed
 from portal.outages import waiting
 from portal.outages.causes import Failure
@@ -87,6 +88,38 @@ def enqueue_all(submission: Submission, *, priority: int = 0) -> list[Evaluation
 
 
 @transaction.atomic
+def enqueue_audit(original: Evaluation, *, not_on: str) -> Evaluation:
+    """Queue another evaluation like `original` that counts on no board, for any machine but `not_on`."""
+    evaluation = Evaluation.objects.create(
+        submission=original.submission,
+        base_model=original.base_model,
+        checkpoint=original.checkpoint,
+        protocol=original.protocol,
+        for_audit=True,
+        not_on=not_on,
+    )
+    wake_evaluators()
+    return evaluation
+
+
+@transaction.atomic
+def enqueue_missing(submission: Submission) -> None:
+    """Queue what the present adapter was not evaluated under; where nothing lacks, it goes to review at once.
+
+    A submission that was changed and sent again keeps the scores of an adapter that is still its own.
+    """
+    done = set(
+        of_present_adapter(submission)
+        .filter(status=Evaluation.Status.SUCCEEDED, smoke_run=False)
+        .values_list("protocol", flat=True)
+    )
+    for number in settings.LEADERBOARD_PROTOCOLS:
+        if number not in done:
+            enqueue(submission, number)
+    _follow(submission)
+
+
+@transaction.atomic
 def claim(
     *, worker: str, loaded_base_model: int | None = None, without: Collection[LeftToOthers] = ()
 ) -> Evaluation | None:
@@ -98,6 +131,7 @@ def claim(
     candidates = Evaluation.objects.filter(
         waiting.is_due(claims.machine_of(worker)),
         *(~left.condition for left in without),
+        Q(not_on="") | ~Q(not_on=claims.machine_of(worker)),
         protocol__in=list(PROTOCOLS),
     )
     chosen, round_began = fairness.next_for(candidates, loaded_base_model=loaded_base_model)
@@ -233,8 +267,14 @@ def work_is_waiting() -> bool:
 
 
 def newest(submission: Submission) -> QuerySet[Evaluation]:
-    """The last evaluation under each protocol, whatever became of it."""
-    return Evaluation.objects.filter(submission=submission).order_by("protocol", "-pk").distinct("protocol")
+    """The last evaluation of the present adapter under each protocol, whatever became of it."""
+    return of_present_adapter(submission).order_by("protocol", "-pk").distinct("protocol")
+
+
+def of_present_adapter(submission: Submission) -> QuerySet[Evaluation]:
+    """Without audits, and without those of an adapter that it had before reviewers asked for changes."""
+    own = Evaluation.objects.filter(submission=submission, checkpoint=submission.checkpoint_id)
+    return own.filter(for_audit=False)
 
 
 def _in_words(score: Score) -> str:
@@ -272,8 +312,11 @@ def _follow(submission: Submission) -> None:
     # Locked, so that of two evaluations that end at once the later one sees how the other ended.
     current = Submission.objects.select_for_update().get(pk=submission.pk)
     found = set(newest(current).values_list("status", flat=True))
-    status = next(becomes for state, becomes in _FOLLOWS if state in found)
+    status = next((becomes for state, becomes in _FOLLOWS if state in found), current.status)
     if status == current.status or current.status in _DECIDED:
         return
     Submission.objects.filter(pk=current.pk).update(status=status, status_changed_at=timezone.now())
-    submission_changed(current)
+    if current.status == Submission.Status.RECEIVED and status == Submission.Status.IN_REVIEW:
+        submission_changed(current, event=Event.REOPENED, because="its team changed and sent it again")
+    else:
+        submission_changed(current)

@@ -6,6 +6,7 @@ import json
 from io import BytesIO
 from typing import Any, BinaryIO, cast
 
+from django.contrib.auth.models import Permission
 from django.core.files.base import File
 from django.core.files.uploadedfile import SimpleUploadedFile
 
@@ -14,6 +15,7 @@ from evaluation.rules.challenges import CHALLENGES
 from evaluation.wire.evaluating import Scored
 from portal.accounts.models import User, personal_team
 from portal.intake.services import Draft, Files, submit
+from portal.review import cases
 from portal.review.models import Decision
 from portal.review.services import decide
 from portal.runs import services as runs
@@ -48,6 +50,14 @@ def user(name: str = "owner", **fields: Any) -> User:
     )
     personal_team(created)
     return created
+
+
+def operator(name: str = "operator") -> User:
+    """Staff with an operator's rights that matter on pages: to see what is not public, and to train."""
+    made = user(name, is_staff=True)
+    rights = ("view_submission", "add_baselinerun", "change_baselinerun")
+    made.user_permissions.add(*Permission.objects.filter(codename__in=rights))
+    return made
 
 
 def base_model(hub_id: str = adapters.HUB_ID, **fields: Any) -> BaseModel:
@@ -186,12 +196,18 @@ def published(submitter: User, **changes: Any) -> Submission:
 
 
 def publish(made: Submission) -> Submission:
-    reviewer = User.objects.filter(is_staff=True).first() or user(
+    reviewer = User.objects.filter(is_superuser=True).first() or user(
         "reviewer", is_staff=True, is_superuser=True
     )
-    decide(submission=made, reviewer=reviewer, action=Decision.Action.PUBLISH)
+    review(made, reviewer, Decision.Action.PUBLISH)
     made.refresh_from_db()
     return made
+
+
+def review(made: Submission, reviewer: User, action: Decision.Action, **given: Any) -> Decision:
+    """The reviewer takes the case and decides."""
+    cases.claim(made, reviewer=reviewer)
+    return decide(submission=made, reviewer=reviewer, action=action, **given)
 
 
 def evaluation_of(made: Submission) -> Evaluation:

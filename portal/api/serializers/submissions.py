@@ -9,10 +9,10 @@ from django.utils.functional import cached_property
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from portal.accounts.access import acts_as_staff
+from portal.accounts.access import sees_all
 from portal.api.serializers.common import CHALLENGE_CHOICES, FindingSerializer, QuerySerializer
 from portal.api.serializers.evaluations import EvaluationSerializer
-from portal.intake.services import DRAFT_LIFETIME
+from portal.intake.services import closes_at
 from portal.runs.models import Evaluation
 from portal.submissions.models import DeclaredScore, HubFetch, Resource, Submission
 
@@ -99,7 +99,7 @@ class SummarySerializer(serializers.ModelSerializer[Submission]):
 
     def is_for_insider(self, submission: Submission) -> bool:
         """Whether the reader sees everything of a submission: staff and the members of its team."""
-        return acts_as_staff(self.context["request"].user) or submission.team_id in self._teams
+        return sees_all(self.context["request"].user) or submission.team_id in self._teams
 
     @cached_property
     def _teams(self) -> set[int]:
@@ -126,7 +126,9 @@ class SubmissionSerializer(SummarySerializer):
         allow_null=True,
         help_text="`tried`: until when the team goes on in full by POST …/evaluate/; then it is withdrawn",
     )
-    expires_at = serializers.SerializerMethodField(help_text="When a draft that nobody touches is deleted")
+    expires_at = serializers.SerializerMethodField(
+        help_text="When a draft that nobody touches is deleted, or closed where changes were asked for"
+    )
     evaluations = EvaluationSerializer(many=True, help_text="To others than the team, only finished ones")
 
     class Meta(SummarySerializer.Meta):
@@ -161,8 +163,7 @@ class SubmissionSerializer(SummarySerializer):
         return dict(HubFetchSerializer(fetch).data) if fetch else None
 
     def get_expires_at(self, submission: Submission) -> datetime | None:
-        is_draft = submission.status == Submission.Status.RECEIVED
-        return submission.edited_at + DRAFT_LIFETIME if is_draft else None
+        return closes_at(submission)
 
 
 class SubmissionFilter(QuerySerializer):

@@ -16,7 +16,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from portal.accounts.access import acts_as_staff
+from portal.accounts.access import sees_all
 from portal.api.conditional import ConditionalMixin, not_modified
 from portal.api.permissions import HasScope
 from portal.api.serializers.evaluations import EvaluationSerializer, LogFilter, LogSerializer
@@ -27,7 +27,7 @@ from portal.submissions.models import Submission
 
 def evaluations_visible_to(user: Any) -> QuerySet[Evaluation]:
     """Those of the user's teams, for staff all, and for everybody the finished ones of what is public."""
-    if acts_as_staff(user):
+    if sees_all(user):
         return Evaluation.objects.all()
     shown = Q(status=Evaluation.Status.SUCCEEDED, submission__status__in=Submission.PUBLIC)
     if user.is_authenticated:
@@ -60,7 +60,7 @@ class EvaluationLog(generics.GenericAPIView[Evaluation]):
     def get_queryset(self) -> QuerySet[Evaluation]:
         """Those of the user's teams, and for staff all: a log is never public."""
         user: Any = self.request.user
-        if acts_as_staff(user):
+        if sees_all(user):
             return Evaluation.objects.all()
         return Evaluation.objects.filter(submission__team__memberships__user=user).distinct()
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from evaluation.rules.challenges import CHALLENGES
-from portal.accounts.access import acts_as_staff
+from portal.accounts.access import sees_all
 from portal.accounts.models import Team
 from portal.submissions.models.checkpoint import BaseModel, Checkpoint
 
@@ -21,7 +21,7 @@ from portal.submissions.models.checkpoint import BaseModel, Checkpoint
 class SubmissionQuerySet(models.QuerySet["Submission"]):
     def visible_to(self, user: object) -> SubmissionQuerySet:
         """Published ones, those of the user's teams, and for staff all."""
-        if acts_as_staff(user):
+        if sees_all(user):
             return self
         public = Q(status__in=Submission.PUBLIC)
         if getattr(user, "is_authenticated", False):
@@ -49,6 +49,7 @@ _TRANSITIONS = [
     ("received", "queued"),
     ("received", "invalid"),
     ("received", "withdrawn"),
+    ("received", "in_review"),
     ("queued", "evaluating"),
     ("queued", "withdrawn"),
     ("evaluating", "queued"),
@@ -64,11 +65,17 @@ _TRANSITIONS = [
     ("in_review", "evaluating"),
     ("in_review", "published"),
     ("in_review", "rejected"),
+    ("in_review", "received"),
     ("in_review", "withdrawn"),
     ("rejected", "in_review"),
     ("published", "withdrawn"),
     ("published", "disqualified"),
+    ("disqualified", "published"),
 ]
+
+
+# What stays when reviewers ask for changes, and a submission is a draft again.
+_FIXED_ONCE_SENT = ("challenge", "base_model_id")
 
 
 def _changes(*columns: str) -> str:
@@ -217,7 +224,20 @@ class Submission(models.Model):
                 name="submission_team",
                 operation=pgtrigger.Update,
                 condition=pgtrigger.Condition(
-                    "OLD.status <> 'received' AND OLD.kind <> 'imported' AND OLD.team_id <> NEW.team_id"
+                    "(OLD.status <> 'received' OR OLD.sent_at IS NOT NULL)"
+                    " AND OLD.kind <> 'imported' AND OLD.team_id <> NEW.team_id"
+                ),
+            ),
+            pgtrigger.Protect(
+                name="submission_fixed_once_sent",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Condition(f"OLD.sent_at IS NOT NULL AND {_changes(*_FIXED_ONCE_SENT)}"),
+            ),
+            pgtrigger.Protect(
+                name="submission_review_after_sending",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Condition(
+                    "OLD.status = 'received' AND NEW.status = 'in_review' AND OLD.sent_at IS NULL"
                 ),
             ),
             pgtrigger.Protect(
@@ -230,7 +250,7 @@ class Submission(models.Model):
             pgtrigger.Protect(
                 name="submission_only_drafts_deleted",
                 operation=pgtrigger.Delete,
-                condition=pgtrigger.Condition("OLD.status <> 'received'"),
+                condition=pgtrigger.Condition("OLD.status <> 'received' OR OLD.sent_at IS NOT NULL"),
             ),
         ]
 
@@ -244,6 +264,11 @@ class Submission(models.Model):
     def decide_by(self) -> datetime | None:
         """Until when its team may say whether it is evaluated in full; None where that is not asked."""
         return self.status_changed_at + self.DECISION_TIME if self.status == self.Status.TRIED else None
+
+    @property
+    def is_returned(self) -> bool:
+        """Whether it is a draft again because reviewers asked for changes."""
+        return self.status == self.Status.RECEIVED and self.sent_at is not None
 
     @property
     def is_settled(self) -> bool:

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0006_device_sign_ins'),
-        ('review', '0002_entry_requests'),
+        ('review', '0005_audits'),
         ('submissions', '0009_imported_entries_handed_over'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
