@@ -70,7 +70,8 @@ GROUPS = (
         "Run a site",
         (
             Listing("operating", "From one machine to many workers, settings, outages."),
-            Listing("reviewing", "The review desk: how a case is read and decided, roles, rules."),
+            Listing("reviewing", "The review desk: how a case is read and decided."),
+            Listing("review-rules", "Who may decide what, and what the database keeps."),
             Listing("sandbox", "How programs that a model wrote are run."),
             Listing("performance", "What was measured, and how to measure it again."),
         ),

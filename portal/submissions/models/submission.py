@@ -224,8 +224,8 @@ class Submission(models.Model):
                 name="submission_team",
                 operation=pgtrigger.Update,
                 condition=pgtrigger.Condition(
-                    "(OLD.status <> 'received' OR OLD.sent_at IS NOT NULL)"
-                    " AND OLD.kind <> 'imported' AND OLD.team_id <> NEW.team_id"
+                    "OLD.kind <> 'imported' AND OLD.team_id <> NEW.team_id"
+                    " AND (OLD.status <> 'received' OR OLD.sent_at IS NOT NULL)"
                 ),
             ),
             pgtrigger.Protect(
