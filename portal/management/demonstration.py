@@ -25,6 +25,7 @@ from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.accounts.models import ApiToken, Membership, Team, User, personal_team
 from portal.baselines.services import TEAM
 from portal.intake.progress import progress_of
+from portal.review import cases
 from portal.review.models import Decision
 from portal.review.services import decide
 from portal.runs.models import BaselineRun
@@ -149,6 +150,7 @@ def publish_references(say: Say, check: Callable[[], None]) -> None:
         words = [_training_words(run) for run in training]
         for submission in waiting:
             if submission.status == Submission.Status.IN_REVIEW:
+                cases.claim(submission, reviewer=reviewer)
                 decide(submission=submission, reviewer=reviewer, action=Decision.Action.PUBLISH)
                 words.append(f"{submission.get_challenge_display()}: published “{submission.method}”")
             else:

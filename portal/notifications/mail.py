@@ -16,9 +16,32 @@ _TEXTS = {
     Event.DISABLED: "webhook_disabled",
     Event.MODEL_REQUESTED: "base_model_requested",
     Event.ENTRY_REQUESTED: "entry_requested",
+    Event.DECISION_WAITS: "decision_waits",
+    Event.DECISION_ANSWERED: "decision_answered",
     Event.OUTAGE_BEGAN: "outage_began",
     Event.OUTAGE_OVER: "outage_over",
 }
+_SAYS = {
+    Event.NEEDS_CHANGES: "{name} can't be submitted as it is. Its page says what has to change.",
+    Event.IN_REVIEW: "{name} is evaluated and in review. A reviewer looks at it before it is published.",
+    Event.FAILED: "The evaluation of {name} failed.",
+    Event.PUBLISHED: "{name} is published on the leaderboard.",
+    Event.REJECTED: "A reviewer rejected {name}. It is not published.",
+    Event.DISQUALIFIED: "{name} is disqualified. It is ranked no more; its page stays and says why.",
+    Event.REINSTATED: "{name} is reinstated: it is ranked again, with the scores it had.",
+    Event.CHANGES_REQUESTED: (
+        "A reviewer asks for changes to {name}. It is a draft again: change what is named below and send it "
+        "again until {until}. After that it is closed."
+    ),
+    Event.REOPENED: "{name} is in review again: {because}. A reviewer decides on it anew.",
+    Event.HELD: "The review of {name} is on hold. Nothing is decided on it until a reviewer goes on.",
+    Event.RELEASED: "The review of {name} goes on.",
+    Event.LAPSED: (
+        "{name} is closed: changes were asked for until {until}, and it was not sent again. It is withdrawn; "
+        "you can submit it anew."
+    ),
+}
+"""What a mail to a team begins with."""
 
 
 def send(delivery: Delivery) -> None:
@@ -32,7 +55,7 @@ def message_of(delivery: Delivery) -> EmailMessage:
     event = Event(notification.event)
     choices = settings.SITE_URL + reverse("notifications:settings")
     data = notification.payload["data"]
-    context = {"event": event, "recipient": recipient, "choices": choices, **data}
+    context = {"event": event, "recipient": recipient, "choices": choices, "says": _says(event, data), **data}
     text = render_to_string(f"{_TEMPLATES}/{_TEXTS.get(event, 'submission')}.txt", context)
     return EmailMessage(
         subject=_subject(event, data),
@@ -42,6 +65,14 @@ def message_of(delivery: Delivery) -> EmailMessage:
     )
 
 
+def _says(event: Event, data: dict[str, Any]) -> str:
+    about = data.get("submission", {})
+    name = f"“{about.get('method', '')}”"
+    plain = f"{name} is {event.label}."
+    known = {"name": name, "until": about.get("until", ""), "because": about.get("because", "")}
+    return _SAYS[event].format_map(known) if event in _SAYS else plain
+
+
 def _subject(event: Event, data: dict[str, Any]) -> str:
     if event == Event.DISABLED:
         return "Your webhook was turned off"
@@ -49,6 +80,8 @@ def _subject(event: Event, data: dict[str, Any]) -> str:
         return f"A base model is asked for: {data['request']['hub_id']}"
     if event == Event.ENTRY_REQUESTED:
         return f"{data['request']['user']} asks about entry {data['request']['entry']}"
+    if event in (Event.DECISION_WAITS, Event.DECISION_ANSWERED):
+        return f"Submission {data['decision']['submission']}: {event.label}"
     if event == Event.OUTAGE_BEGAN:
         return f"Work waits for {data['outage']['what']}"
     if event == Event.OUTAGE_OVER:

@@ -28,10 +28,18 @@ class Event(models.TextChoices):
     REJECTED = "submission.rejected", "rejected"
     DISQUALIFIED = "submission.disqualified", "disqualified"
     WITHDRAWN = "submission.withdrawn", "withdrawn"
+    CHANGES_REQUESTED = "submission.changes_requested", "changes asked for"
+    REOPENED = "submission.reopened", "in review again"
+    HELD = "submission.held", "review on hold"
+    RELEASED = "submission.released", "review goes on"
+    LAPSED = "submission.lapsed", "closed, no changes came"
+    REINSTATED = "submission.reinstated", "on the board again"
     TEST = "webhook.test", "test"
     DISABLED = "webhook.disabled", "webhook turned off"
     MODEL_REQUESTED = "base_model.requested", "base model asked for"
     ENTRY_REQUESTED = "entry.requested", "request about an entry"
+    DECISION_WAITS = "decision.waits", "decision waits for a second reviewer"
+    DECISION_ANSWERED = "decision.answered", "second reviewer answered"
     OUTAGE_BEGAN = "outage.began", "outage"
     OUTAGE_OVER = "outage.over", "outage over"
 
@@ -44,6 +52,12 @@ E_MAIL_EVENTS = (
     Event.PUBLISHED,
     Event.REJECTED,
     Event.DISQUALIFIED,
+    Event.CHANGES_REQUESTED,
+    Event.REOPENED,
+    Event.HELD,
+    Event.RELEASED,
+    Event.LAPSED,
+    Event.REINSTATED,
 )
 """What a person may get an e-mail about: where something is finished or for them to do."""
 

@@ -51,26 +51,26 @@ class NotificationRefused(Exception):
 
 
 @transaction.atomic
-def submission_changed(submission: Submission) -> None:
-    """Tell a submission's new status to the webhooks of its team and by e-mail.
+def submission_changed(submission: Submission, *, event: Event | None = None, **facts: str) -> None:
+    """Tell a submission's new status, or another `event`, to the webhooks of its team and by e-mail.
 
-    Call it in the transaction that changes the status: then both happen or neither, and the messages leave
+    `facts` go with what is told of the submission, as its reason. Call it in the transaction that changes the status: then both happen or neither, and the messages leave
     once it is committed. The row is read anew. A draft is told of only when its files came from the hub and
     something stands against them: its team was not there to see it.
     """
     current = Submission.objects.select_related("team", "base_model").get(pk=submission.pk)
     if current.kind == Submission.Kind.IMPORTED:
         return
-    if current.status == Status.RECEIVED:
+    if event is None and current.status == Status.RECEIVED:
         event = Event.NEEDS_CHANGES if _is_draft_to_mend(current) else None
-    else:
+    elif event is None:
         event = _EVENTS[Status(current.status)]
     if event is None:
         return
     webhooks = list(current.team.webhooks.filter(active=True, events__contains=[event.value]))
     recipients = _recipients(current, event)
     if webhooks or recipients:
-        payload = payload_of(event, {"submission": _facts(current)})
+        payload = payload_of(event, {"submission": {**_facts(current), **facts}})
         tell(event, current.team, payload, webhooks, recipients, submission=current)
 
 
@@ -247,9 +247,6 @@ def _facts(submission: Submission) -> dict[str, Any]:
         "page": settings.SITE_URL + submission.get_absolute_url(),
         "api": settings.SITE_URL + reverse("api-submission", args=[submission.pk]),
     }
-    if submission.status in (Status.PUBLISHED, Status.REJECTED, Status.DISQUALIFIED):
-        decision = submission.decisions.order_by("-pk").first()
-        facts["reason"] = decision.reason if decision else ""
     if submission.status == Status.FAILED:
         evaluation = submission.evaluations.order_by("-pk").first()
         if evaluation:

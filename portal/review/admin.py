@@ -14,6 +14,7 @@ from django.utils.html import format_html, format_html_join
 
 from portal.accounts.models import User
 from portal.intake.services import TransitionRefused
+from portal.review import cases
 from portal.review.entry_requests import RequestRefused, State, answer
 from portal.review.models import Decision, EntryRequest
 from portal.review.services import decide
@@ -197,6 +198,7 @@ class SubmissionAdmin(admin.ModelAdmin[Submission]):
         reason = request.POST.get("reason", "")
         for submission in submissions.order_by("pk"):
             try:
+                cases.claim(submission, reviewer=request.user)
                 decide(submission=submission, reviewer=request.user, action=action, reason=reason)
             except TransitionRefused as refusal:
                 self.message_user(request, f"{submission}: {refusal}", messages.ERROR)

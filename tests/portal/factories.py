@@ -14,6 +14,7 @@ from evaluation.rules.challenges import CHALLENGES
 from evaluation.wire.evaluating import Scored
 from portal.accounts.models import User, personal_team
 from portal.intake.services import Draft, Files, submit
+from portal.review import cases
 from portal.review.models import Decision
 from portal.review.services import decide
 from portal.runs import services as runs
@@ -164,12 +165,18 @@ def published(submitter: User, **changes: Any) -> Submission:
 
 
 def publish(made: Submission) -> Submission:
-    reviewer = User.objects.filter(is_staff=True).first() or user(
+    reviewer = User.objects.filter(is_superuser=True).first() or user(
         "reviewer", is_staff=True, is_superuser=True
     )
-    decide(submission=made, reviewer=reviewer, action=Decision.Action.PUBLISH)
+    review(made, reviewer, Decision.Action.PUBLISH)
     made.refresh_from_db()
     return made
+
+
+def review(made: Submission, reviewer: User, action: Decision.Action, **given: Any) -> Decision:
+    """The reviewer takes the case and decides."""
+    cases.claim(made, reviewer=reviewer)
+    return decide(submission=made, reviewer=reviewer, action=action, **given)
 
 
 def evaluation_of(made: Submission) -> Evaluation:

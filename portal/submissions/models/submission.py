@@ -47,6 +47,7 @@ _TRANSITIONS = [
     ("received", "queued"),
     ("received", "invalid"),
     ("received", "withdrawn"),
+    ("received", "in_review"),
     ("queued", "evaluating"),
     ("queued", "withdrawn"),
     ("evaluating", "queued"),
@@ -59,11 +60,17 @@ _TRANSITIONS = [
     ("in_review", "evaluating"),
     ("in_review", "published"),
     ("in_review", "rejected"),
+    ("in_review", "received"),
     ("in_review", "withdrawn"),
     ("rejected", "in_review"),
     ("published", "withdrawn"),
     ("published", "disqualified"),
+    ("disqualified", "published"),
 ]
+
+
+# What stays when reviewers ask for changes, and a submission is a draft again.
+_FIXED_ONCE_SENT = ("challenge", "team_id", "base_model_id")
 
 
 def _changes(*columns: str) -> str:
@@ -201,6 +208,18 @@ class Submission(models.Model):
                 condition=pgtrigger.Condition(f"OLD.status <> 'received' AND {_changes(*_CONTENT)}"),
             ),
             pgtrigger.Protect(
+                name="submission_fixed_once_sent",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Condition(f"OLD.sent_at IS NOT NULL AND {_changes(*_FIXED_ONCE_SENT)}"),
+            ),
+            pgtrigger.Protect(
+                name="submission_review_after_sending",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Condition(
+                    "OLD.status = 'received' AND NEW.status = 'in_review' AND OLD.sent_at IS NULL"
+                ),
+            ),
+            pgtrigger.Protect(
                 name="submission_published_text",
                 operation=pgtrigger.Update,
                 condition=pgtrigger.Condition(
@@ -210,7 +229,7 @@ class Submission(models.Model):
             pgtrigger.Protect(
                 name="submission_only_drafts_deleted",
                 operation=pgtrigger.Delete,
-                condition=pgtrigger.Condition("OLD.status <> 'received'"),
+                condition=pgtrigger.Condition("OLD.status <> 'received' OR OLD.sent_at IS NOT NULL"),
             ),
         ]
 
@@ -219,6 +238,11 @@ class Submission(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("submissions:detail", args=[self.pk])
+
+    @property
+    def is_returned(self) -> bool:
+        """Whether it is a draft again because reviewers asked for changes."""
+        return self.status == self.Status.RECEIVED and self.sent_at is not None
 
     @property
     def is_settled(self) -> bool:
