@@ -14,6 +14,7 @@ from django.utils import timezone
 from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS, Benchmark
 from evaluation.findings import Severity
+from evaluation.rules.challenges import CHALLENGES
 from leaderboard.reading.queries import counting, read
 from leaderboard.standing.entries import Entry
 from portal.accounts.models import User
@@ -32,7 +33,7 @@ class Other:
 
     id: int
     method: str
-    challenge: str
+    challenge_title: str
     team: str
     team_id: int
     status: str
@@ -86,7 +87,7 @@ def answers_of(submission: Submission, protocol: int) -> list[AnswerCounts]:
 def _others(submissions: QuerySet[Submission]) -> list[Other]:
     decisions = Decision.objects.filter(submission=OuterRef("pk")).order_by("-pk")
     rows = (
-        submissions.exclude(status=Status.RECEIVED)
+        submissions.exclude(status=Status.RECEIVED, sent_at=None)
         .annotate(
             decided_at=Subquery(decisions.values("created_at")[:1]),
             last_reason=Subquery(decisions.values("reason")[:1]),
@@ -101,7 +102,7 @@ def _others(submissions: QuerySet[Submission]) -> list[Other]:
         Other(
             id=pk,
             method=method,
-            challenge=challenge,
+            challenge_title=CHALLENGES[challenge].title,
             team=team,
             team_id=team_id,
             status=status,
@@ -154,7 +155,7 @@ def waiting_rows(submissions: QuerySet[Submission]) -> list[Waiting]:
             "method", "challenge", "kind", "status", "status_changed_at", "sent_at", "team__name",
             "base_model__hub_id",
         )
-        .annotate(came_before=Exists(sent_earlier), has_twin=Exists(twins.exclude(status=Status.RECEIVED)))
+        .annotate(came_before=Exists(sent_earlier), has_twin=Exists(twins))
         .prefetch_related("resources")
     )  # fmt: skip
     findings: dict[int, list[tuple[str, str]]] = defaultdict(list)

@@ -20,7 +20,9 @@ class ActForm(forms.Form):
         max_length=LONGEST_REASON, required=False, strip=True, widget=forms.Textarea(attrs={"rows": 6})
     )
     due = forms.DateField(
-        label="Deadline", help_text="Until the end of this day, in UTC.", widget=forms.DateInput({"type": "date"})
+        label="Deadline",
+        help_text="Until the end of this day, in UTC.",
+        widget=forms.DateInput({"type": "date"}),
     )
 
     def __init__(self, *args: Any, act: Act, **kwargs: Any) -> None:

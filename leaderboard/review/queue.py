@@ -48,7 +48,7 @@ class Row:
 
 @dataclass(frozen=True)
 class View:
-    """Which cases are shown and how they are sorted. What cannot be read is left out, as old links may say it."""
+    """Which cases are shown, and how sorted. What cannot be read is left out: old links may say it."""
 
     challenge: str = ""
     holder: Holder = Holder.ANYBODY

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from portal.review.cases import may_decide
@@ -11,7 +13,7 @@ from portal.submissions.models import Submission
 _HELD = Decision.Action.HOLD
 
 
-def with_state(submissions: QuerySet[Submission]) -> QuerySet[Submission]:
+def with_state(submissions: QuerySet[Submission]) -> QuerySet[Any]:
     """Each with `is_held`, the last hold or release that stands being a hold, and `is_proposed`, where a
     decision waits for a second reviewer."""
     last = (
