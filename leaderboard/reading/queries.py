@@ -133,6 +133,8 @@ def counting(
     That is the last under `protocol`; for None the last under the site's own, else under the newest.
     """
     finished = Evaluation.objects.filter(submission__in=chosen, status=Evaluation.Status.SUCCEEDED)
+    # Not of an adapter that the submission had before reviewers asked for changes.
+    finished = finished.filter(Q(checkpoint=None) | Q(checkpoint=F("submission__checkpoint")))
     if moment is not None:
         finished = finished.filter(finished_at__lte=moment)
     order: tuple[Any, ...] = ("-finished_at", "-pk")

@@ -68,7 +68,7 @@ def close(user: User) -> None:
     _forget(user)
 
 
-_DRAFT = models.Q(status=Submission.Status.RECEIVED)
+_DRAFT = models.Q(status=Submission.Status.RECEIVED, sent_at=None)
 
 
 def _alone(user: User) -> models.QuerySet[Team]:

@@ -78,7 +78,7 @@ class HubSource:
 class Draft:
     """What a submitter says about a submission; an untuned reference has no files for good.
 
-    With `hub` the files are fetched from there by a worker.
+    With `hub` the files are fetched from there by a worker. `number` is the submission's that is drafted anew.
     """
 
     submitter: User
@@ -94,3 +94,4 @@ class Draft:
     costs: list[Cost] = field(default_factory=list)
     declared_scores: list[DeclaredScore] = field(default_factory=list)
     hub: HubSource | None = None
+    number: int | None = None

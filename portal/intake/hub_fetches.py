@@ -50,6 +50,11 @@ def request(submission: Submission, source: HubSource) -> HubFetch:
     return fetch
 
 
+def forget(submission: Submission) -> None:
+    """Give up what is under way; a worker that has it notices at its next write."""
+    HubFetch.objects.filter(submission=submission, status__in=HubFetch.ACTIVE).delete()
+
+
 def is_under_way(submission: Submission) -> bool:
     return HubFetch.objects.filter(submission=submission, status__in=HubFetch.ACTIVE).exists()
 

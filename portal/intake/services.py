@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from evaluation.findings import Finding, Severity
@@ -37,6 +38,7 @@ WITHDRAWABLE = (
     Submission.Status.FAILED,
     Submission.Status.PUBLISHED,
 )
+"""And those that are a draft again, because reviewers asked for changes: see `can_withdraw`."""
 
 
 def submit(draft: Draft) -> Submission:
@@ -93,11 +95,18 @@ def create(draft: Draft) -> Submission:
 def amend(submission: Submission, draft: Draft) -> Submission:
     """Replace what a draft says, and those of its files that are sent; all is checked again.
 
-    Kind and submitter stay. Raises TransitionRefused when it is a draft no more.
+    Kind and submitter stay, and where it was sent before, challenge, team and base model. Raises
+    TransitionRefused when it is a draft no more.
     """
 
     def amended(current: Submission) -> Draft:
-        return replace(draft, submitter=current.submitter, kind=Submission.Kind(current.kind))
+        if current.sent_at and _moves(current, draft):
+            raise TransitionRefused(
+                "Challenge, team and base model of a submission that was sent stay. Withdraw it and make "
+                "another one to change them."
+            )
+        kind = Submission.Kind(current.kind)
+        return replace(draft, submitter=current.submitter, kind=kind, number=current.pk)
 
     return _redraft(submission, amended, draft.files or Files())[0]
 
@@ -136,8 +145,10 @@ def send(submission: Submission) -> Submission:
 
 @transaction.atomic
 def delete(submission: Submission) -> None:
-    """Delete a draft with its files. Raises TransitionRefused when it is a draft no more."""
+    """Delete a draft with its files. Raises TransitionRefused when it is a draft no more, or was sent once."""
     current = _lock_draft(submission)
+    if current.sent_at:
+        raise TransitionRefused("It was sent before and stays on record. Withdraw it instead.")
     name = current.adapter_file.name or ""
     current.delete()
     stored_files.discard_once_committed(name)
@@ -146,7 +157,7 @@ def delete(submission: Submission) -> None:
 def expire_drafts() -> int:
     """Delete the drafts that nobody touched for DRAFT_LIFETIME, and return how many."""
     old = Submission.objects.filter(
-        status=Submission.Status.RECEIVED, edited_at__lt=timezone.now() - DRAFT_LIFETIME
+        status=Submission.Status.RECEIVED, sent_at=None, edited_at__lt=timezone.now() - DRAFT_LIFETIME
     )
     expired = 0
     for submission in old:
@@ -158,6 +169,21 @@ def expire_drafts() -> int:
     return expired
 
 
+def closes_at(submission: Submission) -> datetime | None:
+    """When a draft is deleted, or closed where reviewers asked for its changes, if nobody sends it."""
+    if submission.is_returned:
+        asked: datetime | None = submission.decisions.filter(change_request__isnull=False).aggregate(
+            last=Max("change_request__due_at")
+        )["last"]
+        return asked
+    is_draft = submission.status == Submission.Status.RECEIVED
+    return submission.edited_at + DRAFT_LIFETIME if is_draft else None
+
+
+def can_withdraw(submission: Submission) -> bool:
+    return submission.status in WITHDRAWABLE or submission.is_returned
+
+
 @transaction.atomic
 def withdraw(submission: Submission) -> None:
     """Take a submission back at its team's wish; a running evaluation is cancelled.
@@ -166,12 +192,15 @@ def withdraw(submission: Submission) -> None:
     """
     runs.lock_active(submission)  # first, as workers do: evaluation, then submission
     current = Submission.objects.select_for_update().get(pk=submission.pk)
-    if current.status not in WITHDRAWABLE:
+    if not can_withdraw(current):
         advice = " Delete it instead." if current.status == Submission.Status.RECEIVED else ""
         raise TransitionRefused(f"It is {_in_words(current)} and cannot be withdrawn.{advice}")
+    hub_fetches.forget(current)
+    draft_file = current.adapter_file.name or ""
     Submission.objects.filter(pk=current.pk).update(
-        status=Submission.Status.WITHDRAWN, status_changed_at=timezone.now()
+        status=Submission.Status.WITHDRAWN, status_changed_at=timezone.now(), adapter_file=""
     )
+    stored_files.discard_once_committed(draft_file)
     runs.cancel_active(current)
     submission_changed(current)
     if current.status == Submission.Status.PUBLISHED:
@@ -186,6 +215,7 @@ def draft_of(submission: Submission) -> Draft:
         challenge=submission.challenge,
         base_model=submission.base_model,
         method=submission.method,
+        number=submission.pk,
         kind=Submission.Kind(submission.kind),
         description=submission.description,
         paper_url=submission.paper_url,
@@ -197,6 +227,12 @@ def draft_of(submission: Submission) -> Draft:
         ],
         declared_scores=[score.as_declared() for score in submission.declared_scores.all()],
     )
+
+
+def _moves(current: Submission, draft: Draft) -> bool:
+    """Whether the draft says another challenge, team or base model."""
+    stays = (current.challenge, current.team_id, current.base_model_id)
+    return stays != (draft.challenge, draft.team.pk, draft.base_model.pk)
 
 
 def _refuse(findings: list[Finding]) -> None:
@@ -352,7 +388,7 @@ def _queue(submission: Submission, checked: Checked) -> None:
     submission.sent_at = timezone.now()
     submission.save(update_fields=["checkpoint", "adapter_file", "sent_at"])
     stored_files.discard_once_committed(stored_as)
-    runs.enqueue_all(submission)
+    runs.enqueue_missing(submission)
     submission.refresh_from_db()
 
 
@@ -366,6 +402,8 @@ __all__ = [
     "TransitionRefused",
     "amend",
     "attach",
+    "can_withdraw",
+    "closes_at",
     "create",
     "delete",
     "draft_of",

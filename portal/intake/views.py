@@ -225,7 +225,7 @@ def queue_live(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     submission = get_object_or_404(Submission.objects.of_member(request.user), pk=pk)
-    if submission.status == Submission.Status.RECEIVED:
+    if submission.status == Submission.Status.RECEIVED and not submission.is_returned:
         return redirect("submissions:delete", pk)
     if request.method == "GET":
         return render(
@@ -266,12 +266,12 @@ def _status_context(submission: Submission, user: User) -> dict[str, object]:
         "refresh_seconds": _refresh_seconds(submission, fetch),
         "fetch": fetch,
         "can_edit": is_draft and is_member,
-        "can_withdraw": is_member and submission.status in services.WITHDRAWABLE,
+        "can_withdraw": is_member and services.can_withdraw(submission),
         "can_retrain": user.acts_as_staff
         and not is_draft
         and submission.kind == Submission.Kind.COMMUNITY
         and submission.method_card is not None,
-        "expires_at": submission.edited_at + services.DRAFT_LIFETIME if is_draft else None,
+        "expires_at": services.closes_at(submission),
         "findings": findings,
         "has_errors": any(finding.severity == "error" for finding in findings),
         "decisions": submission.decisions.all(),

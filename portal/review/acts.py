@@ -62,8 +62,8 @@ _IN_ORDER = (
     Act(
         Action.CHANGES,
         "Ask for changes",
-        "The submission goes back to its team as a draft under its number, with your reason and a deadline by "
-        "mail. The team can change texts, configuration and adapter and send it again; a changed adapter is "
+        "The submission goes back to its team as a draft under its number, with your reason and a deadline "
+        "by mail. The team can change texts, configuration and adapter and send it again; a changed adapter is "
         "evaluated anew. After the deadline it is closed. Readers see nothing. Challenge, team and base "
         "model stay.",
         (Status.IN_REVIEW,),
@@ -98,8 +98,8 @@ _IN_ORDER = (
     Act(
         Action.RETRAIN,
         "Retrain",
-        "A training run with the settings of the method card is queued; what the card leaves open is assumed "
-        "and said. The result is compared with the submission. Readers see it when the retrained entry is "
+        "A training run with the settings of the method card is queued; what the card leaves open is "
+        "assumed and said. The result is compared with the submission. Readers see it when the retrained entry is "
         "published and the comparison is confirmed. The run can be cancelled on its page.",
         (Status.IN_REVIEW, Status.PUBLISHED),
         kinds=(Kind.COMMUNITY,),
@@ -107,8 +107,8 @@ _IN_ORDER = (
     Act(
         Action.HOLD,
         "Hold",
-        "Nothing is decided on the case until somebody releases it. The team gets a mail with your reason and "
-        "can still withdraw. Readers see nothing.",
+        "Nothing is decided on the case until somebody releases it. The team gets a mail with your reason "
+        "and can still withdraw. Readers see nothing.",
         (Status.IN_REVIEW,),
     ),
     Act(

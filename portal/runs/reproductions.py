@@ -284,7 +284,11 @@ def _pair(run: BaselineRun) -> tuple[Evaluation, Evaluation]:
 def _newest(submission: Submission) -> dict[int, Evaluation]:
     """By protocol."""
     finished = (
-        submission.evaluations.filter(status=Evaluation.Status.SUCCEEDED, protocol__in=list(PROTOCOLS))
+        submission.evaluations.filter(
+            status=Evaluation.Status.SUCCEEDED,
+            protocol__in=list(PROTOCOLS),
+            checkpoint=submission.checkpoint_id,
+        )
         .select_related("submission__checkpoint")
         .prefetch_related("scores")
         .order_by("pk")

@@ -16,6 +16,7 @@ from evaluation import rules
 from evaluation.rules import protocol as protocols
 from evaluation.rules.protocol import PROTOCOLS
 from evaluation.wire.evaluating import Scored
+from portal.notifications.models import Event
 from portal.notifications.services import submission_changed
 from portal.outages import waiting
 from portal.outages.causes import Failure
@@ -71,6 +72,23 @@ def enqueue_all(submission: Submission, *, priority: int = 0) -> list[Evaluation
         for number in settings.LEADERBOARD_PROTOCOLS
         if number not in active
     ]
+
+
+@transaction.atomic
+def enqueue_missing(submission: Submission) -> None:
+    """Queue what the present adapter was not evaluated under; where nothing lacks, it goes to review at once.
+
+    A submission that was changed and sent again keeps the scores of an adapter that is still its own.
+    """
+    done = set(
+        of_present_adapter(submission)
+        .filter(status=Evaluation.Status.SUCCEEDED)
+        .values_list("protocol", flat=True)
+    )
+    for number in settings.LEADERBOARD_PROTOCOLS:
+        if number not in done:
+            enqueue(submission, number)
+    _follow(submission)
 
 
 @transaction.atomic
@@ -208,8 +226,13 @@ def work_is_waiting() -> bool:
 
 
 def newest(submission: Submission) -> QuerySet[Evaluation]:
-    """The last evaluation under each protocol, whatever became of it."""
-    return Evaluation.objects.filter(submission=submission).order_by("protocol", "-pk").distinct("protocol")
+    """The last evaluation of the present adapter under each protocol, whatever became of it."""
+    return of_present_adapter(submission).order_by("protocol", "-pk").distinct("protocol")
+
+
+def of_present_adapter(submission: Submission) -> QuerySet[Evaluation]:
+    """Without those of an adapter that it had before reviewers asked for changes."""
+    return Evaluation.objects.filter(submission=submission, checkpoint=submission.checkpoint_id)
 
 
 def _active(submission: Submission) -> QuerySet[Evaluation]:
@@ -232,8 +255,11 @@ def _follow(submission: Submission) -> None:
     # Locked, so that of two evaluations that end at once the later one sees how the other ended.
     current = Submission.objects.select_for_update().get(pk=submission.pk)
     found = set(newest(current).values_list("status", flat=True))
-    status = next(becomes for state, becomes in _FOLLOWS if state in found)
+    status = next((becomes for state, becomes in _FOLLOWS if state in found), current.status)
     if status == current.status or current.status in _DECIDED:
         return
     Submission.objects.filter(pk=current.pk).update(status=status, status_changed_at=timezone.now())
-    submission_changed(current)
+    if current.status == Submission.Status.RECEIVED and status == Submission.Status.IN_REVIEW:
+        submission_changed(current, event=Event.REOPENED, because="its team changed and sent it again")
+    else:
+        submission_changed(current)

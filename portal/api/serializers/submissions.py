@@ -12,7 +12,7 @@ from rest_framework import serializers
 from portal.accounts.access import acts_as_staff
 from portal.api.serializers.common import CHALLENGE_CHOICES, FindingSerializer, QuerySerializer
 from portal.api.serializers.evaluations import EvaluationSerializer
-from portal.intake.services import DRAFT_LIFETIME
+from portal.intake.services import closes_at
 from portal.runs.models import Evaluation
 from portal.submissions.models import DeclaredScore, HubFetch, Resource, Submission
 
@@ -121,7 +121,9 @@ class SubmissionSerializer(SummarySerializer):
         allow_null=True, help_text="What pyproject.toml says of the method; null until it was read"
     )
     hub = serializers.SerializerMethodField(help_text="Where a draft's files come from, to the team")
-    expires_at = serializers.SerializerMethodField(help_text="When a draft that nobody touches is deleted")
+    expires_at = serializers.SerializerMethodField(
+        help_text="When a draft that nobody touches is deleted, or closed where changes were asked for"
+    )
     evaluations = EvaluationSerializer(many=True, help_text="To others than the team, only finished ones")
 
     class Meta(SummarySerializer.Meta):
@@ -154,8 +156,7 @@ class SubmissionSerializer(SummarySerializer):
         return dict(HubFetchSerializer(fetch).data) if fetch else None
 
     def get_expires_at(self, submission: Submission) -> datetime | None:
-        is_draft = submission.status == Submission.Status.RECEIVED
-        return submission.edited_at + DRAFT_LIFETIME if is_draft else None
+        return closes_at(submission)
 
 
 class SubmissionFilter(QuerySerializer):

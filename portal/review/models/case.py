@@ -42,7 +42,7 @@ class Case(Submission):
                     IF NOT FOUND OR NOT last.stands
                         OR (OLD.status, NEW.status, last.action) NOT IN ({_ROWS})
                     THEN
-                        RAISE EXCEPTION 'A submission becomes % from % by a decision alone', NEW.status, OLD.status;
+                        RAISE EXCEPTION 'A submission becomes % by a decision alone', NEW.status;
                     END IF;
                     RETURN NEW;
                 """,

@@ -1,4 +1,4 @@
-"""Conditions that several triggers of the desk ask, as SQL: who may decide, whose case it is, what is open."""
+"""Conditions that triggers of the desk ask, as SQL: who may decide, whose case it is, what is open."""
 
 from __future__ import annotations
 

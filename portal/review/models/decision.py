@@ -26,7 +26,7 @@ class DecisionQuerySet(models.QuerySet["Decision"]):
         return self.filter(~undone, proposed=True, confirmation=None)
 
     def in_effect(self) -> DecisionQuerySet:
-        """Those that were carried out: at once, or when a second reviewer agreed. Undone ones are among them."""
+        """Those that were carried out, at once or when a second reviewer agreed; undone ones are among them."""
         return self.filter(Q(proposed=False) | Q(confirmation__agreed=True))
 
 
@@ -96,7 +96,9 @@ class Decision(models.Model):
                     IF {conditions.open_proposal("NEW.submission_id", but="NEW.undoes_id")} THEN
                         RAISE EXCEPTION 'A decision waits for a second reviewer';
                     END IF;
-                    IF NEW.action NOT IN ('release', 'undo') AND {conditions.on_hold("NEW.submission_id")} THEN
+                    IF NEW.action NOT IN ('release', 'undo')
+                        AND {conditions.on_hold("NEW.submission_id")}
+                    THEN
                         RAISE EXCEPTION 'The case is on hold';
                     END IF;
                     IF NOT NEW.proposed
@@ -107,8 +109,9 @@ class Decision(models.Model):
                     IF NEW.undoes_id IS NOT NULL AND NOT EXISTS (
                         SELECT 1 FROM review_decision d
                         WHERE d.id = NEW.undoes_id AND d.submission_id = NEW.submission_id AND (
-                            d.proposed AND d.reviewer_id = NEW.reviewer_id
-                                AND NOT EXISTS (SELECT 1 FROM review_confirmation c WHERE c.decision_id = d.id)
+                            d.proposed AND d.reviewer_id = NEW.reviewer_id AND NOT EXISTS (
+                                SELECT 1 FROM review_confirmation c WHERE c.decision_id = d.id
+                            )
                             OR d.action IN ('changes', 'reject', 'reopen', 'hold', 'release')
                                 AND d.created_at > clock_timestamp() - {_SPAN}
                         ) AND NOT EXISTS (
