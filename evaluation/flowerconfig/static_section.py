@@ -19,21 +19,21 @@ _LONGEST_VALUE = 200
 class StaticSetting:
     """A key of the section: its value in the file and in the template, "" where it is not there.
 
-    `line` counts from 1; None where the file does not have the key.
+    `differs` is false of another name that the challenge knows its data set by. `line` counts from 1; None
+    where the file does not have the key.
     """
 
     key: str
     here: str
     template: str
+    differs: bool
     line: int | None
-
-    @property
-    def differs(self) -> bool:
-        return self.here.casefold() != self.template.casefold()
 
 
 def static_section(text: str, training_sets: Sequence[str]) -> tuple[StaticSetting, ...]:
-    """What the file has in the section or lacks there; the template names the first of the training sets.
+    """What the file has in the section or lacks there, what differs first.
+
+    `training_sets` are the names that the section may give its data set, the template's first.
 
     Empty of a text that is no Flower app's configuration.
     """
@@ -42,19 +42,20 @@ def static_section(text: str, training_sets: Sequence[str]) -> tuple[StaticSetti
     layout = app_layout(document) if document else None
     if document is None or layout is None:
         return ()
-    wanted = training_sets[0]
+    wanted, known = training_sets[0], {name.casefold() for name in training_sets}
     found = [entry for entry in layout.config or () if re.fullmatch(fields.STATIC, entry.key)]
     settings = [
         StaticSetting(
             key=entry.key,
             here=excerpt(str(entry.value), _LONGEST_VALUE),
             template=wanted if _is_dataset(entry.key) else "",
+            differs=not _is_dataset(entry.key) or str(entry.value).casefold() not in known,
             line=document.line(entry.path),
         )
         for entry in found[:MAX_SHOWN]
     ]
     if not any(_is_dataset(entry.key) for entry in found):
-        settings.insert(0, StaticSetting("static.dataset.name", "", wanted, None))
+        settings.insert(0, StaticSetting("static.dataset.name", "", wanted, True, None))
     return tuple(sorted(settings, key=lambda setting: not setting.differs))
 
 

@@ -148,7 +148,7 @@ def waiting_rows(submissions: QuerySet[Submission]) -> list[Waiting]:
     sent_earlier = Submission.objects.filter(team=OuterRef("team"), sent_at__lt=OuterRef("sent_at"))
     twins = Submission.objects.filter(
         checkpoint__tensors_digest=OuterRef("checkpoint__tensors_digest")
-    ).exclude(pk=OuterRef("pk"))
+    ).exclude(team=OuterRef("team"))
     rows = list(
         submissions.select_related("team", "base_model")
         .only(

@@ -62,7 +62,7 @@ def case_of(submission: Submission) -> Case:
         codes={row.code for row in findings if row.severity != Severity.NOTE.value},
         leads=bool(place and not place.is_on_board and would_lead(place.entry, best)),
         is_first=not any(cases.came_before(other, submission) for other in earlier),
-        resembles=bool(twins),
+        resembles=any(twin.team_id != submission.team_id for twin in twins),
         costs_disagree=any(row.disagreement for row in costs),
     )
     return Case(

@@ -14,6 +14,8 @@ from leaderboard.standing.would_be import WouldBe
 BASELINES = 2
 """How many reference baselines stand beside a case."""
 
+_UNTUNED = "Untuned base model"
+
 
 @dataclass(frozen=True)
 class Beside:
@@ -52,6 +54,10 @@ class Comparison:
     lines: tuple[ScoreLine, ...]
     has_declared: bool
 
+    @property
+    def has_untuned(self) -> bool:
+        return any(one.role == _UNTUNED for one in self.beside)
+
 
 def compare(place: WouldBe, peers: Sequence[Entry], declared: Mapping[str, Decimal]) -> Comparison:
     """`peers` are of its track and precision, `place` is the case among them; `declared` in per cent."""
@@ -76,7 +82,7 @@ def compare(place: WouldBe, peers: Sequence[Entry], declared: Mapping[str, Decim
 
 def _untuned(own: Entry, others: Iterable[Entry]) -> list[Beside]:
     found = next((peer for peer in others if not peer.adapted and peer.hub_id == own.hub_id), None)
-    return [] if found is None or not own.adapted else [Beside("Untuned base model", found, None)]
+    return [] if found is None or not own.adapted else [Beside(_UNTUNED, found, None)]
 
 
 def _baselines(own: Entry, others: Iterable[Entry]) -> list[Beside]:

@@ -29,14 +29,14 @@ class Mark(StrEnum):
 
 _LABELS = {
     Mark.STATIC: "static section changed",
-    Mark.RESEMBLES: "resembles another",
+    Mark.RESEMBLES: "resembles another team's",
     Mark.COSTS: "costs disagree",
     Mark.LEADS: "beats rank 1",
     Mark.FIRST: "first of its team",
 }
 _MEANINGS = {
     Mark.STATIC: "What all entries of the challenge share was not left as the template has it",
-    Mark.RESEMBLES: "Its tensors are those of another submission",
+    Mark.RESEMBLES: "Another team submitted the very same tensors",
     Mark.COSTS: "What was declared is not what follows from the files",
     Mark.LEADS: "Published now, it would stand first on its board",
     Mark.FIRST: "Its team had nothing reviewed before",
@@ -45,7 +45,6 @@ _BY_CODE = {
     "config.static_missing": Mark.STATIC,
     "config.static_dataset": Mark.STATIC,
     "config.static_extra": Mark.STATIC,
-    "submission.duplicate_checkpoint": Mark.RESEMBLES,
     "communication.differs": Mark.COSTS,
     "submission.parameters_differ": Mark.COSTS,
 }
