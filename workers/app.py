@@ -70,6 +70,11 @@ app.conf.update(
             "schedule": 3_600.0,
             "options": {"expires": 3_600, "queue": MAINTENANCE},
         },
+        "tell reviewers": {
+            "task": "workers.tasks.tell_reviewers",
+            "schedule": 86_400.0,
+            "options": {"expires": 86_400, "queue": MAINTENANCE},
+        },
         "expire notifications": {
             "task": "workers.tasks.expire_notifications",
             "schedule": 86_400.0,

@@ -20,6 +20,7 @@ from portal.queues import (
     wake_fetchers,
     wake_trainers,
 )
+from portal.review import digest as review_digest
 from portal.runs import presence, services
 from portal.runs.models import BaselineRun, Evaluation
 from portal.submissions.models import HubFetch
@@ -92,6 +93,12 @@ def deliver_notifications() -> None:
 def expire_notifications() -> None:
     """Delete what was delivered a month ago."""
     notifications.expire()
+
+
+@app.task(name="workers.tasks.tell_reviewers")
+def tell_reviewers() -> None:
+    """Send reviewers the daily mail of what waits."""
+    review_digest.send()
 
 
 @app.task(name="workers.tasks.expire_uploads")

@@ -149,7 +149,11 @@ def give_back(request: HttpRequest, pk: int) -> HttpResponse:
 def act(request: HttpRequest, pk: int, action: str) -> HttpResponse:
     """What an act does, its form, and for a public one the question whether it is meant."""
     submission = _case(pk)
-    chosen = _offered(submission, action)
+    chosen = _named(action)
+    if chosen not in acts_for(submission, on_hold=services.is_on_hold(submission)):
+        state = "on hold" if services.is_on_hold(submission) else submission.get_status_display()
+        messages.error(request, f"{chosen.title} is not possible now: {submission} is {state}.")
+        return redirect("desk:case", pk)
     templates = ReasonTemplate.objects.filter(action=chosen.action, active=True)
     if request.method == "GET":
         picked = templates.filter(pk=_number(request.GET.get("template"))).first()
@@ -274,13 +278,12 @@ def _next(submission: Submission) -> Submission | None:
     return waiting.waiting().exclude(pk=submission.pk).order_by("status_changed_at", "pk").first()
 
 
-def _offered(submission: Submission, action: str) -> Act:
-    """The act of that name that the case allows. Raises Http404."""
-    on_hold = services.is_on_hold(submission)
-    for offered in acts_for(submission, on_hold=on_hold):
-        if offered.action == action:
-            return offered
-    raise Http404(f"no act {action} on this case now")
+def _named(action: str) -> Act:
+    """Raises Http404."""
+    found = next((act for act in ACTS.values() if act.action == action), None)
+    if found is None:
+        raise Http404(f"no act {action}")
+    return found
 
 
 def _act_page(
