@@ -31,6 +31,7 @@ from leaderboard.entry.citation import PAPER_BIBTEX, bibtex
 from leaderboard.entry.place import Place
 from leaderboard.figures import duration, size
 from leaderboard.views.charts import busy, picture_response
+from portal.review.cases import may_decide
 from portal.runs.models import BaselineRun, Evaluation, Reproduction
 from portal.submissions.known_of_method import card_of
 from portal.submissions.models import Submission
@@ -43,7 +44,7 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
     whoever else asks, so that they stay private."""
     submission = visible(request.user, pk)
     place = place_of(submission, asked_protocol(request.GET))
-    context = _frame(submission, place)
+    context = _frame(submission, place) | {"is_reviewer": may_decide(request.user)}
     if submission.kind == Submission.Kind.IMPORTED:
         scores = [(BENCHMARKS[score.benchmark], score) for score in place.entry.scores]
         return render(request, "leaderboard/declared_entry.html", context | {"scores": scores})
