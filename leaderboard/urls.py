@@ -6,6 +6,7 @@ from django.urls import include, path
 from leaderboard.board.exports import FORMATS
 from leaderboard.pages.sitemaps import SITEMAPS
 from leaderboard.views import (
+    audits,
     base_models,
     benchmarks,
     board,
@@ -66,6 +67,9 @@ urlpatterns = [
     path("leaderboard/", cross_domain.boards, name="boards"),
     *(path(f"leaderboard.{form}", exports.boards, {"form": form}, name=f"boards-{form}") for form in FORMATS),
     path("leaderboard/", include(boards)),
+    path("audits/", audits.audits, name="audits"),
+    path("audits/<int:year>-<int:month>/history.txt", audits.history, name="audit-history"),
+    path("audits/<int:year>-<int:month>/population.txt", audits.population, name="audit-population"),
     path("entries/<int:pk>/", entry.entry, name="entry"),
     path("entries/<int:pk>/badge.svg", embed.badge, name="entry-badge"),
     path("entries/<int:pk>/embed/", embed.embed, name="entry-embed"),

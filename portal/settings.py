@@ -240,6 +240,7 @@ EVALUATION_LEASE_SECONDS = env.evaluation_lease_seconds
 EVALUATION_ATTEMPTS = env.evaluation_attempts
 EVALUATION_STALL_SECONDS = env.evaluation_stall_seconds
 OUTAGE_PATIENCE_SECONDS = env.outage_patience_seconds
+AUDIT_PERCENT = env.audit_percent
 
 # --- Training of baselines ------------------------------------------------------------------------
 

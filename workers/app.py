@@ -45,6 +45,16 @@ app.conf.update(
             "schedule": 86_400.0,
             "options": {"expires": 86_400, "queue": MAINTENANCE},
         },
+        "keep review deadlines": {
+            "task": "workers.tasks.keep_review_deadlines",
+            "schedule": 3_600.0,
+            "options": {"expires": 3_600, "queue": MAINTENANCE},
+        },
+        "audit": {
+            "task": "workers.tasks.audit",
+            "schedule": 3_600.0,
+            "options": {"expires": 3_600, "queue": MAINTENANCE},
+        },
         "expire uploads": {
             "task": "workers.tasks.expire_uploads",
             "schedule": 3_600.0,

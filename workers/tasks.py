@@ -20,6 +20,7 @@ from portal.queues import (
     wake_fetchers,
     wake_trainers,
 )
+from portal.review import audits, deadlines
 from portal.review import digest as review_digest
 from portal.runs import presence, services
 from portal.runs.models import BaselineRun, Evaluation
@@ -80,6 +81,19 @@ def fetch_from_hub() -> None:
 def expire_drafts() -> None:
     """Delete drafts that nobody touched for a month."""
     delete_old_drafts()
+
+
+@app.task(name="workers.tasks.keep_review_deadlines")
+def keep_review_deadlines() -> None:
+    """Close what was not changed in time."""
+    deadlines.close_overdue()
+
+
+@app.task(name="workers.tasks.audit")
+def audit() -> None:
+    """Draw the month's audits where that is due, and write down what came of those under way."""
+    audits.draw_this_month()
+    audits.settle()
 
 
 @app.task(name=DELIVER_NOTIFICATIONS)

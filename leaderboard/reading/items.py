@@ -19,7 +19,7 @@ from django.db.models import Q, QuerySet
 from evaluation.statistics import Interval, wilson_interval
 from leaderboard.reading.kept import Kind
 from leaderboard.reading.queries import counting
-from portal.accounts.access import acts_as_staff
+from portal.accounts.access import sees_all
 from portal.runs.items import ItemsMissingError, open_items
 from portal.runs.models import Score
 from portal.submissions.models import Submission
@@ -129,7 +129,7 @@ def readable_scores(user: object, entries: Iterable[int], protocol: int | None =
     """The scores that count of those of the entries whose single answers a user may read: the published ones,
     those of the user's teams, and for staff all."""
     chosen = Submission.objects.filter(pk__in=entries)
-    if not acts_as_staff(user):
+    if not sees_all(user):
         published = Q(status=Submission.Status.PUBLISHED)
         own = Q(team__memberships__user=user) if getattr(user, "is_authenticated", False) else Q()
         chosen = chosen.filter(published | own).distinct()

@@ -9,8 +9,9 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.fields.json import KT
 
 from evaluation import adapter_kinds as kinds
@@ -66,13 +67,16 @@ class Reading:
 def public_at(challenge: str, moment: datetime | None = None) -> SubmissionQuerySet:
     """The submissions of a challenge that are published, or that were at a moment.
 
-    What left the board was published until its status changed: withdrawn and disqualified are final.
+    What left the board was published until its status changed. What was reinstated since was away meanwhile.
     """
     rows = Submission.objects.filter(challenge=challenge)
     if moment is None:
         return rows.filter(status=Submission.Status.PUBLISHED)
     stood = Q(status=Submission.Status.PUBLISHED) | Q(status__in=_LEFT, status_changed_at__gt=moment)
-    return rows.filter(stood, published_at__lte=moment)
+    events = apps.get_model("submissions", "StatusEvent").objects.filter(status_changed_at__lte=moment)
+    back = events.filter(pgh_obj=OuterRef("pgh_obj"), pk__gt=OuterRef("pk"))
+    away = events.filter(status=Submission.Status.DISQUALIFIED).exclude(Exists(back))
+    return rows.filter(stood, published_at__lte=moment).exclude(pk__in=away.values("pgh_obj"))
 
 
 def read(
@@ -132,7 +136,9 @@ def counting(
 
     That is the last under `protocol`; for None the last under the site's own, else under the newest.
     """
-    finished = Evaluation.objects.filter(submission__in=chosen, status=Evaluation.Status.SUCCEEDED)
+    finished = Evaluation.objects.filter(
+        submission__in=chosen, status=Evaluation.Status.SUCCEEDED, for_audit=False
+    )
     # Not of an adapter that the submission had before reviewers asked for changes.
     finished = finished.filter(Q(checkpoint=None) | Q(checkpoint=F("submission__checkpoint")))
     if moment is not None:

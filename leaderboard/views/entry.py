@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Prefetch
+from django.db.models import F, Prefetch, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -27,15 +27,20 @@ from leaderboard.charts.catalogue import Picture
 from leaderboard.charts.drawing import BusyError
 from leaderboard.charts.inputs import RoundPoint
 from leaderboard.entry import facts as entry_facts
+from leaderboard.entry.audits import audits_of
 from leaderboard.entry.citation import PAPER_BIBTEX, bibtex
 from leaderboard.entry.place import Place
 from leaderboard.figures import duration, size
 from leaderboard.views.charts import busy, picture_response
 from portal.review.cases import may_decide
+from portal.review.models import Decision
 from portal.runs.models import BaselineRun, Evaluation, Reproduction
 from portal.submissions.known_of_method import card_of
 from portal.submissions.models import Submission
 from portal.submissions.models.submission import SubmissionQuerySet
+
+
+_PUBLIC_DECISIONS = (Decision.Action.DISQUALIFY, Decision.Action.REINSTATE)
 
 
 @require_safe
@@ -64,6 +69,7 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
         "provenance": [*_provenance(counting.provenance), *entry_facts.evaluation_costs(counting)],
         "settings": _settings(submission),
         "reproduction": _reproduction(submission),
+        "audits": audits_of(submission),
         "run": run,
         "rounds": _rounds_picture(run) if run else None,
     }
@@ -123,7 +129,11 @@ def visible(user: object, pk: int) -> Submission:
 def _with_all_of_its_page(submissions: SubmissionQuerySet, pk: int) -> Submission:
     """In a constant number of queries. Raises Http404."""
     finished = (
-        Evaluation.objects.filter(status=Evaluation.Status.SUCCEEDED)
+        Evaluation.objects.filter(
+            Q(checkpoint=None) | Q(checkpoint=F("submission__checkpoint")),
+            status=Evaluation.Status.SUCCEEDED,
+            for_audit=False,
+        )
         .prefetch_related("scores")
         .order_by("-protocol", "-finished_at", "-pk")
     )
@@ -163,7 +173,7 @@ def _frame(submission: Submission, place: Place) -> dict[str, Any]:
         ),
         # Warnings are for the reviewer; of an imported entry they are shown as flags.
         "findings": [f for f in submission.findings.all() if f.severity == Severity.NOTE.value],
-        "decisions": submission.decisions.all(),
+        "decisions": submission.decisions.in_effect().filter(action__in=_PUBLIC_DECISIONS),
         "citation": bibtex(place.entry, settings.SITE_URL + entry_page(submission.pk, place.protocol)),
         "paper": PAPER_BIBTEX,
         "section": "boards",

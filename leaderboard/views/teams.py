@@ -14,7 +14,7 @@ from leaderboard.reading import snapshots
 from leaderboard.reading.queries import read
 from leaderboard.standing.entries import Entry, Standing, Track
 from leaderboard.standing.ranking import track_of
-from portal.accounts.access import acts_as_staff
+from portal.accounts.access import sees_all
 from portal.accounts.models import Team, User
 from portal.submissions.models import Submission, SubmissionQuerySet
 
@@ -40,7 +40,7 @@ def team(request: HttpRequest, pk: int) -> HttpResponse:
     team = get_object_or_404(Team, pk=pk)
     published = Submission.objects.filter(team=team, status=Submission.Status.PUBLISHED)
     is_member = request.user.is_authenticated and team.memberships.filter(user=request.user).exists()
-    if not (is_member or acts_as_staff(request.user)):
+    if not (is_member or sees_all(request.user)):
         get_object_or_404(Team.objects.filter(submissions__status__in=Submission.PUBLIC).distinct(), pk=pk)
     entries = _entries(published)
     context = {

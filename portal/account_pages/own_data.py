@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 
 from portal.accounts.models import Invitation, User
 from portal.notifications.services import preferences_of
-from portal.review.models import Decision
+from portal.review.models import Confirmation, Decision
 from portal.runs.models import BaselineRun
 from portal.submissions.models import Submission
 
@@ -46,6 +46,9 @@ def own_data(user: User) -> str:
         "submissions": [_submission(s) for s in _submissions_of(user)],
         "decisions": _rows(
             Decision.objects.filter(reviewer=user), "submission", "action", "reason", "created_at"
+        ),
+        "confirmations": _rows(
+            Confirmation.objects.filter(reviewer=user), "decision", "agreed", "reason", "created_at"
         ),
         "baseline_runs": _rows(
             BaselineRun.objects.filter(requested_by=user), "pk", "challenge", "method", "queued_at"
@@ -81,7 +84,7 @@ def _submission(submission: Submission) -> dict[str, Any]:
         "findings": _rows(submission.findings.all(), "code", "severity", "message", "location"),
         "resources": _rows(submission.resources.all(), "kind", "value", "basis"),
         "declared_scores": _rows(submission.declared_scores.all(), "benchmark", "value"),
-        "decisions": _rows(submission.decisions.all(), "action", "reason", "created_at"),
+        "decisions": _rows(submission.decisions.in_effect(), "action", "reason", "created_at"),
         "evaluations": [
             {
                 "status": evaluation.status,

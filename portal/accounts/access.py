@@ -16,3 +16,13 @@ def signed_in(request: HttpRequest) -> User:
 def acts_as_staff(user: object) -> bool:
     """Whether staff's pages and rights are open to `user`; never to somebody who is not signed in."""
     return isinstance(user, User) and user.acts_as_staff
+
+
+def sees_all(user: object) -> bool:
+    """Whether what is not public of all teams is open to `user`: reviewers and operators, not editors."""
+    return isinstance(user, User) and user.acts_as_staff and user.has_perm("submissions.view_submission")
+
+
+def trains_here(user: object) -> bool:
+    """Whether `user` starts training runs of this site, and ends and judges them."""
+    return isinstance(user, User) and user.acts_as_staff and user.has_perm("runs.add_baselinerun")

@@ -11,7 +11,7 @@ from django.db.models import Prefetch, Q, QuerySet
 from evaluation.method.strategies import STRATEGIES, on_card
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from evaluation.statistics import Interval, mean_interval
-from portal.accounts.access import acts_as_staff
+from portal.accounts.access import sees_all
 from portal.runs.models import BaselineRun, Evaluation, Score
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.submissions.rules import site_rules
@@ -23,7 +23,7 @@ def visible_runs(user: object) -> QuerySet[BaselineRun]:
     """All runs but those that retrain what is not public, which are for staff."""
     runs = BaselineRun.objects.select_related("base_model", "submission", "requested_by")
     runs = runs.defer("base_model__tensors", "submission__config_text", "submission__adapter_config_text")
-    if acts_as_staff(user):
+    if sees_all(user):
         return runs
     return runs.filter(Q(original=None) | Q(original__status__in=Submission.PUBLIC))
 
@@ -127,7 +127,9 @@ def _reference_entries() -> QuerySet[Submission]:
     scores = Score.objects.defer("correct_bits", "scored_bits")
     # Cells are compared, so that all are of one protocol: the site's.
     evaluations = Evaluation.objects.filter(
-        status=Evaluation.Status.SUCCEEDED, protocol=settings.LEADERBOARD_PROTOCOLS[0]
+        status=Evaluation.Status.SUCCEEDED,
+        protocol=settings.LEADERBOARD_PROTOCOLS[0],
+        for_audit=False,
     ).order_by("-pk")
     return (
         Submission.objects.filter(

@@ -43,7 +43,8 @@ def _form_of(original: Submission) -> tuple[RunForm, tuple[str, ...]]:
     except method_cards.NotRetrainable as refusal:
         raise RetrainingRefused(str(refusal)) from refusal
     offered = initial_of(settings) | {"base_model": original.base_model_id, "method": original.method}
-    form = RunForm({k: v for k, v in offered.items() if v not in (None, False)}, original=original)
+    filled = {name: value for name, value in offered.items() if value is not None and value is not False}
+    form = RunForm(filled, original=original)
     if not form.is_valid():
         problems = "; ".join(str(error) for errors in form.errors.values() for error in errors)
         raise RetrainingRefused(f"Its card's settings cannot be trained as they are: {problems}")

@@ -14,6 +14,7 @@ from evaluation.federated.config import FederatedConfig
 from evaluation.federated.planned import planned_bytes
 from evaluation.findings import Finding, Severity, has_errors
 from evaluation.method.strategies import STRATEGIES
+from portal.accounts.access import trains_here
 from portal.accounts.models import Membership, Team, User
 from portal.baselines.training_rows import rows_of
 from portal.queues import wake_trainers
@@ -148,4 +149,4 @@ def _tensors(base_model: BaseModel) -> BaseModelTensors | None:
 
 
 def _may_submit_references(user: User) -> bool:
-    return user.acts_as_staff or user.has_perm("submissions.submit_reference")
+    return trains_here(user) or user.has_perm("submissions.submit_reference")

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig
 from evaluation.rules.challenges import CHALLENGES
-from portal.accounts.access import acts_as_staff
+from portal.accounts.access import trains_here
 from portal.accounts.models import User
 from portal.baselines import method_cards, services
 from portal.baselines.forms import RunFilter, RunForm, initial_of
@@ -49,6 +49,8 @@ def for_staff(view: View[P]) -> View[P]:
             raise PermissionDenied
         if not _user(request).acts_as_staff:
             return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+        if not trains_here(request.user):
+            raise PermissionDenied
         return view(request, *args, **kwargs)
 
     return login_required(guarded)
@@ -171,7 +173,7 @@ def _visible(request: HttpRequest, pk: int) -> BaselineRun:
 
 
 def _run_context(request: HttpRequest, run: BaselineRun) -> dict[str, Any]:
-    is_staff = acts_as_staff(request.user)
+    is_staff = trains_here(request.user)
     return {
         "run": run,
         "challenge": CHALLENGES[run.challenge],

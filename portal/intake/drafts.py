@@ -78,7 +78,7 @@ class HubSource:
 class Draft:
     """What a submitter says about a submission; an untuned reference has no files for good.
 
-    With `hub` the files are fetched from there by a worker. `number` is the submission's that is drafted anew.
+    With `hub` the files are fetched from there by a worker. `number` is that of the submission it belongs to.
     """
 
     submitter: User

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
-from portal.accounts.access import acts_as_staff
+from portal.accounts.access import sees_all
 from portal.accounts.models import User
 from portal.runs import forecast, presence
 from portal.runs.forecast import Interval
@@ -169,7 +169,7 @@ def places_of(submissions: Iterable[Submission]) -> dict[int, str]:
 
 def _private_to(user: object, submissions: SubmissionQuerySet) -> SubmissionQuerySet:
     """Those of which a user reads what is not public."""
-    if acts_as_staff(user):
+    if sees_all(user):
         return submissions
     return submissions.of_member(user) if isinstance(user, User) else submissions.none()
 

@@ -145,7 +145,7 @@ def send(submission: Submission) -> Submission:
 
 @transaction.atomic
 def delete(submission: Submission) -> None:
-    """Delete a draft with its files. Raises TransitionRefused when it is a draft no more, or was sent once."""
+    """Delete a draft with its files. Raises TransitionRefused where it is none any more or was sent once."""
     current = _lock_draft(submission)
     if current.sent_at:
         raise TransitionRefused("It was sent before and stays on record. Withdraw it instead.")

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from evaluation.rules.challenges import CHALLENGES
 from portal import pace
+from portal.accounts.access import sees_all, trains_here
 from portal.accounts.models import User, personal_team
 from portal.intake import model_requests, queue_page, services
 from portal.intake.forms import BaseModelRequestForm, SubmissionForm, values_of
@@ -180,7 +181,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "portal/submissions/detail.html",
         {
             **_status_context(submission, _user(request)),
-            "retrainings": submission.retrainings.order_by("pk") if _user(request).acts_as_staff else (),
+            "retrainings": submission.retrainings.order_by("pk") if sees_all(request.user) else (),
             "section": "mine",
         },
     )
@@ -243,7 +244,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
 def _own(request: HttpRequest, pk: int) -> Submission:
     """A submission of the user's teams, or any for staff; 404 for others, who must not learn of it."""
     user = _user(request)
-    allowed = Submission.objects.all() if user.acts_as_staff else Submission.objects.of_member(user)
+    allowed = Submission.objects.all() if sees_all(user) else Submission.objects.of_member(user)
     return get_object_or_404(allowed.select_related("team", "base_model", "checkpoint", "submitter"), pk=pk)
 
 
@@ -267,14 +268,14 @@ def _status_context(submission: Submission, user: User) -> dict[str, object]:
         "fetch": fetch,
         "can_edit": is_draft and is_member,
         "can_withdraw": is_member and services.can_withdraw(submission),
-        "can_retrain": user.acts_as_staff
+        "can_retrain": trains_here(user)
         and not is_draft
         and submission.kind == Submission.Kind.COMMUNITY
         and submission.method_card is not None,
         "expires_at": services.closes_at(submission),
         "findings": findings,
         "has_errors": any(finding.severity == "error" for finding in findings),
-        "decisions": submission.decisions.all(),
+        "decisions": submission.decisions.in_effect().filter(undone_by=None),
         "card": card_of(submission),
     }
 

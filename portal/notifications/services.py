@@ -55,8 +55,9 @@ def submission_changed(submission: Submission, *, event: Event | None = None, **
     """Tell a submission's new status, or another `event`, to the webhooks of its team and by e-mail.
 
     `facts` go with what is told of the submission, as its reason. Call it in the transaction that changes the
-    status: then both happen or neither, and the messages leave once it is committed. The row is read anew. A draft is told of only when its files came from the hub and
-    something stands against them: its team was not there to see it.
+    status: then both happen or neither, and the messages leave once it is committed. The row is read anew. A
+    draft is told of only when its files came from the hub and something stands against them: its team was not
+    there to see it.
     """
     current = Submission.objects.select_related("team", "base_model").get(pk=submission.pk)
     if current.kind == Submission.Kind.IMPORTED:

@@ -63,8 +63,8 @@ _IN_ORDER = (
         Action.CHANGES,
         "Ask for changes",
         "The submission goes back to its team as a draft under its number, with your reason and a deadline "
-        "by mail. The team can change texts, configuration and adapter and send it again; a changed adapter is "
-        "evaluated anew. After the deadline it is closed. Readers see nothing. Challenge, team and base "
+        "by mail. The team can change texts, configuration and adapter and send it again; a changed adapter "
+        "is evaluated anew. After the deadline it is closed. Readers see nothing. Challenge, team and base "
         "model stay.",
         (Status.IN_REVIEW,),
         Status.RECEIVED,
@@ -99,8 +99,8 @@ _IN_ORDER = (
         Action.RETRAIN,
         "Retrain",
         "A training run with the settings of the method card is queued; what the card leaves open is "
-        "assumed and said. The result is compared with the submission. Readers see it when the retrained entry is "
-        "published and the comparison is confirmed. The run can be cancelled on its page.",
+        "assumed and said. The result is compared with the submission. Readers see it when the retrained "
+        "entry is published and the comparison is confirmed. The run can be cancelled on its page.",
         (Status.IN_REVIEW, Status.PUBLISHED),
         kinds=(Kind.COMMUNITY,),
     ),
@@ -120,9 +120,9 @@ _IN_ORDER = (
     Act(
         Action.DISQUALIFY,
         "Disqualify",
-        "The entry leaves its board at once. Its page stays and shows your reason to everybody, as does the "
-        "change log. What is being evaluated of it ends. The team gets a mail. It can be reinstated, but what "
-        "was public stays on record.",
+        "The entry leaves its board at once. Its page stays and shows your reason to everybody, as does "
+        "the change log. What is being evaluated of it ends. The team gets a mail. It can be reinstated, "
+        "but what was public stays on record.",
         (Status.PUBLISHED,),
         Status.DISQUALIFIED,
         is_public=True,

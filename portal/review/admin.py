@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 
 from portal.accounts.models import User
 from portal.review.entry_requests import RequestRefused, State, answer
-from portal.review.models import Decision, EntryRequest
+from portal.review.models import Decision, EntryRequest, ReasonTemplate, TwoPersonRule
 from portal.runs.models import Evaluation
 from portal.submissions.known_of_method import card_of
 from portal.submissions.models import (
@@ -241,3 +241,18 @@ class CheckpointAdmin(admin.ModelAdmin[Checkpoint]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Checkpoint | None = None) -> bool:
         return False
+
+
+@admin.register(ReasonTemplate)
+class ReasonTemplateAdmin(admin.ModelAdmin[ReasonTemplate]):
+    """Texts that reviewers start their reasons from; editors keep them."""
+
+    list_display = ["title", "action", "active"]
+    list_filter = ["action", "active"]
+
+
+@admin.register(TwoPersonRule)
+class TwoPersonRuleAdmin(admin.ModelAdmin[TwoPersonRule]):
+    """Which decisions need a second reviewer; a superuser says so."""
+
+    list_display = ["action", "top"]

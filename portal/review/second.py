@@ -52,7 +52,9 @@ def is_among_first(submission: Submission, top: int) -> bool:
 
 def _averages(submissions: QuerySet[Submission], protocol: int) -> dict[int, float]:
     """The mean over the benchmarks of each submission's last complete evaluation."""
-    finished = Evaluation.objects.filter(status=Evaluation.Status.SUCCEEDED, protocol=protocol)
+    finished = Evaluation.objects.filter(
+        status=Evaluation.Status.SUCCEEDED, protocol=protocol, for_audit=False
+    )
     newer = finished.filter(submission=OuterRef("evaluation__submission"), pk__gt=OuterRef("evaluation"))
     scores = Score.objects.filter(
         evaluation__in=finished.filter(submission__in=submissions.order_by().values("pk")),

@@ -173,6 +173,23 @@ def judge(
     return current
 
 
+@dataclass(frozen=True)
+class Paired:
+    """The average of one evaluation less that of another, over the same items; fractions."""
+
+    difference: float
+    interval: tuple[float, float]
+    is_identical: bool
+
+
+def paired(again: Evaluation, original: Evaluation, benchmarks: Sequence[str]) -> Paired:
+    """Raises IncomparableError where the single answers are not there or the items are not the same."""
+    pairs = [_discordance(again, original, slug) for slug in benchmarks]
+    total = paired_bootstrap([differences(pair) for pair in pairs])
+    identical = all(pair.only_a == pair.only_b == 0 for pair in pairs)
+    return Paired(total.difference, total.interval, identical)
+
+
 def outcome_of(
     difference: float, low: float, high: float, unequal: Sequence[str] = ()
 ) -> Reproduction.Outcome:
@@ -288,6 +305,7 @@ def _newest(submission: Submission) -> dict[int, Evaluation]:
             status=Evaluation.Status.SUCCEEDED,
             protocol__in=list(PROTOCOLS),
             checkpoint=submission.checkpoint_id,
+            for_audit=False,
         )
         .select_related("submission__checkpoint")
         .prefetch_related("scores")

@@ -75,6 +75,21 @@ def enqueue_all(submission: Submission, *, priority: int = 0) -> list[Evaluation
 
 
 @transaction.atomic
+def enqueue_audit(original: Evaluation, *, not_on: str) -> Evaluation:
+    """Queue another evaluation like `original` that counts on no board, for any machine but `not_on`."""
+    evaluation = Evaluation.objects.create(
+        submission=original.submission,
+        base_model=original.base_model,
+        checkpoint=original.checkpoint,
+        protocol=original.protocol,
+        for_audit=True,
+        not_on=not_on,
+    )
+    wake_evaluators()
+    return evaluation
+
+
+@transaction.atomic
 def enqueue_missing(submission: Submission) -> None:
     """Queue what the present adapter was not evaluated under; where nothing lacks, it goes to review at once.
 
@@ -103,6 +118,7 @@ def claim(
     candidates = Evaluation.objects.filter(
         waiting.is_due(claims.machine_of(worker)),
         *(~left.condition for left in without),
+        Q(not_on="") | ~Q(not_on=claims.machine_of(worker)),
         protocol__in=list(PROTOCOLS),
     )
     chosen, round_began = fairness.next_for(candidates, loaded_base_model=loaded_base_model)
@@ -231,8 +247,9 @@ def newest(submission: Submission) -> QuerySet[Evaluation]:
 
 
 def of_present_adapter(submission: Submission) -> QuerySet[Evaluation]:
-    """Without those of an adapter that it had before reviewers asked for changes."""
-    return Evaluation.objects.filter(submission=submission, checkpoint=submission.checkpoint_id)
+    """Without audits, and without those of an adapter that it had before reviewers asked for changes."""
+    own = Evaluation.objects.filter(submission=submission, checkpoint=submission.checkpoint_id)
+    return own.filter(for_audit=False)
 
 
 def _active(submission: Submission) -> QuerySet[Evaluation]:

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 @pytest.fixture
 def staff() -> User:
     factories.base_model()
-    return factories.user("staff", is_staff=True)
+    return factories.operator("staff")
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from portal.accounts.models import User
 from portal.intake.services import withdraw
 from portal.management.seeding.entries import fill
 from portal.review.models import Decision
-from portal.review.services import decide
 from portal.submissions.models import Submission
 from tests import second_protocol
 from tests.portal import factories
@@ -52,7 +51,7 @@ def test_every_step_of_an_entry_shows_on_the_boards_between(owner: User, reviewe
     mark()
     withdraw(leaves)
     mark()
-    decide(submission=cheats, reviewer=reviewer, action=Decision.Action.DISQUALIFY, reason="copied")
+    factories.review(cheats, reviewer, Decision.Action.DISQUALIFY, reason="copied")
     mark()
     shown = [methods(snapshots.as_of("finance", moment)) for moment in moments]
     assert shown == [
@@ -174,7 +173,7 @@ def test_what_left_since_is_marked_and_a_withdrawn_entry_loses_its_team(
     before = {s.entry.id: s.entry for s in past("2026-04-01").standings}
     gone, cheat, stays = Submission.objects.order_by("pk")
     withdraw(gone)
-    decide(submission=cheat, reviewer=reviewer, action=Decision.Action.DISQUALIFY, reason="copied")
+    factories.review(cheat, reviewer, Decision.Action.DISQUALIFY, reason="copied")
     board = past("2026-04-01")
     assert {s.entry.id: s.entry.left for s in board.standings} == {
         gone.pk: "withdrawn",

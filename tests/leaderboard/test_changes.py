@@ -14,7 +14,6 @@ from leaderboard.reading.changes import Cursor, Kind, changes
 from portal.accounts.models import User
 from portal.intake.services import withdraw
 from portal.review.models import Decision
-from portal.review.services import decide
 from portal.runs.models import Evaluation
 from portal.submissions.models import Submission
 from tests.portal import factories
@@ -38,7 +37,7 @@ def told(**narrowed: object) -> list[tuple[Kind, int]]:
 
 
 def disqualify(made: Submission, reviewer: User, reason: str) -> None:
-    decide(submission=made, reviewer=reviewer, action=Decision.Action.DISQUALIFY, reason=reason)
+    factories.review(made, reviewer, Decision.Action.DISQUALIFY, reason=reason)
 
 
 def evaluate_again(made: Submission) -> Evaluation:
@@ -96,7 +95,7 @@ def test_what_was_never_published_is_not_told(client: Client, owner: User, revie
     withdrawn = factories.evaluated(owner, method="Never seen")
     withdraw(withdrawn)
     rejected = factories.evaluated(owner, method="Turned down")
-    decide(submission=rejected, reviewer=reviewer, action=Decision.Action.REJECT, reason="no")
+    factories.review(rejected, reviewer, Decision.Action.REJECT, reason="no")
     assert told() == []
 
 

@@ -18,7 +18,6 @@ from leaderboard.reading.queries import entry_of
 from portal.accounts.models import User
 from portal.intake.services import withdraw
 from portal.review.models import Decision
-from portal.review.services import decide
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db
@@ -111,7 +110,7 @@ def test_a_disqualified_entry_is_pictured_without_its_figures(
     client: Client, owner: User, reviewer: User
 ) -> None:
     made = factories.published(owner, correct=70)
-    decide(submission=made, reviewer=reviewer, action=Decision.Action.DISQUALIFY, reason="copied")
+    factories.review(made, reviewer, Decision.Action.DISQUALIFY, reason="copied")
     card = entry_card(entry_of(made.pk), None, disqualified=True)
     assert "Disqualified" in card.svg and "70.00" not in card.svg
     assert data_of(page(client, f"/entries/{made.pk}/"))["@type"] == "WebPage"

@@ -6,6 +6,7 @@ import json
 from io import BytesIO
 from typing import Any, BinaryIO, cast
 
+from django.contrib.auth.models import Permission
 from django.core.files.base import File
 from django.core.files.uploadedfile import SimpleUploadedFile
 
@@ -49,6 +50,14 @@ def user(name: str = "owner", **fields: Any) -> User:
     )
     personal_team(created)
     return created
+
+
+def operator(name: str = "operator") -> User:
+    """Staff with an operator's rights that matter on pages: to see what is not public, and to train."""
+    made = user(name, is_staff=True)
+    rights = ("view_submission", "add_baselinerun", "change_baselinerun")
+    made.user_permissions.add(*Permission.objects.filter(codename__in=rights))
+    return made
 
 
 def base_model(hub_id: str = adapters.HUB_ID, **fields: Any) -> BaseModel:

@@ -224,10 +224,9 @@ def test_the_number_of_queries_does_not_grow(
 
 def test_a_reviewer_may_disqualify_a_declared_entry(client: Client, board: Any, reviewer: User) -> None:
     from portal.review.models import Decision
-    from portal.review.services import decide
 
     import_board(board(SOUND))
     entry = Submission.objects.get()
-    decide(submission=entry, reviewer=reviewer, action=Decision.Action.DISQUALIFY, reason="made up")
+    factories.review(entry, reviewer, Decision.Action.DISQUALIFY, reason="made up")
     assert "A Team" not in client.get("/leaderboard/finance/").content.decode()
     assert "made up" in client.get(f"/entries/{entry.pk}/").content.decode()

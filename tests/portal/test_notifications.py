@@ -13,11 +13,17 @@ from portal.accounts import teams
 from portal.accounts.models import Membership, User, personal_team
 from portal.intake.services import create, withdraw
 from portal.notifications import services
-from portal.notifications.models import Delivery, EmailPreferences, Event, Notification, Webhook
+from portal.notifications.models import (
+    E_MAIL_EVENTS,
+    Delivery,
+    EmailPreferences,
+    Event,
+    Notification,
+    Webhook,
+)
 from portal.notifications.services import NotificationRefused, submission_changed
 from portal.outages.causes import Failure
 from portal.review.models import Decision
-from portal.review.services import decide
 from portal.runs import services as runs
 from portal.submissions.models import HubFetch, Submission
 from tests.portal import factories
@@ -43,7 +49,7 @@ def written_to() -> set[str]:
 
 def test_a_webhook_hears_of_every_step(owner: User, webhook: Webhook, reviewer: User) -> None:
     made = factories.published(owner)
-    decide(submission=made, reviewer=reviewer, action=Decision.Action.DISQUALIFY, reason="Copied.")
+    factories.review(made, reviewer, Decision.Action.DISQUALIFY, reason="Copied.")
     assert told() == [
         "submission.queued",
         "submission.evaluating",
@@ -153,7 +159,7 @@ def test_a_draft_is_told_of_only_when_its_files_came_from_the_hub(owner: User) -
 
 def test_the_choice_of_e_mails_is_kept(as_owner: Client, owner: User) -> None:
     page = as_owner.get("/accounts/notifications/").content.decode()
-    assert page.count(" checked") == 6
+    assert page.count(" checked") == len(E_MAIL_EVENTS)
     as_owner.post("/accounts/notifications/", {"events": ["submission.published"], "whole_team": "on"})
     kept = EmailPreferences.objects.get(user=owner)
     assert Event.PUBLISHED not in kept.muted and Event.FAILED in kept.muted and kept.whole_team

@@ -23,7 +23,6 @@ from portal.intake.progress import progress_of
 from portal.intake.services import TransitionRefused
 from portal.outages.causes import Failure
 from portal.review.models import Decision
-from portal.review.services import decide
 from portal.runs import claims, fairness
 from portal.runs import services as runs
 from portal.runs.models import Evaluation, Score
@@ -322,7 +321,7 @@ class TestProtocols:
 
     def test_a_rejection_ends_what_still_goes_on(self, both: Submission, reviewer: User) -> None:
         factories.evaluate(both)
-        decide(submission=both, reviewer=reviewer, action=Decision.Action.REJECT, reason="No code.")
+        factories.review(both, reviewer, Decision.Action.REJECT, reason="No code.")
         assert {e.status for e in both.evaluations.all()} == {"succeeded", "cancelled"}
 
     def test_evaluating_again_asks_for_each_protocol_that_is_not_under_way(
@@ -330,12 +329,12 @@ class TestProtocols:
     ) -> None:
         factories.evaluate(both)
         assert runs.claim(worker="a") is not None
-        decide(submission=both, reviewer=reviewer, action=Decision.Action.RERUN)
+        factories.review(both, reviewer, Decision.Action.RERUN)
         assert [e.protocol for e in both.evaluations.filter(status="queued")] == [2]
         both.refresh_from_db()
         assert both.status == "evaluating"
         with pytest.raises(TransitionRefused, match="evaluating"):
-            decide(submission=both, reviewer=reviewer, action=Decision.Action.RERUN)
+            factories.review(both, reviewer, Decision.Action.RERUN)
 
     def test_another_protocol_may_be_asked_for_if_there_is_one(self, owner: User) -> None:
         made = factories.published(owner)

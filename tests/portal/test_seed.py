@@ -21,7 +21,6 @@ from portal.accounts.models import User
 from portal.management.seeding import site
 from portal.management.seeding.entries import ACCOUNT, fill
 from portal.review.models import Decision
-from portal.review.services import decide
 from portal.runs.models import BaselineRun, Score
 from portal.submissions.models import BaseModel, Submission
 from tests.portal import factories
@@ -137,10 +136,10 @@ def test_clearing_leaves_what_was_there_and_nothing_else(
     seed("--entries", "60", "--beside-real-entries")
     invented = Submission.objects.filter(submitter__username=ACCOUNT)
     items = [score.items.name or "" for score in Score.objects.filter(evaluation__submission__in=invented)]
-    decide(
-        submission=invented.filter(kind=Submission.Kind.COMMUNITY)[0],
-        reviewer=User.objects.get(is_staff=True),
-        action=Decision.Action.DISQUALIFY,
+    factories.review(
+        invented.filter(kind=Submission.Kind.COMMUNITY)[0],
+        User.objects.get(is_staff=True),
+        Decision.Action.DISQUALIFY,
         reason="looked odd",
     )
     with django_capture_on_commit_callbacks(execute=True):

@@ -103,10 +103,9 @@ def test_withdrawing_asks_first_and_cancels_the_evaluation(as_owner: Client, own
 
 def test_a_rejected_submission_cannot_be_withdrawn(owner: User, reviewer: User) -> None:
     from portal.review.models import Decision
-    from portal.review.services import decide
 
     submission = factories.evaluated(owner)
-    decide(submission=submission, reviewer=reviewer, action=Decision.Action.REJECT, reason="no config")
+    factories.review(submission, reviewer, Decision.Action.REJECT, reason="no config")
     with pytest.raises(services.TransitionRefused):
         services.withdraw(submission)
 

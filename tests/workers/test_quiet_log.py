@@ -30,7 +30,7 @@ _ALARMING = re.compile(
 def test_a_training_and_an_evaluation_that_go_well_log_nothing_alarming(
     tiny_model: BaseModel, start_worker: Start, tmp_path: Path
 ) -> None:
-    staff = factories.user("staff", is_staff=True)
+    staff = factories.operator("staff")
     config = services.settled(baselines.config(rounds=2, clients_per_round=2), tiny_model)
     run = services.start(services.Request(services.PlannedRun(tiny_model, config), staff))
     worker = start_worker(EVALUATION_LIMIT="4", EVALUATION_LEASE_SECONDS="30")

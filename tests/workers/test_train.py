@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def staff(transactional_db: None) -> User:
-    return factories.user("staff", is_staff=True)
+    return factories.operator("staff")
 
 
 @pytest.fixture(autouse=True)

@@ -36,7 +36,7 @@ def _trains(process: psutil.Process) -> bool:
 def test_a_run_whose_worker_is_killed_goes_on_after_its_last_round(
     tiny_model: BaseModel, start_worker: Start
 ) -> None:
-    staff = factories.user("staff", is_staff=True)
+    staff = factories.operator("staff")
     config = services.settled(baselines.config(rounds=4, clients_per_round=2), tiny_model)
     plan = services.PlannedRun(tiny_model, replace(config, local_steps=2))
     run = services.start(services.Request(plan, staff))

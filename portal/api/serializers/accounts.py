@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from portal.accounts.access import acts_as_staff
+from portal.accounts.access import sees_all
 from portal.accounts.models import ApiToken, Membership, Team
 from portal.intake.quotas import quota_of
 
@@ -58,7 +58,7 @@ class TeamSerializer(serializers.ModelSerializer[Team]):
         return list(MemberSerializer(team.memberships.all(), many=True).data)
 
     def _sees_inside(self, team: Team) -> bool:
-        return acts_as_staff(self._user) or self.get_role(team) is not None
+        return sees_all(self._user) or self.get_role(team) is not None
 
     @property
     def _user(self) -> Any:

@@ -15,7 +15,7 @@ from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig
 from evaluation.method.strategies import STRATEGIES
 from evaluation.rules.challenges import CHALLENGES
-from portal.accounts.access import acts_as_staff
+from portal.accounts.access import trains_here
 from portal.accounts.models import User
 from portal.api.serializers.common import CHALLENGE_CHOICES, QuerySerializer, StrictSerializer
 from portal.baselines import method_cards, services
@@ -102,7 +102,7 @@ class RunSummarySerializer(serializers.ModelSerializer[BaselineRun]):
     def to_representation(self, run: BaselineRun) -> dict[str, Any]:
         """The message of an error may name folders of a worker: it is for staff."""
         body: dict[str, Any] = super().to_representation(run)
-        if not acts_as_staff(self.context["request"].user):
+        if not trains_here(self.context["request"].user):
             body["error_message"] = ""
         return body
 

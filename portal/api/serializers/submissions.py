@@ -9,7 +9,7 @@ from django.utils.functional import cached_property
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from portal.accounts.access import acts_as_staff
+from portal.accounts.access import sees_all
 from portal.api.serializers.common import CHALLENGE_CHOICES, FindingSerializer, QuerySerializer
 from portal.api.serializers.evaluations import EvaluationSerializer
 from portal.intake.services import closes_at
@@ -99,7 +99,7 @@ class SummarySerializer(serializers.ModelSerializer[Submission]):
 
     def is_for_insider(self, submission: Submission) -> bool:
         """Whether the reader sees everything of a submission: staff and the members of its team."""
-        return acts_as_staff(self.context["request"].user) or submission.team_id in self._teams
+        return sees_all(self.context["request"].user) or submission.team_id in self._teams
 
     @cached_property
     def _teams(self) -> set[int]:

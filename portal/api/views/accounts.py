@@ -10,6 +10,7 @@ from rest_framework.permissions import IsAuthenticated, IsAuthenticatedOrReadOnl
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from portal.accounts.access import sees_all
 from portal.accounts.models import ApiToken, Membership, Team, User, personal_team
 from portal.api.conditional import ConditionalMixin
 from portal.api.pagination import ByKey, ByKeyUpwards
@@ -46,7 +47,7 @@ class TeamDetail(ConditionalMixin, generics.RetrieveAPIView[Team]):
         teams, user = Team.objects.prefetch_related(_MEMBERS), self.request.user
         shown = Q(submissions__status__in=Submission.PUBLIC)
         if isinstance(user, User):
-            if user.acts_as_staff:
+            if sees_all(user):
                 return teams
             shown |= Q(memberships__user=user)
         return teams.filter(shown).distinct()

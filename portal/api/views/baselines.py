@@ -16,7 +16,7 @@ from portal.accounts.models import User
 from portal.api.conditional import ConditionalMixin
 from portal.api.idempotency import idempotent
 from portal.api.pagination import ByKey
-from portal.api.permissions import HasScope, IsStaff
+from portal.api.permissions import HasScope, TrainsHere
 from portal.api.schema import ETAG, IDEMPOTENCY_KEY, LOCATION, REPLAYED, problem
 from portal.api.serializers.baselines import (
     NewRunSerializer,
@@ -43,7 +43,7 @@ class RunView(ConditionalMixin, generics.GenericAPIView[BaselineRun]):
 
     def get_permissions(self) -> Any:
         if self.request.method == "POST":
-            return [HasScope(), IsStaff()]
+            return [HasScope(), TrainsHere()]
         return super().get_permissions()
 
     def answer(self, run: BaselineRun, status_code: int = status.HTTP_200_OK) -> Response:

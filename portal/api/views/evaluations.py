@@ -14,7 +14,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from portal.accounts.access import acts_as_staff
+from portal.accounts.access import sees_all
 from portal.api.conditional import ConditionalMixin, not_modified
 from portal.api.serializers.evaluations import EvaluationSerializer
 from portal.runs.items import ItemsMissingError, open_items
@@ -24,7 +24,7 @@ from portal.submissions.models import Submission
 
 def evaluations_visible_to(user: Any) -> QuerySet[Evaluation]:
     """Those of the user's teams, for staff all, and for everybody the finished ones of what is public."""
-    if acts_as_staff(user):
+    if sees_all(user):
         return Evaluation.objects.all()
     shown = Q(status=Evaluation.Status.SUCCEEDED, submission__status__in=Submission.PUBLIC)
     if user.is_authenticated:

@@ -19,7 +19,7 @@ from portal.management.seeding import baselines, declared
 from portal.management.seeding.entries import ACCOUNT, NO_TENSORS, TEAM, Board, Calendar
 from portal.management.seeding.methods import MODELS
 from portal.queues import wake_board_builders
-from portal.review.models import Decision
+from portal.review.models import Audit, CaseClaim, ChangeRequest, Confirmation, Decision
 from portal.runs.models import BaselineRun, Evaluation, Reproduction, RoundMetric, Score
 from portal.submissions.models import BaseModel, Checkpoint, Submission
 
@@ -40,6 +40,10 @@ _KEEPERS = (
     "runs.RoundMetric:round_metric_append_only",
     "runs.Reproduction:reproduction_stays",
     "review.Decision:decision_append_only",
+    "review.Confirmation:confirmation_append_only",
+    "review.ChangeRequest:change_request_stays",
+    "review.CaseClaim:case_claim_stays",
+    "review.Audit:audit_stays",
 )
 _HISTORIES = (("submissions", "StatusEvent"), ("runs", "ReproductionEvent"), ("accounts", "TeamNameEvent"))
 
@@ -149,7 +153,13 @@ def _delete(account: User, entries: QuerySet[Submission]) -> None:
     Reproduction.objects.filter(run__in=runs).delete()
     RoundMetric.objects.filter(run__in=runs).delete()
     runs.delete()
-    Decision.objects.filter(submission__in=entries).delete()
+    Audit.objects.filter(submission__in=entries).delete()
+    ChangeRequest.objects.filter(decision__submission__in=entries).delete()
+    Confirmation.objects.filter(decision__submission__in=entries).delete()
+    decisions = Decision.objects.filter(submission__in=entries)
+    decisions.exclude(undoes=None).delete()
+    decisions.delete()
+    CaseClaim.objects.filter(submission__in=entries).delete()
     Score.objects.filter(evaluation__submission__in=entries).delete()
     Evaluation.objects.filter(submission__in=entries).delete()
     _delete_history("submissions", "StatusEvent", entries)

@@ -26,7 +26,7 @@ class DecisionQuerySet(models.QuerySet["Decision"]):
         return self.filter(~undone, proposed=True, confirmation=None)
 
     def in_effect(self) -> DecisionQuerySet:
-        """Those that were carried out, at once or when a second reviewer agreed; undone ones are among them."""
+        """Those that were carried out, at once or when a second reviewer agreed, though undone since."""
         return self.filter(Q(proposed=False) | Q(confirmation__agreed=True))
 
 

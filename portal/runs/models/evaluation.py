@@ -28,6 +28,12 @@ class Evaluation(Claimable):
     round_began_at = models.DateTimeField(
         null=True, editable=False, help_text="Of the round of turns that it was claimed in"
     )
+    for_audit = models.BooleanField(
+        default=False, editable=False, help_text="Tries a score again and counts on no board"
+    )
+    not_on = models.CharField(
+        max_length=120, blank=True, editable=False, help_text="The machine that must not run it"
+    )
     provenance = models.JSONField(default=dict, editable=False)
 
     class Meta:
