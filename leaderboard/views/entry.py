@@ -39,7 +39,6 @@ from portal.submissions.known_of_method import card_of
 from portal.submissions.models import Submission
 from portal.submissions.models.submission import SubmissionQuerySet
 
-
 _PUBLIC_DECISIONS = (Decision.Action.DISQUALIFY, Decision.Action.REINSTATE)
 
 
