@@ -1,5 +1,5 @@
 """What happened to a submission, from the append-only records: its statuses, evaluations, retrainings,
-decisions, and what was told of it."""
+decisions, who took it, audits, and what was told of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from django.apps import apps
 from django.db.models import Count, Q
 
 from portal.notifications.models import Delivery, Event, Notification
-from portal.review.models import Decision
+from portal.review.audits import in_words
+from portal.review.models import Audit, CaseClaim, Decision
 from portal.runs.models import BaselineRun, Evaluation, Reproduction
 from portal.submissions.models import Submission
 
@@ -20,8 +21,8 @@ Status = Submission.Status
 
 @dataclass(frozen=True)
 class Happening:
-    """One line of the history; `kind` is decision, status, evaluation, retraining or mail. `text` is a
-    reason or an error, `who` a reviewer's name or "", `address` where more can be read, or ""."""
+    """One line of the history; `kind` is decision, claim, status, evaluation, retraining, audit or mail.
+    `text` is a reason or an error, `who` a reviewer's name or "", `address` where more can be read, or ""."""
 
     at: datetime
     kind: str
@@ -38,6 +39,8 @@ def history_of(submission: Submission) -> list[Happening]:
         *_evaluations(submission.evaluations.prefetch_related("scores")),
         *_retrainings(submission),
         *_decisions(submission),
+        *_claims(submission),
+        *_audits(submission),
         *_notifications(submission),
     ]
     return sorted(told, key=lambda happening: happening.at, reverse=True)
@@ -96,14 +99,34 @@ def _retrainings(submission: Submission) -> Iterator[Happening]:
 
 
 def _decisions(submission: Submission) -> Iterator[Happening]:
-    for decision in Decision.objects.filter(submission=submission).select_related("reviewer"):
+    found = Decision.objects.filter(submission=submission)
+    for decision in found.select_related("reviewer", "undoes", "confirmation__reviewer"):
+        label = decision.get_action_display()
+        if decision.undoes:
+            label = f"undo: {decision.undoes.get_action_display()}"
+        what = f"proposed: {label}" if decision.proposed else label
         yield Happening(
-            decision.created_at,
-            "decision",
-            decision.get_action_display().capitalize(),
-            decision.reviewer.username,
-            decision.reason,
+            decision.created_at, "decision", what.capitalize(), decision.reviewer.username, decision.reason
         )
+        if said := getattr(decision, "confirmation", None):
+            what = f"{'Agreed' if said.agreed else 'Declined'}: {label}"
+            yield Happening(said.created_at, "decision", what, said.reviewer.username, said.reason)
+
+
+def _claims(submission: Submission) -> Iterator[Happening]:
+    """Who took the case; that claims end by themselves is not told."""
+    for claim in CaseClaim.objects.filter(submission=submission).select_related("reviewer", "ended_by"):
+        yield Happening(claim.claimed_at, "claim", "Case taken", claim.reviewer.username)
+        if claim.ended_at and claim.ended_by and claim.ended_by_id != claim.reviewer_id:
+            what = f"Taken from {claim.reviewer.username}"
+            yield Happening(claim.ended_at, "claim", what, claim.ended_by.username)
+
+
+def _audits(submission: Submission) -> Iterator[Happening]:
+    for audit in Audit.objects.filter(submission=submission).select_related("draw"):
+        yield Happening(audit.draw.drawn_at, "audit", f"Drawn for the {audit.draw}")
+        if audit.settled_at:
+            yield Happening(audit.settled_at, "audit", f"The {audit.draw}", text=in_words(audit))
 
 
 def _notifications(submission: Submission) -> Iterator[Happening]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urlencode
 
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from leaderboard.entry.facts import resource_rows
@@ -17,6 +16,9 @@ from leaderboard.review.findings import Weights
 from leaderboard.review.marks import Known, Mark, marks_of, would_lead
 from leaderboard.standing.entries import Entry
 from leaderboard.standing.ranking import track_of
+
+DECIDED = "decided"
+"""What of the queue can be shown that waits for nobody any more."""
 
 
 class Holder(StrEnum):
@@ -28,7 +30,9 @@ class Holder(StrEnum):
 
 
 class Order(StrEnum):
-    OLDEST = ""
+    """USUAL is what waited longest first, and of what is over the newest."""
+
+    USUAL = ""
     NEWEST = "newest"
     FINDINGS = "findings"
     CHALLENGE = "challenge"
@@ -53,7 +57,7 @@ class View:
     challenge: str = ""
     holder: Holder = Holder.ANYBODY
     mark: Mark | None = None
-    order: Order = Order.OLDEST
+    order: Order = Order.USUAL
     show: str = ""
 
     @classmethod
@@ -64,28 +68,21 @@ class View:
             challenge=challenge if challenge in CHALLENGES else "",
             holder=Holder(holder) if holder in set(Holder) else Holder.ANYBODY,
             mark=Mark(mark) if mark in set(Mark) else None,
-            order=Order(order) if order in set(Order) else Order.OLDEST,
+            order=Order(order) if order in set(Order) else Order.USUAL,
             show=show if show in set(shows) else "",
         )
-
-    @property
-    def query(self) -> str:
-        stated = {
-            "show": self.show,
-            "challenge": self.challenge,
-            "holder": self.holder,
-            "mark": self.mark or "",
-            "sort": self.order,
-        }
-        return urlencode({name: value for name, value in stated.items() if value})
 
     @property
     def narrows(self) -> bool:
         return bool(self.challenge or self.holder or self.mark)
 
+    @property
+    def is_of_the_past(self) -> bool:
+        return self.show == DECIDED
+
 
 _KEYS: Mapping[Order, Callable[[Row], Any]] = {
-    Order.OLDEST: lambda row: row.waiting.since,
+    Order.USUAL: lambda row: row.waiting.since,
     Order.NEWEST: lambda row: -row.waiting.since.timestamp(),
     Order.FINDINGS: lambda row: (*(-count for count in row.weights.order), row.waiting.since),
     Order.CHALLENGE: lambda row: (list(CHALLENGES).index(row.waiting.challenge), row.waiting.since),
@@ -101,7 +98,8 @@ def rows_of(waiting: Sequence[Waiting], reviewer: int) -> list[Row]:
 
 def chosen(rows: Iterable[Row], view: View) -> list[Row]:
     """Those that the view shows, in its order."""
-    return sorted((row for row in rows if _is_shown(row, view)), key=_KEYS[view.order])
+    order = Order.NEWEST if view.is_of_the_past and view.order is Order.USUAL else view.order
+    return sorted((row for row in rows if _is_shown(row, view)), key=_KEYS[order])
 
 
 def oldest(rows: Iterable[Row]) -> datetime | None:

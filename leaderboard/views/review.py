@@ -25,7 +25,7 @@ from leaderboard.review import queue as cases_queue
 from leaderboard.review.case import case_of
 from leaderboard.review.forms import ActForm, SecondForm
 from leaderboard.review.marks import Mark
-from leaderboard.review.queue import Holder, Order, View
+from leaderboard.review.queue import DECIDED, Holder, Order, View
 from portal.accounts.access import signed_in
 from portal.accounts.models import User
 from portal.intake.services import TransitionRefused
@@ -37,7 +37,7 @@ from portal.submissions.models import Submission
 P = ParamSpec("P")
 Action = Decision.Action
 PAGE_SIZE = 50
-SHOWS = ("", "held", "failed", "decided")
+SHOWS = ("", "held", "failed", DECIDED)
 """What the queue can show: by default what waits."""
 RECENT = timedelta(days=30)
 # One letter an act on the page of a case; on each the letter stands beside the act.
@@ -99,7 +99,7 @@ def queue(request: HttpRequest) -> HttpResponse:
         "marks": list(Mark),
         "holders": [(Holder.ANYBODY, "Anybody"), (Holder.NOBODY, "Nobody"), (Holder.ME, "Me")],
         "orders": [
-            (Order.OLDEST, "Oldest first"),
+            (Order.USUAL, "Latest first" if view.is_of_the_past else "Longest waiting first"),
             (Order.NEWEST, "Newest first"),
             (Order.FINDINGS, "Most findings first"),
             (Order.CHALLENGE, "By challenge"),
@@ -108,7 +108,7 @@ def queue(request: HttpRequest) -> HttpResponse:
             ("", "Waits for a decision"),
             ("held", "On hold"),
             ("failed", "Evaluation failed"),
-            ("decided", f"Decided in the last {RECENT.days} days"),
+            (DECIDED, f"Decided in the last {RECENT.days} days"),
         ],
         "section": "review",
     }
@@ -173,6 +173,8 @@ def act(request: HttpRequest, pk: int, action: str) -> HttpResponse:
     except TransitionRefused as refusal:
         form.add_error(None, str(refusal))
         return _act_page(request, submission, chosen, form, templates, status=422)
+    if not waiting.waiting().filter(pk=pk).exists():  # nothing is left to do: no other has to wait for it
+        cases.release(submission, reviewer=reviewer)
     _say(request, chosen, decision)
     return redirect("desk:case", pk)
 
@@ -226,7 +228,7 @@ def _shown(show: str) -> QuerySet[Submission]:
         return waiting.held()
     if show == "failed":
         return waiting.with_state(states.filter(status=Submission.Status.FAILED))
-    if show == "decided":
+    if show == DECIDED:
         lately = Decision.objects.filter(created_at__gt=timezone.now() - RECENT).values("submission")
         return waiting.with_state(states.filter(pk__in=lately).exclude(status=Submission.Status.IN_REVIEW))
     return waiting.waiting()
@@ -303,11 +305,14 @@ def _act_page(
 
 def _say(request: HttpRequest, act: Act, decision: Decision) -> None:
     if decision.proposed:
-        text = f"{act.title}: proposed. Another reviewer has to agree before it takes effect; they are told."
+        text = (
+            f"“{act.title}” is proposed. Another reviewer has to agree before it takes effect; they are told."
+        )
     elif act.can_be_undone:
-        text = f"{act.title}: done. It can be undone for {int(UNDO_SPAN.total_seconds()) // 60} minutes."
+        minutes = int(UNDO_SPAN.total_seconds()) // 60
+        text = f"“{act.title}” is carried out. It can be undone for {minutes} minutes."
     else:
-        text = f"{act.title}: done."
+        text = f"“{act.title}” is carried out."
     messages.success(request, text)
 
 

@@ -38,32 +38,38 @@ def sign_in(page: Page, url: str) -> None:
     expect(page.get_by_role("heading", name="Review", exact=True)).to_be_visible()
 
 
+def press(page: Page, key: str) -> None:
+    """Once the page's script is there: people are slower."""
+    page.wait_for_load_state()
+    page.keyboard.press(key)
+
+
 def test_cases_are_decided_by_keyboard_alone(page: Page, live_server: Any, cases: list[Submission]) -> None:
     sign_in(page, live_server.url)
-    page.keyboard.press("?")
+    press(page, "?")
     expect(page.get_by_role("heading", name="Keys")).to_be_visible()
-    page.keyboard.press("Escape")
+    press(page, "Escape")
     for key in ("j", "j", "k"):
-        page.keyboard.press(key)
+        press(page, key)
     expect(page.get_by_role("link", name="First")).to_be_focused()
-    page.keyboard.press("o")
+    press(page, "o")
     expect(page.get_by_role("heading", name="First")).to_be_visible()
-    page.keyboard.press("p")
+    press(page, "p")
     expect(page.get_by_role("heading", name="Publish", exact=True)).to_be_visible()
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.get_by_role("heading", name="Publish this for everybody?")).to_be_visible()
-    page.keyboard.press("Enter")  # by inertia: nothing happens
-    page.keyboard.press("y")
-    expect(page.get_by_text("Publish: done.")).to_be_visible()
-    page.keyboard.press("n")
+    press(page, "Enter")  # by inertia: nothing happens
+    press(page, "y")
+    expect(page.get_by_text("“Publish” is carried out.")).to_be_visible()
+    press(page, "n")
     expect(page.get_by_role("heading", name="Changed")).to_be_visible()
-    page.keyboard.press("r")
+    press(page, "r")
     expect(page.get_by_label("Reason")).to_be_focused()
     page.keyboard.type("your jokes?")  # keys are letters here
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    expect(page.get_by_text("Reject: done.")).to_be_visible()
-    page.keyboard.press("u")
+    press(page, "Tab")
+    press(page, "Enter")
+    expect(page.get_by_text("“Reject” is carried out.")).to_be_visible()
+    press(page, "u")
     expect(page.get_by_text("Taken back: reject.")).to_be_visible()
     assert [Submission.objects.get(pk=case.pk).status for case in cases] == ["published", "in_review"]
 
@@ -99,7 +105,7 @@ def test_without_scripts_a_public_act_is_confirmed_too(
     page.get_by_role("button", name="Publish…").click()
     assert Submission.objects.get(pk=cases[1].pk).status == "in_review"
     page.get_by_role("button", name="Publish now").click()
-    expect(page.get_by_text("Publish: done.")).to_be_visible()
+    expect(page.get_by_text("“Publish” is carried out.")).to_be_visible()
 
 
 @pytest.mark.slow("checks the desk's pages with axe")

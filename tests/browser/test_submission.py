@@ -97,7 +97,7 @@ def publish(page: Page, url: str, submission: Submission) -> None:
     review.get_by_role("link", name="Publish…").click()
     review.get_by_role("button", name="Publish…").click()
     review.get_by_role("button", name="Publish now").click()
-    expect(review.get_by_text("Publish: done.")).to_be_visible()
+    expect(review.get_by_text("“Publish” is carried out.")).to_be_visible()
     context.close()
 
 

@@ -169,12 +169,14 @@ def test_deciding_takes_the_case_and_what_is_public_is_confirmed_first(
     suspicious.refresh_from_db()
     assert suspicious.status == "in_review" and cases.claim_of(suspicious) is None
     done = as_reviewer.post(address, {"reason": "Checked.", "confirmed": "1"}, follow=True)
-    assert "Publish: done." in done.content.decode()
+    assert "“Publish” is carried out." in done.content.decode()
     suspicious.refresh_from_db()
     assert suspicious.status == "published"
     decision = Decision.objects.filter(submission=suspicious).get()
     assert (decision.reviewer, decision.reason) == (reviewer, "Checked.")
-    assert [one.what for one in done.context["case"].history if one.kind == "decision"] == ["Publish"]
+    told = [one.what for one in done.context["case"].history if one.kind in ("decision", "claim")]
+    assert told == ["Publish", "Case taken"]
+    assert cases.claim_of(suspicious) is None  # nothing is left to do
 
 
 def test_a_reason_begins_with_a_template_and_can_be_undone(
@@ -242,6 +244,10 @@ def test_a_second_reviewer_agrees(as_reviewer: Client, suspicious: Submission) -
     assert "It is carried out." in client.post(address, {"agreed": "yes"}, follow=True).content.decode()
     suspicious.refresh_from_db()
     assert suspicious.status == "published"
+    history = client.get(f"/review/{suspicious.pk}/").context["case"].history
+    assert [one.what for one in history if one.kind == "decision"] == ["Agreed: publish", "Proposed: publish"]
+    decided = client.get("/review/?show=decided").context["page_obj"].object_list
+    assert decided[0].waiting.id == suspicious.pk  # the newest
 
 
 def test_an_act_that_is_no_longer_possible_leads_back_to_the_case(as_reviewer: Client, owner: User) -> None:
