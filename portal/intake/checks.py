@@ -154,7 +154,7 @@ def _duplicates(draft: Draft, summary: AdapterSummary) -> list[Finding]:
             challenge=draft.challenge, checkpoint__tensors_digest=summary.tensors_digest
         )
         .exclude(status__in=[Submission.Status.WITHDRAWN, Submission.Status.FAILED])
-        .exclude(pk=draft.number)
+        .exclude(pk=draft.number or 0)
         .select_related("team")
         .first()
     )

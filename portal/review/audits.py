@@ -184,7 +184,7 @@ def _free_those_without_another_machine() -> None:
     for audit in waiting:
         if audit.evaluation and there == {audit.evaluation.not_on}:
             with transaction.atomic():
-                Evaluation.objects.filter(pk=audit.evaluation_id).update(not_on="")
+                Evaluation.objects.filter(pk=audit.evaluation.pk).update(not_on="")
                 Audit.objects.filter(pk=audit.pk).update(same_machine=True)
 
 

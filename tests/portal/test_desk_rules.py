@@ -43,7 +43,7 @@ def refused(words: str) -> Iterator[None]:
         yield
 
 
-def sql(statement: str, *values: object) -> None:
+def sql(statement: str, *values: str | int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
 
