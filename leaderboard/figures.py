@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Literal
+
+from django.utils import timezone
 
 from evaluation import adapter_kinds
 from evaluation.method.communication import GB, MB
@@ -80,6 +83,17 @@ def duration(seconds: float | Unknown) -> str:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def age(since: datetime | Unknown) -> str:
+    """How long ago something was, in its largest unit: 3 days, 5 h, 12 min."""
+    if since is None or isinstance(since, str):
+        return "–"
+    seconds = max(0.0, (timezone.now() - since).total_seconds())
+    days = int(seconds // 86_400)
+    if days >= 2:
+        return f"{days} days"
+    return f"{seconds // 3600:.0f} h" if seconds >= 3600 else f"{seconds // 60:.0f} min"
 
 
 def kilowatt_hours(joules: float | None) -> str:

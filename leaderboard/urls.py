@@ -23,6 +23,7 @@ from leaderboard.views import (
     items,
     method,
     pictures,
+    review,
     robots,
     rules,
     teams,
@@ -48,6 +49,18 @@ boards = (
         path("<slug:slug>/card.png", pictures.board, name="board-card"),
     ],
     "leaderboard",
+)
+desk = (
+    [
+        path("", review.queue, name="queue"),
+        path("<int:pk>/", review.case, name="case"),
+        path("<int:pk>/take/", review.take, name="take"),
+        path("<int:pk>/give-back/", review.give_back, name="give-back"),
+        path("<int:pk>/undo/", review.undo, name="undo"),
+        path("<int:pk>/second/", review.second, name="second"),
+        path("<int:pk>/<slug:action>/", review.act, name="act"),
+    ],
+    "desk",
 )
 urlpatterns = [
     path("", home.home, name="home"),
@@ -80,6 +93,7 @@ urlpatterns = [
         )
         for form in items.FORMATS
     ),
+    path("review/", include(desk)),
     path("budget/", budget.budget, name="budget"),
     path("compare/", compare.compare, name="compare"),
     path("teams/<int:pk>/", teams.team, name="team"),

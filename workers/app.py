@@ -106,6 +106,11 @@ app.conf.update(
             "schedule": LOG_SECONDS,
             "options": {"expires": LOG_SECONDS, "queue": MAINTENANCE},
         },
+        "tell reviewers": {
+            "task": "workers.tasks.tell_reviewers",
+            "schedule": 86_400.0,
+            "options": {"expires": 86_400, "queue": MAINTENANCE},
+        },
         "expire notifications": {
             "task": "workers.tasks.expire_notifications",
             "schedule": 86_400.0,

@@ -28,6 +28,7 @@ from portal.queues import (
     wake_trainers,
 )
 from portal.review import audits, deadlines
+from portal.review import digest as review_digest
 from portal.review.resemblance import search as resemblances
 from portal.runs import presence, services
 from portal.runs.models import BaselineRun, Evaluation
@@ -141,6 +142,12 @@ def write_log() -> None:
 def expire_notifications() -> None:
     """Delete what was delivered a month ago."""
     notifications.expire()
+
+
+@app.task(name="workers.tasks.tell_reviewers")
+def tell_reviewers() -> None:
+    """Send reviewers the daily mail of what waits."""
+    review_digest.send()
 
 
 @app.task(name="workers.tasks.expire_uploads")

@@ -328,4 +328,5 @@ def _disagreement(declared: float | None, found: float | None) -> str:
     if not declared or not found:
         return "One of the figures is zero."
     ratio = max(declared, found) / min(declared, found)
-    return f"The declared figure is {ratio:.3g} times {'higher' if declared > found else 'lower'}."
+    times = f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}"
+    return f"The declared figure is {times} times {'higher' if declared > found else 'lower'}."

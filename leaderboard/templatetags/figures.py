@@ -15,6 +15,7 @@ for _write in (
     figures.gigabytes,
     figures.size,
     figures.duration,
+    figures.age,
     figures.amount,
     figures.signed_points,
     figures.p_value,

@@ -19,10 +19,11 @@ from evaluation.rules.challenges import CHALLENGES
 from leaderboard.addresses import asked_protocol, protocol_query
 from leaderboard.board.columns import rank_text
 from leaderboard.charts.palette import light_colours
+from leaderboard.entry.place import Place
 from leaderboard.figures import percent
 from leaderboard.markup import xml_text
 from leaderboard.standing.entries import Track
-from leaderboard.views.entry import Place, public
+from leaderboard.views.entry import place_of, public
 
 KEPT_SECONDS = 300
 _CHARACTER, _PADDING = 6.6, 8
@@ -53,7 +54,7 @@ class Badge:
 def badge(request: HttpRequest, pk: int) -> HttpResponse:
     """Rank and average as they stand, as a picture of 20 pixels' height."""
     submission = public(pk)
-    place = Place.of(submission, asked_protocol(request.GET))
+    place = place_of(submission, asked_protocol(request.GET))
     made = Badge(f"FlowerTune {CHALLENGES[submission.challenge].title}", _badge_text(place), _colour(place))
     content = render_to_string("leaderboard/badge.svg", {"badge": made})
     etag = f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
@@ -70,7 +71,7 @@ def badge(request: HttpRequest, pk: int) -> HttpResponse:
 def embed(request: HttpRequest, pk: int) -> HttpResponse:
     """A page of the entry's figures alone. It holds no forms and nothing of who looks at it."""
     submission = public(pk)
-    place = Place.of(submission, asked_protocol(request.GET))
+    place = place_of(submission, asked_protocol(request.GET))
     context = {
         "submission": submission,
         "challenge": CHALLENGES[submission.challenge],

@@ -5,10 +5,8 @@ Its team and the reviewers have it before it is published, with the place that i
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
@@ -16,33 +14,26 @@ from django.db.models import F, Prefetch, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 from django.views.decorators.http import require_safe
 
-from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.findings import Severity
 from evaluation.method.card import MethodCard
 from evaluation.rules.challenges import CHALLENGES
-from evaluation.rules.protocol import PROTOCOLS, PUBLIC
+from evaluation.rules.protocol import PROTOCOLS
 from leaderboard.addresses import ProtocolLink, asked_protocol, entry_page, protocol_query, under
 from leaderboard.charts import catalogue
 from leaderboard.charts.catalogue import Picture
 from leaderboard.charts.drawing import BusyError
-from leaderboard.charts.inputs import Peers, RoundPoint
+from leaderboard.charts.inputs import RoundPoint
 from leaderboard.entry import facts as entry_facts
 from leaderboard.entry.audits import audits_of
 from leaderboard.entry.citation import PAPER_BIBTEX, bibtex
+from leaderboard.entry.place import Place
 from leaderboard.figures import duration, size
-from leaderboard.reading import snapshots
-from leaderboard.reading.kept import Kind
-from leaderboard.reading.queries import entry_of
-from leaderboard.reading.snapshots import Snapshot
-from leaderboard.standing.entries import Entry, Standing
-from leaderboard.standing.ranking import track_of
-from leaderboard.standing.would_be import WouldBe, would_be
 from leaderboard.views.charts import busy, picture_response
+from portal.review.cases import may_decide
 from portal.review.entry_requests import objections_to
 from portal.review.models import Decision
 from portal.runs.models import BaselineRun, Evaluation, Reproduction
@@ -50,73 +41,6 @@ from portal.submissions.known_of_method import card_of
 from portal.submissions.models import Submission
 from portal.submissions.models.submission import SubmissionQuerySet
 from portal.transparency.reading import Logged, logged
-
-_PLACES = Kind("places", dict[str, entry_facts.Place], number=1, seconds=86_400)
-
-
-@dataclass(frozen=True)
-class Place:
-    """An entry with its figures under the protocol of `board` and its place there, which a disqualified one
-    does not have, and one that is not published would take."""
-
-    entry: Entry
-    standing: Standing
-    board: Snapshot
-    is_on_board: bool
-    is_disqualified: bool
-    would_be: WouldBe | None = None
-    """Of one that is not published."""
-
-    @classmethod
-    def of(cls, submission: Submission, protocol: int | None = None) -> Place:
-        """Under a protocol; for None under the site's own, else under the newest that there is.
-
-        Raises Http404 where there is nothing to show.
-        """
-        board = snapshots.current(submission.challenge, protocol)
-        if known := board.by_id.get(submission.pk):
-            return cls(known.entry, known, board, True, False)
-        try:
-            entry = entry_of(submission.pk, protocol)
-        except LookupError as error:
-            raise Http404("there is no finished evaluation") from error
-        board = snapshots.current(submission.challenge, entry.protocol or PUBLIC.number)
-        if known := board.by_id.get(submission.pk):
-            return cls(known.entry, known, board, True, False)
-        if submission.status not in Submission.PUBLIC:
-            benchmarks = rules.of(entry.challenge, board.protocol).benchmarks
-            place = would_be(replace(entry, published_at=timezone.now()), board.standings, benchmarks)
-            return cls(place.standing.entry, place.standing, board, False, False, place)
-        is_disqualified = submission.status == Submission.Status.DISQUALIFIED
-        return cls(entry, Standing(entry, track_of(entry), None), board, False, is_disqualified)
-
-    @property
-    def protocol(self) -> int:
-        return self.board.protocol
-
-    @property
-    def key(self) -> str:
-        """Of what is drawn from the entry and its board, which does not change with the scores of an entry
-        that is not on it."""
-        known = f"{self.entry.challenge}:{self.board.version}:{self.entry.id}"
-        if self.is_on_board:
-            return known
-        return f"{known}:{hashlib.sha256(repr(self.entry.scores).encode()).hexdigest()[:24]}"
-
-    def places(self) -> dict[str, entry_facts.Place]:
-        """By benchmark, kept until the board changes: it goes over all entries."""
-        return _PLACES.get_or_make(
-            self.key,
-            lambda: entry_facts.places(self.entry, entry_facts.peers_of(self.standing, self.board)),
-        )
-
-    def profile(self) -> tuple[Entry, Peers, dict[str, str]]:
-        """What its profile is drawn from."""
-        peers = entry_facts.peers_of(self.standing, self.board)
-        benchmarks = rules.of(self.entry.challenge, self.protocol).benchmarks
-        titles = {slug: BENCHMARKS[slug].title for slug in benchmarks}
-        return self.entry, entry_facts.profile_peers(self.entry, peers), titles
-
 
 _PUBLIC_DECISIONS = (Decision.Action.DISQUALIFY, Decision.Action.REINSTATE)
 
@@ -126,8 +50,8 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
     """A published or disqualified entry. Others have a page for their team and the reviewers alone: 404 for
     whoever else asks, so that they stay private."""
     submission = visible(request.user, pk)
-    place = Place.of(submission, asked_protocol(request.GET))
-    context = _frame(submission, place)
+    place = place_of(submission, asked_protocol(request.GET))
+    context = _frame(submission, place) | {"is_reviewer": may_decide(request.user)}
     if submission.kind == Submission.Kind.IMPORTED:
         scores = [(BENCHMARKS[score.benchmark], score) for score in place.entry.scores]
         return render(request, "leaderboard/declared_entry.html", context | {"scores": scores})
@@ -161,7 +85,7 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
 def chart_file(request: HttpRequest, pk: int, name: str, form: str) -> HttpResponse:
     """A picture of an entry as SVG or PNG. 404 where it has nothing to draw."""
     submission = visible(request.user, pk)
-    place = Place.of(submission, asked_protocol(request.GET))
+    place = place_of(submission, asked_protocol(request.GET))
     run = _run_of(submission)
     try:
         if name == "profile":
@@ -187,6 +111,14 @@ def _not_for_others(response: HttpResponse, submission: Submission) -> HttpRespo
         add_never_cache_headers(response)
         response["X-Robots-Tag"] = "noindex"
     return response
+
+
+def place_of(submission: Submission, protocol: int | None = None) -> Place:
+    """Where its entry stands, as `Place.of` says. Raises Http404 where there is nothing to show."""
+    try:
+        return Place.of(submission, protocol)
+    except LookupError as error:
+        raise Http404("there is no finished evaluation") from error
 
 
 def public(pk: int) -> Submission:
@@ -258,7 +190,7 @@ def _other_places(submission: Submission, shown: Place) -> list[Place]:
     """The places under the other protocols that the entry was evaluated under."""
     finished: list[Evaluation] = submission.finished  # type: ignore[attr-defined]  # prefetched
     numbers = dict.fromkeys(one.protocol for one in finished if one.protocol in PROTOCOLS)
-    return [Place.of(submission, number) for number in numbers if number != shown.protocol]
+    return [place_of(submission, number) for number in numbers if number != shown.protocol]
 
 
 def _protocol_links(shown: Place, others: list[Place]) -> list[ProtocolLink]:

@@ -11,7 +11,7 @@ from evaluation.rules.challenges import CHALLENGES
 from leaderboard.addresses import asked_protocol
 from leaderboard.entry.preview_cards import PreviewCard, board_card, entry_card
 from leaderboard.reading import snapshots
-from leaderboard.views.entry import Place
+from leaderboard.views.entry import place_of
 from portal.submissions.models import Submission
 
 
@@ -28,7 +28,7 @@ def entry(request: HttpRequest, pk: int) -> HttpResponseBase:
     submission = get_object_or_404(
         Submission.objects.filter(status__in=Submission.PUBLIC).only("challenge", "status"), pk=pk
     )
-    place = Place.of(submission, asked_protocol(request.GET))
+    place = place_of(submission, asked_protocol(request.GET))
     standing = place.standing if place.is_on_board else None
     return _picture(request, entry_card(place.entry, standing, disqualified=place.is_disqualified))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.conf import settings
 
 from portal.accounts.models import Membership, Team, User
 from portal.notifications.addresses import LONGEST_URL, UnfitUrlError, check_url
-from portal.notifications.models import E_MAIL_EVENTS, SUBMISSION_EVENTS, EmailPreferences, Webhook
+from portal.notifications.models import E_MAIL_EVENTS, SUBMISSION_EVENTS, EmailPreferences, Event, Webhook
 
 
 class EmailForm(forms.Form):
@@ -20,16 +22,25 @@ class EmailForm(forms.Form):
         label="E-mails about my submissions",
     )
     whole_team = forms.BooleanField(required=False, label="Also about what others in my teams submitted")
+    digest = forms.BooleanField(required=False, label="As a reviewer: once a day what waits for review")
+
+    def __init__(self, *args: Any, is_reviewer: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not is_reviewer:
+            del self.fields["digest"]
 
     @staticmethod
     def initial_of(preferences: EmailPreferences) -> dict[str, object]:
         return {
             "events": [event.value for event in E_MAIL_EVENTS if event.value not in preferences.muted],
             "whole_team": preferences.whole_team,
+            "digest": Event.REVIEW_WAITING.value not in preferences.muted,
         }
 
     def muted(self) -> list[str]:
-        return [event.value for event in E_MAIL_EVENTS if event.value not in self.cleaned_data["events"]]
+        unwanted = [event.value for event in E_MAIL_EVENTS if event.value not in self.cleaned_data["events"]]
+        wants_digest = self.cleaned_data.get("digest", True)  # not asked of who is no reviewer
+        return unwanted if wants_digest else [*unwanted, Event.REVIEW_WAITING.value]
 
 
 class WebhookForm(forms.Form):

@@ -22,6 +22,7 @@ _TEXTS = {
     Event.CONTACTED: "contacted",
     Event.DECISION_WAITS: "decision_waits",
     Event.DECISION_ANSWERED: "decision_answered",
+    Event.REVIEW_WAITING: "review_waiting",
     Event.OUTAGE_BEGAN: "outage_began",
     Event.OUTAGE_OVER: "outage_over",
 }
@@ -99,6 +100,9 @@ def _subject(event: Event, data: dict[str, Any]) -> str:
         return f"{data['submission']['method']}: {data['message']['author']} wrote"
     if event in (Event.DECISION_WAITS, Event.DECISION_ANSWERED):
         return f"Submission {data['decision']['submission']}: {event.label}"
+    if event == Event.REVIEW_WAITING:
+        total = data["review"]["total"]
+        return f"{total} case{'s wait' if total > 1 else ' waits'} for review"
     if event == Event.OUTAGE_BEGAN:
         return f"Work waits for {data['outage']['what']}"
     if event == Event.OUTAGE_OVER:

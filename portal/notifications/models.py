@@ -45,6 +45,7 @@ class Event(models.TextChoices):
     CONTACTED = "site.contacted", "message through the contact form"
     DECISION_WAITS = "decision.waits", "decision waits for a second reviewer"
     DECISION_ANSWERED = "decision.answered", "second reviewer answered"
+    REVIEW_WAITING = "review.waiting", "cases wait for review"
     OUTAGE_BEGAN = "outage.began", "outage"
     OUTAGE_OVER = "outage.over", "outage over"
 

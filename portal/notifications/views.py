@@ -28,10 +28,12 @@ DELIVERIES_A_PAGE = 20
 @never_cache
 def preferences(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
-    form = EmailForm(request.POST or None, initial=EmailForm.initial_of(services.preferences_of(user)))
+    is_reviewer = user.acts_as_staff and user.has_perm("review.decide")
+    initial = EmailForm.initial_of(services.preferences_of(user))
+    form = EmailForm(request.POST or None, initial=initial, is_reviewer=is_reviewer)
     if request.method == "POST":
         # A form without a single tick is a choice too, and has no value but the token.
-        form = EmailForm(request.POST)
+        form = EmailForm(request.POST, is_reviewer=is_reviewer)
         if form.is_valid():
             services.set_preferences(
                 user=user, muted=form.muted(), whole_team=form.cleaned_data["whole_team"]

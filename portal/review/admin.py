@@ -1,22 +1,16 @@
-"""Reviewers' view of submissions: what was found, the scores, and the decisions they take."""
+"""Submissions, base models and requests as operators see them in the administration."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django import forms
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ActionForm
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
-from portal.accounts.models import User
-from portal.intake.services import TransitionRefused
-from portal.review import cases
 from portal.review.models import Decision, EntryRequest, ReasonTemplate, TwoPersonRule
-from portal.review.services import decide
 from portal.runs.models import Evaluation
 from portal.submissions.known_of_method import card_of
 from portal.submissions.models import (
@@ -96,17 +90,9 @@ class DecisionInline(ReadOnlyInline):
     model = Decision
 
 
-class ReasonForm(ActionForm):
-    reason = forms.CharField(
-        required=False,
-        widget=forms.TextInput(attrs={"placeholder": "Reason: its team reads it", "size": 40}),
-        label="Reason",
-    )
-
-
 @admin.register(Submission)
 class SubmissionAdmin(admin.ModelAdmin[Submission]):
-    """The queue for review: select submissions, choose a decision, give the reason."""
+    """What was submitted, as it is stored. Decisions are taken on the review desk, to which each leads."""
 
     list_display = [
         "id",
@@ -118,14 +104,14 @@ class SubmissionAdmin(admin.ModelAdmin[Submission]):
         "status",
         "warnings",
         "created_at",
+        "case",
     ]
     list_filter = ["status", "challenge", "kind", "base_model"]
     list_select_related = ["team", "base_model"]
     search_fields = ["method", "team__name", "=id"]
-    action_form = ReasonForm
-    actions = ["publish", "reject", "reopen", "rerun", "disqualify"]
     inlines = [FindingInline, EvaluationInline, ResourceInline, DeclaredScoreInline, DecisionInline]
     fields = [
+        "case",
         "method",
         "description",
         "paper_url",
@@ -148,11 +134,14 @@ class SubmissionAdmin(admin.ModelAdmin[Submission]):
         return False  # submissions come in through the form or the API, where they are checked
 
     def get_readonly_fields(self, request: HttpRequest, obj: Submission | None = None) -> list[str]:
-        # Decisions are the only changes.
-        return [*(field.name for field in Submission._meta.fields), "method_in_words", "retraining"]
+        return [*(field.name for field in Submission._meta.fields), "case", "method_in_words", "retraining"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Submission | None = None) -> bool:
-        return False  # the record stays; reject or disqualify instead
+        return False  # the record stays
+
+    @admin.display(description="case")
+    def case(self, submission: Submission) -> str:
+        return format_html('<a href="{}">On the review desk</a>', reverse("desk:case", args=[submission.pk]))
 
     @admin.display(description="method")
     def method_in_words(self, submission: Submission) -> str:
@@ -169,40 +158,6 @@ class SubmissionAdmin(admin.ModelAdmin[Submission]):
     @admin.display(description="warnings")
     def warnings(self, submission: Submission) -> int:
         return sum(finding.severity == "warning" for finding in submission.findings.all())
-
-    @admin.action(description="Publish", permissions=["change"])
-    def publish(self, request: HttpRequest, submissions: QuerySet[Submission]) -> None:
-        self._decide(request, submissions, Decision.Action.PUBLISH)
-
-    @admin.action(description="Reject (needs a reason)", permissions=["change"])
-    def reject(self, request: HttpRequest, submissions: QuerySet[Submission]) -> None:
-        self._decide(request, submissions, Decision.Action.REJECT)
-
-    @admin.action(description="Take back the rejection", permissions=["change"])
-    def reopen(self, request: HttpRequest, submissions: QuerySet[Submission]) -> None:
-        self._decide(request, submissions, Decision.Action.REOPEN)
-
-    @admin.action(description="Evaluate again", permissions=["change"])
-    def rerun(self, request: HttpRequest, submissions: QuerySet[Submission]) -> None:
-        self._decide(request, submissions, Decision.Action.RERUN)
-
-    @admin.action(description="Disqualify (needs a reason, is public)", permissions=["change"])
-    def disqualify(self, request: HttpRequest, submissions: QuerySet[Submission]) -> None:
-        self._decide(request, submissions, Decision.Action.DISQUALIFY)
-
-    def _decide(
-        self, request: HttpRequest, submissions: QuerySet[Submission], action: Decision.Action
-    ) -> None:
-        assert isinstance(request.user, User)
-        reason = request.POST.get("reason", "")
-        for submission in submissions.order_by("pk"):
-            try:
-                cases.claim(submission, reviewer=request.user)
-                decide(submission=submission, reviewer=request.user, action=action, reason=reason)
-            except TransitionRefused as refusal:
-                self.message_user(request, f"{submission}: {refusal}", messages.ERROR)
-            else:
-                self.message_user(request, f"{submission}: {action.label} recorded.", messages.SUCCESS)
 
 
 @admin.register(BaseModel)

@@ -86,18 +86,18 @@ def test_a_real_checkpoint_gets_from_the_form_to_the_board(
 
 
 def publish(page: Page, url: str, submission: Submission) -> None:
-    """As a reviewer does it, in the administration."""
+    """As a reviewer does it, on the desk."""
     factories.user("reviewer", is_staff=True, is_superuser=True)
     context = page.context.browser.new_context()  # type: ignore[union-attr]
     review = context.new_page()
-    review.goto(f"{url}/admin/login/?next=/admin/submissions/submission/")
+    review.goto(f"{url}/accounts/login/?next=/review/{submission.pk}/")
     review.get_by_label("Login").fill("reviewer")
     review.get_by_label("Password").fill("correct horse")
     review.get_by_role("main").get_by_role("button", name="Sign in").click()
-    review.locator(f"input.action-select[value='{submission.pk}']").check()
-    review.get_by_label("Action:").select_option(label="Publish")
-    review.get_by_role("button", name="Go").click()
-    expect(review.get_by_text("Publish recorded")).to_be_visible()
+    review.get_by_role("link", name="Publish…").click()
+    review.get_by_role("button", name="Publish…").click()
+    review.get_by_role("button", name="Publish now").click()
+    expect(review.get_by_text("“Publish” is carried out.")).to_be_visible()
     context.close()
 
 

@@ -93,16 +93,11 @@ class Case:
         return self._repeated(lambda: self._client.request(method, path, headers=headers, **request))
 
     def decide(self, action: str, pk: int) -> httpx.Response:
-        """One attempt of the reviewer in the administration."""
+        """One attempt of the reviewer on the desk."""
         cookies = self._people.reviewer
-        form = {
-            "action": action,
-            "_selected_action": pk,
-            "reason": "",
-            "csrfmiddlewaretoken": cookies["csrftoken"],
-        }
+        form = {"reason": "", "confirmed": "1", "csrfmiddlewaretoken": cookies["csrftoken"]}
         header = {"Cookie": "; ".join(f"{key}={value}" for key, value in cookies.items())}
-        return self._client.post("/admin/submissions/submission/", data=form, headers=header)
+        return self._client.post(f"/review/{pk}/{action}/", data=form, headers=header)
 
     def _repeated(self, once: Callable[[], httpx.Response]) -> httpx.Response:
         deadline = time.monotonic() + LIMIT_SECONDS

@@ -23,6 +23,6 @@ def introduce(parts: Parts) -> People:
     add_webhook(team=personal_team(member), url=parts.receiver.url, events=[Event.PUBLISHED])
     browser = Client(headers={"host": f"127.0.0.1:{parts.port}"})
     browser.force_login(reviewer)
-    browser.get("/admin/submissions/submission/")
+    browser.get("/review/")
     cookies = {name: browser.cookies[name].value for name in ("sessionid", "csrftoken")}
     return People(ApiToken.issue(user=member, name="faults")[1], cookies)

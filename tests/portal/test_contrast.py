@@ -92,9 +92,10 @@ def test_the_stylesheet_stays_small() -> None:
     assert STYLESHEET.stat().st_size < 40_000
 
 
-def test_the_boards_stylesheet_is_small_and_takes_the_sites_colours() -> None:
-    board = STYLESHEET.with_name("board.css")
-    assert board.stat().st_size < 10_000
-    text = board.read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["board.css", "review.css"])
+def test_the_stylesheet_of_an_area_is_small_and_takes_the_sites_colours(name: str) -> None:
+    sheet = STYLESHEET.with_name(name)
+    assert sheet.stat().st_size < 10_000
+    text = sheet.read_text(encoding="utf-8")
     assert set(re.findall(r"var\((--[\w-]+)\)", text)) <= set(re.findall(r"(--[\w-]+):", CSS))
     assert not re.findall(r"#[0-9a-f]{3,8}\b", re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL))

@@ -1,4 +1,4 @@
-"""Reviewers publish, reject and disqualify in the administration, and every step is on record."""
+"""Reviewers publish, reject and disqualify on the desk, and every step is on record."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.portal import factories
 pytestmark = pytest.mark.django_db
 
 
-def act(client: Client, action: str, *submissions: Submission, reason: str = "") -> Any:
-    body = {"action": action, "_selected_action": [s.pk for s in submissions], "reason": reason}
-    return client.post("/admin/submissions/submission/", body, follow=True)
+def act(client: Client, action: str, submission: Submission, reason: str = "") -> Any:
+    body = {"reason": reason, "confirmed": "1"}
+    return client.post(f"/review/{submission.pk}/{action}/", body, follow=True)
 
 
 def test_publishing_puts_the_entry_on_the_board(as_reviewer: Client, client: Client, owner: User) -> None:
@@ -39,7 +39,7 @@ def test_a_rejection_needs_a_reason_which_the_team_reads(
     as_reviewer: Client, as_owner: Client, owner: User
 ) -> None:
     made = factories.evaluated(owner)
-    assert "give a reason" in act(as_reviewer, "reject", made).content.decode()
+    assert "Give a reason" in act(as_reviewer, "reject", made).content.decode()
     made.refresh_from_db()
     assert made.status == "in_review"
     act(as_reviewer, "reject", made, reason="Trained on the test set.")
@@ -109,7 +109,7 @@ def test_disqualifying_ends_a_second_evaluation(as_reviewer: Client, owner: User
 
 def test_what_is_not_evaluated_cannot_be_published(as_reviewer: Client, owner: User) -> None:
     made = factories.submission(owner)
-    assert "cannot publish" in act(as_reviewer, "publish", made).content.decode()
+    assert "Publish is not possible now" in act(as_reviewer, "publish", made).content.decode()
     assert not Decision.objects.exists()
 
 
