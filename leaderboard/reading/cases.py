@@ -20,7 +20,7 @@ from leaderboard.standing.entries import Entry
 from portal.accounts.models import User
 from portal.review.models import CaseClaim, Decision
 from portal.runs.models import Score
-from portal.submissions.models import Finding, Resource, Submission
+from portal.submissions.models import Finding, Resource, ResemblanceReport, Submission
 
 Status = Submission.Status
 MOST_OTHERS = 20
@@ -54,12 +54,13 @@ class AnswerCounts:
     has_items: bool
 
 
-def twins_of(submission: Submission) -> list[Other]:
-    """What was submitted with the very tensors of this one, on any board, by anybody."""
+def is_anothers(submission: Submission) -> bool:
+    """Whether another team submitted its tensors, or an adapter that is nearly it, holds it or is in it."""
     if submission.checkpoint is None:
-        return []
+        return False
     same = Submission.objects.filter(checkpoint__tensors_digest=submission.checkpoint.tensors_digest)
-    return _others(same.exclude(pk=submission.pk))
+    found = ResemblanceReport.objects.filter(submission=submission, is_anothers=True)
+    return same.exclude(team=submission.team_id).exists() or found.exists()
 
 
 def others_of_team(submission: Submission) -> list[Other]:
@@ -155,7 +156,11 @@ def waiting_rows(submissions: QuerySet[Submission]) -> list[Waiting]:
             "method", "challenge", "kind", "status", "status_changed_at", "sent_at", "team__name",
             "base_model__hub_id",
         )
-        .annotate(came_before=Exists(sent_earlier), has_twin=Exists(twins))
+        .annotate(
+            came_before=Exists(sent_earlier),
+            is_anothers=Exists(twins)
+            | Exists(ResemblanceReport.objects.filter(submission=OuterRef("pk"), is_anothers=True)),
+        )
         .prefetch_related("resources")
     )  # fmt: skip
     findings: dict[int, list[tuple[str, str]]] = defaultdict(list)
@@ -195,7 +200,7 @@ def _waiting(row: Any, findings: Sequence[tuple[str, str]], holder: User | None)
         severities=tuple(severity for _, severity in findings),
         grave=frozenset(code for code, severity in findings if severity != Severity.NOTE.value),
         is_first=not row.came_before,
-        resembles=row.has_twin,
+        resembles=row.is_anothers,
         resources=tuple(row.resources.all()),
         is_proposed=row.is_proposed,
         holder=holder.public_name if holder else "",

@@ -25,8 +25,7 @@ from portal.submissions.models import Submission
 
 @dataclass(frozen=True)
 class Case:
-    """`comparison` is None of what was not evaluated; `twins` have the very tensors of this one; `earlier`
-    are the other submissions of its team, newest first."""
+    """`comparison` is None of what was not evaluated; `earlier` are the other submissions of its team, newest first."""
 
     submission: Submission
     challenge: Challenge
@@ -38,7 +37,6 @@ class Case:
     comparison: Comparison | None
     costs: Sequence[ResourceRow]
     answers: Sequence[cases.AnswerCounts]
-    twins: Sequence[cases.Other]
     earlier: Sequence[cases.Other]
     history: Sequence[Happening]
 
@@ -55,14 +53,14 @@ def case_of(submission: Submission) -> Case:
     place = _place(submission)
     peers = peers_of(place.standing, place.board) if place else []
     costs = resource_rows(submission.resources.all(), peers)
-    twins, earlier = cases.twins_of(submission), cases.others_of_team(submission)
+    earlier = cases.others_of_team(submission)
     comparison = _comparison(submission, place)
     best = max(peers, key=lambda peer: peer.average or 0.0, default=None)
     known = Known(
         codes={row.code for row in findings if row.severity != Severity.NOTE.value},
         leads=bool(place and not place.is_on_board and would_lead(place.entry, best)),
         is_first=not any(cases.came_before(other, submission) for other in earlier),
-        resembles=any(twin.team_id != submission.team_id for twin in twins),
+        resembles=cases.is_anothers(submission),
         costs_disagree=any(row.disagreement for row in costs),
     )
     return Case(
@@ -76,7 +74,6 @@ def case_of(submission: Submission) -> Case:
         comparison=comparison,
         costs=costs,
         answers=cases.answers_of(submission, place.protocol) if place else (),
-        twins=twins,
         earlier=earlier,
         history=history_of(submission),
     )

@@ -28,10 +28,12 @@ from leaderboard.review.marks import Mark
 from leaderboard.review.queue import DECIDED, Holder, Order, View
 from portal.accounts.access import signed_in
 from portal.accounts.models import User
+from portal.discussion.services import thread_of
 from portal.intake.services import TransitionRefused
 from portal.review import cases, services, waiting
 from portal.review.acts import ACTS, Act, acts_for
 from portal.review.models import UNDO_SPAN, Decision, ReasonTemplate
+from portal.review.resemblance import resembling
 from portal.submissions.models import Submission
 
 P = ParamSpec("P")
@@ -121,7 +123,12 @@ def case(request: HttpRequest, pk: int) -> HttpResponse:
     """Everything that is known of a submission that was sent, whatever became of it."""
     user = signed_in(request)
     submission = _case(pk)
-    context = _desk(submission, user) | {"case": case_of(submission), "next": _next(submission)}
+    context = _desk(submission, user) | {
+        "case": case_of(submission),
+        "resembling": resembling(submission),
+        "thread": thread_of(submission, user),
+        "next": _next(submission),
+    }
     return render(request, "leaderboard/review/case.html", context)
 
 

@@ -149,7 +149,10 @@ def test_a_case_shows_what_speaks_against_it(as_reviewer: Client, suspicious: Su
         ("static.dataset.name", False),
     ]
     assert "Rounds" in [setting.label for setting in case.configuration.differing]
-    assert [twin.method for twin in case.twins] == ["The original"]
+    assert Mark.RESEMBLES in case.marks and "It is being compared with all stored adapters" in text
+    find_resemblances(until=math.inf)
+    text = as_reviewer.get(f"/review/{suspicious.pk}/").content.decode()
+    assert "The original" in text and "Likeness is no proof of copying" in text
     assert case.disagreeing and "times higher" in text
     assert [(one.role, one.entry.method) for one in case.comparison.beside] == [
         ("Below on the board", "The original")

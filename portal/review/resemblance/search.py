@@ -82,9 +82,16 @@ def _reports() -> Iterator[object]:
                 return
             report = search(row.submission)
             row.found_at, row.content = timezone.now(), msgspec.to_builtins(report)
-            row.save(update_fields=["found_at", "content"])
+            row.is_anothers = _is_anothers(row.submission, report)
+            row.save(update_fields=["found_at", "content", "is_anothers"])
             _ask_again_of(row.submission, report)
         yield row
+
+
+def _is_anothers(submission: Submission, report: Report) -> bool:
+    """Whether the update is that of another team's adapter, more than honest trainings have in common."""
+    telling = [f.submission for f in report.found if f.likeness not in (Likeness.RELATED, Likeness.ANSWERS)]
+    return Submission.objects.filter(pk__in=telling).exclude(team=submission.team_id).exists()
 
 
 def _ask_again_of(submission: Submission, report: Report) -> None:

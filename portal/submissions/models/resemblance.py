@@ -48,6 +48,9 @@ class ResemblanceReport(models.Model):
     asked_at = models.DateTimeField(default=timezone.now, editable=False)
     found_at = models.DateTimeField(null=True, editable=False)
     content = models.JSONField(null=True)
+    is_anothers = models.BooleanField(
+        default=False, help_text="Whether its adapter is another team's, wholly, nearly or as a part of it"
+    )
 
     class Meta:
         constraints = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('notifications', '0005_review_events'),
+        ('notifications', '0008_all_events'),
     ]
 
     operations = [
