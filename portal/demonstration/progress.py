@@ -170,7 +170,9 @@ def _training(part: Part, run: BaselineRun, entry: Submission | None) -> Step:
         return Step(part, share=share)
     last = next(iter(run.round_metrics.all().reverse()), None) if run.rounds_done else None
     loss = f", loss {last.train_loss:.2f}" if last and last.train_loss is not None else ""
-    doing = f"{title}, round {min(run.rounds_done + 1, run.rounds)} of {run.rounds}{loss}"
+    doing = f"{title}, round {run.rounds_done + 1} of {run.rounds}{loss}"
+    if run.rounds_done == run.rounds:
+        doing = f"{title}, sending the result{loss}"
     return Step(part, share=share, seconds=_seconds(run), doing=doing)
 
 

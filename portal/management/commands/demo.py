@@ -23,7 +23,8 @@ from portal.management.commands.serve import loopback_environment, port_number
 from portal.management.demonstration import BaseModelBuild
 
 HOST = "127.0.0.1"
-# The untuned small model writes hundreds of tokens of a program before it ends: of programs a few must do.
+# The untuned small model may write thousands of tokens of a program before it ends. A few must do: those at
+# positions 0, n/3 and 2n/3 of the rows; MBPP's first row is one that it answers shortly.
 PROGRAMS = 3
 
 
