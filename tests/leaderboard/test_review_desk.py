@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core import mail
 from django.db import connection
 from django.test import Client
@@ -82,6 +83,8 @@ def test_only_reviewers_enter_the_desk(
         assert as_owner.get(address).status_code == 403
         assert as_staff.get(address).status_code == 403
         assert as_reviewer.get(address).status_code == 200
+    staff.user_permissions.add(Permission.objects.get(codename="decide"))
+    assert as_staff.get(f"/review/{suspicious.pk}/").status_code == 200
     for page in ("take", "give-back", "undo"):
         assert as_owner.post(f"/review/{suspicious.pk}/{page}/").status_code == 403
     settings.STAFF_SECOND_FACTOR = True
