@@ -1,4 +1,4 @@
-"""Honest trainings that begin alike give near updates, and are told from copies: they are never equal."""
+"""Honest trainings that begin alike give near updates, yet never equal ones, as copies are."""
 
 from __future__ import annotations
 
