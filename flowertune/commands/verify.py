@@ -169,7 +169,9 @@ def _as_text(report: Report, trusted: Trusted) -> str:
     rows = [(one.outcome.value, one.name, one.text) for one in report.checks]
     parts = [title, _scores(about), table(rows, head=("outcome", "check", "")), paragraph(trusted.because)]
     if report.failed:
-        return "\n\n".join([*parts, "FORGED OR DAMAGED: do not believe this statement."])
+        own = report.failed <= {"adapter", "answers"}
+        end = "NOT THE SAME FILES" if own else "FORGED OR DAMAGED: do not believe this statement"
+        return "\n\n".join([*parts, f"{end}."])
     if trusted.keys is None:
         return "\n\n".join([*parts, "NOT PROVED: no key is known that it could be held against."])
     page = f"{statement.site}/entries/{statement.entry}/"

@@ -143,7 +143,8 @@ def test_a_statement_is_proved_with_the_adapter_and_the_answers(
 def test_keys_that_come_with_a_file_prove_nothing(check: Callable[..., Ended], log: Log) -> None:
     ended = check(log.bundle(), pinned=False)
     assert ended.status == Status.USAGE
-    assert "NOT PROVED" in ended.out and "/.well-known/flowertune-log.json" in ended.out
+    assert "NOT PROVED" in ended.out and "That key came along with it" in ended.out
+    assert "/.well-known/flowertune-log.json" in ended.out
 
 
 def test_another_adapter_or_other_answers_are_told(
@@ -268,6 +269,7 @@ FORGERIES: dict[str, Callable[[Log], Bundle]] = {
 def test_no_forgery_passes(forgery: str, check: Callable[..., Ended], log: Log) -> None:
     ended = check(FORGERIES[forgery](log))
     assert ended.status == Status.REFUSED
+    assert "FORGED OR DAMAGED" in ended.out or "no in-toto Statement" in ended.err or "has no" in ended.err
     assert "does not prove" not in ended.out
 
 
