@@ -20,7 +20,7 @@ from leaderboard.standing.entries import Entry
 from portal.accounts.models import User
 from portal.review.models import CaseClaim, Decision
 from portal.runs.models import Score
-from portal.submissions.models import Finding, Resource, ResemblanceReport, Submission
+from portal.submissions.models import Finding, ResemblanceReport, Resource, Submission
 
 Status = Submission.Status
 MOST_OTHERS = 20

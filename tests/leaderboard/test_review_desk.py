@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from evaluation.inspection.declared import DeclaredScore
+from leaderboard.review.marks import Mark
 from portal.accounts.models import User
 from portal.intake.drafts import Cost
 from portal.intake.services import create
@@ -24,6 +26,7 @@ from portal.notifications.models import Delivery, Event, Notification
 from portal.notifications.services import set_preferences
 from portal.review import cases, digest
 from portal.review.models import Decision, ReasonTemplate, TwoPersonRule
+from portal.review.resemblance.search import run as find_resemblances
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Resource, Submission
 from tests.portal import factories
