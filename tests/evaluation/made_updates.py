@@ -61,7 +61,8 @@ def merged(parts: list[tuple[float, Update]]) -> Update:
 
 def averaged(one: Update, other: Update) -> Update:
     """The mean of the factors themselves, as plain federated averaging has it."""
-    return {name: ((a + other[name][0]) / 2, (b + other[name][1]) / 2) for name, (a, b) in one.items()}
+    half = numpy.float32(0.5)
+    return {n: (half * (a + other[n][0]), half * (b + other[n][1])) for n, (a, b) in one.items()}
 
 
 def cut(update: Update, rank: int) -> Update:
@@ -80,7 +81,7 @@ def rotated(update: Update, seed: int = 5) -> Update:
     rng = numpy.random.default_rng(seed)
     result = {}
     for name, (a, b) in update.items():
-        mixing = numpy.linalg.qr(rng.standard_normal((len(a), len(a))))[0].astype(numpy.float32)
+        mixing: Matrix = numpy.linalg.qr(rng.standard_normal((len(a), len(a))))[0].astype(numpy.float32)
         result[name] = (mixing.T @ a, b @ mixing)
     return result
 

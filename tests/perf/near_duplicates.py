@@ -90,11 +90,11 @@ def _cases() -> Iterator[Comparison]:
     personal_team(user)
     site = _Site(user)
     stored = {seed: site.submitted(large(seed)).pk for seed in (ONE, OTHER, THIRD)}
-    peaks = {}
+    peaks: dict[int, float] = {}
     began = time.perf_counter()
     for many in (ADAPTERS // 10, ADAPTERS):
         site.fill(many)
-        probe = site.submitted(scaled(large(ONE), 2 + len(peaks)))
+        probe = site.submitted(scaled(large(ONE), 5 + len(peaks)))
         _forget_sketch(probe)
         tracemalloc.start()
         search(probe)
@@ -142,7 +142,7 @@ class _Site:
     def fill(self, many: int) -> None:
         """Independent adapters until there are so many."""
         seeds = range(_FIRST_OF_MANY + self._count, _FIRST_OF_MANY + many)
-        with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:
+        with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as processes:
             sketches = list(processes.map(self._sketched, seeds, chunksize=20))
         checkpoints = Checkpoint.objects.bulk_create(
             self._checkpoint(f"made {seed}", large) for seed in seeds

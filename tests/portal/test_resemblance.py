@@ -189,7 +189,7 @@ def test_an_adapter_that_is_gone_from_storage_is_remarked_on(owner: User, strang
     copy = submitted(stranger, scaled(update(1), 2))
     assert original.checkpoint
     run(until=math.inf)
-    original.checkpoint.file.storage.delete(original.checkpoint.file.name)
+    original.checkpoint.file.delete(save=False)
     result = found(copy)
     assert result.lines == () and "could not be read" in result.remarks[0]
 
