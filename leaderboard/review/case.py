@@ -25,7 +25,7 @@ from portal.submissions.models import Submission
 
 @dataclass(frozen=True)
 class Case:
-    """`comparison` is None of what was not evaluated; `earlier` are the other submissions of its team, newest first."""
+    """`comparison` is None of what was not evaluated; `earlier` are its team's others, newest first."""
 
     submission: Submission
     challenge: Challenge

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from evaluation.demonstration.installed_model import HUB_ID
 from evaluation.errors import Fault
 from evaluation.rules.challenges import CHALLENGES
 from leaderboard.reading import snapshots
 from portal.accounts.models import User, personal_team
 from portal.baselines import queue
 from portal.demonstration import progress
-from portal.demonstration.contents import FEDAVG, HUB_ID, UNTUNED, Kind, Part
+from portal.demonstration.contents import FEDAVG, UNTUNED, Kind, Part
 from portal.demonstration.progress import Progress, Step, seconds_left
 from portal.management import demonstration
 from portal.outages.causes import Failure
