@@ -71,11 +71,17 @@ def test_it_tells_claims_retries_outages_scores_and_the_end(owner: User) -> None
         ("token hf_abcdefghijkl and Bearer xyz", "token … and …"),
         ("redis://user:secret@host/0 is away", "redis://…host/0 is away"),
         ("two\nlines\0 here", "two lines here"),
-        (f"{WORKER} on gpu-box.internal", f"{logs.public_name(WORKER)} on {logs.public_name(WORKER)}"),
     ],
 )
 def test_nothing_of_the_machine_and_no_secret_stands_in_it(said: str, read: str) -> None:
     assert logs.public(said, WORKER) == read
+
+
+def test_a_worker_has_a_name_of_its_own_that_is_not_its_machines() -> None:
+    name = logs.public_name(
+        WORKER
+    )  # another one in each process of the tests: it is made with the site's key
+    assert logs.public(f"{WORKER} on gpu-box.internal", WORKER) == f"{name} on {name}"
 
 
 def test_it_ends_after_so_many_lines_or_characters_and_says_so(owner: User) -> None:
