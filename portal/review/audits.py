@@ -161,13 +161,18 @@ def _counting(submission: Submission) -> Evaluation:
 
 
 def _account() -> User:
-    """The account for retraining, with the right to submit reference entries and no way to sign in."""
+    """The account for retraining, with the right to submit reference entries and no way to sign in.
+
+    Raises RetrainingRefused where the name is somebody's.
+    """
     from_right = {"codename": "submit_reference", "content_type__app_label": "submissions"}
     account, is_new = User.objects.get_or_create(username=ACCOUNT)
     if is_new:
         account.set_unusable_password()
         account.save(update_fields=["password"])
         account.user_permissions.add(apps.get_model("auth", "Permission").objects.get(**from_right))
+    elif account.has_usable_password():
+        raise RetrainingRefused(f"Somebody's account is called {ACCOUNT}; rename it first.")
     return User.objects.get(pk=account.pk)
 
 

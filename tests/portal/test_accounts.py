@@ -65,6 +65,11 @@ def test_who_signs_up_has_a_team_and_is_signed_in_once_the_address_is_confirmed(
     assert User.objects.get(username="newcomer").email == "newcomer@example.org"
 
 
+def test_the_names_of_the_site_s_own_accounts_are_nobody_s(client: Client) -> None:
+    assert sign_up(client, "Audits").status_code == 200
+    assert not User.objects.filter(username__iexact="audits").exists()
+
+
 def test_an_address_is_an_account_s_once_it_is_confirmed(
     client: Client, mailoutbox: list[EmailMessage]
 ) -> None:

@@ -151,6 +151,14 @@ def test_some_are_retrained_in_the_name_of_nobody(owner: User, monkeypatch: pyte
     assert audit.outcome == "failed" and "no result" in audits.in_words(audit)
 
 
+def test_nobody_is_taken_for_the_account_of_audits(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audits, "_RETRAINED", "0123456789abcdef")
+    factories.user(audits.ACCOUNT)
+    entry(owner)
+    audits.draw(next_month())
+    assert Audit.objects.get().kind == "evaluation" and not BaselineRun.objects.exists()
+
+
 def test_what_came_later_or_left_is_not_drawn(owner: User, reviewer: User, no_retraining: None) -> None:
     gone = entry(owner, method="gone")
     factories.review(gone, reviewer, Decision.Action.DISQUALIFY, reason="copied")
