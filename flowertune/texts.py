@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from evaluation.findings import RecordedFinding
 from evaluation.inspection.report import LOOK_UP, findings_as_text
-from evaluation.statistics import Interval, wilson_interval
+from evaluation.statistics import Interval, mean_interval, wilson_interval
 from flowertune.answers import TRIED, Evaluation, LogLine, Progress, Submission
 from flowertune.console import table
 
@@ -94,7 +94,9 @@ def scores_text(evaluation: Evaluation) -> str:
         rows.append((score.benchmark, f"{100 * score.value:.2f}", interval, f"{score.n:,}", unscored, remark))
     if evaluation.status == "succeeded" and len(rows) > 1:
         mean = sum(score.value for score in evaluation.scores) / len(rows)
-        rows.append(("average", f"{100 * mean:.2f}", "", "", "", ""))
+        counts = [(score.correct, score.n - score.unscored) for score in evaluation.scores]
+        interval = _limits(mean_interval(counts)) if all(scored for _, scored in counts) else ""
+        rows.append(("average", f"{100 * mean:.2f}", interval, "", "", ""))
     head = ("benchmark", "%", "95%", "items", "unscored", "")
     return table(rows, head=head, right=(1, 2, 3, 4))
 

@@ -30,7 +30,7 @@ LOG_HEAD = "log_head"
 class Export(Generic[RowT]):
     """Rows with their fields, and the `facts` that say which view of which board they are."""
 
-    facts: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, str | int], ...]
     fields: tuple[Field[RowT], ...]
     rows: Sequence[RowT]
 
@@ -127,7 +127,7 @@ def parquet(export: Export[RowT]) -> bytes:
             pyarrow.field(f.name, types[f.holds], metadata={"unit": f.unit, "meaning": f.meaning})
             for f in export.fields
         ],
-        metadata=dict(export.facts),
+        metadata={name: str(fact) for name, fact in export.facts},  # it knows texts alone
     )
     columns = [
         pyarrow.array([_number(field, field.value(row)) for row in export.rows], types[field.holds])

@@ -32,7 +32,7 @@ from portal import pace
 from portal.transparency.reading import current_head, head_in_words
 
 # Part of the ETag: raised whenever the same board is written differently.
-LAYOUT = 4
+LAYOUT = 5
 
 
 @require_safe
@@ -73,7 +73,7 @@ def boards(request: HttpRequest, form: str) -> HttpResponseBase:
 
     def export() -> Export[DomainRow]:
         rows = compare(found, Track(chosen["show"]), By(chosen["by"]), Order(chosen["order"]))
-        stated = (("protocol", str(protocol)), *chosen.items())
+        stated = (("protocol", protocol), *chosen.items())
         facts = (*stated, ("snapshot", versions), ("source", source), *log)
         address = _address(request, protocol)
         return Export(facts, cross_domain_fields(CHALLENGES, address, By(chosen["by"])), rows)
@@ -129,7 +129,7 @@ def _export(request: HttpRequest, snapshot: Snapshot, filters: Filters, log: _Fa
     query = filters.to_query(page=1)
     facts = (
         ("challenge", snapshot.challenge),
-        ("protocol", str(snapshot.protocol)),
+        ("protocol", snapshot.protocol),
         ("snapshot", snapshot.version),
         ("as_of", filters.as_of.isoformat() if filters.as_of else ""),
         ("source", f"{page}?{query}" if query else page),

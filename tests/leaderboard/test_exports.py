@@ -53,7 +53,7 @@ def test_json_says_what_it_is_and_names_each_unit(client: Client, owner: User) -
     factories.published(owner, method="Mine", correct=70, costs=COSTS)
     body = client.get("/leaderboard/finance.json?q=mine&page=3").getvalue()
     told = json.loads(body)
-    assert told["challenge"] == "finance" and told["protocol"] == "1" and told["as_of"] == ""
+    assert told["challenge"] == "finance" and told["protocol"] == 1 and told["as_of"] == ""
     assert told["source"] == "http://testserver/leaderboard/finance/?q=mine"
     units = {field["name"]: field["unit"] for field in told["fields"]}
     assert units["communication"] == "B" and units["average"] == "fraction" and units["method"] is None
