@@ -68,11 +68,12 @@ def _evaluations(evaluations: Iterable[Evaluation]) -> Iterator[Happening]:
         if one.finished_at is None:
             continue
         values = [score.value for score in one.scores.all() if score.value is not None]
+        what = "Audit's evaluation" if one.for_audit else "Evaluation"
         average = f", average {100 * sum(values) / len(values):.2f}%" if values else ""
         yield Happening(
             one.finished_at,
             "evaluation",
-            f"Evaluation {one.pk} under protocol {one.protocol} {one.get_status_display()}{average}",
+            f"{what} {one.pk} under protocol {one.protocol} {one.get_status_display()}{average}",
             text=one.error_message,
         )
 
