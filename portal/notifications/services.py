@@ -173,9 +173,12 @@ def message_posted(
 
 
 @transaction.atomic
-def entry_requested(facts: dict[str, Any]) -> None:
-    """Tell the reviewers by e-mail what somebody asks about an entry."""
-    tell(Event.ENTRY_REQUESTED, None, payload_of(Event.ENTRY_REQUESTED, {"request": facts}), [], operators())
+def entry_requested(facts: dict[str, Any], to: Iterable[User]) -> None:
+    """Tell the reviewers whom it does not concern by e-mail what somebody asks about an entry."""
+    recipients = [user for user in to if user.email]
+    if recipients:
+        payload = payload_of(Event.ENTRY_REQUESTED, {"request": facts})
+        tell(Event.ENTRY_REQUESTED, None, payload, [], recipients)
 
 
 @transaction.atomic
