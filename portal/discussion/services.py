@@ -111,7 +111,8 @@ def _is_member(submission: Submission, user: User) -> bool:
 
 
 def _is_open(submission: Submission) -> bool:
-    """Whether anybody but its team knows of it; an imported entry has no team that reads here."""
+    """Whether anybody but its team knows of it; an imported entry has no team that reads here before it is
+    handed over."""
     if submission.kind == Submission.Kind.IMPORTED:
-        return False
+        return submission.team.memberships.exists()
     return submission.status != Submission.Status.RECEIVED or submission.decisions.exists()

@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from leaderboard.reading import case_history
 from leaderboard.reading.changes import Kind, changes
 from leaderboard.reading.queries import public_at
 from portal.accounts.models import Team, User
@@ -80,6 +81,8 @@ def test_changes_without_another_adapter_need_no_evaluation(
     page = as_owner.get(f"/submissions/{made.pk}/").content.decode()
     assert "Name your data." in page and "asked for changes" in page and "Delete" not in page
     assert "Name your data." in mails(owner)[-1] and "until" in mails(owner)[-1]
+    told = [one.what for one in case_history.history_of(made)]
+    assert "A draft again" in told and told.count("Begun as a draft") == 1
     assert again(made, description="Now with its data.").status == "in_review"
     assert made.evaluations.count() == 1
     assert not made.findings.filter(code="submission.duplicate_checkpoint").exists()

@@ -14,6 +14,7 @@ from leaderboard.reading import snapshots
 from portal.account_pages import closing
 from portal.accounts import roles
 from portal.accounts.models import Membership, User, personal_team
+from portal.discussion.services import thread_of
 from portal.intake.board_import import import_rows, read_board
 from portal.notifications.mail import message_of
 from portal.notifications.models import Delivery
@@ -169,11 +170,18 @@ def test_an_entry_that_is_handed_over_stands_under_its_team_at_once(
     reviewer: User, owner: User, imported: Submission
 ) -> None:
     assert snapshots.checked("finance", PUBLIC.number).standings[0].entry.team == "Example team"
+    assert not thread_of(imported, reviewer).can_write
     claim = entry_requests.ask(
         user=owner, kind=Kind.CLAIM, submission=imported, reason=REASON, team=personal_team(owner)
     )
     entry_requests.answer(claim, reviewer=reviewer, accept=True, text="Welcome.")
     assert snapshots.checked("finance", PUBLIC.number).standings[0].entry.team == personal_team(owner).name
+    imported.refresh_from_db()
+    thread = thread_of(imported, owner)
+    assert thread.can_write and not thread.can_note
+    factories.review(imported, reviewer, Decision.Action.DISQUALIFY, reason="It was never yours.")
+    told = Delivery.objects.filter(recipient=owner).latest("created_at")
+    assert "It was never yours." in message_of(told).body
 
 
 def test_an_account_is_closed_whose_team_once_claimed_something(
