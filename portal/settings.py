@@ -142,8 +142,6 @@ ACCOUNT_FORMS = {
     "reset_password": "portal.accounts.sign_in.NewPasswordForm",
 }
 # Always: only a mail may tell whether an address is known. Without a mail server it is a file.
-# What the site itself submits under; who had such a name would stand in its way.
-ACCOUNT_USERNAME_BLACKLIST = ["audits", "board-import", "invented-entries"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True  # in the browser that signed up
 ACCOUNT_CHANGE_EMAIL = True  # one address, which a new one replaces once it is confirmed

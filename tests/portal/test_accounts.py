@@ -23,9 +23,6 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.accounts.models import ApiToken, Membership, Team, User, personal_team
-from portal.intake import board_import
-from portal.review import audits
-from portal.submissions import invented
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db
@@ -66,12 +63,6 @@ def test_who_signs_up_has_a_team_and_is_signed_in_once_the_address_is_confirmed(
     response = client.post(link_in(mailoutbox[0]))
     assert response.status_code == 302 and response["Location"] == "/submissions/"
     assert User.objects.get(username="newcomer").email == "newcomer@example.org"
-
-
-@pytest.mark.parametrize("name", [audits.ACCOUNT, board_import.ACCOUNT, invented.ACCOUNT])
-def test_nobody_takes_a_name_that_the_site_submits_under(client: Client, name: str) -> None:
-    assert sign_up(client, name.upper()).status_code == 200
-    assert not User.objects.filter(username__iexact=name).exists()
 
 
 def test_an_address_is_an_account_s_once_it_is_confirmed(
