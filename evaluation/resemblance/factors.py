@@ -23,6 +23,9 @@ Values: TypeAlias = NDArray[numpy.float32]
 # transposed update, as those of every other adapter on it do.
 _PAIRS = (("lora_A", "lora_B"), ("lora_embedding_A", "lora_embedding_B"))
 
+# Vectors of a rank as trainings have them; squares of others leave the range of float32.
+_SHORTEST, _LONGEST = 1e-9, 1e9
+
 
 @dataclass(frozen=True)
 class Factors:
@@ -85,7 +88,7 @@ class AdapterFactors:
         if pair is None:
             return None
         a, b = (self._values(entry) for entry in pair)
-        return Factors(a, b * numpy.float32(self._scales[module.name]))
+        return _factors(a, b, self._scales[module.name])
 
     def _values(self, entry: TensorEntry) -> Values:
         self._file.seek(self._start + entry.begin)
@@ -93,6 +96,28 @@ class AdapterFactors:
         if len(data) < entry.end - entry.begin:
             raise CheckpointError("the stored adapter ended while it was read")
         return READ[entry.dtype](data).reshape(entry.shape)
+
+
+def _factors(a: Values, b: Values, scale: float) -> Factors:
+    """Each rank's length shared out evenly between its two vectors where either is so long or short that
+    squares leave the range of float32: the update stays, and nobody hides it by multiplying one and dividing
+    the other. Raises CheckpointError where the update itself is that long."""
+    long_a, long_b = _lengths(a), _lengths(b.T) * abs(scale)
+    known = numpy.concatenate([long_a[long_a > 0], long_b[long_b > 0]])
+    if not len(known) or (known.min() > _SHORTEST and known.max() < _LONGEST):
+        return Factors(a, b * numpy.float32(scale))
+    both = numpy.sqrt(long_a * long_b)
+    if both.max() > _LONGEST:
+        raise CheckpointError("the stored adapter has an update that is too large to be compared")
+    with numpy.errstate(divide="ignore", invalid="ignore"):
+        by_a = numpy.where(both > 0, both / long_a, 0.0)
+        by_b = numpy.where(both > 0, both / long_b, 0.0) * scale
+    return Factors((a * by_a[:, None]).astype(numpy.float32), (b * by_b).astype(numpy.float32))
+
+
+def _lengths(rows: Values) -> NDArray[numpy.float64]:
+    squares: NDArray[numpy.float64] = numpy.einsum("ij,ij->i", rows, rows, dtype=numpy.float64)
+    return numpy.sqrt(squares)
 
 
 def _pairs(

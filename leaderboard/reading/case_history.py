@@ -53,13 +53,15 @@ def _statuses(submission: Submission) -> Iterator[Happening]:
         Status.QUEUED: "Queued for evaluation",
         Status.IN_REVIEW: "In review",
         Status.FAILED: "Evaluation failed",
-        Status.WITHDRAWN: "Withdrawn by its team",
+        Status.WITHDRAWN: "Withdrawn",
         Status.PUBLISHED: "On the board",
         Status.INVALID: "Found invalid",
     }
     events = apps.get_model("submissions", "StatusEvent").objects.filter(pgh_obj=submission.pk)
-    for status, at in events.values_list("status", "status_changed_at"):
-        if status in said:
+    for number, (status, at) in enumerate(events.order_by("pk").values_list("status", "status_changed_at")):
+        if status == Status.RECEIVED and number:
+            yield Happening(at, "status", "A draft again")
+        elif status in said:
             yield Happening(at, "status", said[Status(status)])
 
 
@@ -68,11 +70,12 @@ def _evaluations(evaluations: Iterable[Evaluation]) -> Iterator[Happening]:
         if one.finished_at is None:
             continue
         values = [score.value for score in one.scores.all() if score.value is not None]
+        what = "Audit's evaluation" if one.for_audit else "Evaluation"
         average = f", average {100 * sum(values) / len(values):.2f}%" if values else ""
         yield Happening(
             one.finished_at,
             "evaluation",
-            f"Evaluation {one.pk} under protocol {one.protocol} {one.get_status_display()}{average}",
+            f"{what} {one.pk} under protocol {one.protocol} {one.get_status_display()}{average}",
             text=one.error_message,
         )
 

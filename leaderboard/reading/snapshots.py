@@ -203,18 +203,22 @@ def _name_key(board: _Board) -> str:
 
 
 def _states() -> dict[_Board, _State]:
-    """Of all boards: they change with a challenge's published entries, those that left, re-runs under the
-    protocol and reproductions."""
+    """Of all boards: they change with a challenge's published entries, those that left or were handed over to
+    their team, re-runs under the protocol and reproductions."""
     is_declared = Q(kind=Submission.Kind.IMPORTED, status=Submission.Status.PUBLISHED)
     entries = (
         Submission.objects.filter(status__in=(*Submission.PUBLIC, Submission.Status.WITHDRAWN))
         .order_by()
         .values_list("challenge")
-        .annotate(Count("pk"), Max("status_changed_at"), declared=Count("pk", filter=is_declared))
+        .annotate(
+            Count("pk"), Max("status_changed_at"), Sum("team"), declared=Count("pk", filter=is_declared)
+        )
     )
     runs = (
         Evaluation.objects.filter(
-            submission__status=Submission.Status.PUBLISHED, status=Evaluation.Status.SUCCEEDED
+            submission__status=Submission.Status.PUBLISHED,
+            status=Evaluation.Status.SUCCEEDED,
+            for_audit=False,
         )
         .order_by()
         .values_list("submission__challenge", "protocol")
@@ -246,6 +250,7 @@ def _past_state(board: _Board, moment: datetime) -> _State:
         last=Max("published_at"),
         total=Sum("pk"),
         left=Max("status_changed_at"),
+        teams=Sum("team"),
         imported=Count("pk", filter=Q(kind=Submission.Kind.IMPORTED)),
     )
     runs = (

@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import Case, Q, QuerySet, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -32,6 +32,7 @@ from portal.discussion.services import thread_of
 from portal.intake.services import TransitionRefused
 from portal.review import cases, services, waiting
 from portal.review.acts import ACTS, Act, acts_for
+from portal.review.entry_requests import shown_to
 from portal.review.models import UNDO_SPAN, Decision, ReasonTemplate
 from portal.review.resemblance import resembling
 from portal.submissions.models import Submission
@@ -97,6 +98,7 @@ def queue(request: HttpRequest) -> HttpResponse:
         "view": view,
         "page_obj": Paginator(found, PAGE_SIZE).get_page(request.GET.get("page")),
         "total": len(rows),
+        "requests": waiting.open_requests(user).count(),
         "oldest": cases_queue.oldest(rows),
         "marks": list(Mark),
         "holders": [(Holder.ANYBODY, "Anybody"), (Holder.NOBODY, "Nobody"), (Holder.ME, "Me")],
@@ -127,7 +129,8 @@ def case(request: HttpRequest, pk: int) -> HttpResponse:
         "case": case_of(submission),
         "resembling": resembling(submission),
         "thread": thread_of(submission, user),
-        "next": _next(submission),
+        "next": _next(submission, user),
+        "requests": shown_to(user).filter(submission=submission).select_related("user"),
     }
     return render(request, "leaderboard/review/case.html", context)
 
@@ -180,8 +183,7 @@ def act(request: HttpRequest, pk: int, action: str) -> HttpResponse:
     except TransitionRefused as refusal:
         form.add_error(None, str(refusal))
         return _act_page(request, submission, chosen, form, templates, status=422)
-    if not waiting.waiting().filter(pk=pk).exists():  # nothing is left to do: no other has to wait for it
-        cases.release(submission, reviewer=reviewer)
+    _release_unless_waiting(submission, reviewer)
     _say(request, chosen, decision)
     return redirect("desk:case", pk)
 
@@ -204,6 +206,7 @@ def second(request: HttpRequest, pk: int) -> HttpResponse:
         except TransitionRefused as refusal:
             form.add_error(None, str(refusal))
         else:
+            _release_unless_waiting(submission, reviewer)
             agreed = form.cleaned_data["agreed"]
             messages.success(request, "It is carried out." if agreed else "You declined it; it is on record.")
             return redirect("desk:case", pk)
@@ -225,8 +228,15 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     except TransitionRefused as refusal:
         messages.error(request, str(refusal))
     else:
+        _release_unless_waiting(submission, signed_in(request))
         messages.success(request, f"Taken back: {last.get_action_display()}.")
     return redirect("desk:case", pk)
+
+
+def _release_unless_waiting(submission: Submission, reviewer: User) -> None:
+    """Give the case back where nothing is left to do: nobody has to wait for a claim that is of no use."""
+    if not waiting.waiting().filter(pk=submission.pk).exists():
+        cases.release(submission, reviewer=reviewer)
 
 
 def _shown(show: str) -> QuerySet[Submission]:
@@ -282,9 +292,14 @@ def _desk(submission: Submission, user: User) -> dict[str, object]:
     }
 
 
-def _next(submission: Submission) -> Submission | None:
-    """The case that waited longest of the others, so that reviewers go from one to the next."""
-    return waiting.waiting().exclude(pk=submission.pk).order_by("status_changed_at", "pk").first()
+def _next(submission: Submission, user: User) -> Submission | None:
+    """The case behind this one in the queue's order, then from its begin: of those that the user can decide
+    and nobody else has."""
+    at = submission.status_changed_at
+    behind = Q(status_changed_at__gt=at) | Q(status_changed_at=at, pk__gt=submission.pk)
+    first = Case(When(behind, then=0), default=1)
+    found = waiting.open_to(user).exclude(pk=submission.pk)
+    return found.order_by(first, "status_changed_at", "pk").first()
 
 
 def _named(action: str) -> Act:

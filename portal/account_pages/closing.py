@@ -61,7 +61,7 @@ def close(user: User) -> None:
     for draft in Submission.objects.filter(_DRAFT, team__in=alone):
         intake.delete(draft)
     for team in alone:
-        if team.submissions.exists():
+        if team.submissions.exists() or team.entry_requests.exists():
             team.webhooks.all().delete()
         else:
             team.delete()

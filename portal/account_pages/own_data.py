@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 
 from portal.accounts.models import Invitation, User
 from portal.notifications.services import preferences_of
-from portal.review.models import Confirmation, Decision
+from portal.review.models import Confirmation, Decision, EntryRequest
 from portal.runs.models import BaselineRun
 from portal.submissions.models import Submission
 
@@ -62,6 +62,18 @@ def own_data(user: User) -> str:
                 "answered_at",
             ),
         ),
+        "replies": _rows(
+            EntryRequest.objects.filter(replied_by=user), "submission", "kind", "reply", "replied_at"
+        ),
+        "answers": _rows(
+            EntryRequest.objects.filter(answered_by=user),
+            "submission",
+            "kind",
+            "state",
+            "answer",
+            "answered_at",
+        ),
+        "claimed_cases": _rows(user.case_claims.all(), "submission", "claimed_at", "ended_at"),
         "confirmations": _rows(
             Confirmation.objects.filter(reviewer=user), "decision", "agreed", "reason", "created_at"
         ),
@@ -104,6 +116,7 @@ def _submission(submission: Submission) -> dict[str, Any]:
             {
                 "status": evaluation.status,
                 "smoke_run": evaluation.smoke_run,
+                "for_audit": evaluation.for_audit,
                 "scores": _rows(evaluation.scores.all(), "benchmark", "value", "n", "correct", "unscored"),
             }
             for evaluation in submission.evaluations.all()

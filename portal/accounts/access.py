@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.models import Permission
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from portal.accounts.models import User
@@ -21,6 +23,13 @@ def acts_as_staff(user: object) -> bool:
 def sees_all(user: object) -> bool:
     """Whether what is not public of all teams is open to `user`: reviewers and operators, not editors."""
     return isinstance(user, User) and user.acts_as_staff and user.has_perm("submissions.view_submission")
+
+
+def reviewers() -> QuerySet[User]:
+    """Everybody with the right to decide on submissions."""
+    right = Permission.objects.filter(codename="decide", content_type__app_label="review")
+    given = Q(user_permissions__in=right) | Q(groups__permissions__in=right) | Q(is_superuser=True)
+    return User.objects.filter(given, is_active=True, is_staff=True).distinct()
 
 
 def trains_here(user: object) -> bool:

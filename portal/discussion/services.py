@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Q
 
-from portal.accounts.access import sees_all
+from portal.accounts.access import reviewers, sees_all
 from portal.accounts.models import User
 from portal.discussion.models import Message
-from portal.notifications.services import message_posted, operators
+from portal.notifications.services import message_posted
 from portal.rates import hit
 from portal.submissions.models import Submission
 
@@ -35,7 +35,7 @@ class Thread:
 
 def thread_of(submission: Submission, user: User) -> Thread:
     is_member = _is_member(submission, user)
-    is_reviewer = sees_all(user) and not is_member
+    is_reviewer = not is_member and _reviews(submission, user)
     messages = submission.messages.select_related("author")
     if not is_reviewer:
         # Also of a reviewer who belongs to the team: the others speak freely about it.
@@ -53,7 +53,7 @@ def post(*, submission: Submission, author: User, text: str, is_note: bool = Fal
     """Add a message and tell those whom it is for. Raises MessageRefused."""
     text = text.strip()
     is_member = _is_member(submission, author)
-    if not is_member and not sees_all(author):
+    if not is_member and not _reviews(submission, author):
         raise MessageRefused("Only its team and the reviewers write about a submission here.")
     if not _is_open(submission):
         raise MessageRefused("There is nothing to talk about yet: the submission was not sent.")
@@ -61,6 +61,8 @@ def post(*, submission: Submission, author: User, text: str, is_note: bool = Fal
         raise MessageRefused("Notes are among reviewers who are not of the team. Write a message instead.")
     if not text:
         raise MessageRefused("Write something first.")
+    if "\0" in text:
+        raise MessageRefused("It holds a character that is no text. Write it anew.")
     if len(text) > Message.LONGEST:
         raise MessageRefused(f"A message has at most {Message.LONGEST:,} characters; this has {len(text):,}.")
     if not hit(RATE, "message", str(author.pk)).is_allowed:
@@ -88,17 +90,20 @@ def _posted(
 def _reviewers_of(submission: Submission, *, besides: User) -> list[User]:
     """Those who wrote or decided here; where nobody did yet, all. Never members of the team."""
     members = Q(memberships__team=submission.team_id)
-    involved = User.objects.filter(
-        Q(messages__submission=submission, messages__from_reviewer=True)
-        | Q(decisions__submission=submission),
-        is_staff=True,
-        is_active=True,
+    of_team = User.objects.filter(members).values("pk")
+    all_of_them = reviewers().exclude(email="").exclude(pk__in=of_team).exclude(pk=besides.pk)
+    involved = Q(messages__submission=submission, messages__from_reviewer=True) | Q(
+        decisions__submission=submission
     )
-    found = involved.exclude(email="").exclude(members).exclude(pk=besides.pk).distinct()
+    found = all_of_them.filter(involved).distinct()
     if found or besides.decisions.filter(submission=submission).exists():
         return list(found)
-    member_ids = set(User.objects.filter(members).values_list("pk", flat=True))
-    return [user for user in operators() if user.pk != besides.pk and user.pk not in member_ids]
+    return list(all_of_them)
+
+
+def _reviews(submission: Submission, user: User) -> bool:
+    """Not who submitted it and has left the team since."""
+    return sees_all(user) and submission.submitter_id != user.pk
 
 
 def _is_member(submission: Submission, user: User) -> bool:
@@ -106,7 +111,8 @@ def _is_member(submission: Submission, user: User) -> bool:
 
 
 def _is_open(submission: Submission) -> bool:
-    """Whether anybody but its team knows of it; an imported entry has no team that reads here."""
+    """Whether anybody but its team knows of it; an imported entry has no team that reads here before it is
+    handed over."""
     if submission.kind == Submission.Kind.IMPORTED:
-        return False
+        return submission.team.memberships.exists()
     return submission.status != Submission.Status.RECEIVED or submission.decisions.exists()

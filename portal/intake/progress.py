@@ -12,7 +12,7 @@ from evaluation.benchmarks import BENCHMARKS
 from portal.runs import forecast
 from portal.runs.forecast import Expectation, Interval
 from portal.runs.models import Evaluation
-from portal.runs.services import newest
+from portal.runs.services import newest, of_present_adapter
 from portal.submissions.models import Submission
 
 Status = Submission.Status
@@ -94,7 +94,8 @@ def attempts_of(submission: Submission) -> list[Attempt]:
 
 def smoke_run_of(submission: Submission) -> SmokeRun | None:
     """The one that is through; None where there is none."""
-    through = submission.evaluations.filter(status=Evaluation.Status.TRIED).prefetch_related("scores").first()
+    tried = of_present_adapter(submission).filter(status=Evaluation.Status.TRIED)
+    through = tried.prefetch_related("scores").first()
     if through is None:
         return None
     return SmokeRun(through, submission.decide_by)
@@ -152,7 +153,11 @@ def steps_of(submission: Submission) -> list[Step]:
     if submission.status == Status.WITHDRAWN:
         return [Step("Submitted", "done"), Step("Withdrawn", "failed")]
     here = next(index for index, (_, states) in enumerate(way) if submission.status in states)
-    if submission.smoke_run and here > 1 and not submission.evaluations.filter(smoke_run=False).exists():
+    if (
+        submission.smoke_run
+        and here > 1
+        and not of_present_adapter(submission).filter(smoke_run=False).exists()
+    ):
         here = 1
     if submission.status == Status.PUBLISHED:
         return [Step(label, "done") for label, _ in way]

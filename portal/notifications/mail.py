@@ -83,6 +83,10 @@ def _says(event: Event, data: dict[str, Any]) -> str:
     return _SAYS[event].format_map(known) if event in _SAYS else plain
 
 
+def _counted(cases: int, requests: int) -> list[tuple[int, str]]:
+    return [(count, what) for count, what in ((cases, "case"), (requests, "request")) if count]
+
+
 def _subject(event: Event, data: dict[str, Any]) -> str:
     if event == Event.DISABLED:
         return "Your webhook was turned off"
@@ -101,8 +105,9 @@ def _subject(event: Event, data: dict[str, Any]) -> str:
     if event in (Event.DECISION_WAITS, Event.DECISION_ANSWERED):
         return f"Submission {data['decision']['submission']}: {event.label}"
     if event == Event.REVIEW_WAITING:
-        total = data["review"]["total"]
-        return f"{total} case{'s wait' if total > 1 else ' waits'} for review"
+        total, asked = data["review"]["total"], len(data["review"]["requests"])
+        named = [f"{count} {what}{'s' if count > 1 else ''}" for count, what in _counted(total, asked)]
+        return f"{' and '.join(named)} wait{'s' if total + asked == 1 else ''} for review"
     if event == Event.OUTAGE_BEGAN:
         return f"Work waits for {data['outage']['what']}"
     if event == Event.OUTAGE_OVER:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from portal.accounts.models import User
-from portal.notifications.models import Event, Notification
+from portal.notifications.models import EmailPreferences, Event, Notification
 from portal.notifications.services import payload_of, tell
 
 PAUSE = timedelta(hours=20)
@@ -29,21 +30,42 @@ class WaitingCase:
     waits: str
 
 
+@dataclass(frozen=True)
+class WaitingRequest:
+    """A line of the mail: what somebody asks about an entry."""
+
+    request: int
+    kind: str
+    entry: int
+    method: str
+    waits: str
+
+
 @transaction.atomic
-def send(cases: Sequence[WaitingCase], *, total: int, to: Iterable[User]) -> None:
-    """Tell of `total` cases, of which `cases` stand in the mail, whoever has an address and wants to know."""
+def send(
+    cases: Sequence[WaitingCase], *, total: int, requests: Mapping[User, Sequence[WaitingRequest]]
+) -> None:
+    """Tell of `total` cases, of which `cases` stand in the mail, and each reviewer of the `requests` that
+    they may read: whoever has an address, wants to know and has something that waits."""
     told = Notification.objects.filter(event=Event.REVIEW_WAITING, created_at__gt=timezone.now() - PAUSE)
-    recipients = list(
-        User.objects.filter(pk__in=[user.pk for user in to], is_active=True)
-        .exclude(email="")
-        .exclude(email_preferences__muted__contains=[Event.REVIEW_WAITING.value])
-    )
-    if not total or not recipients or told.exists():
+    if told.exists():
         return
-    facts = {
-        "total": total,
-        "more": total - len(cases),
-        "cases": [asdict(case) for case in cases],
-        "page": f"{settings.SITE_URL}/review/",
-    }
-    tell(Event.REVIEW_WAITING, None, payload_of(Event.REVIEW_WAITING, {"review": facts}), [], recipients)
+    unwanted = set(
+        EmailPreferences.objects.filter(
+            user__in=requests, muted__contains=[Event.REVIEW_WAITING.value]
+        ).values_list("user", flat=True)
+    )
+    alike: dict[tuple[WaitingRequest, ...], list[User]] = defaultdict(list)
+    for user, asked in requests.items():
+        if user.is_active and user.email and user.pk not in unwanted and (total or asked):
+            alike[tuple(asked)].append(user)
+    for asked, recipients in alike.items():
+        facts = {
+            "total": total,
+            "more": total - len(cases),
+            "cases": [asdict(case) for case in cases],
+            "requests": [asdict(one) for one in asked],
+            "page": f"{settings.SITE_URL}/review/",
+            "requests_page": f"{settings.SITE_URL}/review/requests/",
+        }
+        tell(Event.REVIEW_WAITING, None, payload_of(Event.REVIEW_WAITING, {"review": facts}), [], recipients)

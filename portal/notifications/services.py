@@ -61,8 +61,6 @@ def submission_changed(submission: Submission, *, event: Event | None = None, **
     there to see it.
     """
     current = Submission.objects.select_related("team", "base_model").get(pk=submission.pk)
-    if current.kind == Submission.Kind.IMPORTED:
-        return
     if event is None and current.status == Status.RECEIVED:
         event = Event.NEEDS_CHANGES if _is_draft_to_mend(current) else None
     elif event is None:
@@ -173,9 +171,12 @@ def message_posted(
 
 
 @transaction.atomic
-def entry_requested(facts: dict[str, Any]) -> None:
-    """Tell the reviewers by e-mail what somebody asks about an entry."""
-    tell(Event.ENTRY_REQUESTED, None, payload_of(Event.ENTRY_REQUESTED, {"request": facts}), [], operators())
+def entry_requested(facts: dict[str, Any], to: Iterable[User]) -> None:
+    """Tell the reviewers whom it does not concern by e-mail what somebody asks about an entry."""
+    recipients = [user for user in to if user.email]
+    if recipients:
+        payload = payload_of(Event.ENTRY_REQUESTED, {"request": facts})
+        tell(Event.ENTRY_REQUESTED, None, payload, [], recipients)
 
 
 @transaction.atomic
@@ -240,7 +241,10 @@ def tell(
 
 
 def _recipients(submission: Submission, event: Event) -> list[User]:
-    """The members who want an e-mail; a submitter who has left the team is told nothing any more."""
+    """The members who want an e-mail; a submitter who has left the team is told nothing any more.
+
+    An entry that was taken over from elsewhere none of them submitted: all are told what becomes of it.
+    """
     if event not in E_MAIL_EVENTS:
         return []
     members = (
@@ -253,6 +257,7 @@ def _recipients(submission: Submission, event: Event) -> list[User]:
         user
         for user in members
         if user.pk == submission.submitter_id
+        or submission.kind == Submission.Kind.IMPORTED
         or (hasattr(user, "email_preferences") and user.email_preferences.whole_team)
     ]
 

@@ -10,6 +10,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
+from portal.accounts.access import signed_in
+from portal.review.entry_requests import shown_to
 from portal.review.models import Decision, EntryRequest, ReasonTemplate, TwoPersonRule
 from portal.runs.models import Evaluation
 from portal.submissions.known_of_method import card_of
@@ -195,6 +197,11 @@ class EntryRequestAdmin(admin.ModelAdmin[EntryRequest]):
     list_display = ["__str__", "team", "reason", "link", "created_at", "state"]
     list_filter = ["state", "kind"]
     list_select_related = ["user", "team"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[EntryRequest]:
+        """Here, too, nobody reads what concerns them."""
+        shown = shown_to(signed_in(request))
+        return super().get_queryset(request).filter(pk__in=shown.values("pk"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # they come from the entry's page

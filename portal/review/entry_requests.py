@@ -12,9 +12,11 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
+from portal.accounts.access import reviewers
 from portal.accounts.models import Team, User
 from portal.notifications import services as notifications
 from portal.queues import wake_board_builders
+from portal.review.cases import may_decide
 from portal.review.models import Decision, EntryRequest
 from portal.submissions.models import Submission
 
@@ -81,7 +83,8 @@ def ask(
         link=link,
         due_at=timezone.now() + REPLY_TIME if kind == Kind.OBJECTION else None,
     )
-    notifications.entry_requested(_facts(request, reverse("review:request", args=[request.pk])))
+    facts = _facts(request, reverse("review:request", args=[request.pk]))
+    notifications.entry_requested(facts, _readers(request))
     if kind == Kind.OBJECTION:
         page = reverse("review:reply", args=[request.pk])
         notifications.entry_objected(current, _facts(request, page))
@@ -101,9 +104,8 @@ def reply(request: EntryRequest, *, user: User, text: str) -> None:
     current.reply, current.replied_by, current.replied_at = text, user, timezone.now()
     current.save(update_fields=["reply", "replied_by", "replied_at"])
     facts = _facts(current, reverse("review:request", args=[current.pk]))
-    notifications.entry_requested(
-        facts | {"reason": text, "kind": "reply to an objection", "user": user.username}
-    )
+    told = facts | {"reason": text, "kind": "reply to an objection", "user": user.username}
+    notifications.entry_requested(told, _readers(current))
 
 
 @transaction.atomic
@@ -161,8 +163,22 @@ def objections_to(submission: Submission) -> list[Objection]:
 
 def shown_to(user: User) -> QuerySet[EntryRequest]:
     """The requests that a reviewer may read: not those that concern them."""
-    concerned = Q(user=user) | Q(team__memberships__user=user) | Q(submission__team__memberships__user=user)
-    return EntryRequest.objects.exclude(pk__in=EntryRequest.objects.filter(concerned).values("pk"))
+    concerned = EntryRequest.objects.filter(_concerns(user))
+    return EntryRequest.objects.exclude(pk__in=concerned.values("pk"))
+
+
+def _concerns(user: User) -> Q:
+    """What a user asked, for a team of theirs, or what is about an entry of the own team. The site's own
+    reference entries are nobody's, as with decisions."""
+    of_team = Q(submission__team__memberships__user=user) | Q(submission__submitter=user)
+    is_own = of_team & ~Q(submission__kind=Submission.Kind.REFERENCE)
+    return Q(user=user) | Q(team__memberships__user=user) | is_own
+
+
+def _readers(request: EntryRequest) -> list[User]:
+    """The reviewers whom a request does not concern."""
+    one = EntryRequest.objects.filter(pk=request.pk)
+    return [user for user in reviewers() if not one.filter(_concerns(user)).exists()]
 
 
 def _refuse_pointless(kind: EntryRequest.Kind, submission: Submission, user: User, team: Team | None) -> None:
@@ -186,17 +202,27 @@ def _refuse_pointless(kind: EntryRequest.Kind, submission: Submission, user: Use
 
 
 def _refuse_concerned(request: EntryRequest, reviewer: User) -> None:
+    if not may_decide(reviewer):
+        raise RequestRefused("Only reviewers answer.")
     if reviewer.pk == request.user_id:
         raise RequestRefused("You asked this yourself, so somebody else answers it.")
-    if _members(request.submission.team_id, reviewer) or (
-        request.team_id and _members(request.team_id, reviewer)
-    ):
+    readers = {user.pk for user in _readers(request)}
+    if reviewer.pk not in readers:
         raise RequestRefused("It concerns a team of yours, so somebody else answers it.")
-    if request.kind == Kind.APPEAL:
-        refusals = (Decision.Action.REJECT, Decision.Action.DISQUALIFY)
-        last = request.submission.decisions.filter(action__in=refusals).order_by("-pk").first()
-        if last and last.reviewer_id == reviewer.pk:
-            raise RequestRefused("The appeal is against your decision, so somebody else answers it.")
+    deciders = _deciders(request.submission) if request.kind == Kind.APPEAL else set()
+    if reviewer.pk in deciders and readers - deciders:
+        raise RequestRefused("The appeal is against your decision, so somebody else answers it.")
+
+
+def _deciders(submission: Submission) -> set[int]:
+    """Who took the decision that an appeal is against, and who agreed to it."""
+    refusals = (Decision.Action.REJECT, Decision.Action.DISQUALIFY)
+    taken = submission.decisions.in_effect().filter(action__in=refusals).select_related("confirmation")
+    last = taken.order_by("-pk").first()
+    if last is None:
+        return set()
+    said = getattr(last, "confirmation", None)
+    return {last.reviewer_id, said.reviewer_id} if said else {last.reviewer_id}
 
 
 def _hand_over(claim: EntryRequest) -> None:

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.contrib.auth.models import Permission
-from django.db.models import Avg, Exists, OuterRef, Q, QuerySet
+from django.db.models import Avg, Exists, F, OuterRef, Q, QuerySet
 
+from portal.accounts.access import reviewers
 from portal.accounts.models import User
 from portal.review.acts import Act
 from portal.review.models import TwoPersonRule
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
-
-
-def reviewers() -> QuerySet[User]:
-    """Everybody with the right to decide."""
-    right = Permission.objects.filter(codename="decide", content_type__app_label="review")
-    given = Q(user_permissions__in=right) | Q(groups__permissions__in=right) | Q(is_superuser=True)
-    return User.objects.filter(given, is_active=True, is_staff=True).distinct()
 
 
 def others(submission: Submission, reviewer: User) -> list[User]:
@@ -53,7 +46,10 @@ def is_among_first(submission: Submission, top: int) -> bool:
 def _averages(submissions: QuerySet[Submission], protocol: int) -> dict[int, float]:
     """The mean over the benchmarks of each submission's last complete evaluation."""
     finished = Evaluation.objects.filter(
-        status=Evaluation.Status.SUCCEEDED, protocol=protocol, for_audit=False
+        Q(checkpoint=None) | Q(checkpoint=F("submission__checkpoint")),
+        status=Evaluation.Status.SUCCEEDED,
+        protocol=protocol,
+        for_audit=False,
     )
     newer = finished.filter(submission=OuterRef("evaluation__submission"), pk__gt=OuterRef("evaluation"))
     scores = Score.objects.filter(

@@ -88,6 +88,7 @@ def undo(decision: Decision, *, reviewer: User) -> Decision:
 
     Raises TransitionRefused where something public came of it, somebody acted on it, or its time is over.
     """
+    runs.lock_active(decision.submission)  # first, as everywhere: evaluation, then submission
     cases.claim(decision.submission, reviewer=reviewer)
     current = _locked(decision.submission, reviewer)
     last = current.decisions.last()

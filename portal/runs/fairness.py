@@ -11,8 +11,8 @@ RFC 970, 1985), with one evaluation as a turn, because how long one takes is not
 * Within a team, what waited for OVERDUE goes by age; of the rest, what is for the base model that the worker
   has loaded goes first.
 * Within a round, what is for the loaded base model goes first, then the oldest.
-* What staff asked for (a priority above zero) uses up nobody's turn, and goes first, but at most every other
-  time.
+* What staff or an audit asked for (a priority above zero) uses up nobody's turn, and goes first, but at most
+  every other time.
 * Retrainings, and re-evaluations without a priority, are turns of whoever submitted them.
 * A turn that was given back was not had.
 

@@ -79,7 +79,7 @@ def enqueue_smoke_run(submission: Submission) -> Evaluation:
 @transaction.atomic
 def enqueue_all(submission: Submission, *, priority: int = 0) -> list[Evaluation]:
     """Queue one under each of the site's protocols, in their order, where none is queued or running yet."""
-    active = set(_active(submission).values_list("protocol", flat=True))
+    active = set(_active(submission).filter(for_audit=False).values_list("protocol", flat=True))
     return [
         enqueue(submission, number, priority=priority)
         for number in settings.LEADERBOARD_PROTOCOLS
@@ -89,12 +89,16 @@ def enqueue_all(submission: Submission, *, priority: int = 0) -> list[Evaluation
 
 @transaction.atomic
 def enqueue_audit(original: Evaluation, *, not_on: str) -> Evaluation:
-    """Queue another evaluation like `original` that counts on no board, for any machine but `not_on`."""
+    """Queue another evaluation like `original` that counts on no board, for any machine but `not_on`.
+
+    It is the site's wish: it takes nobody's turn.
+    """
     evaluation = Evaluation.objects.create(
         submission=original.submission,
         base_model=original.base_model,
         checkpoint=original.checkpoint,
         protocol=original.protocol,
+        priority=1,
         for_audit=True,
         not_on=not_on,
     )
@@ -269,6 +273,11 @@ def work_is_waiting() -> bool:
 def newest(submission: Submission) -> QuerySet[Evaluation]:
     """The last evaluation of the present adapter under each protocol, whatever became of it."""
     return of_present_adapter(submission).order_by("protocol", "-pk").distinct("protocol")
+
+
+def is_evaluated(submission: Submission) -> bool:
+    """Whether its present adapter was evaluated in full, if only under one protocol."""
+    return of_present_adapter(submission).filter(status=Evaluation.Status.SUCCEEDED).exists()
 
 
 def of_present_adapter(submission: Submission) -> QuerySet[Evaluation]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.apps import apps
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
 
 from evaluation.statements.answers import answers_digest
 from evaluation.statements.statement import (
@@ -32,10 +32,15 @@ NOT_STATED = Submission.Kind.IMPORTED
 
 
 def unstated_evaluations() -> QuerySet[Evaluation]:
-    """Those of public entries whose result is not in the log, the oldest first."""
+    """Those of public entries whose result is not in the log, the oldest first.
+
+    Without audits, which count on no board, and without those of an adapter that a submission had before
+    reviewers asked for changes: neither is a result of the entry.
+    """
     return (
         evaluations()
-        .filter(submission__status__in=Submission.PUBLIC)
+        .filter(submission__status__in=Submission.PUBLIC, for_audit=False)
+        .filter(Q(checkpoint=None) | Q(checkpoint=F("submission__checkpoint")))
         .exclude(Exists(Leaf.objects.filter(evaluation=OuterRef("pk"))))
         .order_by("pk")
     )

@@ -35,6 +35,15 @@ def of_modules(update: Update) -> Update:
     return {name: (a, b * by[number]) for number, (name, (a, b)) in enumerate(update.items())}
 
 
+def lopsided(update: Update, by: float | numpy.typing.NDArray[numpy.float64]) -> Update:
+    """The same update from factors whose squares no float32 holds."""
+    column = numpy.broadcast_to(numpy.asarray(by), (8,))
+    return {
+        name: ((a * column[:, None]).astype(numpy.float32), (b / column).astype(numpy.float32))
+        for name, (a, b) in update.items()
+    }
+
+
 DISGUISES: dict[str, Callable[[Update], Update]] = {
     "as it is": lambda update: update,
     "scaled": lambda update: scaled(update, 3),
@@ -43,6 +52,8 @@ DISGUISES: dict[str, Callable[[Update], Update]] = {
     "other factors": rotated,
     "ranks of zeros added": lambda update: merged([(1, update), (0, made(8))]),
     "scaled module by module": of_modules,
+    "one factor multiplied, the other divided": lambda update: lopsided(update, 1e24),
+    "so rank by rank": lambda update: lopsided(update, numpy.geomspace(1e-24, 1e24, 8)),
 }
 
 
@@ -54,6 +65,12 @@ def test_a_disguised_copy_has_the_same_update_on_every_module(disguise: str) -> 
     (update,) = compare(opened(copy), [opened(ORIGINAL)])
     assert update.lowest == pytest.approx(1, abs=1e-4)
     assert update.within == pytest.approx(1, abs=1e-4)
+
+
+def test_an_update_that_no_number_holds_is_said_to_be_too_large() -> None:
+    huge = {name: (a * numpy.float32(1e30), b * numpy.float32(1e30)) for name, (a, b) in ORIGINAL.items()}
+    with pytest.raises(CheckpointError, match="too large"):
+        sketch(opened(huge))
 
 
 def test_another_alpha_is_another_length_of_the_same_update() -> None:

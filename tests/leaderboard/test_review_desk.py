@@ -22,10 +22,12 @@ from portal.accounts.models import User
 from portal.intake.drafts import Cost
 from portal.intake.services import create
 from portal.notifications import review_digest
+from portal.notifications.mail import message_of
 from portal.notifications.models import Delivery, Event, Notification
 from portal.notifications.services import set_preferences
-from portal.review import cases, digest
-from portal.review.models import Decision, ReasonTemplate, TwoPersonRule
+from portal.review import cases, digest, waiting
+from portal.review.entry_requests import ask
+from portal.review.models import Decision, EntryRequest, ReasonTemplate, TwoPersonRule
 from portal.review.resemblance.search import run as find_resemblances
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Resource, Submission
@@ -300,6 +302,40 @@ def test_reviewers_are_mailed_once_a_day_what_waits(
     assert not Notification.objects.filter(
         event=Event.REVIEW_WAITING, created_at__gt=timezone.now() - review_digest.PAUSE
     ).exists()
+
+
+def test_what_people_ask_is_counted_mailed_and_linked_from_the_case(
+    as_reviewer: Client, reviewer: User, owner: User
+) -> None:
+    entry = factories.published(owner, method="Published")
+    insider = factories.user("insider", is_staff=True, is_superuser=True)
+    entry.team.memberships.create(user=insider)
+    asker = factories.user("asker")
+    ask(user=asker, kind=EntryRequest.Kind.REPORT, submission=entry, reason="A copy of entry 3.")
+    assert (waiting.count_for(reviewer), waiting.count_for(insider)) == (1, 0)
+    digest.send()
+    (told,) = Delivery.objects.filter(notification__event=Event.REVIEW_WAITING)
+    message = message_of(told)
+    assert (told.recipient, message.subject) == (reviewer, "1 request waits for review")
+    assert f"report about entry {entry.pk}, Published" in message.body and "copy of" not in message.body
+    page = as_reviewer.get(f"/review/{entry.pk}/").content.decode()
+    assert "Requests about it" in page and "/review/requests/" in page
+    assert "Requests about entries (1)" in as_reviewer.get("/review/").content.decode()
+    inside = Client()
+    inside.force_login(insider)
+    assert "Requests about it" not in inside.get(f"/review/{entry.pk}/").content.decode()
+
+
+def test_the_next_case_is_the_one_behind_that_the_reviewer_can_decide(
+    as_reviewer: Client, reviewer: User, owner: User
+) -> None:
+    made = [factories.evaluated(owner, method=name) for name in ("first", "second", "third")]
+    own = factories.evaluated(factories.user("colleague"), method="own")
+    own.team.memberships.create(user=reviewer)
+    other = factories.user("other", is_staff=True, is_superuser=True)
+    cases.claim(made[1], reviewer=other)
+    ways = {case.pk: as_reviewer.get(f"/review/{case.pk}/").context["next"] for case in made}
+    assert ways == {made[0].pk: made[2], made[1].pk: made[2], made[2].pk: made[0]}
 
 
 def test_a_reviewer_turns_the_daily_mail_off(as_reviewer: Client, as_owner: Client, reviewer: User) -> None:

@@ -16,6 +16,7 @@ from django.test import Client
 from django.utils import timezone
 
 from evaluation import rules
+from leaderboard.reading import case_history
 from leaderboard.reading.changes import Kind, changes
 from portal.accounts.models import User
 from portal.review import audits
@@ -23,6 +24,8 @@ from portal.review.models import Audit, AuditDraw, Decision
 from portal.runs import presence, services
 from portal.runs.models import BaselineRun, Evaluation
 from portal.submissions.models import Submission
+from portal.transparency.models import Leaf
+from portal.transparency.writing import write_due
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db
@@ -123,6 +126,37 @@ def test_a_difference_is_told_with_its_interval(
     html = client.get(f"/entries/{made.pk}/").content.decode()
     assert f"{right - 70:+.2f} points" in html and "no other" in html
     assert "70.00" in client.get("/leaderboard/finance/").content.decode()
+
+
+def test_an_audit_is_stated_nowhere_as_a_result_of_the_entry(
+    client: Client, owner: User, no_retraining: None
+) -> None:
+    made = entry(owner, right=70)
+    original = factories.evaluation_of(made)
+    audits.draw(next_month())
+    run("first:1", 20)
+    audits.settle()
+    audit = Audit.objects.get()
+    assert audit.evaluation
+    write_due()
+    assert list(Leaf.objects.exclude(evaluation=None).values_list("evaluation", flat=True)) == [original.pk]
+    told = client.get(f"/api/v1/submissions/{made.pk}/").json()
+    assert [one["id"] for one in told["evaluations"]] == [original.pk]
+    assert client.get(f"/api/v1/evaluations/{original.pk}/").status_code == 200
+    assert client.get(f"/api/v1/evaluations/{audit.evaluation.pk}/").status_code == 404
+    desk = case_history.history_of(made)
+    assert f"Audit's evaluation {audit.evaluation.pk}" in " ".join(one.what for one in desk)
+
+
+def test_a_draw_and_an_evaluation_do_not_hinder_each_other(
+    owner: User, reviewer: User, no_retraining: None
+) -> None:
+    made = entry(owner)
+    services.enqueue_all(made)
+    assert audits.draw(next_month()) and made.evaluations.filter(status="queued").count() == 2
+    factories.review(made, reviewer, Decision.Action.DISQUALIFY, reason="A copy.")
+    assert not made.evaluations.filter(status="queued").exists()
+    assert audits.settle() == 1
 
 
 def test_where_the_other_machine_is_gone_any_may_try(owner: User, no_retraining: None) -> None:

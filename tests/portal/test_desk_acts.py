@@ -11,10 +11,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from leaderboard.reading import case_history
 from leaderboard.reading.changes import Kind, changes
 from leaderboard.reading.queries import public_at
 from portal.accounts.models import Team, User
 from portal.intake import services as intake
+from portal.intake import smoke_runs
+from portal.intake.progress import smoke_run_of
 from portal.intake.services import Files, TransitionRefused
 from portal.notifications.mail import message_of
 from portal.notifications.models import Delivery
@@ -25,6 +28,8 @@ from portal.review.models import ChangeRequest, Decision, TwoPersonRule
 from portal.review.services import confirm, undo, undoable
 from portal.runs.models import Evaluation
 from portal.submissions.models import Submission
+from portal.transparency.models import Leaf
+from portal.transparency.writing import write_due
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db
@@ -76,6 +81,8 @@ def test_changes_without_another_adapter_need_no_evaluation(
     page = as_owner.get(f"/submissions/{made.pk}/").content.decode()
     assert "Name your data." in page and "asked for changes" in page and "Delete" not in page
     assert "Name your data." in mails(owner)[-1] and "until" in mails(owner)[-1]
+    told = [one.what for one in case_history.history_of(made)]
+    assert "A draft again" in told and told.count("Begun as a draft") == 1
     assert again(made, description="Now with its data.").status == "in_review"
     assert made.evaluations.count() == 1
     assert not made.findings.filter(code="submission.duplicate_checkpoint").exists()
@@ -94,6 +101,37 @@ def test_another_adapter_is_evaluated_and_its_scores_count(
     factories.publish(factories.evaluate(sent, correct=60))
     board = client.get("/leaderboard/finance/").content.decode()
     assert "60.00" in board and "70.00" not in board
+
+
+def test_nobody_is_shown_scores_of_an_adapter_that_was_changed_before_publication(
+    owner: User, reviewer: User, client: Client
+) -> None:
+    made = factories.evaluated(owner, correct=70)
+    before = factories.evaluation_of(made)
+    factories.review(made, reviewer, Action.CHANGES, reason="Another rank, please.")
+    made = factories.publish(factories.evaluate(again(made, files=with_other_adapter()), correct=60))
+    write_due()
+    stated = Leaf.objects.exclude(evaluation=None).values_list("evaluation", flat=True)
+    assert list(stated) == [factories.evaluation_of(made).pk]
+    told = client.get(f"/api/v1/submissions/{made.pk}/").json()
+    assert [one["id"] for one in told["evaluations"]] == list(stated)
+    assert client.get(f"/api/v1/evaluations/{before.pk}/").status_code == 404
+
+
+def test_after_a_smoke_run_changes_need_no_other_where_the_adapter_is_the_same(
+    owner: User, reviewer: User
+) -> None:
+    made = factories.tried(owner)
+    smoke_runs.evaluate_in_full(made)
+    factories.evaluate(made)
+    factories.review(made, reviewer, Action.CHANGES, reason="Name your data.")
+    assert again(made, smoke_run=True, description="Its data.").status == "in_review"
+    factories.review(made, reviewer, Action.CHANGES, reason="Another rank, please.")
+    sent = again(made, smoke_run=True, files=with_other_adapter())
+    assert sent.status == "queued" and smoke_run_of(sent) is None
+    assert factories.smoke_run(sent).status == "tried"
+    smoke_runs.evaluate_in_full(sent)
+    assert factories.evaluate(sent).status == "in_review"
 
 
 def test_challenge_and_team_of_what_was_sent_stay(owner: User, reviewer: User) -> None:

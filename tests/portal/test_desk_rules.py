@@ -12,8 +12,8 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from portal.accounts.models import Membership, User, personal_team
-from portal.intake.services import TransitionRefused
-from portal.review import cases
+from portal.intake.services import TransitionRefused, withdraw
+from portal.review import cases, waiting
 from portal.review.models import (
     CaseClaim,
     ChangeRequest,
@@ -148,7 +148,7 @@ def test_two_claims_of_a_case_do_not_fit(owner: User, reviewer: User, second: Us
     with refused("case_claim_one_open"):
         sql(
             "INSERT INTO review_caseclaim (submission_id, reviewer_id, claimed_at, until)"
-            " VALUES (%s, %s, now(), now() + interval '1 hour')",
+            " VALUES (%s, %s, now(), now() + interval '20 minutes')",
             made.pk,
             second.pk,
         )
@@ -251,3 +251,26 @@ def test_the_record_of_changes_asked_for_stays(owner: User, reviewer: User) -> N
         Submission.objects.filter(pk=made.pk).delete()
     with refused("Cannot"):
         Submission.objects.filter(pk=made.pk).update(challenge="medical")
+
+
+def test_a_record_is_dated_when_it_is_made_and_no_claim_is_for_long(owner: User, reviewer: User) -> None:
+    made = factories.evaluated(owner)
+    claim = cases.claim(made, reviewer=reviewer)
+    for hours in (-24, 24):
+        at = timezone.now() + timedelta(hours=hours)
+        with pytest.raises(DatabaseError, match="dated when it is taken"), transaction.atomic():
+            Decision.objects.create(
+                submission=made, reviewer=reviewer, action=Action.REJECT, reason="A copy.", created_at=at
+            )
+    with pytest.raises(DatabaseError, match="within half an hour"), transaction.atomic():
+        CaseClaim.objects.filter(pk=claim.pk).update(until=timezone.now() + timedelta(hours=1))
+
+
+def test_what_was_proposed_on_a_submission_that_is_withdrawn_waits_for_nobody(
+    owner: User, reviewer: User, second: User
+) -> None:
+    made = factories.published(owner)
+    factories.review(made, reviewer, Action.DISQUALIFY, reason="A copy.")
+    assert waiting.waiting().filter(pk=made.pk).exists()
+    withdraw(made)
+    assert not waiting.waiting().exists() and waiting.count_for(second) == 0

@@ -8,6 +8,7 @@ import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 from django.test import Client
 
+from portal.accounts import roles
 from portal.accounts.models import Membership, User
 from portal.discussion import services
 from portal.discussion.models import Message
@@ -84,3 +85,27 @@ def test_the_database_keeps_what_was_said(owner: User, submission: Submission) -
         Message.objects.create(
             submission=submission, author=owner, text="x", is_note=True, from_reviewer=False
         )
+
+
+def test_what_a_team_writes_comes_to_reviewers_alone(owner: User, submission: Submission) -> None:
+    for role in roles.Role:
+        roles.give(factories.user(role.word), role)
+    services.post(submission=submission, author=owner, text="Why is it still in review?")
+    assert all(
+        bool(_mails(User.objects.get(username=role.word))) == (role == "Reviewers") for role in roles.Role
+    )
+
+
+def test_a_reviewer_who_submitted_it_and_left_the_team_reads_no_notes(
+    owner: User, reviewer: User, submission: Submission
+) -> None:
+    services.post(submission=submission, author=reviewer, text="Looks like entry 3.", is_note=True)
+    roles.give(owner, roles.Role.REVIEWER)
+    submission.team.memberships.all().delete()
+    thread = services.thread_of(submission, User.objects.get(pk=owner.pk))
+    assert (list(thread.messages), thread.can_write, thread.can_note) == ([], False, False)
+
+
+def test_what_no_database_holds_is_refused(as_owner: Client, submission: Submission) -> None:
+    answer = as_owner.post(f"/submissions/{submission.pk}/messages/", {"text": "a\0b"})
+    assert answer.status_code == 422 and not Message.objects.exists()

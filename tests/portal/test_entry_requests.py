@@ -9,14 +9,19 @@ from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
+from evaluation.rules.protocol import PUBLIC
+from leaderboard.reading import snapshots
+from portal.account_pages import closing
+from portal.accounts import roles
 from portal.accounts.models import Membership, User, personal_team
+from portal.discussion.services import thread_of
 from portal.intake.board_import import import_rows, read_board
 from portal.notifications.mail import message_of
 from portal.notifications.models import Delivery
-from portal.review import entry_requests
+from portal.review import cases, entry_requests
 from portal.review.entry_requests import Kind
 from portal.review.models import Decision, EntryRequest
-from portal.review.services import decide
+from portal.review.services import confirm
 from portal.submissions.models import Submission
 from tests.portal import factories
 
@@ -123,7 +128,7 @@ def test_an_appeal_is_not_answered_by_who_decided(
     as_owner: Client, as_stranger: Client, reviewer: User, second: User, owner: User
 ) -> None:
     refused = factories.evaluated(owner)
-    decide(submission=refused, reviewer=reviewer, action=Decision.Action.REJECT, reason="A copy.")
+    factories.review(refused, reviewer, Decision.Action.REJECT, reason="A copy.")
     page = f"/submissions/{refused.pk}/appeal/"
     assert f"{page}" in as_owner.get(f"/submissions/{refused.pk}/").content.decode()
     assert as_stranger.get(page).status_code == 404
@@ -134,6 +139,61 @@ def test_an_appeal_is_not_answered_by_who_decided(
     entry_requests.answer(appeal, reviewer=second, accept=True, text="You are right.")
 
 
+def test_an_appeal_is_answered_by_neither_of_two_who_decided_while_there_is_a_third(
+    reviewer: User, second: User, owner: User, entry: Submission
+) -> None:
+    proposal = factories.review(entry, reviewer, Decision.Action.DISQUALIFY, reason="A copy.")
+    cases.claim(entry, reviewer=second)
+    confirm(proposal, reviewer=second, agreed=True)
+    appeal = entry_requests.ask(
+        user=owner, kind=Kind.APPEAL, submission=entry, reason="It is ours.", team=entry.team
+    )
+    third = factories.user("third", is_staff=True, is_superuser=True)
+    concluded = {"state": "declined", "answer": "No.", "answered_at": timezone.now()}
+    for decider in (reviewer, second):
+        with pytest.raises(entry_requests.RequestRefused, match="against your decision"):
+            entry_requests.answer(appeal, reviewer=decider, accept=False, text="No.")
+        with pytest.raises(DatabaseError, match="concerns who answers"), transaction.atomic():
+            EntryRequest.objects.filter(pk=appeal.pk).update(answered_by=decider, **concluded)
+    User.objects.filter(pk=third.pk).update(is_active=False)
+    # Nobody else is left: better they than nobody, as with decisions that need two.
+    entry_requests.answer(appeal, reviewer=second, accept=True, text="You are right.")
+
+
+def test_what_is_about_a_reference_entry_is_answered_by_its_makers(reviewer: User, stranger: User) -> None:
+    made = factories.published(reviewer, kind=Submission.Kind.REFERENCE)
+    asked = entry_requests.ask(user=stranger, kind=Kind.OBJECTION, submission=made, reason="Wrong.")
+    entry_requests.answer(asked, reviewer=reviewer, accept=False, text="It is as it says.")
+
+
+def test_an_entry_that_is_handed_over_stands_under_its_team_at_once(
+    reviewer: User, owner: User, imported: Submission
+) -> None:
+    assert snapshots.checked("finance", PUBLIC.number).standings[0].entry.team == "Example team"
+    assert not thread_of(imported, reviewer).can_write
+    claim = entry_requests.ask(
+        user=owner, kind=Kind.CLAIM, submission=imported, reason=REASON, team=personal_team(owner)
+    )
+    entry_requests.answer(claim, reviewer=reviewer, accept=True, text="Welcome.")
+    assert snapshots.checked("finance", PUBLIC.number).standings[0].entry.team == personal_team(owner).name
+    imported.refresh_from_db()
+    thread = thread_of(imported, owner)
+    assert thread.can_write and not thread.can_note
+    factories.review(imported, reviewer, Decision.Action.DISQUALIFY, reason="It was never yours.")
+    told = Delivery.objects.filter(recipient=owner).latest("created_at")
+    assert "It was never yours." in message_of(told).body
+
+
+def test_an_account_is_closed_whose_team_once_claimed_something(
+    reviewer: User, owner: User, imported: Submission
+) -> None:
+    entry_requests.ask(
+        user=owner, kind=Kind.CLAIM, submission=imported, reason=REASON, team=personal_team(owner)
+    )
+    closing.close(owner)
+    entry_requests.answer(EntryRequest.objects.get(), reviewer=reviewer, accept=False, text="No.")
+
+
 def test_the_database_keeps_answers_from_those_concerned_and_as_they_were_given(
     owner: User, stranger: User, second: User, entry: Submission
 ) -> None:
@@ -142,13 +202,25 @@ def test_the_database_keeps_answers_from_those_concerned_and_as_they_were_given(
     Membership.objects.create(team=entry.team, user=second, role="member")
     rows = EntryRequest.objects.filter(pk=asked.pk)
     for concerned in (owner, stranger, second):
-        with pytest.raises(DatabaseError, match="concerns who answers"), transaction.atomic():
+        told = "concerns who answers" if concerned == second else "only a reviewer answers"
+        with pytest.raises(DatabaseError, match=told), transaction.atomic():
             rows.update(answered_by=concerned, **concluded)
     with pytest.raises(DatabaseError), transaction.atomic():
         rows.update(reason="Right.")
     with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("DELETE FROM review_entryrequest")
-    entry_requests.answer(asked, reviewer=factories.user("third", is_staff=True), accept=False, text="No.")
+    third = factories.user("third", is_staff=True)
+    with pytest.raises(entry_requests.RequestRefused, match="Only reviewers"):
+        entry_requests.answer(asked, reviewer=third, accept=False, text="No.")
+    with pytest.raises(DatabaseError, match="only a reviewer answers"), transaction.atomic():
+        rows.update(answered_by=third, **concluded)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        EntryRequest.objects.create(
+            submission=entry, kind=Kind.REPORT, user=stranger, reason="x", answered_by=third, **concluded
+        )
+    roles.give(third, roles.Role.REVIEWER)
+    third = User.objects.get(pk=third.pk)
+    entry_requests.answer(asked, reviewer=third, accept=False, text="No.")
     with pytest.raises(DatabaseError), transaction.atomic():
         rows.update(answer="Yes.")
 
@@ -156,20 +228,29 @@ def test_the_database_keeps_answers_from_those_concerned_and_as_they_were_given(
 def test_what_concerns_a_reviewer_is_shown_to_the_others_only(
     reviewer: User, second: User, stranger: User, entry: Submission
 ) -> None:
+    """By e-mail neither: nor to editors, who see nothing that is not public."""
+    roles.give(factories.user("editor"), roles.Role.EDITOR)
     Membership.objects.create(team=entry.team, user=second, role="member")
     entry_requests.ask(user=stranger, kind=Kind.REPORT, submission=entry, reason="A copy.")
-    assert entry_requests.shown_to(reviewer).count() == 1
-    assert entry_requests.shown_to(second).count() == 0
+    told = Delivery.objects.filter(notification__event="entry.requested")
+    assert list(told.values_list("recipient__username", flat=True)) == ["reviewer"]
+    for user, count in ((reviewer, 1), (second, 0)):
+        client = Client()
+        client.force_login(user)
+        assert entry_requests.shown_to(user).count() == count
+        assert client.get("/admin/review/entryrequest/").context["cl"].result_count == count
 
 
-def test_requests_of_a_person_are_limited_to_some_a_day(stranger: User, owner: User) -> None:
+def test_requests_of_a_person_are_limited_to_some_a_day(stranger: User, owner: User, second: User) -> None:
     entries = [factories.published(owner, method=f"method {n}") for n in range(2)]
-    EntryRequest.objects.bulk_create(
-        EntryRequest(
-            submission=entries[0], kind=Kind.REPORT, user=stranger, reason="x", state="declined",
-            answered_by=owner, answered_at=timezone.now(), created_at=timezone.now() - timedelta(hours=n),
+    for n in range(entry_requests.MOST_A_DAY):
+        asked = EntryRequest.objects.create(
+            submission=entries[0],
+            kind=Kind.REPORT,
+            user=stranger,
+            reason="x",
+            created_at=timezone.now() - timedelta(hours=n),
         )
-        for n in range(entry_requests.MOST_A_DAY)
-    )  # fmt: skip
+        entry_requests.answer(asked, reviewer=second, accept=False, text="No.")
     with pytest.raises(entry_requests.RequestRefused, match="limit"):
         entry_requests.ask(user=stranger, kind=Kind.REPORT, submission=entries[1], reason="A copy.")

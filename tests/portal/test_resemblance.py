@@ -200,3 +200,13 @@ def test_the_command_does_all_at_once(owner: User, capsys: pytest.CaptureFixture
     call_command("find_resemblances")
     assert "3 adapters sketched, 0 unreadable, 0 reports" in capsys.readouterr().out
     assert AdapterSketch.objects.count() == 3
+
+
+def test_many_copies_of_ones_own_do_not_hide_whose_it_is(owner: User, stranger: User, settings: Any) -> None:
+    settings.SUBMISSIONS_PER_DAY = 20
+    original = submitted(owner, update(1))
+    copies = [noised(update(1), 0.02, seed=n) for n in range(10)]
+    for copy in copies:
+        submitted(stranger, copy)
+    last = submitted(stranger, noised(copies[-1], 0.001, seed=50))
+    assert likenesses(last)[original.pk] == Likeness.NEAR

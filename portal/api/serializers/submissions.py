@@ -153,8 +153,8 @@ class SubmissionSerializer(SummarySerializer):
             if submission.kind != Submission.Kind.IMPORTED:
                 body["findings"] = []
             body["hub"] = None
-            finished = Evaluation.Status.SUCCEEDED
-            body["evaluations"] = [e for e in body["evaluations"] if e["status"] == finished]
+            shown = {e.pk for e in submission.evaluations.all() if _is_public(e, submission)}
+            body["evaluations"] = [e for e in body["evaluations"] if e["id"] in shown]
         return body
 
     @extend_schema_field(HubFetchSerializer(allow_null=True))
@@ -164,6 +164,12 @@ class SubmissionSerializer(SummarySerializer):
 
     def get_expires_at(self, submission: Submission) -> datetime | None:
         return closes_at(submission)
+
+
+def _is_public(evaluation: Evaluation, submission: Submission) -> bool:
+    """Not of an adapter that was changed before the entry became public."""
+    is_of_entry = evaluation.checkpoint_id in (None, submission.checkpoint_id)
+    return is_of_entry and evaluation.status == Evaluation.Status.SUCCEEDED
 
 
 class SubmissionFilter(QuerySerializer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import F, Prefetch, Q, QuerySet
 from django.http import FileResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -26,10 +26,18 @@ from portal.submissions.models import Submission
 
 
 def evaluations_visible_to(user: Any) -> QuerySet[Evaluation]:
-    """Those of the user's teams, for staff all, and for everybody the finished ones of what is public."""
+    """Those of the user's teams, for staff all, and for everybody the finished ones of what is public.
+
+    Without audits, and without those of an adapter that was changed before the entry became public.
+    """
     if sees_all(user):
         return Evaluation.objects.all()
-    shown = Q(status=Evaluation.Status.SUCCEEDED, submission__status__in=Submission.PUBLIC)
+    shown = Q(
+        Q(checkpoint=None) | Q(checkpoint=F("submission__checkpoint")),
+        status=Evaluation.Status.SUCCEEDED,
+        submission__status__in=Submission.PUBLIC,
+        for_audit=False,
+    )
     if user.is_authenticated:
         shown |= Q(submission__team__memberships__user=user)
     return Evaluation.objects.filter(shown).distinct()

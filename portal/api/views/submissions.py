@@ -224,9 +224,13 @@ _HEAVY = ("config_text", "adapter_config_text", "base_model__tensors", "checkpoi
 
 
 def with_details(submissions: QuerySet[Submission]) -> QuerySet[Submission]:
-    """With everything that a representation needs, and without the columns that none has."""
+    """With everything that a representation needs, and without the columns that none has.
+
+    Audits are no evaluations of a submission that count: whoever takes the newest must not find one.
+    """
     scores = Score.objects.defer("correct_bits", "scored_bits")
-    evaluations = Evaluation.objects.select_related("submission").defer(
+    counting = Evaluation.objects.filter(for_audit=False)
+    evaluations = counting.select_related("submission").defer(
         "submission__config_text", "submission__adapter_config_text"
     )
     return (

@@ -16,6 +16,8 @@ from portal.submissions.models import Submission
 CLAIM_SPAN = timedelta(minutes=30)
 """So long a claim holds after its reviewer did something with the case."""
 
+_LONGEST = f"interval '{int((CLAIM_SPAN + conditions.CLOCKS).total_seconds())} seconds'"
+
 
 class CaseClaim(models.Model):
     """A reviewer's hold on a case, until `until` or `ended_at`, whichever is first. Rows stay on record.
@@ -62,6 +64,17 @@ class CaseClaim(models.Model):
                     END IF;
                     IF {conditions.is_conflicted("NEW.reviewer_id", "NEW.submission_id")} THEN
                         RAISE EXCEPTION 'Nobody decides on an entry of the own team';
+                    END IF;
+                    RETURN NEW;
+                """,
+            ),
+            pgtrigger.Trigger(
+                name="case_claim_span",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert | pgtrigger.Update,
+                func=f"""
+                    IF NEW.until > clock_timestamp() + {_LONGEST} THEN
+                        RAISE EXCEPTION 'A claim ends within half an hour';
                     END IF;
                     RETURN NEW;
                 """,

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+CLOCKS = timedelta(minutes=5)
+"""So far the site's clock may differ from the database's."""
+
 REVIEWERS = """
     SELECT u.id FROM accounts_user u
     WHERE u.is_active AND u.is_staff AND (u.is_superuser OR EXISTS (
@@ -20,6 +25,12 @@ REVIEWERS = """
     ))
 """
 """Everybody with the right to decide."""
+
+
+def is_now(moment: str) -> str:
+    """Whether it is about now: a record says when it was made, neither earlier nor later."""
+    span = f"interval '{int(CLOCKS.total_seconds())} seconds'"
+    return f"({moment} BETWEEN clock_timestamp() - {span} AND clock_timestamp() + {span})"
 
 
 def is_reviewer(user: str) -> str:

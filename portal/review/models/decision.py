@@ -84,6 +84,9 @@ class Decision(models.Model):
                 when=pgtrigger.Before,
                 operation=pgtrigger.Insert,
                 func=f"""
+                    IF NOT {conditions.is_now("NEW.created_at")} THEN
+                        RAISE EXCEPTION 'A decision is dated when it is taken';
+                    END IF;
                     IF NOT {conditions.is_reviewer("NEW.reviewer_id")} THEN
                         RAISE EXCEPTION 'Only a reviewer decides';
                     END IF;
@@ -173,6 +176,9 @@ class Confirmation(models.Model):
                 declare=[("first", "review_decision%ROWTYPE")],
                 func=f"""
                     SELECT * INTO first FROM review_decision WHERE id = NEW.decision_id;
+                    IF NOT {conditions.is_now("NEW.created_at")} THEN
+                        RAISE EXCEPTION 'A decision is dated when it is taken';
+                    END IF;
                     IF NOT first.proposed OR EXISTS (
                         SELECT 1 FROM review_decision b WHERE b.undoes_id = first.id
                     ) THEN

@@ -9,18 +9,41 @@ from django.db.models import Q
 from django.utils import timezone
 
 from portal.accounts.models import Team
+from portal.review.models import conditions
 from portal.submissions.models import Submission
 
-# Who asked, members of the entry's team and of the asking one, and on an appeal who decided, do not answer.
-_NOT_BY_THE_CONCERNED = """
-IF NEW.answered_by_id = NEW.user_id OR EXISTS (
-    SELECT 1 FROM accounts_membership m
-    WHERE m.user_id = NEW.answered_by_id AND (m.team_id = NEW.team_id OR m.team_id = (
-        SELECT s.team_id FROM submissions_submission s WHERE s.id = NEW.submission_id))
-) OR (NEW.kind = 'appeal' AND NEW.answered_by_id = (
-    SELECT d.reviewer_id FROM review_decision d
+_DECISION = """(
+    SELECT d.id FROM review_decision d LEFT JOIN review_confirmation c ON c.decision_id = d.id
     WHERE d.submission_id = NEW.submission_id AND d.action IN ('reject', 'disqualify')
-    ORDER BY d.id DESC LIMIT 1)) THEN
+        AND (NOT d.proposed OR COALESCE(c.agreed, false))
+    ORDER BY d.id DESC LIMIT 1
+)"""
+"""What an appeal is against."""
+
+_DECIDERS = f"""
+    SELECT d.reviewer_id FROM review_decision d WHERE d.id = {_DECISION}
+    UNION SELECT c.reviewer_id FROM review_confirmation c WHERE c.decision_id = {_DECISION}
+"""
+
+
+def _concerned(user: str) -> str:
+    """Who asked, and members of the asking team and of the entry's."""
+    return f"""({user} = NEW.user_id OR {conditions.is_conflicted(user, "NEW.submission_id")} OR EXISTS (
+        SELECT 1 FROM accounts_membership m WHERE m.user_id = {user} AND m.team_id = NEW.team_id
+    ))"""
+
+
+# On an appeal, who decided leaves the answer to others, where there are others.
+_NOT_BY_THE_CONCERNED = f"""
+IF NOT {conditions.is_reviewer("NEW.answered_by_id")} THEN
+    RAISE EXCEPTION 'pgtrigger: only a reviewer answers the request %', NEW.id;
+END IF;
+IF {_concerned("NEW.answered_by_id")} OR (
+    NEW.kind = 'appeal' AND NEW.answered_by_id IN ({_DECIDERS}) AND EXISTS (
+        SELECT 1 FROM ({conditions.REVIEWERS}) other
+        WHERE other.id NOT IN ({_DECIDERS}) AND NOT {_concerned("other.id")}
+    )
+) THEN
     RAISE EXCEPTION 'pgtrigger: the request % concerns who answers it', NEW.id;
 END IF;
 RETURN NEW;
@@ -101,6 +124,11 @@ class EntryRequest(models.Model):
             ),
         ]
         triggers = [
+            pgtrigger.Protect(
+                name="entry_request_begins_open",
+                operation=pgtrigger.Insert,
+                condition=pgtrigger.Condition("NEW.state <> 'open' OR NEW.answered_by_id IS NOT NULL"),
+            ),
             pgtrigger.ReadOnly(
                 name="entry_request_as_asked",
                 fields=["submission", "kind", "user", "team", "reason", "link", "created_at", "due_at"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO, cast
@@ -31,6 +31,8 @@ _GAIN = 0.01
 # Those most alike by their sketches: so many files are read, and so many may be parts of a merge.
 _COMPARED = 8
 _POOL = 24
+# Of the own team's not more than these, so that others' are always among the former.
+_OF_TEAM = 3
 _ROWS = 200
 
 logger = logging.getLogger(__name__)
@@ -76,8 +78,12 @@ def keep_sketch(checkpoint: Checkpoint) -> AdapterSketch:
     return stored
 
 
-def search(checkpoint: Checkpoint) -> AdapterSearch:
-    """Compare a checkpoint with all others. Raises StorageError."""
+def search(checkpoint: Checkpoint, *, of_team: Set[int] = frozenset()) -> AdapterSearch:
+    """Compare a checkpoint with all others. Raises StorageError.
+
+    `of_team` are those that its own team alone sent: some of them are compared at most, so that a team that
+    sends many alike does not crowd out whose they are.
+    """
     equal = _equal(checkpoint)
     kept = AdapterSketch.objects.filter(checkpoint=checkpoint, version=VERSION).first()
     kept = kept or keep_sketch(checkpoint)
@@ -85,7 +91,7 @@ def search(checkpoint: Checkpoint) -> AdapterSearch:
         return AdapterSearch(0, equal, None, (f"Its update was not compared: {kept.problem}.",))
     own = Sketch.from_bytes(kept.content)
     known = {each.checkpoint for each in equal} | {checkpoint.pk}
-    pool, compared = _most_alike(own, without=known)
+    pool, compared = _most_alike(own, without=known, few_of=of_team)
     alike, merge, remarks = _by_files(checkpoint, own, pool)
     if own.others:
         remarks.append(
@@ -105,6 +111,13 @@ def first_submissions(checkpoints: Sequence[int], but: Submission) -> dict[int, 
     }
 
 
+def of_team_alone(team: int) -> frozenset[int]:
+    """The checkpoints that no other team submitted."""
+    others = Submission.objects.exclude(team=team).exclude(checkpoint=None).values("checkpoint")
+    own = Submission.objects.filter(team=team).exclude(checkpoint=None).exclude(checkpoint__in=others)
+    return frozenset(own.order_by().values_list("checkpoint", flat=True))
+
+
 def _equal(checkpoint: Checkpoint) -> tuple[Alike, ...]:
     """Those of the same file or the same tensors, the checkpoint itself among them."""
     found = Checkpoint.objects.filter(tensors_digest=checkpoint.tensors_digest).order_by("pk")
@@ -114,7 +127,7 @@ def _equal(checkpoint: Checkpoint) -> tuple[Alike, ...]:
     )
 
 
-def _most_alike(own: Sketch, without: set[int]) -> tuple[list[tuple[int, Sketch]], int]:
+def _most_alike(own: Sketch, *, without: Set[int], few_of: Set[int]) -> tuple[list[tuple[int, Sketch]], int]:
     """The checkpoints most like it beyond chance, the best first, and how many were compared.
 
     Sketches come in batches and only the best are kept, so that memory does not grow with their number.
@@ -122,16 +135,19 @@ def _most_alike(own: Sketch, without: set[int]) -> tuple[list[tuple[int, Sketch]
     rows = AdapterSketch.objects.filter(version=VERSION, problem="").exclude(checkpoint__in=without)
     count = itertools.count()  # decides between equals, so that sketches are never ordered
     best: list[tuple[float, int, int, Sketch]] = []
+    of_few: list[tuple[float, int, int, Sketch]] = []
     compared = 0
     for pk, content in rows.values_list("checkpoint", "content").iterator(chunk_size=_ROWS):
         compared += 1
         other = Sketch.from_bytes(content)
         found = estimate(own, other)
         if found and found.strength >= SIGNIFICANT:
-            heapq.heappush(best, (found.strength, next(count), pk, other))
-            if len(best) > _POOL:
-                heapq.heappop(best)
-    return [(pk, other) for _, _, pk, other in sorted(best, key=lambda each: -each[0])], compared
+            kept, most = (of_few, _OF_TEAM) if pk in few_of else (best, _POOL)
+            heapq.heappush(kept, (found.strength, next(count), pk, other))
+            if len(kept) > most:
+                heapq.heappop(kept)
+    in_order = sorted([*best, *of_few], key=lambda each: -each[0])
+    return [(pk, other) for _, _, pk, other in in_order], compared
 
 
 def _by_files(

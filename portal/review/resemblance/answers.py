@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 def without_answers() -> QuerySet[Score]:
     """Scores of finished evaluations whose wrong answers are not kept yet."""
-    done = Score.objects.filter(evaluation__status=Evaluation.Status.SUCCEEDED, wrong_answers=None)
+    done = Score.objects.filter(evaluation__in=_counting().order_by().values("pk"), wrong_answers=None)
     return done.order_by("pk")
 
 
@@ -47,7 +47,7 @@ def search(submission: Submission) -> dict[int, SharedMistakes]:
 
     Those of the others are read twice, a few at a time: to know what chance gives, and then to compare.
     """
-    done = Evaluation.objects.filter(submission=submission, status=Evaluation.Status.SUCCEEDED)
+    done = _counting().filter(submission=submission, checkpoint=submission.checkpoint_id)
     evaluation = done.order_by("protocol", "-pk").first()
     if evaluation is None:
         return {}
@@ -66,14 +66,19 @@ def search(submission: Submission) -> dict[int, SharedMistakes]:
     return {pk: found for (pk, _), found in zip(compared, shared, strict=True)}
 
 
+def _counting() -> QuerySet[Evaluation]:
+    """Finished ones, without audits."""
+    return Evaluation.objects.filter(status=Evaluation.Status.SUCCEEDED, for_audit=False)
+
+
 def _others(evaluation: Evaluation, own: dict[str, tuple[str, Codes]]) -> Iterator[tuple[int, Codes]]:
     """Of each other submission the answers to the same items, zeros for a benchmark that it was not asked."""
     last = (
-        Evaluation.objects.filter(
+        _counting()
+        .filter(
             protocol=evaluation.protocol,
             base_model=evaluation.base_model_id,
             submission__challenge=evaluation.submission.challenge,
-            status=Evaluation.Status.SUCCEEDED,
         )
         .exclude(submission=evaluation.submission_id)
         .order_by("submission_id", "-pk")

@@ -154,8 +154,8 @@ def _update_words(update: Comparison) -> list[str]:
     if update.other_modules not in (update.shared, update.modules):
         modules += f" (the other has {update.other_modules:,})"
     words = [
-        f"Cosine of the updates {update.cosine:.3f}; module by module {update.lowest:.3f} to "
-        f"{update.highest:.3f}, median {update.median:.3f}, on {modules}; {update.ratio:.2f} times as long."
+        f"Cosine of the updates {update.cosine:.4f}; module by module {update.lowest:.4f} to "
+        f"{update.highest:.4f}, median {update.median:.4f}, on {modules}; {update.ratio:.2f} times as long."
     ]
     if update.rank != update.other_rank and update.within is not None:
         words.append(

@@ -39,7 +39,10 @@ def run(*, until: float) -> bool:
 
 def search(submission: Submission) -> Report:
     """Compare a submission with all that is stored. Raises StorageError."""
-    found = adapters.search(submission.checkpoint) if submission.checkpoint else _NOTHING
+    found = _NOTHING
+    if submission.checkpoint:
+        own = adapters.of_team_alone(submission.team_id)
+        found = adapters.search(submission.checkpoint, of_team=own)
     mistakes = answers.search(submission)
     lines = [*_of_adapters(submission, found, mistakes)]
     named = {line.submission for line in lines}

@@ -52,7 +52,8 @@ class Evaluation(Claimable):
         ]
         constraints = [
             models.UniqueConstraint(
-                fields=["submission", "protocol"],
+                # An audit tries a score again whatever else is done with the entry.
+                fields=["submission", "protocol", "for_audit"],
                 condition=Q(status__in=["queued", "running"]),
                 name="evaluation_one_active",
             ),

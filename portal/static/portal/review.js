@@ -58,7 +58,8 @@
   }
 
   // Where a form asks for nothing but a yes, Enter is enough; what is public is confirmed by a key of its own.
-  const asked = document.querySelector("form.form");
+  // The form of an act is sent to its own page; that of a case's messages is not what the page is for.
+  const asked = document.querySelector("form.form:not([action])");
   if (asked && !asked.querySelector("[data-key]"))
     asked.querySelector("textarea[required], .form-actions .button").focus();
 })();
