@@ -107,8 +107,8 @@ def printable(text: str) -> str:
 
 
 def table(rows: Iterable[Sequence[str]], *, head: Sequence[str], right: Sequence[int] = ()) -> str:
-    """Columns as wide as they need, those in `right` aligned to the right."""
-    lines = [list(head), *map(list, rows)]
+    """Columns as wide as they need, those in `right` aligned to the right; each row is one line."""
+    lines = [[cell.replace("\n", " ") for cell in row] for row in (head, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     return "\n".join(
         "  ".join(

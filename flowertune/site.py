@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import ssl
@@ -23,6 +22,8 @@ LONGEST_WAIT_SECONDS = 120.0
 _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _MOST_PAGES = 50
+MOST_BYTES = 32 << 20
+"""Of one answer: the largest that a site gives, a base model's weights by name and shape, is a few MB."""
 _LOG_IN = "Run `flowertune login`."
 
 
@@ -82,7 +83,8 @@ class Site:
     def send_once(self, method: str, path: str, **request: Any) -> httpx.Response:
         """One attempt. Answers below 400 are returned (304 too); others are raised as ClientError."""
         try:
-            response = self._client.request(method, self._address(path), **request)
+            with self._client.stream(method, self._address(path), **request) as streamed:
+                response = self._whole(streamed)
         except httpx.RequestError as error:
             raise self._unreachable(error) from error
         if response.is_redirect and response.status_code != HTTPStatus.NOT_MODIFIED:
@@ -116,8 +118,7 @@ class Site:
         try:
             with self._client.stream("GET", self._address(path), headers={"Accept": "*/*"}) as response:
                 if response.status_code != HTTPStatus.OK:
-                    response.read()
-                    raise self._refusal(response)
+                    raise self._refusal(self._whole(response))
                 for piece in response.iter_bytes():
                     write(piece)
         except httpx.RequestError as error:
@@ -126,7 +127,7 @@ class Site:
     def parse(self, response: httpx.Response) -> dict[str, Any]:
         try:
             content = response.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self.unexpected() from error
         if not isinstance(content, dict):
             raise self.unexpected()
@@ -138,6 +139,18 @@ class Site:
             "this program of the same version?",
             code="unexpected_answer",
         )
+
+    def _whole(self, streamed: httpx.Response) -> httpx.Response:
+        """The answer with its content, within bounds: a few bytes on the way may unpack to any number."""
+        content = bytearray()
+        for piece in streamed.iter_bytes():
+            content += piece
+            if len(content) > MOST_BYTES:
+                raise self.unexpected()
+        # The content is unpacked, and headers that say otherwise would have it unpacked once more.
+        coded = ("content-encoding", "content-length", "transfer-encoding")
+        headers = [(name, value) for name, value in streamed.headers.multi_items() if name not in coded]
+        return httpx.Response(streamed.status_code, headers=headers, content=bytes(content))
 
     def path_of(self, address: str) -> str:
         """Path and query of an address that the site gave."""
@@ -225,7 +238,7 @@ def _problem(response: httpx.Response) -> Mapping[str, Any]:
     """The problem document, empty where something before the site answered."""
     try:
         content = response.json()
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

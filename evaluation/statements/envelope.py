@@ -9,7 +9,7 @@ from typing import Any
 from evaluation.statements import ed25519
 from evaluation.statements.canonical_json import canonical
 from evaluation.statements.errors import StatementError
-from evaluation.statements.fields import as_object, binary, encoded, field
+from evaluation.statements.fields import as_object, binary, encoded, field, text
 
 _WHAT = "The envelope"
 
@@ -39,10 +39,10 @@ class Envelope:
         row = as_object(value, _WHAT)
         signatures = [as_object(one, "A signature") for one in field(row, "signatures", list, _WHAT)]
         return cls(
-            field(row, "payloadType", str, _WHAT),
+            text(row, "payloadType", _WHAT),
             binary(row, "payload", _WHAT),
             tuple(
-                Signature(field(one, "keyid", str, "A signature"), binary(one, "sig", "A signature"))
+                Signature(text(one, "keyid", "A signature"), binary(one, "sig", "A signature"))
                 for one in signatures
             ),
         )

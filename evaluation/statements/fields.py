@@ -15,10 +15,10 @@ T = TypeVar("T")
 _SECOND = "%Y-%m-%dT%H:%M:%SZ"
 
 
-def document(text: str | bytes, what: str) -> dict[str, Any]:
-    """The JSON object in `text`. Raises StatementError."""
+def document(content: str | bytes, what: str) -> dict[str, Any]:
+    """The JSON object in it. Raises StatementError."""
     try:
-        found = json.loads(text)
+        found = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise StatementError(f"{what} is no JSON.") from error
     return as_object(found, what)
@@ -38,13 +38,21 @@ def field(row: Mapping[str, Any], name: str, kind: type[T], what: str) -> T:
     return value
 
 
+def text(row: Mapping[str, Any], name: str, what: str) -> str:
+    """A member that can be written again: JSON may hold half a surrogate pair, which no encoding has."""
+    found = field(row, name, str, what)
+    if not found.isascii() and any("\ud800" <= character <= "\udfff" for character in found):
+        raise StatementError(f"{what}: {name} is no text.")
+    return found
+
+
 def binary(row: Mapping[str, Any], name: str, what: str) -> bytes:
     """A member in base64, standard or for URLs, with or without padding."""
     return decoded(field(row, name, str, what), f"{what}: {name}")
 
 
-def decoded(text: str, what: str) -> bytes:
-    plain = text.rstrip("=").replace("-", "+").replace("_", "/")
+def decoded(base64_text: str, what: str) -> bytes:
+    plain = base64_text.rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
@@ -64,9 +72,9 @@ def hashes(row: Mapping[str, Any], name: str, what: str) -> tuple[bytes, ...]:
 
 def moment(row: Mapping[str, Any], name: str, what: str) -> datetime:
     """A time in UTC, to the second."""
-    text = field(row, name, str, what)
+    said = field(row, name, str, what)
     try:
-        return datetime.strptime(f"{text}+0000", f"{_SECOND}%z")
+        return datetime.strptime(f"{said}+0000", f"{_SECOND}%z")
     except ValueError as error:
         raise StatementError(f"{what}: {name} is no time like 2026-11-29T12:00:00Z.") from error
 

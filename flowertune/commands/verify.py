@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 from evaluation.commands.text import paragraph
@@ -24,7 +24,7 @@ from flowertune.console import table
 from flowertune.errors import UsageError
 from flowertune.exit_status import Status
 from flowertune.known_logs import Trusted
-from flowertune.site import Site, normal_url
+from flowertune.site import MOST_BYTES, Site, normal_url
 
 _ENTRY = re.compile(r"(.*?)(?:/api/v1)?/entries/([0-9]{1,18})(?:/.*)?")
 _ABOUT = (
@@ -107,9 +107,13 @@ def _opened(target: str) -> Iterator[_Source]:
 
 def _read(path: Path) -> Bundle:
     try:
-        return Bundle.parse(path.read_bytes())
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > MOST_BYTES:
+        raise UsageError(f"{path} is larger than any statement.")
+    return Bundle.parse(content)
 
 
 def _trusted(source: _Source, head: TreeHead, keys: Path | None) -> Trusted:
@@ -162,8 +166,9 @@ def _as_text(report: Report, trusted: Trusted) -> str:
     statement = report.statement
     about = statement.predicate
     title = (
-        f"{statement.site}/entries/{statement.entry}/\n"
-        f"  {about.get('challenge')}, protocol {about.get('protocol')}, evaluation {about.get('evaluation')}"
+        f"{_one_line(statement.site)}/entries/{statement.entry}/\n"
+        f"  {_one_line(about.get('challenge'))}, protocol {_one_line(about.get('protocol'))}, "
+        f"evaluation {_one_line(about.get('evaluation'))}"
         f", stated at {written(statement.stated_at)}"
     )
     rows = [(one.outcome.value, one.name, one.text) for one in report.checks]
@@ -210,11 +215,21 @@ def _scores(about: Mapping[str, Any]) -> str:
     return table(rows, head=("benchmark", "%", "95%", "items"), right=(1, 2, 3))
 
 
+def _one_line(value: object) -> str:
+    """What a statement says as part of a line, so that it cannot look like a sentence of this program."""
+    return str(value).replace("\n", " ")
+
+
 def _percent(value: object) -> str:
-    return f"{100 * value:.2f}" if isinstance(value, int | float) else ""
+    return f"{100 * value:.2f}" if _is_share(value) else ""
 
 
 def _interval(ends: object) -> str:
-    if not isinstance(ends, list) or len(ends) != 2 or not all(isinstance(end, int | float) for end in ends):
+    if not isinstance(ends, list) or len(ends) != 2 or not all(map(_is_share, ends)):
         return ""
     return f"{100 * ends[0]:.1f}–{100 * ends[1]:.1f}"
+
+
+def _is_share(value: object) -> TypeGuard[float]:
+    """Of what JSON holds, numbers have any size."""
+    return isinstance(value, int | float) and 0 <= value <= 1

@@ -21,9 +21,11 @@ MOST_CHARACTERS = 64_000
 NEWEST = 8
 FULL = "This log is full: what follows is not kept."
 
-# Absolute paths keep their last part; addresses of pages stay.
-_PATH = re.compile(r"(?<![\w:/])(?:/[^\s/:'\",;()]+)+/([^\s/:'\",;()]+)/?")
-_SECRET = re.compile(r"\b(?:hf_\w{4,}|Bearer \S+)|(?<=//)[^\s/@]+@")
+# Absolute paths keep their last part; addresses of pages stay, but for what follows a "?".
+_PATH = re.compile(r"(?:(?<![\w/])|(?<=file://))(?:/[^\s/:'\",;()]+)+/([^\s/:'\",;()]+)/?")
+_SECRET = re.compile(r"\b(?:hf_\w{4,}|Bearer \S+)|(?<=//)[^\s/@]+@|(?<=\S\?)[^\s'\"?]*=[^\s'\"]*")
+# What no line needs and no table takes: signs that steer a terminal, and halves of a surrogate pair.
+_UNREADABLE = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def newest(submission: Submission) -> list[LogLine]:
 
 def public(text: str, worker: str = "") -> str:
     """The text as a team may read it: one line, without secrets, the machine's name and its folders."""
-    text = _PATH.sub(r"…/\1", _SECRET.sub("…", text.replace("\0", "")))
+    text = _PATH.sub(r"…/\1", _SECRET.sub("…", _UNREADABLE.sub("", text)))
     for name in filter(None, (worker, worker.rpartition(":")[0])):
         text = re.sub(rf"\b{re.escape(name)}\b", public_name(worker), text)
     text = " ".join(text.split())

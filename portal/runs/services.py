@@ -71,11 +71,6 @@ def enqueue(
     return evaluation
 
 
-def enqueue_smoke_run(submission: Submission) -> Evaluation:
-    """Queue a smoke run under the first of the site's protocols."""
-    return enqueue(submission, settings.LEADERBOARD_PROTOCOLS[0], smoke_run=True)
-
-
 @transaction.atomic
 def enqueue_all(submission: Submission, *, priority: int = 0) -> list[Evaluation]:
     """Queue one under each of the site's protocols, in their order, where none is queued or running yet."""
@@ -110,13 +105,14 @@ def enqueue_audit(original: Evaluation, *, not_on: str) -> Evaluation:
 def enqueue_missing(submission: Submission) -> None:
     """Queue what the present adapter was not evaluated under; where nothing lacks, it goes to review at once.
 
-    A submission that was changed and sent again keeps the scores of an adapter that is still its own.
+    A submission that was changed and sent again keeps the scores of an adapter that is still its own. Where
+    there are none, a smoke run comes first if its team wishes one.
     """
-    done = set(
-        of_present_adapter(submission)
-        .filter(status=Evaluation.Status.SUCCEEDED, smoke_run=False)
-        .values_list("protocol", flat=True)
-    )
+    succeeded = of_present_adapter(submission).filter(status=Evaluation.Status.SUCCEEDED)
+    done = set(succeeded.values_list("protocol", flat=True))
+    if submission.smoke_run and not done:
+        enqueue(submission, settings.LEADERBOARD_PROTOCOLS[0], smoke_run=True)
+        return
     for number in settings.LEADERBOARD_PROTOCOLS:
         if number not in done:
             enqueue(submission, number)

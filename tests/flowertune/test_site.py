@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
 
 from flowertune.errors import UsageError
 from flowertune.exit_status import Status
-from flowertune.site import checked_token, normal_url
+from flowertune.site import MOST_BYTES, checked_token, normal_url
 from tests.flowertune.conftest import Run
 from tests.flowertune.site_server import TOKEN, Fault, SiteServer
 
@@ -45,6 +46,22 @@ def test_a_redirect_is_not_followed(run: Run, server: SiteServer) -> None:
     ended = run("status")
     assert ended.status == Status.USAGE and "evil.example.org" in ended.err
     assert len(server.state.requests) == 1
+
+
+def test_an_answer_that_unpacks_without_end_or_nests_too_deep_is_none_of_this_api(
+    run: Run, server: SiteServer
+) -> None:
+    packed = gzip.compress(bytes(MOST_BYTES + 1))
+    server.state.faults.append(Fault("GET", "/submissions/", 200, {"Content-Encoding": "gzip"}, packed))
+    assert run("status", "--json").document["error"]["code"] == "unexpected_answer"
+    server.state.faults.append(Fault("GET", "/submissions/", 200, body=b"[" * 100_000))
+    assert run("status", "--json").document["error"]["code"] == "unexpected_answer"
+
+
+def test_a_packed_answer_is_unpacked_once(run: Run, server: SiteServer) -> None:
+    packed = gzip.compress(b'{"results": [], "next": null}')
+    server.state.faults.append(Fault("GET", "/submissions/", 200, {"Content-Encoding": "gzip"}, packed))
+    assert run("status", "--json").document["results"] == []
 
 
 def test_an_unknown_token_says_what_to_do(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

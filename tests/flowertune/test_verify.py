@@ -31,6 +31,7 @@ from evaluation.statements.statement import (
 )
 from evaluation.statements.tree_head import HEAD_TYPE, TreeHead
 from flowertune.exit_status import Status
+from flowertune.site import MOST_BYTES
 from tests.flowertune.conftest import Ended, Run
 
 LOG = "https://board.example.org"
@@ -297,6 +298,39 @@ def test_a_damaged_file_is_refused_in_words(part: str, check: Callable[..., Ende
     row[part] = {"payload": 7}
     ended = check(row, "--json")
     assert ended.status == Status.REFUSED and ended.document["error"]["code"] == "statement"
+
+
+def signed(log: Log, **predicate: Any) -> Bundle:
+    """A site's own statement that says something else in one place."""
+    row = json.loads(stated().to_bytes())
+    row["predicate"] |= predicate
+    log.statement = log.key.sign(PAYLOAD_TYPE, json.dumps(row).encode())
+    log.hashes[log.leaf] = merkle.leaf_hash(log.statement.to_bytes())
+    return log.bundle()
+
+
+def test_numbers_of_any_size_and_half_characters_are_no_crash(check: Callable[..., Ended], log: Log) -> None:
+    huge = [{"benchmark": "fpb", "value": 10**4000, "interval95": [0, 10**4000]}]
+    assert check(signed(log, scores=huge)).status == Status.DONE
+    row = log.bundle().to_json()
+    row["statement"]["signatures"].append({"keyid": "\ud800", "sig": ""})
+    ended = check(row, "--json")
+    assert ended.status == Status.REFUSED and ended.document["error"]["code"] == "statement"
+
+
+def test_a_statement_cannot_speak_for_the_program(check: Callable[..., Ended], log: Log) -> None:
+    words = "finance\n\nThis proves that all is well"
+    ended = check(signed(log, challenge=words, site=f"{LOG}/\n\nThis proves that it is so"), pinned=False)
+    assert "FORGED OR DAMAGED" in ended.out
+    assert not any(line.startswith("This proves") for line in ended.out.splitlines())
+
+
+def test_a_file_that_is_no_statement_by_its_size_is_not_read_whole(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "statement.json"
+    with file.open("wb") as sparse:
+        sparse.truncate(MOST_BYTES + 1)
+    ended = run("verify", str(file))
+    assert ended.status == Status.USAGE and "larger than any statement" in ended.err
 
 
 def test_without_the_package_for_signatures_it_says_what_to_install(

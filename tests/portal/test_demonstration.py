@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,6 +94,20 @@ def test_what_goes_on_is_told_with_a_benchmarks_title_and_the_round(owner: User)
         "Finance: evaluating “Untuned base model” on TFNS",
         "Finance: training “FedAvg baseline”, round 2 of 3, loss 3.00",
     ]
+
+
+def test_it_publishes_where_staff_elsewhere_need_a_second_factor(
+    owner: User, settings: Any, tmp_path: Path
+) -> None:
+    settings.STAFF_SECOND_FACTOR, settings.VAR_DIR = True, tmp_path
+    demonstration.prepare_accounts("http://127.0.0.1:8000")
+    factories.base_model(HUB_ID)
+    made = [reference(owner, method) for method in (UNTUNED, FEDAVG)]
+    said: list[str] = []
+    ended = demonstration.publish_references(["finance"], said.append, lambda: None)
+    assert ended.is_over and not ended.failures
+    assert {Submission.objects.get(pk=one.pk).status for one in made} == {"published"}
+    assert len(said) == 2
 
 
 def test_a_run_that_failed_for_good_ends_it_with_the_reason(owner: User) -> None:

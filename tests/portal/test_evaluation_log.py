@@ -71,6 +71,12 @@ def test_it_tells_claims_retries_outages_scores_and_the_end(owner: User) -> None
         ("token hf_abcdefghijkl and Bearer xyz", "token … and …"),
         ("redis://user:secret@host/0 is away", "redis://…host/0 is away"),
         ("two\nlines\0 here", "two lines here"),
+        ("\x1b[2Jred \u202ehalf \ud83d", "[2Jred half"),
+        ("path:/srv/a/b and file:///srv/a/c", "path:…/b and file://…/c"),
+        (
+            "403 for url 'https://cdn.example.org/x?Signature=abc&Expires=1'",
+            "403 for url 'https://cdn.example.org/x?…'",
+        ),
     ],
 )
 def test_nothing_of_the_machine_and_no_secret_stands_in_it(said: str, read: str) -> None:

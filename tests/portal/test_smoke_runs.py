@@ -24,6 +24,7 @@ from portal.intake.quotas import quota_of
 from portal.notifications.mail import message_of
 from portal.notifications.models import Delivery
 from portal.outages.causes import Failure
+from portal.review.models import Decision
 from portal.runs import forecast
 from portal.runs import services as runs
 from portal.runs.models import Evaluation
@@ -154,6 +155,22 @@ def test_with_the_evaluation_after_it_it_is_one_submission_of_the_day(owner: Use
     services.withdraw(made)
     services.withdraw(tried(owner, method="another"))
     assert quota_of(team).used == 2
+
+
+@pytest.mark.parametrize("protocols", [(1,), (1, 2)])
+def test_there_is_none_of_an_adapter_that_was_evaluated_in_full(
+    owner: User, reviewer: User, settings: Any, protocols: tuple[int, ...]
+) -> None:
+    settings.LEADERBOARD_PROTOCOLS = protocols
+    made = tried(owner)
+    smoke_runs.evaluate_in_full(made)
+    for _ in protocols:
+        made = factories.evaluate(made)
+    factories.review(made, reviewer, Decision.Action.CHANGES, reason="Name your data.")
+    made.refresh_from_db()
+    services.amend(made, factories.draft(owner, smoke_run=True, files=None, description="Now with its data."))
+    assert services.send(made).status == "in_review"
+    assert made.evaluations.count() == 1 + len(protocols)
 
 
 def test_it_is_expected_to_be_no_longer_than_an_evaluation_in_full(owner: User) -> None:

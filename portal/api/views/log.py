@@ -48,7 +48,7 @@ def _head() -> Head:
 class LogHead(ConditionalMixin):
     """The newest signed head of the log."""
 
-    @extend_schema(responses={200: HeadSerializer, 404: problem(_EMPTY)}, operation_id="log")
+    @extend_schema(responses={200: HeadSerializer, 404: problem(_EMPTY)}, operation_id="log_head")
     def get(self, request: Request) -> Response:
         return Response(HeadSerializer(_head(), context={"request": request}).data)
 

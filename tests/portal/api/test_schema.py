@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import subprocess
+from collections import Counter
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,11 @@ def test_the_reference_has_every_operation_and_object_and_no_script_of_its_own(c
         "/static/portal/site.js",
         "/static/vendor/htmx/htmx.min.js",
     ]
+
+
+def test_its_anchors_are_each_of_one_place(client: Client) -> None:
+    anchors = Counter(re.findall(r' id="([^"]+)"', client.get("/api/docs/").content.decode()))
+    assert not [anchor for anchor, count in anchors.items() if count > 1]
 
 
 def test_the_reference_is_light(client: Client) -> None:
