@@ -30,6 +30,7 @@ Kind = Resource.Kind
 Basis = Resource.Basis
 
 MISSING_FILE = "submission.missing_file"
+NO_STATEMENT = "submission.no_training_statement"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,9 @@ def check(draft: Draft, *, files_expected: bool = True) -> Checked:
     duplicates = _duplicates(draft, summary) if summary else []
     return Checked(
         inspection=inspection,
-        findings=errors_first([*_closed(draft.base_model), *inspection.findings, *duplicates]),
+        findings=errors_first(
+            [*_unstated(draft), *_closed(draft.base_model), *inspection.findings, *duplicates]
+        ),
         adapter_config=normalised_adapter_config(config, draft.base_model.hub_id, summary)
         if config and summary
         else None,
@@ -141,6 +144,17 @@ def _closed(base_model: BaseModel) -> list[Finding]:
         return []
     message = f"{base_model.hub_id} takes no new submissions. Choose a base model from the list."
     return [Finding("submission.base_model_closed", Severity.ERROR, message, SELECTED)]
+
+
+def _unstated(draft: Draft) -> list[Finding]:
+    """What a team has to state; of its own runs this site says it itself."""
+    if draft.not_trained_on_test_items or draft.kind == Submission.Kind.REFERENCE:
+        return []
+    message = (
+        "State that no test item of the benchmarks was trained on. "
+        "Without that nothing is evaluated; a draft may wait for it."
+    )
+    return [Finding(NO_STATEMENT, Severity.ERROR, message, "not_trained_on_test_items")]
 
 
 def _has_no_safetensors(findings: tuple[Finding, ...]) -> bool:

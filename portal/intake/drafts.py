@@ -10,6 +10,7 @@ from evaluation.findings import Finding
 from evaluation.inspection.declared import DeclaredScore
 from portal.accounts.models import Team, User
 from portal.submissions.models import BaseModel, Resource, Submission
+from portal.submissions.training_data import TRAINING_SET_ALONE
 
 
 class InvalidSubmission(Exception):
@@ -95,5 +96,7 @@ class Draft:
     costs: list[Cost] = field(default_factory=list)
     declared_scores: list[DeclaredScore] = field(default_factory=list)
     smoke_run: bool = False
+    training_data: str = TRAINING_SET_ALONE
+    not_trained_on_test_items: bool = False
     hub: HubSource | None = None
     number: int | None = None

@@ -28,8 +28,15 @@ from portal.queues import wake_board_builders
 from portal.runs import services as runs
 from portal.submissions.models import DeclaredScore, Resource, Submission
 from portal.submissions.models import Finding as StoredFinding
+from portal.submissions.training_data import TRAINING_SET_ALONE
 
 DRAFT_LIFETIME = timedelta(days=30)
+
+# Of a draft, under the same names in its row.
+_SAID = (
+    *("challenge", "method", "description", "paper_url", "code_url", "smoke_run"),
+    *("training_data", "not_trained_on_test_items"),
+)
 
 WITHDRAWABLE = (
     Submission.Status.QUEUED,
@@ -228,6 +235,8 @@ def draft_of(submission: Submission) -> Draft:
         ],
         declared_scores=[score.as_declared() for score in submission.declared_scores.all()],
         smoke_run=submission.smoke_run,
+        training_data=submission.training_data or TRAINING_SET_ALONE,
+        not_trained_on_test_items=submission.not_trained_on_test_items,
     )
 
 
@@ -353,7 +362,7 @@ def _write(submission: Submission, draft: Draft, files: Files, checked: Checked,
     """Write everything that a draft says into its locked row, and what belongs to it."""
     card = checked.inspection.card
     submission.team, submission.base_model = draft.team, draft.base_model
-    for name in ("challenge", "method", "description", "paper_url", "code_url", "smoke_run"):
+    for name in _SAID:
         setattr(submission, name, getattr(draft, name))
     submission.adapter_file.name = stored_as
     submission.adapter_config_text = stored_files.kept_adapter_config(files)

@@ -183,6 +183,7 @@ def _fields(owner: User, case: Case, model: BaseModel) -> dict[str, Any]:
         "challenge": case.challenge,
         "base_model": model.pk,
         "team": personal_team(owner).pk,
+        "not_trained_on_test_items": "on",
         "method": "FedAvg",
         "communication_gb": "" if case.gigabytes is None else case.gigabytes,
         **{f"score_{slug}": text for slug, text in case.scores.items()},
@@ -207,6 +208,7 @@ def _form(browser: Client, owner: User, case: Case, model: BaseModel) -> list[Ro
 
 def _api(token: str, case: Case) -> list[Row]:
     said: dict[str, Any] = {"challenge": case.challenge, "base_model": case.base_model, "method": "FedAvg"}
+    said |= {"not_trained_on_test_items": True}
     said |= {"draft": True, "declared_scores": case.scores}
     if case.gigabytes is not None:
         said["resources"] = [{"kind": "communication", "value": case.gigabytes * GB}]

@@ -31,6 +31,7 @@ from portal.intake.drafts import Cost, Draft, Files, HubSource
 from portal.submissions.base_models import listed
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.submissions.rules import site_rules
+from portal.submissions.training_data import MAX_LENGTH, TRAINING_SET_ALONE
 from portal.uploads import SMALL_FILE_BYTES, file_too_large
 from portal.uploads.services import take
 
@@ -130,6 +131,15 @@ class DraftSerializer(StrictSerializer):
         default=False,
         help_text=f"First {SMOKE_RUN_ITEMS} items a benchmark, then POST …/evaluate/ goes on in full",
     )
+    training_data = serializers.CharField(
+        default=TRAINING_SET_ALONE,
+        max_length=MAX_LENGTH,
+        help_text="All that the adapter was trained on, in your words",
+    )
+    not_trained_on_test_items = serializers.BooleanField(
+        default=False,
+        help_text="States that no test item of the benchmarks was trained on; only a draft does without",
+    )
     draft = serializers.BooleanField(
         default=False, help_text="Only store it, findings included; POST …/send/ queues it"
     )
@@ -214,7 +224,8 @@ class DraftSerializer(StrictSerializer):
         """What was said, under the names of Draft's fields."""
         data: dict[str, Any] = self.validated_data
         said = ("challenge", "base_model", "method", "team", "kind", "description", "paper_url", "code_url")
-        changes = {name: data[name] for name in (*said, "smoke_run") if name in data}
+        also = ("smoke_run", "training_data", "not_trained_on_test_items")
+        changes = {name: data[name] for name in (*said, *also) if name in data}
         if "resources" in data:
             changes["costs"] = data["resources"]
         if "declared_scores" in data:
