@@ -98,6 +98,13 @@ def add(commands: Commands) -> None:
         "--communication", type=_amount, metavar="AMOUNT", help="what the run sent, such as '703 MB'"
     )
     parser.add_argument(
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="what `flwr list --run-id ID --format json` wrote, which is sent as evidence; or the "
+        "communication log, which is only compared",
+    )
+    parser.add_argument(
         "--smoke-run",
         action="store_true",
         help="ask few items of each benchmark first; `flowertune evaluate ID` then goes on in full",
@@ -121,7 +128,7 @@ def _submit(context: Context) -> Status:
     declared = _declared(options.declared, challenge)
     if (address := _hub_address(options.source)) is not None:
         return _submit_from_hub(context, address, challenge, declared)
-    folder = gather(Path(options.source), whole=True)
+    folder = gather(Path(options.source), whole=True, log=options.log)
     with context.site() as site:
         listed = base_models(site)
         named = options.base_model or named_base_model(folder.material)
@@ -293,7 +300,7 @@ def _method(context: Context, inspection: Inspection) -> str:
 
 def _parcel(context: Context, files: AppFiles, inspection: Inspection, fields: dict[str, Any]) -> Parcel:
     adapter = None
-    texts = {"pyproject": files.config}
+    texts = {"pyproject": files.config, "flower_run": files.flower_run}
     if files.adapter:
         texts["adapter_config"] = files.adapter / ADAPTER_CONFIG_FILE
         if inspection.adapter:

@@ -39,7 +39,9 @@ def statement(context: Context) -> dict[str, object]:
         return fields
     if options.yes or not console.is_interactive:
         raise UsageError(f"Not stated that no test item of the benchmarks was trained on. Add {_OPTION}.")
-    console.note(f"Trained on: {options.training_data or _DEFAULT}. (--training-data TEXT says it otherwise.)")
+    console.note(
+        f"Trained on: {options.training_data or _DEFAULT}. (--training-data TEXT says it otherwise.)"
+    )
     if not console.confirms("Was no test item of the benchmarks trained on?", default=False):
         raise ClientError("Nothing was sent: a submission states that no test item was trained on.")
     return {**fields, "not_trained_on_test_items": True}

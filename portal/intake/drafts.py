@@ -50,6 +50,7 @@ class Files:
     adapter_size: int = 0
     adapter_config: bytes | None = None
     config: bytes | None = None
+    flower_run: bytes | None = None
     stored_as: str = ""
 
     @property
@@ -58,7 +59,8 @@ class Files:
 
     @property
     def is_empty(self) -> bool:
-        return not self.has_adapter and self.adapter_config is None and self.config is None
+        texts = (self.adapter_config, self.config, self.flower_run)
+        return not self.has_adapter and all(text is None for text in texts)
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,12 @@ class SubmissionForm(forms.Form):
         limit=SMALL_FILE_BYTES,
         help_text="Of your Flower app, as it was run.",
     )
+    flower_run = FileUpTo(
+        label="Record of the run",
+        required=False,
+        limit=SMALL_FILE_BYTES,
+        help_text="What flwr list --run-id ID --format json wrote: app, bundle, traffic and compute time.",
+    )
     hub_repository = HubAddressField(
         label="Repository",
         required=False,
@@ -237,7 +243,11 @@ class SubmissionForm(forms.Form):
         draft = self.submission
         if draft is None:
             return {}
-        there = {"adapter_config": draft.adapter_config_text, "pyproject": draft.config_text}
+        there = {
+            "adapter_config": draft.adapter_config_text,
+            "pyproject": draft.config_text,
+            "flower_run": draft.flower_run_text,
+        }
         found = {name: filesizeformat(len(text.encode())) for name, text in there.items() if text}
         if draft.adapter_file:
             found["adapter_model"] = filesizeformat(draft.adapter_file.size)
@@ -278,6 +288,7 @@ class SubmissionForm(forms.Form):
             stored_as=upload.stored_as if upload else "",
             adapter_config=data["adapter_config"].read() if data["adapter_config"] else None,
             config=data["pyproject"].read() if data["pyproject"] else None,
+            flower_run=data["flower_run"].read() if data["flower_run"] else None,
         )
 
     def _hub(self, send: bool) -> HubSource | None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from evaluation.findings import Finding, Severity
 from portal.accounts.models import Team
 from portal.intake import hub_fetches, stored_files
-from portal.intake.checks import MISSING_FILE, Checked, check
+from portal.intake.checks import MISSING_FILE, Checked, check, evidenced_costs
 from portal.intake.drafts import (
     Cost,
     Draft,
@@ -332,6 +332,7 @@ def _completed(sent: Files, stored: Files) -> Files:
         stored_as=adapter.stored_as,
         adapter_config=stored.adapter_config if sent.adapter_config is None else sent.adapter_config,
         config=stored.config if sent.config is None else sent.config,
+        flower_run=stored.flower_run if sent.flower_run is None else sent.flower_run,
     )
 
 
@@ -361,12 +362,14 @@ def _create_row(draft: Draft) -> Submission:
 def _write(submission: Submission, draft: Draft, files: Files, checked: Checked, stored_as: str) -> None:
     """Write everything that a draft says into its locked row, and what belongs to it."""
     card = checked.inspection.card
+    evidenced = evidenced_costs(checked.inspection, draft.costs)
     submission.team, submission.base_model = draft.team, draft.base_model
     for name in _SAID:
         setattr(submission, name, getattr(draft, name))
     submission.adapter_file.name = stored_as
     submission.adapter_config_text = stored_files.kept_adapter_config(files)
     submission.config_text = stored_files.kept_config(files)
+    submission.flower_run_text = stored_files.kept_flower_run(files)
     submission.method_card = card.to_json() if card else None
     submission.edited_at = timezone.now()
     submission.save()
@@ -384,7 +387,7 @@ def _write(submission: Submission, draft: Draft, files: Files, checked: Checked,
     submission.resources.all().delete()
     Resource.objects.bulk_create(
         Resource(submission=submission, kind=cost.kind, value=cost.value, basis=cost.basis)
-        for cost in [*draft.costs, *checked.derived_costs]
+        for cost in [*draft.costs, *evidenced, *checked.derived_costs]
     )
     submission.declared_scores.all().delete()
     DeclaredScore.objects.bulk_create(DeclaredScore.of(submission, score) for score in draft.declared_scores)

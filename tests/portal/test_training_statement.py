@@ -47,10 +47,11 @@ def test_the_form_takes_no_submission_without_it_and_keeps_a_draft(as_owner: Cli
     made.refresh_from_db()
     assert (made.status, made.stated_training_data) == ("queued", WORDS)
     shown = as_owner.get(made.get_absolute_url()).content.decode()
-    assert "2,000 headlines of our own" in shown and "Its team’s statement" in shown
+    assert "2,000 headlines of our own" in shown and "s statement, with" in shown
 
 
-def test_the_api_names_what_is_missing_and_says_what_was_stated(api: Api) -> None:
+def test_the_api_names_what_is_missing_and_says_what_was_stated(token: str) -> None:
+    api = Api(token)
     said = {"challenge": "finance", "base_model": "example/tiny-llama", "method": "FedAvg"}
     refused = api.submit(metadata=json.dumps(said))
     findings = {f["code"]: f["location"] for f in refused.json()["findings"]}
@@ -76,4 +77,4 @@ def test_of_its_own_runs_the_site_states_it_and_of_older_entries_nothing_is(owne
 
 def test_an_entry_shows_it(client: Client, owner: User) -> None:
     made = factories.published(owner, training_data=WORDS)
-    assert "2,000 headlines of our own" in client.get(f"/entry/{made.pk}/").content.decode()
+    assert "2,000 headlines of our own" in client.get(f"/entries/{made.pk}/").content.decode()

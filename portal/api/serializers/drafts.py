@@ -109,6 +109,13 @@ class DraftSerializer(StrictSerializer):
         max_length=SMALL_FILE_BYTES,
         help_text="The text of the Flower app's pyproject.toml",
     )
+    flower_run = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        trim_whitespace=False,
+        max_length=SMALL_FILE_BYTES,
+        help_text="The text that flwr list --run-id ID --format json wrote of the run, as evidence",
+    )
     repository = serializers.CharField(
         required=False,
         max_length=MAX_ADDRESS,
@@ -245,7 +252,7 @@ class DraftSerializer(StrictSerializer):
 
     def texts(self) -> dict[str, bytes]:
         data = self.validated_data
-        return {name: data[name].encode() for name in ("adapter_config", "pyproject") if name in data}
+        return {name: data[name].encode() for name in TEXTS if name in data}
 
     @property
     def _user(self) -> User:
@@ -269,6 +276,7 @@ class DraftChangesSerializer(DraftSerializer):
         return fields
 
 
+TEXTS = ("adapter_config", "pyproject", "flower_run")
 _EITHER = "Either send the adapter's files or name a repository."
 
 
@@ -306,6 +314,7 @@ class PartsSerializer(StrictSerializer):
     adapter_upload = serializers.UUIDField(required=False, help_text="Instead of adapter_model")
     adapter_config = TextPartField(required=False, help_text="adapter_config.json")
     pyproject = TextPartField(required=False, help_text="pyproject.toml of the Flower app")
+    flower_run = TextPartField(required=False, help_text="What Flower recorded of the run, as JSON")
 
     described_by: type[DraftSerializer] = DraftSerializer
 
@@ -372,6 +381,7 @@ class Sent:
             stored_as=upload.stored_as if upload else "",
             adapter_config=self.texts.get("adapter_config"),
             config=self.texts.get("pyproject"),
+            flower_run=self.texts.get("flower_run"),
         )
 
 
@@ -398,5 +408,5 @@ def _sent(said: DraftSerializer | None, parts: dict[str, Any]) -> Sent:
         is_draft=metadata.get("draft", False),
         adapter=parts.get("adapter_model"),
         adapter_upload=parts.get("adapter_upload") or metadata.get("adapter_upload"),
-        texts=texts | {name: parts[name] for name in ("adapter_config", "pyproject") if name in parts},
+        texts=texts | {name: parts[name] for name in TEXTS if name in parts},
     )

@@ -220,14 +220,15 @@ class SubmissionWithdraw(SubmissionView):
         return self.answer(submission)
 
 
-_HEAVY = ("config_text", "adapter_config_text", "base_model__tensors", "checkpoint__summary")
+_TEXTS = ("config_text", "adapter_config_text", "flower_run_text")
+_HEAVY = (*_TEXTS, "base_model__tensors", "checkpoint__summary")
 
 
 def with_details(submissions: QuerySet[Submission]) -> QuerySet[Submission]:
     """With everything that a representation needs, and without the columns that none has."""
     scores = Score.objects.defer("correct_bits", "scored_bits")
     evaluations = Evaluation.objects.select_related("submission").defer(
-        "submission__config_text", "submission__adapter_config_text"
+        *(f"submission__{text}" for text in _TEXTS)
     )
     return (
         submissions.select_related("team", "base_model", "checkpoint")

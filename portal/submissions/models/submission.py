@@ -43,6 +43,7 @@ _CONTENT = (
     "config_text",
     "method_card",
     "origin",
+    "flower_run_text",
     "smoke_run",
     "training_data",
     "not_trained_on_test_items",
@@ -145,6 +146,9 @@ class Submission(models.Model):
     )
     adapter_config_text = models.TextField(blank=True, help_text="adapter_config.json, as sent")
     config_text = models.TextField(blank=True, help_text="pyproject.toml of the Flower app, as sent")
+    flower_run_text = models.TextField(
+        blank=True, help_text="What Flower recorded of the run (flwr list --format json), as sent"
+    )
     method_card = models.JSONField(null=True, help_text="What config_text says of the method")
     origin = models.CharField(
         max_length=400, blank=True, help_text="repository@commit on the hub that the files came from"
