@@ -65,8 +65,8 @@ class Material:
     `flower_run` is what Flower recorded of the run, which may be submitted with them.
 
     A folder has more than is submitted: the app's `bundles` and Python `sources`, communication `logs`, and
-    the checkpoint's folder, called `peft_<round>`, with its place as `checkpoint`. `shards` are the files that
-    stand there in the adapter's place. `findings` are of the search.
+    the checkpoint's folder, called `peft_<round>`, with its place as `checkpoint`. `shards` are the files
+    that stand there in the adapter's place. `findings` are of the search.
     """
 
     config: MaterialFile | None = None
