@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
+from evaluation.errors import DataError
+from evaluation.overlap.report import Report
 from flowertune.commands.options import Context
 from flowertune.errors import ClientError, UsageError
 
@@ -22,6 +25,9 @@ def add_statement(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help=f"what it was trained on, in your words (default: {_DEFAULT})",
     )
+    parser.add_argument(
+        "--overlap", type=Path, metavar="FILE", help="the report that `flowertune overlap` wrote of it"
+    )
 
 
 def statement(context: Context) -> dict[str, object]:
@@ -33,6 +39,8 @@ def statement(context: Context) -> dict[str, object]:
     fields: dict[str, object] = {}
     if options.training_data is not None:
         fields["training_data"] = options.training_data
+    if options.overlap is not None:
+        fields["overlap"] = _report(options.overlap)
     if options.not_trained_on_test_items:
         return {**fields, "not_trained_on_test_items": True}
     if options.draft:
@@ -45,3 +53,13 @@ def statement(context: Context) -> dict[str, object]:
     if not console.confirms("Was no test item of the benchmarks trained on?", default=False):
         raise ClientError("Nothing was sent: a submission states that no test item was trained on.")
     return {**fields, "not_trained_on_test_items": True}
+
+
+def _report(path: Path) -> str:
+    """The report's text as it is. Raises UsageError where it is none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        Report.from_json(text)
+    except (OSError, UnicodeDecodeError, DataError) as error:
+        raise UsageError(f"--overlap {path}: {error}") from error
+    return text

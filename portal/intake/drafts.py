@@ -9,6 +9,7 @@ from typing import BinaryIO
 from evaluation.findings import Finding
 from evaluation.inspection.declared import DeclaredScore
 from portal.accounts.models import Team, User
+from portal.runs.ngrams import Overlap
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.submissions.training_data import TRAINING_SET_ALONE
 
@@ -100,5 +101,6 @@ class Draft:
     smoke_run: bool = False
     training_data: str = TRAINING_SET_ALONE
     not_trained_on_test_items: bool = False
+    overlap: Overlap | None = None
     hub: HubSource | None = None
     number: int | None = None

@@ -23,6 +23,7 @@ from portal.accounts.models import Team, User
 from portal.intake.checks import MISSING_FILE, NO_STATEMENT
 from portal.intake.drafts import Cost, Draft, Files, HubSource
 from portal.intake.fields import FileUpTo, GigabytesField, HubAddressField
+from portal.runs.ngrams import overlap_of_submission
 from portal.submissions import training_data
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.submissions.rules import site_rules
@@ -275,6 +276,7 @@ class SubmissionForm(forms.Form):
             smoke_run=data["smoke_run"],
             training_data=data["training_data"],
             not_trained_on_test_items=data["not_trained_on_test_items"],
+            overlap=overlap_of_submission(self.submission) if self.submission else None,
             hub=self._hub(send),
         )
 

@@ -26,6 +26,7 @@ from portal.intake.quotas import check_drafts, check_quota
 from portal.notifications.services import submission_changed
 from portal.queues import wake_board_builders
 from portal.runs import services as runs
+from portal.runs.ngrams import overlap_of_submission
 from portal.submissions.models import DeclaredScore, Resource, Submission
 from portal.submissions.models import Finding as StoredFinding
 from portal.submissions.training_data import TRAINING_SET_ALONE
@@ -237,6 +238,7 @@ def draft_of(submission: Submission) -> Draft:
         smoke_run=submission.smoke_run,
         training_data=submission.training_data or TRAINING_SET_ALONE,
         not_trained_on_test_items=submission.not_trained_on_test_items,
+        overlap=overlap_of_submission(submission),
     )
 
 
@@ -366,6 +368,7 @@ def _write(submission: Submission, draft: Draft, files: Files, checked: Checked,
     submission.team, submission.base_model = draft.team, draft.base_model
     for name in _SAID:
         setattr(submission, name, getattr(draft, name))
+    submission.overlap = draft.overlap.to_json() if draft.overlap else None
     submission.adapter_file.name = stored_as
     submission.adapter_config_text = stored_files.kept_adapter_config(files)
     submission.config_text = stored_files.kept_config(files)

@@ -14,6 +14,7 @@ from rest_framework import serializers
 
 from evaluation.checkpoints.strictjson import JsonError, parse_object
 from evaluation.data.dataset import SMOKE_RUN_ITEMS
+from evaluation.errors import DataError
 from evaluation.hub.names import (
     MAX_ADDRESS,
     MAX_PATH,
@@ -24,10 +25,13 @@ from evaluation.hub.names import (
     parse_address,
 )
 from evaluation.inspection.declared import DeclaredScore
+from evaluation.overlap.report import MAX_SIZE as MAX_REPORT
+from evaluation.overlap.report import Report
 from portal.accounts.models import Team, User, personal_team
 from portal.api.serializers.common import CHALLENGE_CHOICES, StrictSerializer
 from portal.intake import services
 from portal.intake.drafts import Cost, Draft, Files, HubSource
+from portal.runs.ngrams import Overlap, overlap_of
 from portal.submissions.base_models import listed
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.submissions.rules import site_rules
@@ -147,6 +151,12 @@ class DraftSerializer(StrictSerializer):
         default=False,
         help_text="States that no test item of the benchmarks was trained on; only a draft does without",
     )
+    overlap = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=MAX_REPORT,
+        help_text="The text of the report that `flowertune overlap` writes of the training data",
+    )
     draft = serializers.BooleanField(
         default=False, help_text="Only store it, findings included; POST …/send/ queues it"
     )
@@ -196,6 +206,16 @@ class DraftSerializer(StrictSerializer):
         except AddressError as error:
             raise serializers.ValidationError(str(error)) from error
 
+    def validate_overlap(self, text: str) -> Overlap | None:
+        if not text:
+            return None
+        try:
+            return overlap_of(Report.from_json(text))
+        except DataError as error:
+            raise serializers.ValidationError(
+                f"It cannot be used: {error}.", code="overlap_report"
+            ) from error
+
     def validate_revision(self, name: str) -> str:
         if name and not is_revision(name):
             raise serializers.ValidationError("Name a branch, a tag or a commit.")
@@ -231,7 +251,7 @@ class DraftSerializer(StrictSerializer):
         """What was said, under the names of Draft's fields."""
         data: dict[str, Any] = self.validated_data
         said = ("challenge", "base_model", "method", "team", "kind", "description", "paper_url", "code_url")
-        also = ("smoke_run", "training_data", "not_trained_on_test_items")
+        also = ("smoke_run", "training_data", "not_trained_on_test_items", "overlap")
         changes = {name: data[name] for name in (*said, *also) if name in data}
         if "resources" in data:
             changes["costs"] = data["resources"]

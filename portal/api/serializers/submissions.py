@@ -136,6 +136,10 @@ class SubmissionSerializer(SummarySerializer):
     )
     hub = serializers.SerializerMethodField(help_text="Where a draft's files come from, to the team")
     smoke_run = serializers.BooleanField(help_text="Whether a smoke run comes before the evaluation in full")
+    overlap = serializers.DictField(
+        allow_null=True,
+        help_text="N-grams that the declared training data share with test items, by the team's report",
+    )
     decide_by = serializers.DateTimeField(
         allow_null=True,
         help_text="`tried`: until when the team goes on in full by POST …/evaluate/; then it is withdrawn",
@@ -150,6 +154,7 @@ class SubmissionSerializer(SummarySerializer):
             *SummarySerializer.Meta.fields,
             "expires_at",
             "smoke_run",
+            "overlap",
             "decide_by",
             "hub",
             "method_card",

@@ -47,6 +47,7 @@ _CONTENT = (
     "smoke_run",
     "training_data",
     "not_trained_on_test_items",
+    "overlap",
     "sent_at",
 )
 _TRANSITIONS = [
@@ -161,6 +162,9 @@ class Submission(models.Model):
     )
     not_trained_on_test_items = models.BooleanField(
         default=False, help_text="Its team states that no test item of the benchmarks was trained on"
+    )
+    overlap = models.JSONField(
+        null=True, help_text="N-grams that its declared training data share with benchmarks, by its report"
     )
     import_digest = models.CharField(
         max_length=64, blank=True, editable=False, help_text="Of the row that an imported entry came from"
