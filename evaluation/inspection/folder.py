@@ -86,9 +86,10 @@ def gather(
     try:
         files = _located(path, collector, checkpoint)
         is_record = log is not None and log.suffix.lower() == ".json"
-        if log is not None:
-            named = {"flower_run": log.absolute()} if is_record else {"logs": (log.absolute(),)}
-            files = replace(files, **named)
+        if log is not None and is_record:
+            files = replace(files, flower_run=log.absolute())
+        elif log is not None:
+            files = replace(files, logs=(log.absolute(),))
         if not whole:
             _note_absent(files, collector)
         return AppFolder(

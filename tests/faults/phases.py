@@ -55,7 +55,8 @@ def _hub_fetch(case: Case) -> None:
         "pyproject.toml": factories.PYPROJECT,
     }
     case.parts.hub.watch("adapter_model.safetensors", case.strike)
-    fields = {"challenge": "finance", "base_model": factories.base_model().hub_id, "method": case.name}
+    base = factories.base_model().hub_id
+    fields: dict[str, Any] = {"challenge": "finance", "base_model": base, "method": case.name}
     fields["not_trained_on_test_items"] = True
     _made(case, {**fields, "repository": ADAPTER_REPOSITORY})
     case.wait("the files from the hub", lambda: _only(case).checkpoint_id is not None, lambda: _refused(case))

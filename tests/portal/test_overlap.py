@@ -53,7 +53,7 @@ def test_a_training_sets_share_stands_on_the_benchmarks_and_the_method_page(
     page = client.get("/benchmarks/fpb/").content.decode()
     assert "1 of 43 items share a 13-gram with its 2 rows" in page
     assert "1 of 43 items" in client.get("/method/").content.decode()
-    content = b"".join(client.get("/api/v1/benchmarks/fpb/ngrams/"))  # type: ignore[call-overload]
+    content = b"".join(client.get("/api/v1/benchmarks/fpb/ngrams/"))
     stored = ngrams.stored("fpb")
     assert stored and content == stored.to_bytes()
     assert client.get("/api/v1/benchmarks/none/ngrams/").status_code == 404
@@ -107,12 +107,13 @@ def test_a_report_of_other_digests_or_other_items_is_refused(indexed: str, token
         "commitment": "a" * 64,
     }
     factories.base_model()
-    for benchmarks in (
+    unusable: list[Any] = [
         {"fpb": {"data_digest": index.data_digest, "digests": ["0" * 16]}},
         {"fpb": {"data_digest": "other", "digests": []}},
         {"none": {"data_digest": "", "digests": []}},
         [],
-    ):
+    ]
+    for benchmarks in unusable:
         text = json.dumps(report | {"benchmarks": benchmarks})
         refused = api.call("POST", "submissions/", fields(draft=True, overlap=text))
         assert refused.status_code == 400
