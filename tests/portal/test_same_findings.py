@@ -368,7 +368,8 @@ def test_only_what_is_not_submitted_of_a_folder_makes_a_difference(
     (tmp_path / "app" / "comm_cost.txt").write_text("2.9 GB")
     (checkpoint / ADAPTER_FILE).write_bytes(factories.adapter_bytes())
     (checkpoint / ADAPTER_CONFIG_FILE).write_bytes(factories.config_bytes(lora_alpha=16))
-    arguments = ["--challenge", "finance", "--method", "FedAvg", "--yes", "--draft"]
+    arguments = ["--challenge", "finance", "--method", "FedAvg", "--draft"]
+    arguments += ["--yes", "--not-trained-on-test-items"]
     document = run(flowertune_main.main, "submit", str(tmp_path / "app"), *arguments)
     local, site = ([row(f) for f in document[key]] for key in ("local_findings", "findings"))
     assert {r[0] for r in local} - {r[0] for r in site} == set(ONLY_IN_A_FOLDER)
