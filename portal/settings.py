@@ -222,7 +222,7 @@ FILE_UPLOAD_HANDLERS = [
 FILE_UPLOAD_TEMP_DIR = VAR_DIR / "incoming"
 # SizeLimitUploadHandler makes that folder when the first file comes.
 SILENCED_SYSTEM_CHECKS = ["files.E001"]
-DATA_UPLOAD_MAX_NUMBER_FILES = 3
+DATA_UPLOAD_MAX_NUMBER_FILES = 4
 SUBMISSION_MAX_BYTES = env.submission_max_bytes
 SUBMISSIONS_PER_DAY = env.submissions_per_day
 UPLOADS_OPEN = env.uploads_open

@@ -6,13 +6,16 @@ python -m venv "$folder/client"
 "$folder/client/bin/pip" install -q "$(curl -fsS "${FLOWERTUNE_URL%/}/client/url")"
 watch=()
 if [[ ${TIMEOUT:-0} != 0 ]]; then watch=(--watch --timeout "$TIMEOUT"); fi
+stated=()
+if [[ ${NOT_TRAINED_ON_TEST_ITEMS:-} == true ]]; then stated+=(--not-trained-on-test-items); fi
+if [[ -n ${TRAINING_DATA:-} ]]; then stated+=("--training-data=$TRAINING_DATA"); fi
 arguments=()
 while IFS= read -r line; do
     if [[ -n $line ]]; then arguments+=("$line"); fi
 done <<<"${ARGUMENTS:-}"
 status=0
 "$folder/client/bin/flowertune" submit "$SOURCE" --challenge "$CHALLENGE" --yes --json \
-    ${watch[@]+"${watch[@]}"} ${arguments[@]+"${arguments[@]}"} >"$folder/submission.json" || status=$?
+    ${stated[@]+"${stated[@]}"} ${watch[@]+"${watch[@]}"} ${arguments[@]+"${arguments[@]}"} >"$folder/submission.json" || status=$?
 cat "$folder/submission.json"
 number=$(python -c 'import json, sys; print(json.load(open(sys.argv[1])).get("id", ""))' "$folder/submission.json")
 echo "submission=$number" >>"${GITHUB_OUTPUT:-/dev/null}"

@@ -62,7 +62,8 @@ def add(commands: Commands) -> None:
         "--log",
         type=Path,
         metavar="FILE",
-        help="the communication log or the output of the run, where it is not found by itself",
+        help="the communication log or the output of the run, where it is not found by itself; or what "
+        "`flwr list --run-id ID --format json` wrote",
     )
     parser.add_argument("--json", action="store_true", help="print as JSON")
 

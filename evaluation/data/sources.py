@@ -8,9 +8,9 @@ from pathlib import Path
 
 from evaluation.benchmarks.definition import Benchmark, whole
 from evaluation.benchmarks.samples import Row
-from evaluation.data.files import read_rows
 from evaluation.errors import DataError
 from evaluation.hub import fetching
+from evaluation.row_files import read_rows
 
 DEMONSTRATION = "demonstration"
 DEMONSTRATION_FOLDER = Path(__file__).parents[1] / "demonstration" / "data"

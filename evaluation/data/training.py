@@ -17,11 +17,11 @@ from pathlib import Path, PurePosixPath
 import platformdirs
 
 from evaluation.benchmarks.samples import Row
-from evaluation.data.files import read_rows
 from evaluation.data.register import Register, now
 from evaluation.errors import DataError
 from evaluation.hub import fetching
 from evaluation.hub.fetching import Fetched
+from evaluation.row_files import read_rows
 from evaluation.rules.challenges import TrainingSet
 from evaluation.wire.registration import Registration
 

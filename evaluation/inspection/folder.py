@@ -27,6 +27,9 @@ _OUTPUT = re.compile(
     r"(?:train(?:ing)?|run|server|flwr|flower|fl|log|output|out|nohup|stdout)[\w.-]*\.(?:txt|log|out)",
     re.IGNORECASE,
 )
+# What somebody keeps of `flwr list --run-id ID --format json`.
+_RUN = re.compile(r"(?:flwr|flower)[\w.-]*\.json", re.IGNORECASE)
+_BUNDLE = re.compile(r".+\.fab", re.IGNORECASE)
 _LOG_FOLDERS = ("logs", "log")
 MAX_LOGS = 20
 _SHARD = re.compile(r"adapter_model[.-]\d+-of-\d+\.safetensors")
@@ -48,6 +51,8 @@ class AppFiles:
     sources: tuple[Path, ...] = ()
     is_searched: bool = True
     checkpoints: tuple[Path, ...] = ()
+    flower_run: Path | None = None
+    bundles: tuple[Path, ...] = ()
 
     @property
     def round(self) -> int | None:
@@ -74,17 +79,22 @@ def gather(
 
     Of several checkpoints the last is taken: that of the highest round in the last run by name; or
     `checkpoint`, one of them. To be submitted it has to be `whole`; else only the halves of a checkpoint miss
-    each other. `log` is the communication log where it is none of those that are found. Raises DataError when
-    there is nothing to inspect or it cannot be read.
+    each other. `log` is the communication log, or what Flower recorded of the run as JSON, where it is none
+    of those that are found. Raises DataError when there is nothing to inspect or it cannot be read.
     """
     collector = FindingCollector()
     try:
         files = _located(path, collector, checkpoint)
-        if log is not None:
+        is_record = log is not None and log.suffix.lower() == ".json"
+        if log is not None and is_record:
+            files = replace(files, flower_run=log.absolute())
+        elif log is not None:
             files = replace(files, logs=(log.absolute(),))
         if not whole:
             _note_absent(files, collector)
-        return AppFolder(files, _material(files, whole, collector.collected(), named=log is not None))
+        return AppFolder(
+            files, _material(files, whole, collector.collected(), named=log is not None and not is_record)
+        )
     except OSError as error:
         raise DataError(f"{path} cannot be searched: {error.strerror}") from error
 
@@ -95,7 +105,9 @@ def _material(files: AppFiles, whole: bool, findings: tuple[Finding, ...], *, na
         config=_file(files.config, CONFIG_FILE),
         adapter_config=_file(files.adapter and files.adapter / ADAPTER_CONFIG_FILE, ADAPTER_CONFIG_FILE),
         adapter=_file(files.adapter and files.adapter / ADAPTER_FILE, ADAPTER_FILE),
+        flower_run=_file(files.flower_run, files.name(files.flower_run)) if files.flower_run else None,
         expected=frozenset(expected),
+        bundles=tuple(MaterialFile.of_path(path, files.name(path)) for path in files.bundles),
         logs=tuple(
             LogFile(MaterialFile.of_path(path, files.name(path)), named or _is_log(path))
             for path in files.logs
@@ -150,7 +162,16 @@ def _located(path: Path, findings: FindingCollector, checkpoint: Path | None = N
             f"{CONFIG_FILE} or a folder with {ADAPTER_FILE}"
         )
     sources = _sources(app) if config else ()
-    return AppFiles(root, config, adapter, _logs(app, adapter), sources, checkpoints=checkpoints)
+    return AppFiles(
+        root,
+        config,
+        adapter,
+        _logs(app, adapter),
+        sources,
+        checkpoints=checkpoints,
+        flower_run=next(iter(_beside(_RUN, app, adapter)[::-1]), None),
+        bundles=_beside(_BUNDLE, app, adapter),
+    )
 
 
 def _config(root: Path) -> Path | None:
@@ -219,15 +240,17 @@ def _logs(app: Path, adapter: Path | None) -> tuple[Path, ...]:
 
     A folder's own logs come first, then those in its `logs`; the output of a run counts where it has no log.
     """
+    return _beside(_LOG, app, adapter) or _beside(_OUTPUT, app, adapter)
+
+
+def _beside(pattern: re.Pattern[str], app: Path, adapter: Path | None) -> tuple[Path, ...]:
+    """The files so called in the first folder that has any: the checkpoint's, its run's or the app's."""
     beside = [adapter, adapter.parent] if adapter and adapter != app else []
     places = [folder for each in dict.fromkeys([*beside, app]) for folder in (each, *_log_folders(each))]
-    for pattern in (_LOG, _OUTPUT):
-        for folder in places:
-            found = sorted(
-                path for path in folder.glob("*") if pattern.fullmatch(path.name) and path.is_file()
-            )
-            if found:
-                return tuple(found[:MAX_LOGS])
+    for folder in places:
+        found = sorted(path for path in folder.glob("*") if pattern.fullmatch(path.name) and path.is_file())
+        if found:
+            return tuple(found[:MAX_LOGS])
     return ()
 
 

@@ -62,15 +62,19 @@ class LogFile:
 class Material:
     """The files of a submission as far as they are there, and those `expected` to be there, by name.
 
-    A folder has more than is submitted: communication `logs`, the app's Python `sources`, and the
-    checkpoint's folder, called `peft_<round>`, with its place as `checkpoint`. `shards` are the files that
-    stand there in the adapter's place. `findings` are of the search.
+    `flower_run` is what Flower recorded of the run, which may be submitted with them.
+
+    A folder has more than is submitted: the app's `bundles` and Python `sources`, communication `logs`, and
+    the checkpoint's folder, called `peft_<round>`, with its place as `checkpoint`. `shards` are the files
+    that stand there in the adapter's place. `findings` are of the search.
     """
 
     config: MaterialFile | None = None
     adapter_config: MaterialFile | None = None
     adapter: MaterialFile | None = None
+    flower_run: MaterialFile | None = None
     expected: frozenset[str] = frozenset()
+    bundles: tuple[MaterialFile, ...] = ()
     logs: tuple[LogFile, ...] = ()
     sources: tuple[MaterialFile, ...] = ()
     checkpoint: str = ""

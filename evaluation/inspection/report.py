@@ -26,6 +26,7 @@ def as_text(inspection: Inspection, files: AppFiles) -> str:
         ("Method", inspection.card.rows() if inspection.card else ()),
         ("Adapter", _adapter(inspection)),
         ("Communication", _communication(inspection)),
+        ("As Flower recorded it", inspection.flower_run.rows() if inspection.flower_run else ()),
     ]
     tables = ["\n".join([title, *_table(rows)]) for title, rows in sections if rows]
     look_up = [LOOK_UP] if inspection.findings else []
@@ -52,6 +53,7 @@ def as_dict(inspection: Inspection, files: AppFiles) -> dict[str, object]:
             "logged_bytes": log.total_bytes if log else None,
             "log": log.name if log else None,
         },
+        "flower_run": dataclasses.asdict(inspection.flower_run) if inspection.flower_run else None,
         "findings": [dataclasses.asdict(finding) for finding in inspection.findings],
         "valid": not inspection.has_errors,
     }

@@ -24,10 +24,13 @@ from evaluation.flowerconfig import MAX_SIZE as MAX_CONFIG
 from evaluation.flowerconfig.agreement import check_agreement
 from evaluation.flowerconfig.code import MAX_SIZE as MAX_SOURCE
 from evaluation.flowerconfig.code import strategy_in_code
+from evaluation.inspection.app_bundle import check_bundles
 from evaluation.inspection.base_model import SELECTED, KnownBase, check_base_size
 from evaluation.inspection.communication_log import CommunicationLog
 from evaluation.inspection.configured import configured_parameters
 from evaluation.inspection.declared import DeclaredScore, check_declared_scores
+from evaluation.inspection.flower_run import MAX_SIZE as MAX_RUN
+from evaluation.inspection.flower_run import FlowerRun, parse_flower_run
 from evaluation.inspection.logs import choose_log
 from evaluation.inspection.material import Material
 from evaluation.method.card import MethodCard
@@ -82,6 +85,7 @@ class Inspection:
     adapter: AdapterSummary | None
     communication: Communication | None
     log: CommunicationLog | None
+    flower_run: FlowerRun | None
     findings: tuple[Finding, ...]
 
     @property
@@ -108,7 +112,11 @@ def inspect(material: Material, rules: Rules, known: Known = NOTHING_KNOWN) -> I
     _check_round(material, card, collector)
     communication = _derived(card, adapter, adapter_config, base)
     log, log_findings = choose_log(material.logs, card, communication, material.round)
-    _check_communication(communication, adapter, log, rules=rules, known=known, findings=collector)
+    run, run_findings = _flower_run(material)
+    stated = [(known.declared_bytes, DECLARED_COMMUNICATION)]
+    stated += [(log.total_bytes, log.name)] if log else []
+    stated += [(run.total_bytes, material.flower_run.name)] if run and material.flower_run else []
+    _check_communication(communication, adapter, stated, rules=rules, findings=collector)
     _check_parameters(known.declared_parameters, adapter, collector)
     found = [
         *material.findings,
@@ -117,10 +125,12 @@ def inspect(material: Material, rules: Rules, known: Known = NOTHING_KNOWN) -> I
         *adapter_findings,
         *(check_agreement(card, adapter_config, adapter) if card else ()),
         *log_findings,
+        *run_findings,
+        *check_bundles(material.bundles, run, material.config),
         *collector.collected(),
         *check_declared_scores(known.declared_scores),
     ]
-    return Inspection(rules, card, adapter_config, adapter, communication, log, errors_first(found))
+    return Inspection(rules, card, adapter_config, adapter, communication, log, run, errors_first(found))
 
 
 def named_base_model(material: Material) -> str | None:
@@ -223,19 +233,20 @@ def _derived(
     return derive(card, configured or adapter_parameters(card, base.tensors))
 
 
+def _flower_run(material: Material) -> tuple[FlowerRun | None, Sequence[Finding]]:
+    file = material.flower_run
+    return parse_flower_run(file.content(MAX_RUN), name=file.name) if file else (None, ())
+
+
 def _check_communication(
     derived: Communication | None,
     adapter: AdapterSummary | None,
-    log: CommunicationLog | None,
+    stated: Sequence[tuple[float | None, str]],
     *,
     rules: Rules,
-    known: Known,
     findings: FindingCollector,
 ) -> None:
-    """Stated figures against the derived one, and all against the budget."""
-    stated = [(known.declared_bytes, DECLARED_COMMUNICATION)]
-    if log:
-        stated.append((log.total_bytes, log.name))
+    """Stated figures, each with its place, against the derived one, and all against the budget."""
     for amount, place in stated:
         if amount is None:
             continue

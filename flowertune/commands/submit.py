@@ -30,6 +30,7 @@ from flowertune.answers import Submission
 from flowertune.commands.catalogue import base_model, base_models, rules_of
 from flowertune.commands.follow import add_watching, watch_to_the_end
 from flowertune.commands.options import Commands, Context, add_command
+from flowertune.commands.training_statement import add_statement, statement
 from flowertune.console import as_row
 from flowertune.errors import ClientError, UsageError
 from flowertune.exit_status import Status
@@ -61,7 +62,8 @@ def add(commands: Commands) -> None:
             "  flowertune submit results/peft_200 --challenge finance --method 'FedAvg, rank 16' --watch\n"
             "  flowertune submit hf://organisation/name --challenge finance --base-model organisation/base\n"
             "  flowertune submit . --challenge finance --smoke-run --watch\n"
-            "  flowertune submit . --challenge finance --declared fpb=44.55 --yes --json   # in CI\n"
+            "  flowertune submit . --challenge finance --declared fpb=44.55 \\\n"
+            "    --not-trained-on-test-items --yes --json   # in CI\n"
         ),
     )
     parser.add_argument(
@@ -96,10 +98,18 @@ def add(commands: Commands) -> None:
         "--communication", type=_amount, metavar="AMOUNT", help="what the run sent, such as '703 MB'"
     )
     parser.add_argument(
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="what `flwr list --run-id ID --format json` wrote, which is sent as evidence; or the "
+        "communication log, which is only compared",
+    )
+    parser.add_argument(
         "--smoke-run",
         action="store_true",
         help="ask few items of each benchmark first; `flowertune evaluate ID` then goes on in full",
     )
+    add_statement(parser)
     parser.add_argument("--draft", action="store_true", help="only store it, with whatever the checks found")
     parser.add_argument(
         "--yes", action="store_true", help="do not ask: take what the files suggest, and submit"
@@ -118,7 +128,7 @@ def _submit(context: Context) -> Status:
     declared = _declared(options.declared, challenge)
     if (address := _hub_address(options.source)) is not None:
         return _submit_from_hub(context, address, challenge, declared)
-    folder = gather(Path(options.source), whole=True)
+    folder = gather(Path(options.source), whole=True, log=options.log)
     with context.site() as site:
         listed = base_models(site)
         named = options.base_model or named_base_model(folder.material)
@@ -132,6 +142,7 @@ def _submit(context: Context) -> Status:
         hub_id = hub_id or _chosen_base_model(context, list(listed), named)
         fields = {**_said_fields(context, declared), "challenge": challenge.slug, "base_model": hub_id}
         fields["method"] = _method(context, inspection)
+        fields |= statement(context)
         parcel = _parcel(context, folder.files, inspection, fields)
         if not _is_wanted(context, parcel):
             raise ClientError("Nothing was sent.")
@@ -160,6 +171,7 @@ def _submit_from_hub(
         )
         fields = {**_said_fields(context, declared), "challenge": challenge.slug, "base_model": hub_id}
         fields["method"] = options.method or console.ask("Name of the method", option="--method NAME")
+        fields |= statement(context)
         fields |= {"repository": address.repository, "revision": address.revision}
         fields["subfolder"] = address.subfolder
         if options.private:
@@ -288,7 +300,7 @@ def _method(context: Context, inspection: Inspection) -> str:
 
 def _parcel(context: Context, files: AppFiles, inspection: Inspection, fields: dict[str, Any]) -> Parcel:
     adapter = None
-    texts = {"pyproject": files.config}
+    texts = {"pyproject": files.config, "flower_run": files.flower_run}
     if files.adapter:
         texts["adapter_config"] = files.adapter / ADAPTER_CONFIG_FILE
         if inspection.adapter:

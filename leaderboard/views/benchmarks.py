@@ -20,7 +20,7 @@ from evaluation.rules.protocol import PROTOCOLS
 from leaderboard.addresses import PARAMETER, ProtocolLink, asked_protocol
 from leaderboard.entry.benchmark import decoding, example, field
 from leaderboard.reading import snapshots
-from portal.runs import data_register
+from portal.runs import data_register, ngrams
 from portal.submissions.rules import site_rules
 
 
@@ -61,6 +61,7 @@ def benchmark(request: HttpRequest, slug: str) -> HttpResponse:
         "benchmark": found,
         "rows": data_register.line(found),
         "challenge": CHALLENGES[found.challenge],
+        "trained": _shares(found),
         "others": [BENCHMARKS[other] for other in protocol.benchmarks[found.challenge]],
         "protocol": protocol,
         "protocols": _links(found, protocol.number),
@@ -78,6 +79,16 @@ def _benchmarks_of(challenge: str) -> list[str]:
     """Those of the site's protocol, then those that only others have."""
     every = [site_rules(challenge).benchmarks, *(p.benchmarks[challenge] for p in PROTOCOLS.values())]
     return list(dict.fromkeys(chain.from_iterable(every)))
+
+
+def _shares(benchmark: Benchmark) -> list[tuple[str, ngrams.Overlap, ngrams.Share]]:
+    """The challenges' training sets, as far as they were held against the benchmark's items."""
+    return [
+        (name, overlap, share)
+        for name, overlap in ngrams.training_sets().items()
+        for share in overlap.shares
+        if share.benchmark == benchmark.slug
+    ]
 
 
 def _links(benchmark: Benchmark, shown: int) -> list[ProtocolLink]:

@@ -37,6 +37,7 @@ from portal.review.cases import may_decide
 from portal.review.entry_requests import objections_to
 from portal.review.models import Decision
 from portal.runs.models import BaselineRun, Evaluation, Reproduction
+from portal.runs.ngrams import overlap_of_submission
 from portal.submissions.known_of_method import card_of
 from portal.submissions.models import Submission
 from portal.submissions.models.submission import SubmissionQuerySet
@@ -173,6 +174,7 @@ def _frame(submission: Submission, place: Place) -> dict[str, Any]:
         "rounds_files": f"{reverse('entry', args=[submission.pk])}charts/rounds",
         "profile": catalogue.entry_picture("profile", place.key, place.profile),
         "card": card_of(submission),
+        "overlap": overlap_of_submission(submission),
         "resources": entry_facts.resource_rows(
             submission.resources.all(), entry_facts.peers_of(place.standing, place.board)
         ),

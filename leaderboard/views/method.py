@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from evaluation.statistics import RESAMPLES
+from portal.runs import ngrams
 from portal.runs.reproductions import TOLERANCE
 
 
@@ -16,6 +17,7 @@ def method(request: HttpRequest) -> HttpResponse:
     context = {
         "tolerance": TOLERANCE,
         "resamples": RESAMPLES,
+        "training_sets": ngrams.training_sets(),
         "protocols": settings.LEADERBOARD_PROTOCOLS,
     }
     return render(request, "leaderboard/method.html", context)

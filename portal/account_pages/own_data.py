@@ -97,6 +97,7 @@ def _submissions_of(user: User) -> QuerySet[Submission]:
 def _submission(submission: Submission) -> dict[str, Any]:
     """What was said and sent, and what became of it; the adapter itself by its digest."""
     plain = ("challenge", "kind", "method", "description", "paper_url", "code_url", "origin", "status")
+    stated = ("training_data", "not_trained_on_test_items")
     times = ("created_at", "edited_at", "sent_at", "published_at")
     checkpoint = submission.checkpoint
     return {
@@ -104,7 +105,7 @@ def _submission(submission: Submission) -> dict[str, Any]:
         "page": settings.SITE_URL + submission.get_absolute_url(),
         "team": submission.team.name,
         "base_model": submission.base_model.hub_id,
-        **{name: getattr(submission, name) for name in (*plain, *times)},
+        **{name: getattr(submission, name) for name in (*plain, *stated, *times)},
         "adapter": {"sha256": checkpoint.sha256, "bytes": checkpoint.size} if checkpoint else None,
         "adapter_config": submission.adapter_config_text,
         "configuration": submission.config_text,

@@ -11,6 +11,8 @@ _DRAFT = {
     "description": "LoRA rank 16 on all linear layers, 100 rounds.",
     "paper_url": "https://example.org/paper",
     "code_url": "https://example.org/code",
+    "training_data": "The challenge's training set alone, as the configuration names it.",
+    "not_trained_on_test_items": True,
     "resources": [{"kind": "communication", "value": 241591910}],
     "declared_scores": {"fpb": "44.55", "fiqa": "62.50", "tfns": "28.77"},
 }
@@ -33,6 +35,8 @@ LIST = [
             "description": "",
             "paper_url": "",
             "code_url": "",
+            "training_data": "The challenge's training set alone, as the configuration names it.",
+            "not_trained_on_test_items": True,
             "created_at": "2026-11-20T09:30:00Z",
             "edited_at": "2026-11-20T09:30:00Z",
             "sent_at": "2026-11-20T09:31:00Z",

@@ -17,6 +17,7 @@ from portal.api.views import (
 v1: list[URLPattern | URLResolver] = [
     path("challenges/", catalogue.ChallengeList.as_view(), name="api-challenges"),
     path("challenges/<slug:slug>/", catalogue.ChallengeDetail.as_view(), name="api-challenge"),
+    path("benchmarks/<slug:slug>/ngrams/", catalogue.BenchmarkNgrams.as_view(), name="api-ngrams"),
     path("data-register/", catalogue.DataRegister.as_view(), name="api-data-register"),
     path("base-models/", catalogue.BaseModelList.as_view(), name="api-base-models"),
     path("findings/", catalogue.FindingKindList.as_view(), name="api-findings"),

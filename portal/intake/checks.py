@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -20,6 +20,7 @@ from evaluation.findings import Finding, Severity, errors_first, has_errors
 from evaluation.flowerconfig import CONFIG_FILE
 from evaluation.inspection import Inspection, Known, KnownBase, Material, MaterialFile, inspect
 from evaluation.inspection.base_model import SELECTED
+from evaluation.inspection.flower_run import RUN_FILE
 from evaluation.inspection.material import SUBMITTED
 from portal.intake.drafts import Cost, Draft, Files
 from portal.outages.causes import storage_access
@@ -30,6 +31,7 @@ Kind = Resource.Kind
 Basis = Resource.Basis
 
 MISSING_FILE = "submission.missing_file"
+NO_STATEMENT = "submission.no_training_statement"
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,13 @@ class Checked:
         return costs
 
 
+def evidenced_costs(inspection: Inspection, declared: Sequence[Cost]) -> list[Cost]:
+    """What Flower recorded of the run, for kinds that nobody declared. The record is the submitter's too."""
+    run, known = inspection.flower_run, {cost.kind for cost in declared}
+    figures = ((Kind.COMMUNICATION, run.total_bytes), (Kind.WALL_TIME, run.elapsed)) if run else ()
+    return [Cost(kind, value, Basis.DECLARED) for kind, value in figures if value and kind not in known]
+
+
 def check(draft: Draft, *, files_expected: bool = True) -> Checked:
     """Check a draft in one pass; stores nothing. Files on their way from the hub are not missing."""
     files = draft.files or Files()
@@ -74,7 +83,9 @@ def check(draft: Draft, *, files_expected: bool = True) -> Checked:
     duplicates = _duplicates(draft, summary) if summary else []
     return Checked(
         inspection=inspection,
-        findings=errors_first([*_closed(draft.base_model), *inspection.findings, *duplicates]),
+        findings=errors_first(
+            [*_unstated(draft), *_closed(draft.base_model), *inspection.findings, *duplicates]
+        ),
         adapter_config=normalised_adapter_config(config, draft.base_model.hub_id, summary)
         if config and summary
         else None,
@@ -89,6 +100,7 @@ def _material(files: Files, *, expected: bool) -> Material:
         adapter=MaterialFile(ADAPTER_FILE, files.adapter_size, lambda: _opened(files))
         if files.has_adapter
         else None,
+        flower_run=_text(files.flower_run, RUN_FILE) if files.flower_run else None,
         expected=frozenset(SUBMITTED if expected else ()),
     )
 
@@ -141,6 +153,17 @@ def _closed(base_model: BaseModel) -> list[Finding]:
         return []
     message = f"{base_model.hub_id} takes no new submissions. Choose a base model from the list."
     return [Finding("submission.base_model_closed", Severity.ERROR, message, SELECTED)]
+
+
+def _unstated(draft: Draft) -> list[Finding]:
+    """What a team has to state; of its own runs this site says it itself."""
+    if draft.not_trained_on_test_items or draft.kind == Submission.Kind.REFERENCE:
+        return []
+    message = (
+        "State that no test item of the benchmarks was trained on. "
+        "Without that nothing is evaluated; a draft may wait for it."
+    )
+    return [Finding(NO_STATEMENT, Severity.ERROR, message, "not_trained_on_test_items")]
 
 
 def _has_no_safetensors(findings: tuple[Finding, ...]) -> bool:

@@ -155,6 +155,7 @@ class Layout:
             "adapter_model": adapter / ADAPTER_FILE if adapter else None,
             "adapter_config": adapter / ADAPTER_CONFIG_FILE if adapter else None,
             "pyproject": files.config,
+            "flower_run": files.flower_run,
         }
         there = {name: path for name, path in places.items() if path and path.is_file()}
         read = [*there.values(), *([record] if record else []), *files.logs, *files.sources]
@@ -173,6 +174,7 @@ class Layout:
         lacking = set(unread)
         kept = replace(
             material,
+            bundles=(),  # too large to be read here
             adapter=self._adapter(folder, there.get("adapter_model")),
             logs=tuple(
                 log

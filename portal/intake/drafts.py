@@ -9,7 +9,9 @@ from typing import BinaryIO
 from evaluation.findings import Finding
 from evaluation.inspection.declared import DeclaredScore
 from portal.accounts.models import Team, User
+from portal.runs.ngrams import Overlap
 from portal.submissions.models import BaseModel, Resource, Submission
+from portal.submissions.training_data import TRAINING_SET_ALONE
 
 
 class InvalidSubmission(Exception):
@@ -49,6 +51,7 @@ class Files:
     adapter_size: int = 0
     adapter_config: bytes | None = None
     config: bytes | None = None
+    flower_run: bytes | None = None
     stored_as: str = ""
 
     @property
@@ -57,7 +60,8 @@ class Files:
 
     @property
     def is_empty(self) -> bool:
-        return not self.has_adapter and self.adapter_config is None and self.config is None
+        texts = (self.adapter_config, self.config, self.flower_run)
+        return not self.has_adapter and all(text is None for text in texts)
 
 
 @dataclass(frozen=True)
@@ -95,5 +99,8 @@ class Draft:
     costs: list[Cost] = field(default_factory=list)
     declared_scores: list[DeclaredScore] = field(default_factory=list)
     smoke_run: bool = False
+    training_data: str = TRAINING_SET_ALONE
+    not_trained_on_test_items: bool = False
+    overlap: Overlap | None = None
     hub: HubSource | None = None
     number: int | None = None

@@ -20,9 +20,11 @@ from evaluation.inspection.declared import MAX_DECIMALS, DeclaredScore
 from evaluation.method.communication import GB
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.accounts.models import Team, User
-from portal.intake.checks import MISSING_FILE
+from portal.intake.checks import MISSING_FILE, NO_STATEMENT
 from portal.intake.drafts import Cost, Draft, Files, HubSource
 from portal.intake.fields import FileUpTo, GigabytesField, HubAddressField
+from portal.runs.ngrams import overlap_of_submission
+from portal.submissions import training_data
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.submissions.rules import site_rules
 from portal.uploads import SMALL_FILE_BYTES
@@ -72,6 +74,12 @@ class SubmissionForm(forms.Form):
         required=False,
         limit=SMALL_FILE_BYTES,
         help_text="Of your Flower app, as it was run.",
+    )
+    flower_run = FileUpTo(
+        label="Record of the run",
+        required=False,
+        limit=SMALL_FILE_BYTES,
+        help_text="What flwr list --run-id ID --format json wrote: app, bundle, traffic and compute time.",
     )
     hub_repository = HubAddressField(
         label="Repository",
@@ -130,6 +138,19 @@ class SubmissionForm(forms.Form):
         help_text=f"{SMOKE_RUN_ITEMS} items of each benchmark, in minutes. You see the answers, and decide "
         "whether it is evaluated in full. It is no score, and only your team and the reviewers see it.",
     )
+    training_data = forms.CharField(
+        label="Training data",
+        required=False,
+        max_length=training_data.MAX_LENGTH,
+        initial=training_data.TRAINING_SET_ALONE,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="All that the adapter was trained on, in your words.",
+    )
+    not_trained_on_test_items = forms.BooleanField(
+        label="No test item of the benchmarks was trained on",
+        required=False,
+        help_text="Without this a draft can be saved, and nothing is evaluated.",
+    )
     paper_url = forms.URLField(label="Paper", required=False, assume_scheme="https")
     code_url = forms.URLField(label="Code", required=False, assume_scheme="https")
 
@@ -171,6 +192,9 @@ class SubmissionForm(forms.Form):
             raise forms.ValidationError("The name has characters that cannot be shown. Write it anew.")
         return method
 
+    def clean_training_data(self) -> str:
+        return self.cleaned_data["training_data"] or training_data.TRAINING_SET_ALONE
+
     def clean_hub_revision(self) -> str:
         revision: str = self.cleaned_data["hub_revision"].strip("/")
         if revision and not is_revision(revision):
@@ -202,11 +226,13 @@ class SubmissionForm(forms.Form):
         return data
 
     def name_missing(self, findings: Iterable[Finding]) -> None:
-        """Say at the fields of a form that was sent which files the checks miss."""
+        """Say at the fields of a form that was sent what the checks miss."""
         labels = {self.fields[name].label: name for name in FILES}
         for finding in findings:
             if finding.code == MISSING_FILE:
                 self.add_error(labels[finding.location], finding.message)
+            elif finding.code == NO_STATEMENT:
+                self.add_error(finding.location, finding.message)
 
     def _is_sent(self, name: str) -> bool:
         data = self.cleaned_data
@@ -218,7 +244,11 @@ class SubmissionForm(forms.Form):
         draft = self.submission
         if draft is None:
             return {}
-        there = {"adapter_config": draft.adapter_config_text, "pyproject": draft.config_text}
+        there = {
+            "adapter_config": draft.adapter_config_text,
+            "pyproject": draft.config_text,
+            "flower_run": draft.flower_run_text,
+        }
         found = {name: filesizeformat(len(text.encode())) for name, text in there.items() if text}
         if draft.adapter_file:
             found["adapter_model"] = filesizeformat(draft.adapter_file.size)
@@ -244,6 +274,9 @@ class SubmissionForm(forms.Form):
             costs=self._costs(),
             declared_scores=self._declared_scores(),
             smoke_run=data["smoke_run"],
+            training_data=data["training_data"],
+            not_trained_on_test_items=data["not_trained_on_test_items"],
+            overlap=overlap_of_submission(self.submission) if self.submission else None,
             hub=self._hub(send),
         )
 
@@ -257,6 +290,7 @@ class SubmissionForm(forms.Form):
             stored_as=upload.stored_as if upload else "",
             adapter_config=data["adapter_config"].read() if data["adapter_config"] else None,
             config=data["pyproject"].read() if data["pyproject"] else None,
+            flower_run=data["flower_run"].read() if data["flower_run"] else None,
         )
 
     def _hub(self, send: bool) -> HubSource | None:
@@ -325,9 +359,10 @@ def values_of(submission: Submission) -> dict[str, Any]:
         name: getattr(submission, name)
         for name in (
             *("challenge", "base_model", "team", "method", "description", "paper_url", "code_url"),
-            "smoke_run",
+            *("smoke_run", "not_trained_on_test_items"),
         )
     }
+    values["training_data"] = submission.training_data or training_data.TRAINING_SET_ALONE
     declared = {r.kind: r.value for r in submission.resources.filter(basis=Resource.Basis.DECLARED)}
     values |= {
         name: _short(declared[kind] / factor) for name, (kind, factor) in COSTS.items() if kind in declared

@@ -13,7 +13,7 @@ from django.utils import timezone
 from evaluation.findings import Finding, Severity
 from portal.accounts.models import Team
 from portal.intake import hub_fetches, stored_files
-from portal.intake.checks import MISSING_FILE, Checked, check
+from portal.intake.checks import MISSING_FILE, Checked, check, evidenced_costs
 from portal.intake.drafts import (
     Cost,
     Draft,
@@ -26,10 +26,18 @@ from portal.intake.quotas import check_drafts, check_quota
 from portal.notifications.services import submission_changed
 from portal.queues import wake_board_builders
 from portal.runs import services as runs
+from portal.runs.ngrams import overlap_of_submission
 from portal.submissions.models import DeclaredScore, Resource, Submission
 from portal.submissions.models import Finding as StoredFinding
+from portal.submissions.training_data import TRAINING_SET_ALONE
 
 DRAFT_LIFETIME = timedelta(days=30)
+
+# Of a draft, under the same names in its row.
+_SAID = (
+    *("challenge", "method", "description", "paper_url", "code_url", "smoke_run"),
+    *("training_data", "not_trained_on_test_items"),
+)
 
 WITHDRAWABLE = (
     Submission.Status.QUEUED,
@@ -228,6 +236,9 @@ def draft_of(submission: Submission) -> Draft:
         ],
         declared_scores=[score.as_declared() for score in submission.declared_scores.all()],
         smoke_run=submission.smoke_run,
+        training_data=submission.training_data or TRAINING_SET_ALONE,
+        not_trained_on_test_items=submission.not_trained_on_test_items,
+        overlap=overlap_of_submission(submission),
     )
 
 
@@ -323,6 +334,7 @@ def _completed(sent: Files, stored: Files) -> Files:
         stored_as=adapter.stored_as,
         adapter_config=stored.adapter_config if sent.adapter_config is None else sent.adapter_config,
         config=stored.config if sent.config is None else sent.config,
+        flower_run=stored.flower_run if sent.flower_run is None else sent.flower_run,
     )
 
 
@@ -352,12 +364,15 @@ def _create_row(draft: Draft) -> Submission:
 def _write(submission: Submission, draft: Draft, files: Files, checked: Checked, stored_as: str) -> None:
     """Write everything that a draft says into its locked row, and what belongs to it."""
     card = checked.inspection.card
+    evidenced = evidenced_costs(checked.inspection, draft.costs)
     submission.team, submission.base_model = draft.team, draft.base_model
-    for name in ("challenge", "method", "description", "paper_url", "code_url", "smoke_run"):
+    for name in _SAID:
         setattr(submission, name, getattr(draft, name))
+    submission.overlap = draft.overlap.to_json() if draft.overlap else None
     submission.adapter_file.name = stored_as
     submission.adapter_config_text = stored_files.kept_adapter_config(files)
     submission.config_text = stored_files.kept_config(files)
+    submission.flower_run_text = stored_files.kept_flower_run(files)
     submission.method_card = card.to_json() if card else None
     submission.edited_at = timezone.now()
     submission.save()
@@ -375,7 +390,7 @@ def _write(submission: Submission, draft: Draft, files: Files, checked: Checked,
     submission.resources.all().delete()
     Resource.objects.bulk_create(
         Resource(submission=submission, kind=cost.kind, value=cost.value, basis=cost.basis)
-        for cost in [*draft.costs, *checked.derived_costs]
+        for cost in [*draft.costs, *evidenced, *checked.derived_costs]
     )
     submission.declared_scores.all().delete()
     DeclaredScore.objects.bulk_create(DeclaredScore.of(submission, score) for score in draft.declared_scores)

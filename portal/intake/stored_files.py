@@ -13,6 +13,7 @@ from django.db import transaction
 
 from evaluation.checkpoints.adapter_config import MAX_SIZE as MAX_ADAPTER_CONFIG
 from evaluation.flowerconfig import MAX_SIZE as MAX_CONFIG
+from evaluation.inspection.flower_run import MAX_SIZE as MAX_FLOWER_RUN
 from portal.intake.checks import Checked
 from portal.intake.drafts import Files
 from portal.outages.causes import storage_access
@@ -57,6 +58,7 @@ def files_of(submission: Submission) -> Files:
         adapter_size=_size_of(name) if name else 0,
         adapter_config=submission.adapter_config_text.encode() or None,
         config=submission.config_text.encode() or None,
+        flower_run=submission.flower_run_text.encode() or None,
     )
 
 
@@ -73,6 +75,10 @@ def kept_text(content: bytes | None, limit: int) -> str:
         return content.decode()
     except UnicodeDecodeError:
         return ""
+
+
+def kept_flower_run(files: Files) -> str:
+    return kept_text(files.flower_run, MAX_FLOWER_RUN)
 
 
 def kept_adapter_config(files: Files) -> str:

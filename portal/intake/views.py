@@ -24,6 +24,7 @@ from portal.intake.forms import BaseModelRequestForm, SubmissionForm, values_of
 from portal.intake.progress import attempts_of, smoke_run_of, steps_of
 from portal.intake.quotas import Quota, quota_of
 from portal.runs import logs
+from portal.runs.ngrams import overlap_of_submission
 from portal.submissions.known_of_method import card_of
 from portal.submissions.models import BaseModel, HubFetch, Submission
 from portal.uploads import file_too_large
@@ -184,6 +185,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         {
             **_status_context(submission, _user(request)),
             "thread": thread_of(submission, _user(request)),
+            "overlap": overlap_of_submission(submission),
             "retrainings": submission.retrainings.order_by("pk") if sees_all(request.user) else (),
             "section": "mine",
         },

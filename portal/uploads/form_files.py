@@ -10,7 +10,7 @@ from django.template.defaultfilters import filesizeformat
 
 from evaluation.findings import Finding, Severity
 
-# adapter_config.json and pyproject.toml: far more than any real one has.
+# adapter_config.json, pyproject.toml and a run's record: far more than any real one has.
 SMALL_FILE_BYTES = 1024**2
 
 
@@ -35,7 +35,7 @@ class SizeLimitUploadHandler(FileUploadHandler):
         self._file_bytes += len(raw_data)
         self._request_bytes += len(raw_data)
         limit = settings.SUBMISSION_MAX_BYTES
-        if self._file_bytes > limit or self._request_bytes > limit + 2 * SMALL_FILE_BYTES:
+        if self._file_bytes > limit or self._request_bytes > limit + 3 * SMALL_FILE_BYTES:
             assert self.request is not None
             self.request.upload_too_large = self.field_name  # type: ignore[attr-defined]
             raise StopUpload(connection_reset=False)

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 
 from portal.submissions.models import Submission
 from tests.browser.test_submission import sign_in
+from tests.evaluation.test_flower_run import listed, run
 from tests.portal import factories
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -33,6 +34,7 @@ def app(tmp_path: Path) -> Path:
         "results/peft_10/adapter_model.safetensors": factories.adapter_bytes(),
         "results/peft_9/adapter_config.json": factories.config_bytes(),
         "results/peft_9/adapter_model.safetensors": factories.adapter_bytes(1),
+        "flwr_run.json": listed(run()),
         "results/training.json": json.dumps({"wall_seconds": 7200}).encode(),
     }
     for name, content in files.items():
@@ -57,16 +59,18 @@ def expect_filled(page: Page) -> None:
     expect(page.get_by_text("From your files: training.json")).to_be_visible()
 
 
-def test_a_chosen_folder_is_submitted_with_one_more_press(form: Page, app: Path) -> None:
+def test_a_chosen_folder_is_submitted_with_a_tick_and_one_more_press(form: Page, app: Path) -> None:
     form.locator("#drop_folder").set_input_files(app)
     expect(form.locator(".drop [role=status]")).to_contain_text("No error so far.")
     expect_filled(form)
     expect(form.locator("[data-upload] [role=status]")).to_have_text(UPLOADED)
     expect(form.locator("#drop_checkpoint")).to_have_value("my app ü/results/peft_10")
     assert Axe().run(form).response["violations"] == []
+    form.get_by_label("No test item of the benchmarks was trained on").check()
     form.get_by_role("button", name="Submit", exact=True).click()
     form.wait_for_url("**/submissions/*/")
-    assert Submission.objects.get().status == "queued"
+    made = Submission.objects.get()
+    assert made.status == "queued" and made.flower_run_text
 
 
 def test_a_zip_is_read_like_a_folder_and_a_choice_changes_the_files(form: Page, app: Path) -> None:

@@ -55,7 +55,9 @@ def _hub_fetch(case: Case) -> None:
         "pyproject.toml": factories.PYPROJECT,
     }
     case.parts.hub.watch("adapter_model.safetensors", case.strike)
-    fields = {"challenge": "finance", "base_model": factories.base_model().hub_id, "method": case.name}
+    base = factories.base_model().hub_id
+    fields: dict[str, Any] = {"challenge": "finance", "base_model": base, "method": case.name}
+    fields["not_trained_on_test_items"] = True
     _made(case, {**fields, "repository": ADAPTER_REPOSITORY})
     case.wait("the files from the hub", lambda: _only(case).checkpoint_id is not None, lambda: _refused(case))
     _evaluated(case)
@@ -152,7 +154,8 @@ PHASES: dict[str, Phase] = {
 def _fields(case: Case, **changes: Any) -> dict[str, Any]:
     texts = {"adapter_config": factories.config_bytes().decode(), "pyproject": factories.PYPROJECT.decode()}
     base = factories.base_model().hub_id
-    return {"challenge": "finance", "base_model": base, "method": case.name, **texts, **changes}
+    fields = {"challenge": "finance", "base_model": base, "method": case.name}
+    return {**fields, "not_trained_on_test_items": True, **texts, **changes}
 
 
 def _made(case: Case, fields: dict[str, Any]) -> dict[str, Any]:

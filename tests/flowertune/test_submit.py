@@ -12,7 +12,8 @@ from flowertune.kept_files import delivery
 from tests.flowertune.conftest import Run
 from tests.flowertune.site_server import Fault, SiteServer
 
-SUBMIT = ("--challenge", "finance", "--yes", "--json")
+STATED = "--not-trained-on-test-items"
+SUBMIT = ("--challenge", "finance", "--yes", STATED, "--json")
 
 
 def test_the_last_checkpoint_is_submitted(run: Run, server: SiteServer, app: Path, adapter: bytes) -> None:
@@ -160,6 +161,8 @@ def test_two_calls_do_not_send_the_same_file_at_once(run: Run, tmp_path: Path) -
 def test_what_is_missing_is_named_where_nobody_can_be_asked(run: Run, app: Path) -> None:
     assert "--challenge" in run("submit", str(app)).err
     assert "--method" in run("submit", str(app), "--challenge", "finance").err
+    unstated = run("submit", str(app), *(option for option in SUBMIT if option != STATED))
+    assert unstated.status == Status.USAGE and STATED in unstated.out
     unknown = run("submit", str(app), "--challenge", "finances")
     assert unknown.status == Status.USAGE and "finance" in unknown.err
     other = run("submit", str(app), *SUBMIT, "--base-model", "Example/Unlisted")

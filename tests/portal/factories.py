@@ -108,6 +108,7 @@ def draft(submitter: User, **changes: Any) -> Draft:
         "challenge": "finance",
         "base_model": base_model(),
         "method": "FedAvg",
+        "not_trained_on_test_items": True,
         "files": files(pyproject(changes.get("challenge", "finance"))),
     }
     return Draft(**(values | changes))

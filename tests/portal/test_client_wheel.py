@@ -118,7 +118,8 @@ def test_a_participant_submits_a_folder_and_a_hub_address(
     (tmp_path / "adapter_config.json").write_bytes(factories.config_bytes())
     (tmp_path / "pyproject.toml").write_bytes(factories.PYPROJECT)
     env = {"FLOWERTUNE_URL": live_server.url, "FLOWERTUNE_TOKEN": ApiToken.issue(user=sender, name="t")[1]}
-    said = ("--challenge", "finance", "--method", "FedAvg", "--yes", "--json")
+    stated = "--not-trained-on-test-items"
+    said = ("--challenge", "finance", "--method", "FedAvg", stated, "--yes", "--json")
     ended = installed.run("flowertune", "submit", str(tmp_path), *said, env=env)
     assert json.loads(ended.stdout)["status"] == "queued", ended
     address = "https://huggingface.co/somebody/adapter/tree/main/peft_200"

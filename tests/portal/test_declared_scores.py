@@ -24,6 +24,7 @@ def form(owner: User, **changes: Any) -> dict[str, Any]:
         "challenge": "finance",
         "base_model": factories.base_model().pk,
         "team": personal_team(owner).pk,
+        "not_trained_on_test_items": "on",
         "method": "FedAvg",
         **factories.uploads(),
         **changes,

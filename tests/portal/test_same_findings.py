@@ -183,6 +183,7 @@ def _fields(owner: User, case: Case, model: BaseModel) -> dict[str, Any]:
         "challenge": case.challenge,
         "base_model": model.pk,
         "team": personal_team(owner).pk,
+        "not_trained_on_test_items": "on",
         "method": "FedAvg",
         "communication_gb": "" if case.gigabytes is None else case.gigabytes,
         **{f"score_{slug}": text for slug, text in case.scores.items()},
@@ -207,6 +208,7 @@ def _form(browser: Client, owner: User, case: Case, model: BaseModel) -> list[Ro
 
 def _api(token: str, case: Case) -> list[Row]:
     said: dict[str, Any] = {"challenge": case.challenge, "base_model": case.base_model, "method": "FedAvg"}
+    said |= {"not_trained_on_test_items": True}
     said |= {"draft": True, "declared_scores": case.scores}
     if case.gigabytes is not None:
         said["resources"] = [{"kind": "communication", "value": case.gigabytes * GB}]
@@ -366,7 +368,8 @@ def test_only_what_is_not_submitted_of_a_folder_makes_a_difference(
     (tmp_path / "app" / "comm_cost.txt").write_text("2.9 GB")
     (checkpoint / ADAPTER_FILE).write_bytes(factories.adapter_bytes())
     (checkpoint / ADAPTER_CONFIG_FILE).write_bytes(factories.config_bytes(lora_alpha=16))
-    arguments = ["--challenge", "finance", "--method", "FedAvg", "--yes", "--draft"]
+    arguments = ["--challenge", "finance", "--method", "FedAvg", "--draft"]
+    arguments += ["--yes", "--not-trained-on-test-items"]
     document = run(flowertune_main.main, "submit", str(tmp_path / "app"), *arguments)
     local, site = ([row(f) for f in document[key]] for key in ("local_findings", "findings"))
     assert {r[0] for r in local} - {r[0] for r in site} == set(ONLY_IN_A_FOLDER)

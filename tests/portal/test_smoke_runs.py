@@ -217,6 +217,7 @@ def test_the_form_asks_for_one_and_a_draft_keeps_the_wish(owner: User, client: C
         "challenge": "finance",
         "base_model": factories.base_model().pk,
         "team": personal_team(owner).pk,
+        "not_trained_on_test_items": "on",
         "method": "FedAvg",
         "smoke_run": "on",
         "action": "save",

@@ -96,6 +96,7 @@ def form(owner: User, action: str) -> dict[str, Any]:
         "challenge": "finance",
         "base_model": factories.base_model().pk,
         "team": personal_team(owner).pk,
+        "not_trained_on_test_items": "on",
         "method": "FedAvg",
         "action": action,
         **factories.uploads(),

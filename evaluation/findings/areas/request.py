@@ -244,6 +244,17 @@ AREA = Area(
             example="declared_scores.mmlu",
         ),
         FindingKind(
+            "overlap_report",
+            ERROR,
+            "The report on training data cannot be used",
+            explanation=(
+                "The report of `flowertune overlap` names a benchmark that this site has no n-grams of, "
+                "other items than it has now, or digests that are of no item."
+            ),
+            remedy="Make the report anew with `flowertune overlap`, from this site, and send it unchanged.",
+            example="overlap",
+        ),
+        FindingKind(
             "unknown_submission",
             ERROR,
             "There is no such submission",

@@ -30,6 +30,23 @@ AREA = Area(
             example="adapter_config.json",
         ),
         FindingKind(
+            "submission.no_training_statement",
+            ERROR,
+            "The statement on training data is missing",
+            explanation=(
+                "Every submission states what it was trained on, and that no test item of the challenges' "
+                "benchmarks was among that. Nobody can read it off the adapter, and a score on items that "
+                "were trained on says nothing. The statement stands on the entry's page and is fixed once "
+                "the submission is sent."
+            ),
+            remedy=(
+                "Tick the statement in the form, send not_trained_on_test_items as true, or give "
+                "--not-trained-on-test-items on the command line. If test items were trained on, the "
+                "adapter cannot be submitted: train without them."
+            ),
+            example="not_trained_on_test_items",
+        ),
+        FindingKind(
             "submission.base_model_closed",
             ERROR,
             "The base model takes no new submissions",

@@ -14,6 +14,7 @@ from rest_framework import serializers
 
 from evaluation.checkpoints.strictjson import JsonError, parse_object
 from evaluation.data.dataset import SMOKE_RUN_ITEMS
+from evaluation.errors import DataError
 from evaluation.hub.names import (
     MAX_ADDRESS,
     MAX_PATH,
@@ -24,13 +25,17 @@ from evaluation.hub.names import (
     parse_address,
 )
 from evaluation.inspection.declared import DeclaredScore
+from evaluation.overlap.report import MAX_SIZE as MAX_REPORT
+from evaluation.overlap.report import Report
 from portal.accounts.models import Team, User, personal_team
 from portal.api.serializers.common import CHALLENGE_CHOICES, StrictSerializer
 from portal.intake import services
 from portal.intake.drafts import Cost, Draft, Files, HubSource
+from portal.runs.ngrams import Overlap, overlap_of
 from portal.submissions.base_models import listed
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.submissions.rules import site_rules
+from portal.submissions.training_data import MAX_LENGTH, TRAINING_SET_ALONE
 from portal.uploads import SMALL_FILE_BYTES, file_too_large
 from portal.uploads.services import take
 
@@ -108,6 +113,13 @@ class DraftSerializer(StrictSerializer):
         max_length=SMALL_FILE_BYTES,
         help_text="The text of the Flower app's pyproject.toml",
     )
+    flower_run = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        trim_whitespace=False,
+        max_length=SMALL_FILE_BYTES,
+        help_text="The text that flwr list --run-id ID --format json wrote of the run, as evidence",
+    )
     repository = serializers.CharField(
         required=False,
         max_length=MAX_ADDRESS,
@@ -129,6 +141,21 @@ class DraftSerializer(StrictSerializer):
     smoke_run = serializers.BooleanField(
         default=False,
         help_text=f"First {SMOKE_RUN_ITEMS} items a benchmark, then POST …/evaluate/ goes on in full",
+    )
+    training_data = serializers.CharField(
+        default=TRAINING_SET_ALONE,
+        max_length=MAX_LENGTH,
+        help_text="All that the adapter was trained on, in your words",
+    )
+    not_trained_on_test_items = serializers.BooleanField(
+        default=False,
+        help_text="States that no test item of the benchmarks was trained on; only a draft does without",
+    )
+    overlap = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=MAX_REPORT,
+        help_text="The text of the report that `flowertune overlap` writes of the training data",
     )
     draft = serializers.BooleanField(
         default=False, help_text="Only store it, findings included; POST …/send/ queues it"
@@ -179,6 +206,16 @@ class DraftSerializer(StrictSerializer):
         except AddressError as error:
             raise serializers.ValidationError(str(error)) from error
 
+    def validate_overlap(self, text: str) -> Overlap | None:
+        if not text:
+            return None
+        try:
+            return overlap_of(Report.from_json(text))
+        except DataError as error:
+            raise serializers.ValidationError(
+                f"It cannot be used: {error}.", code="overlap_report"
+            ) from error
+
     def validate_revision(self, name: str) -> str:
         if name and not is_revision(name):
             raise serializers.ValidationError("Name a branch, a tag or a commit.")
@@ -214,7 +251,8 @@ class DraftSerializer(StrictSerializer):
         """What was said, under the names of Draft's fields."""
         data: dict[str, Any] = self.validated_data
         said = ("challenge", "base_model", "method", "team", "kind", "description", "paper_url", "code_url")
-        changes = {name: data[name] for name in (*said, "smoke_run") if name in data}
+        also = ("smoke_run", "training_data", "not_trained_on_test_items", "overlap")
+        changes = {name: data[name] for name in (*said, *also) if name in data}
         if "resources" in data:
             changes["costs"] = data["resources"]
         if "declared_scores" in data:
@@ -234,7 +272,7 @@ class DraftSerializer(StrictSerializer):
 
     def texts(self) -> dict[str, bytes]:
         data = self.validated_data
-        return {name: data[name].encode() for name in ("adapter_config", "pyproject") if name in data}
+        return {name: data[name].encode() for name in TEXTS if name in data}
 
     @property
     def _user(self) -> User:
@@ -258,6 +296,7 @@ class DraftChangesSerializer(DraftSerializer):
         return fields
 
 
+TEXTS = ("adapter_config", "pyproject", "flower_run")
 _EITHER = "Either send the adapter's files or name a repository."
 
 
@@ -295,6 +334,7 @@ class PartsSerializer(StrictSerializer):
     adapter_upload = serializers.UUIDField(required=False, help_text="Instead of adapter_model")
     adapter_config = TextPartField(required=False, help_text="adapter_config.json")
     pyproject = TextPartField(required=False, help_text="pyproject.toml of the Flower app")
+    flower_run = TextPartField(required=False, help_text="What Flower recorded of the run, as JSON")
 
     described_by: type[DraftSerializer] = DraftSerializer
 
@@ -361,6 +401,7 @@ class Sent:
             stored_as=upload.stored_as if upload else "",
             adapter_config=self.texts.get("adapter_config"),
             config=self.texts.get("pyproject"),
+            flower_run=self.texts.get("flower_run"),
         )
 
 
@@ -387,5 +428,5 @@ def _sent(said: DraftSerializer | None, parts: dict[str, Any]) -> Sent:
         is_draft=metadata.get("draft", False),
         adapter=parts.get("adapter_model"),
         adapter_upload=parts.get("adapter_upload") or metadata.get("adapter_upload"),
-        texts=texts | {name: parts[name] for name in ("adapter_config", "pyproject") if name in parts},
+        texts=texts | {name: parts[name] for name in TEXTS if name in parts},
     )

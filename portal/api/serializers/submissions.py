@@ -65,6 +65,15 @@ class SummarySerializer(serializers.ModelSerializer[Submission]):
         source="checkpoint.sha256", allow_null=True, default=None, help_text="SHA-256 of the adapter"
     )
 
+    training_data = serializers.CharField(
+        source="stated_training_data",
+        help_text="What it was trained on, as its team states, of reference entries this site; empty where "
+        "nothing is stated",
+    )
+    not_trained_on_test_items = serializers.SerializerMethodField(
+        help_text="Whether it is stated that no test item of the benchmarks was trained on"
+    )
+
     class Meta:
         model = Submission
         fields = [
@@ -82,6 +91,8 @@ class SummarySerializer(serializers.ModelSerializer[Submission]):
             "description",
             "paper_url",
             "code_url",
+            "training_data",
+            "not_trained_on_test_items",
             "created_at",
             "edited_at",
             "sent_at",
@@ -107,6 +118,9 @@ class SummarySerializer(serializers.ModelSerializer[Submission]):
         user = self.context["request"].user
         return set(user.teams.values_list("pk", flat=True)) if user.is_authenticated else set()
 
+    def get_not_trained_on_test_items(self, submission: Submission) -> bool:
+        return bool(submission.stated_training_data)
+
     def get_url(self, submission: Submission) -> str:
         return str(self.context["request"].build_absolute_uri(submission.get_absolute_url()))
 
@@ -122,6 +136,10 @@ class SubmissionSerializer(SummarySerializer):
     )
     hub = serializers.SerializerMethodField(help_text="Where a draft's files come from, to the team")
     smoke_run = serializers.BooleanField(help_text="Whether a smoke run comes before the evaluation in full")
+    overlap = serializers.DictField(
+        allow_null=True,
+        help_text="N-grams that the declared training data share with test items, by the team's report",
+    )
     decide_by = serializers.DateTimeField(
         allow_null=True,
         help_text="`tried`: until when the team goes on in full by POST …/evaluate/; then it is withdrawn",
@@ -136,6 +154,7 @@ class SubmissionSerializer(SummarySerializer):
             *SummarySerializer.Meta.fields,
             "expires_at",
             "smoke_run",
+            "overlap",
             "decide_by",
             "hub",
             "method_card",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponsePermanentRedirect
+from django.http import FileResponse, HttpRequest, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics
 from rest_framework.exceptions import NotFound
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from evaluation.benchmarks import BENCHMARKS
 from evaluation.findings import excerpt
 from evaluation.findings.catalogue import CATALOGUE
 from evaluation.names import near
@@ -27,9 +30,16 @@ from portal.api.serializers.catalogue import (
     DataLineSerializer,
     FindingKindSerializer,
 )
-from portal.runs import data_register
+from portal.runs import data_register, ngrams
 from portal.submissions.models import BaseModel
 from portal.submissions.rules import all_site_rules, site_rules
+
+
+class BinaryRenderer(JSONRenderer):
+    """Lets clients ask for a file; what it renders are the problems that come instead of it."""
+
+    media_type = "application/octet-stream"
+    format = "json"  # as the other renderer, so that there is no `?format=` to choose
 
 
 @extend_schema(tags=["challenges"])
@@ -79,6 +89,30 @@ class DataRegister(ConditionalMixin, generics.ListAPIView[Any]):
 
     def get_queryset(self) -> Any:
         return data_register.lines()
+
+
+@extend_schema(tags=["challenges"])
+class BenchmarkNgrams(APIView):
+    """The digests of the n-grams of a benchmark's items, to look for them in training data."""
+
+    renderer_classes = [BinaryRenderer, JSONRenderer]
+
+    @extend_schema(
+        operation_id="benchmark_ngrams",
+        responses={
+            (200, BinaryRenderer.media_type): OpenApiResponse(
+                OpenApiTypes.BINARY,
+                description="A line of JSON, the sorted digests as little-endian unsigned 64-bit integers, "
+                "the number of the item of each as 32-bit ones",
+            )
+        },
+    )
+    def get(self, request: Request, slug: str) -> HttpResponseBase:
+        """Download them; `flowertune overlap` does, and compares on the spot."""
+        file = ngrams.opened(slug) if slug in BENCHMARKS else None
+        if file is None:
+            raise NotFound(f"There are no n-grams of “{excerpt(slug)}” on this site.")
+        return FileResponse(file, content_type=BinaryRenderer.media_type, filename=f"{slug}.ngrams")
 
 
 @extend_schema(tags=["findings"])

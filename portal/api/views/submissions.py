@@ -220,7 +220,8 @@ class SubmissionWithdraw(SubmissionView):
         return self.answer(submission)
 
 
-_HEAVY = ("config_text", "adapter_config_text", "base_model__tensors", "checkpoint__summary")
+_TEXTS = ("config_text", "adapter_config_text", "flower_run_text")
+_HEAVY = (*_TEXTS, "base_model__tensors", "checkpoint__summary")
 
 
 def with_details(submissions: QuerySet[Submission]) -> QuerySet[Submission]:
@@ -230,9 +231,7 @@ def with_details(submissions: QuerySet[Submission]) -> QuerySet[Submission]:
     """
     scores = Score.objects.defer("correct_bits", "scored_bits")
     counting = Evaluation.objects.filter(for_audit=False)
-    evaluations = counting.select_related("submission").defer(
-        "submission__config_text", "submission__adapter_config_text"
-    )
+    evaluations = counting.select_related("submission").defer(*(f"submission__{text}" for text in _TEXTS))
     return (
         submissions.select_related("team", "base_model", "checkpoint")
         .defer(*_HEAVY)

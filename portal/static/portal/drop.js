@@ -4,7 +4,7 @@
 (() => {
   "use strict";
   // Nothing else can be of a submission; a folder's other files are not even named to the server.
-  const NAMED = /(^|\/)(pyproject\.toml|adapter_config\.json|training\.json|adapter_model[^/]*|[^/]+\.(txt|log|out|py))$/i;
+  const NAMED = /(^|\/)(pyproject\.toml|adapter_config\.json|training\.json|(flwr|flower)[\w.-]*\.json|adapter_model[^/]*|[^/]+\.(txt|log|out|py))$/i;
   const PRUNED = /(^|\/)(\.[^/]*|__MACOSX|__pycache__|node_modules|site-packages|venv|env|wandb)\//;
   const MOST = 5000; // names, as the server has it
   const MOST_SEEN = 100000; // entries of dropped folders

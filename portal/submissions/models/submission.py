@@ -15,6 +15,7 @@ from django.utils import timezone
 from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.access import sees_all
 from portal.accounts.models import Team
+from portal.submissions import training_data
 from portal.submissions.models.checkpoint import BaseModel, Checkpoint
 
 
@@ -42,7 +43,11 @@ _CONTENT = (
     "config_text",
     "method_card",
     "origin",
+    "flower_run_text",
     "smoke_run",
+    "training_data",
+    "not_trained_on_test_items",
+    "overlap",
     "sent_at",
 )
 _TRANSITIONS = [
@@ -142,12 +147,24 @@ class Submission(models.Model):
     )
     adapter_config_text = models.TextField(blank=True, help_text="adapter_config.json, as sent")
     config_text = models.TextField(blank=True, help_text="pyproject.toml of the Flower app, as sent")
+    flower_run_text = models.TextField(
+        blank=True, help_text="What Flower recorded of the run (flwr list --format json), as sent"
+    )
     method_card = models.JSONField(null=True, help_text="What config_text says of the method")
     origin = models.CharField(
         max_length=400, blank=True, help_text="repository@commit on the hub that the files came from"
     )
     smoke_run = models.BooleanField(
         default=False, help_text="Its team wants to see a smoke run before it is evaluated in full"
+    )
+    training_data = models.TextField(
+        blank=True, max_length=training_data.MAX_LENGTH, help_text="What it was trained on, as its team says"
+    )
+    not_trained_on_test_items = models.BooleanField(
+        default=False, help_text="Its team states that no test item of the benchmarks was trained on"
+    )
+    overlap = models.JSONField(
+        null=True, help_text="N-grams that its declared training data share with benchmarks, by its report"
     )
     import_digest = models.CharField(
         max_length=64, blank=True, editable=False, help_text="Of the row that an imported entry came from"
@@ -264,6 +281,13 @@ class Submission(models.Model):
     def decide_by(self) -> datetime | None:
         """Until when its team may say whether it is evaluated in full; None where that is not asked."""
         return self.status_changed_at + self.DECISION_TIME if self.status == self.Status.TRIED else None
+
+    @property
+    def stated_training_data(self) -> str:
+        """What it was trained on, by the statement of its team or of this site; "" where none was made."""
+        if self.kind == self.Kind.REFERENCE:
+            return training_data.BY_THE_SITE if self.checkpoint_id else training_data.UNTUNED
+        return self.training_data if self.not_trained_on_test_items else ""
 
     @property
     def is_returned(self) -> bool:

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from evaluation.benchmarks.samples import Row
 from evaluation.errors import DataError
 
+Row = dict[str, Any]
 Rows = Iterator[tuple[str, Row]]
 _LARGEST = 1024**3
 """Bytes that a file may unpack to: a small one can hold any amount of the same."""
