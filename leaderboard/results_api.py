@@ -57,6 +57,7 @@ class OfferSerializer(serializers.Serializer[Offer]):
 class OffersSerializer(serializers.Serializer[Any]):
     entry = serializers.IntegerField()
     protocol = serializers.IntegerField(help_text="0 where the scores were only declared")
+    page = serializers.CharField(help_text="Of the entry, which files name as their source")
     results = OfferSerializer(many=True)
 
 
@@ -96,7 +97,7 @@ class Exports(ConditionalMixin):
         result = _result(request, pk)
         protocol = result.conditions.protocol if result.conditions else 0
         context = {"request": request, "entry": pk, "protocol": protocol}
-        body = {"entry": pk, "protocol": protocol, "results": list(offers(result))}
+        body = {"entry": pk, "protocol": protocol, "page": result.url, "results": list(offers(result))}
         return Response(OffersSerializer(body, context=context).data)
 
 

@@ -50,8 +50,8 @@ def _model(result: Result) -> dict[str, Any]:
         "developer": result.team,
         "additional_details": {
             "deployment_type": "self_deployed" if result.conditions else "unknown",
-            # Base models are open; the adapter is only where it came from a public repository.
-            "model_availability": "open_weights" if result.repository or not result.adapted else "unknown",
+            # Base models are open; whether the adapter is, the site does not know.
+            "model_availability": "unknown" if result.adapted else "open_weights",
             **{
                 name: value
                 for name, value in result.facts().items()

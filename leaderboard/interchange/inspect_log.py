@@ -42,7 +42,7 @@ def _pieces(
     sink = Pieces()
     start = {"version": _VERSION, "eval": _spec(result, conditions, score), "plan": _PLAN}
     with (
-        zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive,  # type: ignore[call-overload]  # writes only
+        zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive,
         tempfile.SpooledTemporaryFile(_IN_MEMORY) as summaries,
     ):
         _add(archive, "_journal/start.json", start)

@@ -55,7 +55,6 @@ def result_of(submission: Submission, entry: Entry, evaluation: Evaluation | Non
         base_model=submission.base_model.hub_id,
         base_revision=submission.base_model.revision,
         adapted=entry.adapted,
-        repository=submission.origin,
         adapter_sha256=checkpoint.sha256 if checkpoint else "",
         published_at=entry.published_at,
         declared_at=submission.source_url if evaluation is None else "",

@@ -102,7 +102,7 @@ class Result:
     declared, on the board at `declared_at`.
 
     `site` is this site's address, `url` that of the entry's page, `statement` that of the signed statement.
-    `repository` is "owner/name@commit" on the hub, where the files came from there.
+    The repository that the files came from is not among it: it may be private.
     """
 
     site: str
@@ -116,7 +116,6 @@ class Result:
     base_model: str
     base_revision: str
     adapted: bool
-    repository: str
     adapter_sha256: str
     published_at: datetime
     declared_at: str
@@ -137,9 +136,7 @@ class Result:
 
     @property
     def model(self) -> str:
-        """A name like the hub's: of its repository, of the base model as it is, or of the entry."""
-        if self.repository:
-            return self.repository.partition("@")[0]
+        """A name like the hub's: of the base model as it is, or of the entry."""
         return f"flowertune-entry/{self.entry}" if self.adapted else self.base_model
 
     @property

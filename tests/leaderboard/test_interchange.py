@@ -67,7 +67,7 @@ def test_the_hubs_results_have_the_figures_of_the_page(client: Client, owner: Us
 def test_a_models_card_takes_the_model_index(client: Client, owner: User) -> None:
     made = factories.published(owner, correct=70)
     front = export(client, made.pk, "model-index")
-    results = ModelCard(f"---\n{front}---\n# A model\n").data.eval_results
+    results = ModelCard(f"---\n{front}---\n# A model\n").data.eval_results  # type: ignore[attr-defined]  # set by name
     assert results and len(results) == 3
     assert results[0].metric_value == 70.0 and results[0].metric_args["n"] == 100
     assert results[0].metric_args["interval95"][0] < 0.7 < results[0].metric_args["interval95"][1]
