@@ -9,12 +9,13 @@ from django.utils.encoding import escape_uri_path
 from evaluation.rules.challenges import CHALLENGES, PAPER
 from portal.accounts.second_factor import passkeys_possible
 from portal.client.install import install_command
+from portal.dumps.mirroring import mirrored
 
 
 def site(request: HttpRequest) -> dict[str, object]:
     """The challenges of the navigation in board order, the benchmark's paper on arXiv, what a page's
     metadata are made of, the command that installs the client, and what account pages say of mail, passkeys,
-    staff and other sites.
+    staff and other sites; of a mirror, whose.
 
     `canonical` is the page's own address: filters and sorting show the same page in another way.
     """
@@ -27,6 +28,7 @@ def site(request: HttpRequest) -> dict[str, object]:
         "has_passkeys": passkeys_possible(),
         # Where a page names it: the page that refuses a wrong host must not ask for the host.
         "install_client": partial(install_command, request),
+        "mirror": mirrored(),
         "staff_second_factor": settings.STAFF_SECOND_FACTOR,
         "sign_in_elsewhere": any(kind["APPS"] for kind in settings.SOCIALACCOUNT_PROVIDERS.values()),
     }

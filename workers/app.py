@@ -9,7 +9,8 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup()
 
-from celery.signals import worker_ready, worker_shutting_down  # noqa: E402 -- Django has to be set up first
+from celery.schedules import crontab  # noqa: E402 -- Django has to be set up first
+from celery.signals import worker_ready, worker_shutting_down  # noqa: E402
 from django.conf import settings  # noqa: E402
 
 from portal import addresses  # noqa: E402
@@ -95,6 +96,11 @@ app.conf.update(
             "task": WRITE_LOG,
             "schedule": LOG_SECONDS,
             "options": {"expires": LOG_SECONDS, "queue": MAINTENANCE},
+        },
+        "dump public data": {
+            "task": "workers.tasks.dump_public_data",
+            "schedule": crontab(hour=3, minute=10),
+            "options": {"expires": 43_200, "queue": MAINTENANCE},
         },
         "expire notifications": {
             "task": "workers.tasks.expire_notifications",
