@@ -43,7 +43,7 @@ class Repository:
         """A file of its main branch, None where there is none. Raises HubError, ModelError."""
         # What a file's address redirects to is another host, which httpx gives no token.
         response = self._sent("GET", f"/{self.name}/resolve/main/{path}", follow_redirects=True)
-        if response.status_code == HTTPStatus.NOT_FOUND and self._has("EntryNotFound", response):
+        if response.headers.get("X-Error-Code") == "EntryNotFound":
             return None
         return self._checked(response).content
 
@@ -99,10 +99,6 @@ class Repository:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _COME_BACK:
             raise HubError(f"the hub answered {status} for {self.name}: {said}; try again")
         raise ModelError(f"the hub answered {status} for {self.name}: {said}")
-
-    @staticmethod
-    def _has(code: str, response: httpx.Response) -> bool:
-        return response.headers.get("X-Error-Code") == code
 
 
 def _lines(request: PullRequest) -> Iterator[dict[str, object]]:

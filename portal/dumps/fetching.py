@@ -21,8 +21,8 @@ def opened(place: str) -> Iterator[tuple[Manifest, Path]]:
     """The manifest, and the folder with its files, which are as it says. `place` is a folder or an address of
     a dump or of its manifest. Raises DumpError."""
     if place.startswith(("http://", "https://")):
-        with TemporaryDirectory(prefix="dump-") as folder:
-            yield _fetched(place, Path(folder)), Path(folder)
+        with TemporaryDirectory(prefix="dump-") as made:
+            yield _fetched(place, Path(made)), Path(made)
         return
     folder = Path(place)
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 
@@ -36,8 +38,8 @@ def index(value: float = 70.0) -> str:
     return yaml.safe_dump({"model-index": [{"name": "FedAvg", "results": [result]}]}, sort_keys=False)
 
 
-def front(readme: str) -> dict[str, object]:
-    loaded: dict[str, object] = yaml.safe_load(readme.split("---")[1])
+def front(readme: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(readme.split("---")[1])
     return loaded
 
 
@@ -66,7 +68,7 @@ def test_a_second_call_changes_nothing_and_all_else_stays(readme: str) -> None:
 def test_results_of_other_places_stay_and_new_figures_replace_the_old() -> None:
     card = with_results(f"---\n{FOREIGN}---\n# A model\n", index(70.0), PAGE)
     card = with_results(card, index(71.5), PAGE)
-    [model] = front(card)["model-index"]  # type: ignore[misc]
+    [model] = front(card)["model-index"]
     assert [result["metrics"][0]["value"] for result in model["results"]] == [1, 71.5]
     assert model["name"] == "mine" and "# kept comment" in card and "tags: [lora]   # and this one" in card
 
