@@ -84,7 +84,7 @@ def offer_address(entry: int, offer: Offer, protocol: int) -> str:
     return f"{path}?protocol={protocol}" if protocol else path
 
 
-@extend_schema(tags=["entries"])
+@extend_schema(tags=["leaderboards"])
 class Exports(ConditionalMixin):
     """The formats that a published entry's result can be had in."""
 
@@ -101,7 +101,7 @@ class Exports(ConditionalMixin):
         return Response(OffersSerializer(body, context=context).data)
 
 
-@extend_schema(tags=["entries"])
+@extend_schema(tags=["leaderboards"])
 class Export(ConditionalMixin):
     """A published entry's result in one format, for places that collect results."""
 
@@ -128,7 +128,7 @@ class Export(ConditionalMixin):
         return _file(HttpResponse(content, content_type=found.content_type), found.file_name(result))
 
 
-@extend_schema(tags=["entries"])
+@extend_schema(tags=["leaderboards"])
 class InspectLog(ConditionalMixin):
     """A published entry's answers to one benchmark as a log of Inspect."""
 

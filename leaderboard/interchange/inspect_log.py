@@ -80,7 +80,7 @@ def _spec(result: Result, conditions: Conditions, score: BenchmarkResult) -> dic
     return {
         "eval_id": f"{run}-{score.benchmark}",
         "run_id": run,
-        "created": conditions.started_at.isoformat(),
+        "created": conditions.began_at.isoformat(),
         "task": f"flowertune/{score.benchmark}",
         "task_id": f"flowertune-{score.benchmark}",
         "task_version": conditions.protocol,
@@ -133,7 +133,7 @@ def _outcome(conditions: Conditions, score: BenchmarkResult) -> dict[str, Any]:
     return {
         "results": {"total_samples": score.n, "completed_samples": score.scored, "scores": [counted]},
         "stats": {
-            "started_at": conditions.started_at.isoformat(),
+            "started_at": conditions.began_at.isoformat(),
             "completed_at": conditions.finished_at.isoformat(),
         },
     }

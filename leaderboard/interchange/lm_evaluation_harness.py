@@ -48,14 +48,14 @@ def text(result: Result) -> str:
             "metadata": result.facts(),
         },
         "git_hash": conditions.git_commit or None,
-        "date": conditions.started_at.timestamp(),
+        "date": conditions.began_at.timestamp(),
         "transformers_version": conditions.packages.get("transformers"),
         "task_hashes": {task: score.digest for task, score in tasks.items()},
         "model_source": conditions.engine,
         "model_name": result.model,
         "model_name_sanitized": result.model.replace("/", "__"),
         "total_evaluation_time_seconds": str(
-            (conditions.finished_at - conditions.started_at).total_seconds()
+            (conditions.finished_at - conditions.began_at).total_seconds()
         ),
     }
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"

@@ -82,7 +82,8 @@ class BenchmarkResult:
 
 @dataclass(frozen=True)
 class Conditions:
-    """How an evaluation went: what its provenance says, each empty where it does not."""
+    """How an evaluation went: what its provenance says, each empty where it does not. Invented ones were
+    never started."""
 
     evaluation: int
     protocol: int
@@ -92,8 +93,14 @@ class Conditions:
     packages: Mapping[str, str]
     hardware: str
     git_commit: str
-    started_at: datetime
+    started_at: datetime | None
     finished_at: datetime
+
+
+    @property
+    def began_at(self) -> datetime:
+        """When it started, else when it was finished: for formats that ask for a moment."""
+        return self.started_at or self.finished_at
 
 
 @dataclass(frozen=True)
@@ -171,7 +178,7 @@ class Result:
                 "engine": f"{known.engine} {known.engine_version}".strip(),
                 "hardware": known.hardware,
                 "code": known.git_commit,
-                "started at": known.started_at.isoformat(),
+                "started at": known.started_at.isoformat() if known.started_at else "",
                 "finished at": known.finished_at.isoformat(),
             }
         return {name: value for name, value in facts.items() if value}
