@@ -7,7 +7,7 @@ BIN := .venv/bin
 PYTEST = $(BIN)/pytest -n $(if $(ARGS),0,logical)
 export PYTHON
 
-.PHONY: help setup dev vllm client demo test test-long test-vllm coverage lint format run bench lock clean
+.PHONY: help setup dev vllm client demo test test-long test-vllm readers test-readers coverage lint format run bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ test-long: dev ## Run the tests with all examples of the property tests
 
 test-vllm: dev vllm ## Run the tests of the vLLM engine on the real vLLM
 	$(BIN)/pytest --vllm $(ARGS)
+
+readers: setup ## Install the tools of other result formats into var/readers, an environment of their own
+	@scripts/setup-readers
+
+test-readers: dev readers ## Have exported results read back by those tools
+	$(BIN)/pytest tests/leaderboard/test_interchange.py $(ARGS)
 
 coverage: dev ## Run the tests and say which lines they ran; a page of each file is in var/coverage
 	$(PYTEST) --cov --cov-report=term:skip-covered --cov-report=html:var/coverage $(ARGS)

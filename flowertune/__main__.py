@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from evaluation.errors import EvaluationError, UnknownNameError
-from flowertune.commands import account, catalogue, explain, follow, log, overlap, submit, verify
+from flowertune.commands import account, card, catalogue, explain, follow, log, overlap, submit, verify
 from flowertune.commands.options import Command, Context
 from flowertune.console import Console
 from flowertune.errors import ClientError, TemporaryError, UsageError
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for module in (account, submit, follow, log, catalogue, explain, overlap, verify):
+    for module in (account, submit, follow, log, catalogue, explain, overlap, verify, card):
         module.add(commands)
     return parser
 

@@ -1,7 +1,14 @@
-"""Addresses of the leaderboards in the REST API."""
+"""Addresses of the leaderboards, and of results in other formats, in the REST API."""
 
 from django.urls import path
 
 from leaderboard.api import Leaderboard
+from leaderboard.results_api import BoardDescription, Export, Exports, InspectLog
 
-urlpatterns = [path("leaderboards/<slug:challenge>/", Leaderboard.as_view(), name="api-leaderboard")]
+urlpatterns = [
+    path("leaderboards/<slug:challenge>/", Leaderboard.as_view(), name="api-leaderboard"),
+    path("leaderboards/<slug:challenge>/croissant/", BoardDescription.as_view(), name="api-croissant"),
+    path("entries/<int:pk>/exports/", Exports.as_view(), name="api-exports"),
+    path("entries/<int:pk>/exports/inspect/<slug:benchmark>/", InspectLog.as_view(), name="api-inspect-log"),
+    path("entries/<int:pk>/exports/<slug:form>/", Export.as_view(), name="api-export"),
+]

@@ -9,13 +9,14 @@ from django.utils.encoding import escape_uri_path
 from evaluation.rules.challenges import CHALLENGES, PAPER
 from portal.accounts.second_factor import passkeys_possible
 from portal.client.install import install_command
+from portal.dumps.mirroring import mirrored
 from portal.review import waiting
 
 
 def site(request: HttpRequest) -> dict[str, object]:
     """The challenges of the navigation in board order, the benchmark's paper on arXiv, what a page's
     metadata are made of, the command that installs the client, and what account pages say of mail, passkeys,
-    staff and other sites; and how many cases wait for a reviewer.
+    staff and other sites; how many cases wait for a reviewer; and of a mirror, whose.
 
     `canonical` is the page's own address: filters and sorting show the same page in another way.
     """
@@ -30,6 +31,7 @@ def site(request: HttpRequest) -> dict[str, object]:
         "install_client": partial(install_command, request),
         # Asked by the header alone; None for everybody but reviewers.
         "cases_waiting": partial(_cases_waiting, request),
+        "mirror": mirrored(),
         "staff_second_factor": settings.STAFF_SECOND_FACTOR,
         "sign_in_elsewhere": any(kind["APPS"] for kind in settings.SOCIALACCOUNT_PROVIDERS.values()),
     }

@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "portal.discussion",
     "portal.site_texts",
     "portal.transparency",
+    "portal.dumps",
     "portal.api",
     "portal.notifications",
     "leaderboard",
@@ -81,6 +82,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "portal.api.throttles.RateLimitHeaders",
+    "portal.dumps.mirroring.ReadOnlyMirror",
 ]
 
 TEMPLATES = [

@@ -18,6 +18,7 @@ urlpatterns = [
     path("help/", include("portal.help.urls")),
     path("accounts/", include("portal.account_pages.urls")),
     path("oauth/", include("portal.account_pages.oauth_urls")),
+    path("data/", include("portal.dumps.urls")),
     path("client/", include("portal.client.urls")),
     path("accounts/", include("portal.notifications.urls")),
     path("accounts/", include("allauth.urls")),

@@ -9,7 +9,8 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup()
 
-from celery.signals import worker_ready, worker_shutting_down  # noqa: E402 -- Django has to be set up first
+from celery.schedules import crontab  # noqa: E402 -- Django has to be set up first
+from celery.signals import worker_ready, worker_shutting_down  # noqa: E402
 from django.conf import settings  # noqa: E402
 
 from portal import addresses  # noqa: E402
@@ -110,6 +111,11 @@ app.conf.update(
             "task": "workers.tasks.tell_reviewers",
             "schedule": 86_400.0,
             "options": {"expires": 86_400, "queue": MAINTENANCE},
+        },
+        "dump public data": {
+            "task": "workers.tasks.dump_public_data",
+            "schedule": crontab(hour=3, minute=10),
+            "options": {"expires": 43_200, "queue": MAINTENANCE},
         },
         "expire notifications": {
             "task": "workers.tasks.expire_notifications",

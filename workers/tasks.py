@@ -7,6 +7,8 @@ import time
 
 from portal.api.idempotency import forget_old_answers
 from portal.baselines import queue as baselines
+from portal.dumps.mirroring import mirrored
+from portal.dumps.writing import keep_dump
 from portal.intake import hub_fetches
 from portal.intake.services import expire_drafts as delete_old_drafts
 from portal.intake.smoke_runs import withdraw_undecided as withdraw_after_smoke_runs
@@ -135,7 +137,15 @@ def deliver_notifications() -> None:
 @app.task(name=WRITE_LOG)
 def write_log() -> None:
     """Put into the log what became public since, each thing once."""
-    write_due()
+    if mirrored() is None:  # a mirror has nothing of its own to state
+        write_due()
+
+
+@app.task(name="workers.tasks.dump_public_data")
+def dump_public_data() -> None:
+    """Write all public data into files, which the site offers."""
+    if mirrored() is None:
+        keep_dump()
 
 
 @app.task(name="workers.tasks.expire_notifications")

@@ -18,6 +18,7 @@ from django.db.models import Q, QuerySet
 
 from evaluation.statistics import Interval, wilson_interval
 from leaderboard.reading.kept import Kind
+from leaderboard.reading.pieces import Pieces
 from leaderboard.reading.queries import counting
 from portal.accounts.access import sees_all
 from portal.runs.items import ItemsMissingError, open_items
@@ -185,6 +186,20 @@ def json_lines(score: Score) -> Any:
     return open_items(score)
 
 
+def every(score: Score) -> Iterator[Item]:
+    """All items in their order, of which one is in memory at a time.
+
+    Raises ItemsMissingError, at once where the file is gone.
+    """
+    return _every(open_items(score))
+
+
+def _every(file: Any) -> Iterator[Item]:
+    with closing(file):
+        for position, line in enumerate(file):
+            yield _item(position, _parsed(line))
+
+
 def parquet(score: Score) -> Iterator[bytes]:
     """The items as a Parquet file, piece by piece; a thousand are in memory at a time.
 
@@ -203,7 +218,7 @@ def _parquet(score: Score, file: Any) -> Iterator[bytes]:
         [(field.name, types.get(field.name, pyarrow.string())) for field in fields(Item)],
         metadata={"benchmark": score.benchmark, "data_digest": score.data_digest},
     )
-    sink = _Pieces()
+    sink = Pieces()
     with closing(file):
         writer = format.ParquetWriter(sink, schema, compression="zstd")
         for rows in _batches(file):
@@ -212,44 +227,6 @@ def _parquet(score: Score, file: Any) -> Iterator[bytes]:
             yield sink.taken()
         writer.close()
         yield sink.taken()
-
-
-class _Pieces:
-    """A file that is only written, whose content is taken away as it comes."""
-
-    closed = False
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._written = 0
-
-    def write(self, piece: Any) -> int:
-        content = bytes(piece)
-        self._pieces.append(content)
-        self._written += len(content)
-        return len(content)
-
-    def tell(self) -> int:
-        return self._written
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        self.closed = True
-
-    def taken(self) -> bytes:
-        content, self._pieces = b"".join(self._pieces), []
-        return content
 
 
 def _batches(file: BinaryIO) -> Iterator[list[Item]]:

@@ -32,6 +32,9 @@ from leaderboard.entry.audits import audits_of
 from leaderboard.entry.citation import PAPER_BIBTEX, bibtex
 from leaderboard.entry.place import Place
 from leaderboard.figures import duration, size
+from leaderboard.interchange.formats import Offer, offers
+from leaderboard.interchange.reading import result_of
+from leaderboard.results_api import offer_address
 from leaderboard.views.charts import busy, picture_response
 from portal.review.cases import may_decide
 from portal.review.entry_requests import objections_to
@@ -55,7 +58,9 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
     context = _frame(submission, place) | {"is_reviewer": may_decide(request.user)}
     if submission.kind == Submission.Kind.IMPORTED:
         scores = [(BENCHMARKS[score.benchmark], score) for score in place.entry.scores]
-        return render(request, "leaderboard/declared_entry.html", context | {"scores": scores})
+        elsewhere = _elsewhere(submission, place, None)
+        context |= {"scores": scores, "elsewhere": elsewhere}
+        return render(request, "leaderboard/declared_entry.html", context)
     evaluations: list[Evaluation] = submission.finished  # type: ignore[attr-defined]  # prefetched
     counting = next((one for one in evaluations if one.protocol == place.protocol), None)
     if counting is None:
@@ -78,6 +83,7 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
         "statement": under(reverse("api-statement", args=[submission.pk]), place.protocol),
         "page_address": shlex.quote(settings.SITE_URL + entry_page(submission.pk, place.protocol)),
         "rounds": _rounds_picture(run) if run else None,
+        "elsewhere": _elsewhere(submission, place, counting),
     }
     return _not_for_others(render(request, "leaderboard/entry.html", context), submission)
 
@@ -216,6 +222,25 @@ def _logged(submission: Submission, protocol: int) -> Logged | None:
     if submission.status not in Submission.PUBLIC:
         return None
     return logged([submission.pk], protocol).get(submission.pk)
+
+
+@dataclass(frozen=True)
+class _Link:
+    """A format of other places, and where its file is; "" where it has no words for the result."""
+
+    offer: Offer
+    address: str
+
+
+def _elsewhere(submission: Submission, place: Place, evaluation: Evaluation | None) -> list[_Link]:
+    """The result in the formats of other places; only of what is published."""
+    if submission.status != Submission.Status.PUBLISHED:
+        return []
+    protocol = evaluation.protocol if evaluation else 0
+    return [
+        _Link(offer, "" if offer.refused else offer_address(submission.pk, offer, protocol))
+        for offer in offers(result_of(submission, place.entry, evaluation))
+    ]
 
 
 def _reproduction(submission: Submission) -> Reproduction | None:

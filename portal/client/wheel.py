@@ -30,7 +30,7 @@ REQUIREMENTS = (
 )
 # What only some commands need, by the name of the extra. `cryptography` is compiled and weighs twenty times
 # as much as the client, which most people install to submit.
-EXTRAS = {"verify": ("cryptography>=42",)}
+EXTRAS = {"verify": ("cryptography>=42",), "card": ("PyYAML>=6",)}
 _PROJECT = "flowertune-leaderboard"
 _SHARED, _PRIVATE = "evaluation", "flowertune._evaluation"
 _FORMAT = b"Wheel-Version: 1.0\nGenerator: flowertune\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

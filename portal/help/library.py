@@ -46,6 +46,7 @@ GROUPS = (
             Listing("leaderboard", "Places as ranges, sections, filters, files, protocols."),
             Listing("entries", "Charts, single answers, comparisons, badges to embed."),
             Listing("statements", "Signed results, the public log, and how to check both anywhere."),
+            Listing("exports", "Results in other formats, and all public data as files."),
             Listing("glossary", "The words of federated learning and of this site."),
         ),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import threading
@@ -19,7 +20,8 @@ class HubServer:
     `announced` overrides the sizes that the listing names, `delivered` the bytes that come, and `redirects`
     sends the request for a file to another address. Files in `large` are announced by their SHA-256, and the
     connection that first brings one in `cut` breaks off half-way. `others` are served at the same address.
-    `renamed` is what it calls the repository today.
+    `renamed` is what it calls the repository today. Whose token is among `writers` may propose changes, which
+    are kept in `pull_requests`.
     """
 
     def __init__(
@@ -43,10 +45,13 @@ class HubServer:
         self.gated = False
         self.others: list[HubServer] = []
         self.renamed = ""
+        self.writers: set[str] = set()
+        self.pull_requests: list[dict[str, Any]] = []
         self.requests: list[str] = []
         self.headers: list[dict[str, str]] = []
         self._api_path = f"/api/{kind}s/{repo}"
-        self._file_path = f"/{'datasets/' if kind == 'dataset' else ''}{repo}/resolve/{commit}/"
+        self._files_path = f"/{'datasets/' if kind == 'dataset' else ''}{repo}/resolve/"
+        self._file_path = f"{self._files_path}{commit}/"
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
@@ -68,6 +73,7 @@ class HubServer:
         """Status, headers and body for a path without its query."""
         if path.startswith(self._api_path):
             return self._api(path.removeprefix(self._api_path))
+        path = path.replace(f"{self._files_path}{self.branch}/", self._file_path, 1)
         name = path.removeprefix(self._file_path)
         if path.startswith(self._file_path) and name in self.files:
             body = self.delivered.get(name, self.files[name])
@@ -75,6 +81,8 @@ class HubServer:
             if name in self.redirects:
                 return 302, headers | {"Location": self.redirects[name]}, b""
             return 200, headers, body
+        if path.startswith(self._file_path):
+            return 404, {"X-Error-Code": "EntryNotFound"}, b""
         for other in self.others:
             if path.startswith((other._api_path, other._file_path)):
                 return other.respond(path)
@@ -95,6 +103,17 @@ class HubServer:
             siblings = [self._sibling(name) for name in self.files]
             listing = {"id": self.renamed or self.repo, "sha": self.commit, "siblings": siblings}
         return 200, {"Content-Type": "application/json"}, json.dumps(listing).encode()
+
+    def propose(self, token: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Keep a pull request, whose lines are those of a commit."""
+        if token not in self.writers:
+            return 403, {}, b""
+        header, *files = [json.loads(line) for line in body.splitlines()]
+        contents = {one["value"]["path"]: base64.b64decode(one["value"]["content"]) for one in files}
+        self.pull_requests.append({**header["value"], "files": contents})
+        address = f"{self.url}/{self.repo}/discussions/{len(self.pull_requests)}"
+        answer = json.dumps({"success": True, "pullRequestUrl": address}).encode()
+        return 200, {"Content-Type": "application/json"}, answer
 
     def _facts(self, name: str) -> dict[str, Any]:
         body = self.files[name]
@@ -124,6 +143,19 @@ class HubServer:
 
             def do_GET(self) -> None:
                 self._answer(with_body=True)
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status, headers, answer = 404, dict[str, str](), b""
+                if self.path == f"{hub._api_path}/commit/{hub.branch}?create_pr=1":
+                    token = (self.headers["Authorization"] or "").removeprefix("Bearer ")
+                    status, headers, answer = hub.propose(token, body)
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
 
             def _answer(self, *, with_body: bool) -> None:
                 path = unquote(self.path.partition("?")[0])

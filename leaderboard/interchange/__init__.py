@@ -1,0 +1,1 @@
+"""An entry's result in the formats of other places that collect results."""

@@ -1,0 +1,86 @@
+"""Makes a read-only mirror: fills an empty database and the storage from a dump."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import pgtrigger
+from django.core.files import File as DjangoFile
+from django.core.files.storage import default_storage
+from django.core.management.color import no_style
+from django.db import connection, transaction
+
+from portal.accounts.models import Team, User
+from portal.dumps import parquet
+from portal.dumps.manifest import DumpError, Manifest
+from portal.dumps.models import Mirror
+from portal.dumps.tables import ITEM_COLUMNS, ITEMS, TABLES, Table
+from portal.runs.models import Score
+from portal.submissions.models import BaseModel, Submission
+
+_ACCOUNT = "mirror"
+"""Whom a mirror's rows name where the site does not tell a person."""
+
+
+def import_dump(manifest: Manifest, folder: Path) -> Mirror:
+    """Fill the database. Raises DumpError where it is not empty or the files do not fit together."""
+    if filled := next(
+        (one for one in (User, Team, Submission, BaseModel) if one._default_manager.exists()), None
+    ):
+        rows = filled._meta.verbose_name_plural
+        raise DumpError(f"The database is not empty: it has {rows}. A mirror needs one of its own.")
+    try:
+        # Rows come in the state in which they are; the triggers know only the way there.
+        with transaction.atomic(), pgtrigger.ignore():
+            account = User(username=_ACCOUNT, is_active=False)
+            account.set_unusable_password()
+            account.save()
+            for table in TABLES:
+                for file in (one for one in manifest.files if one.table == table.name):
+                    _fill(table, folder / file.name, account)
+            for file in (one for one in manifest.files if one.table == ITEMS):
+                _store_items(folder / file.name)
+            _go_on_counting()
+            return Mirror.objects.create(
+                site=manifest.site, as_of=manifest.created_at, manifest=manifest.to_json()
+            )
+    except KeyError as error:
+        raise DumpError(str(error.args[0])) from error
+
+
+def _fill(table: Table, path: Path, account: User) -> None:
+    persons = dict.fromkeys(table.persons, account.pk)
+    for part in parquet.read(path, table.columns):
+        rows = [table.model(**row, **table.fixed, **persons) for row in part]
+        table.model._default_manager.bulk_create(rows)
+
+
+def _store_items(path: Path) -> None:
+    """Each score's answers as the file of lines that pages read; the rows of a score follow one another."""
+    for score, answers in groupby(_rows(path), key=lambda row: row["score_id"]):
+        names = Score.objects.values_list("evaluation_id", "benchmark").get(pk=score)
+        with TemporaryFile() as lines:
+            for answer in answers:
+                kept = {name: value for name, value in answer.items() if name not in ("score_id", "position")}
+                lines.write(json.dumps(kept, ensure_ascii=False).encode() + b"\n")
+            lines.seek(0)
+            stored = default_storage.save("evaluations/{}/{}.jsonl".format(*names), DjangoFile(lines))
+        Score.objects.filter(pk=score).update(items=stored)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    for part in parquet.read(path, ITEM_COLUMNS):
+        yield from part
+
+
+def _go_on_counting() -> None:
+    """Numbers of rows go on after those that came."""
+    models = [table.model for table in TABLES]
+    with connection.cursor() as cursor:
+        for statement in connection.ops.sequence_reset_sql(no_style(), models):
+            cursor.execute(statement)

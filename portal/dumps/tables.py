@@ -1,0 +1,275 @@
+"""The tables of a dump: which rows and columns are public, and what a mirror has in place of the rest.
+
+Nothing of a person is among them: not who sent or reviewed something, nor where private files came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from django.apps import apps
+from django.db.models import Model, Q, QuerySet
+
+from evaluation.findings import Severity
+from portal.accounts.models import Team
+from portal.review.models import Decision
+from portal.runs.models import BaselineRun, Evaluation, Reproduction, RoundMetric, Score
+from portal.submissions.models import (
+    BaseModel,
+    Checkpoint,
+    DeclaredScore,
+    Finding,
+    Resource,
+    Submission,
+)
+
+Kind = Literal["count", "number", "text", "truth", "moment", "day", "json", "bytes", "decimal"]
+Rows = Callable[[], QuerySet[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A field of the table's rows, by the name of its column in the database, and what it holds.
+
+    "json" is text that holds JSON, "decimal" text of a decimal number.
+    """
+
+    name: str
+    holds: Kind
+
+
+@dataclass(frozen=True)
+class Table:
+    """`rows` are the public ones. `fixed` are, of the fields that are not in the dump, those that a mirror's
+    rows do not have by default; those named in `persons` have its own account there."""
+
+    name: str
+    about: str
+    model: type[Model]
+    columns: tuple[Column, ...]
+    rows: Rows
+    fixed: Mapping[str, object] = field(default_factory=dict)
+    persons: tuple[str, ...] = ()
+
+
+def _columns(**kinds: str) -> tuple[Column, ...]:
+    """Columns by what they hold, each kind's names in one text."""
+    found = [Column(name, holds) for holds, names in kinds.items() for name in names.split()]  # type: ignore[arg-type]
+    return tuple(sorted(found, key=lambda column: column.name != "id"))
+
+
+def _public(prefix: str = "") -> Q:
+    return Q(**{f"{prefix}status__in": Submission.PUBLIC})
+
+
+def _entries() -> QuerySet[Any]:
+    return Submission.objects.filter(_public())
+
+
+def _evaluations() -> QuerySet[Any]:
+    return Evaluation.objects.filter(_public("submission__"), status=Evaluation.Status.SUCCEEDED)
+
+
+def _runs() -> QuerySet[Any]:
+    """Of reference entries, and only where what they retrain is public, too."""
+    known = Q(original=None) | _public("original__")
+    return BaselineRun.objects.filter(_public("submission__") & known)
+
+
+def _reproductions() -> QuerySet[Any]:
+    return Reproduction.objects.filter(
+        _public("original__") & _public("retrained__"),
+        verdict=Reproduction.Verdict.CONFIRMED,
+        run__in=_runs(),
+    )
+
+
+def _acts() -> QuerySet[Any]:
+    events = apps.get_model("submissions", "StatusEvent")._default_manager
+    return events.filter(_public("pgh_obj__"), status__in=Submission.PUBLIC)
+
+
+def _findings() -> QuerySet[Any]:
+    """Those that an entry's page shows: warnings are for reviewers, but for those of imported entries."""
+    shown = Q(severity=Severity.NOTE.value) | Q(submission__kind=Submission.Kind.IMPORTED)
+    return Finding.objects.filter(shown & _public("submission__"))
+
+
+ITEMS = "items"
+TABLES: tuple[Table, ...] = (
+    Table(
+        "teams",
+        "Teams with a public entry",
+        Team,
+        _columns(count="id", text="name", moment="created_at"),
+        lambda: Team.objects.filter(pk__in=_entries().values("team_id")),
+    ),
+    Table(
+        "base_models",
+        "Base models that entries may build on, or did",
+        BaseModel,
+        _columns(
+            count="id parameters context_length",
+            text="hub_id revision licence aliases",
+            truth="active",
+            moment="created_at",
+        ),
+        lambda: BaseModel.objects.all(),
+        {"tensors": {}},
+    ),
+    Table(
+        "checkpoints",
+        "Digests and configurations of the adapters; the weights are not part of a dump",
+        Checkpoint,
+        _columns(
+            count="id size",
+            text="sha256 config_sha256 tensors_digest",
+            json="adapter_config",
+            moment="created_at",
+        ),
+        lambda: Checkpoint.objects.filter(pk__in=_entries().values("checkpoint_id")),
+        {"summary": {}},
+    ),
+    Table(
+        "entries",
+        "Published and disqualified entries",
+        Submission,
+        _columns(
+            count="id team_id base_model_id checkpoint_id source_place",
+            text="challenge kind method description paper_url code_url adapter_config_text config_text "
+            "import_digest status source_url",
+            json="method_card",
+            moment="status_changed_at created_at sent_at published_at",
+            day="source_date",
+        ),
+        _entries,
+        persons=("submitter_id",),
+    ),
+    Table(
+        "acts",
+        "When entries were published and disqualified",
+        apps.get_model("submissions", "StatusEvent"),
+        _columns(
+            count="pgh_id pgh_obj_id", text="pgh_label status", moment="pgh_created_at status_changed_at"
+        ),
+        _acts,
+    ),
+    Table(
+        "decisions",
+        "Why entries were disqualified",
+        Decision,
+        _columns(count="id submission_id", text="action reason", moment="created_at"),
+        lambda: Decision.objects.filter(
+            submission__status=Submission.Status.DISQUALIFIED, action=Decision.Action.DISQUALIFY
+        ),
+        persons=("reviewer_id",),
+    ),
+    Table(
+        "evaluations",
+        "Finished evaluations, with the provenance of each as JSON",
+        Evaluation,
+        _columns(
+            count="id submission_id base_model_id checkpoint_id protocol",
+            text="status",
+            json="provenance",
+            moment="queued_at started_at finished_at",
+        ),
+        _evaluations,
+    ),
+    Table(
+        "scores",
+        "Scores as fractions; the bits are numpy.packbits of right and of scored items",
+        Score,
+        _columns(
+            count="id evaluation_id n correct unscored available tokens",
+            number="value standard_error seconds tokens_per_second energy_joules",
+            text="benchmark data data_digest",
+            truth="official",
+            json="unofficial_reasons",
+            bytes="correct_bits scored_bits",
+            moment="created_at",
+        ),
+        lambda: Score.objects.filter(evaluation__in=_evaluations()),
+    ),
+    Table(
+        "declared_scores",
+        "Scores as teams stated them; nobody vouches for them",
+        DeclaredScore,
+        _columns(count="id submission_id decimals", text="benchmark", decimal="value"),
+        lambda: DeclaredScore.objects.filter(_public("submission__")),
+    ),
+    Table(
+        "costs",
+        "What training cost, in bytes, seconds, joules or a count, and how that is known",
+        Resource,
+        _columns(count="id submission_id", number="value", text="kind basis"),
+        lambda: Resource.objects.filter(_public("submission__")),
+    ),
+    Table(
+        "findings",
+        "Notes of the checks",
+        Finding,
+        _columns(count="id submission_id", text="code severity message location"),
+        _findings,
+    ),
+    Table(
+        "baseline_runs",
+        "Trainings of the site that public entries came of",
+        BaselineRun,
+        _columns(
+            count="id base_model_id rounds rounds_done original_id submission_id",
+            text="challenge strategy precision method status",
+            json="config assumed setup",
+            moment="queued_at started_at finished_at",
+        ),
+        _runs,
+        persons=("requested_by_id",),
+    ),
+    Table(
+        "rounds",
+        "The rounds of these trainings as they were measured",
+        RoundMetric,
+        _columns(
+            count="id run_id round examples bytes_down bytes_up client_peak_rss_bytes client_peak_vram_bytes "
+            "server_peak_rss_bytes",
+            number="learning_rate train_loss held_out_loss train_seconds aggregate_seconds "
+            "communicate_seconds seconds energy_joules gpu_seconds epsilon",
+            json="clients failures",
+            moment="recorded_at",
+        ),
+        lambda: RoundMetric.objects.filter(run__in=_runs()),
+    ),
+    Table(
+        "reproductions",
+        "Entries retrained from their method card, as confirmed",
+        Reproduction,
+        _columns(
+            count="id run_id original_id retrained_id original_evaluation_id retrained_evaluation_id",
+            number="difference low high p_value tolerance",
+            text="outcome verdict",
+            json="benchmarks unequal",
+            moment="decided_at judged_at",
+        ),
+        _reproductions,
+        persons=("judged_by_id",),
+    ),
+)
+ITEM_COLUMNS = (
+    Column("score_id", "count"),
+    Column("position", "count"),
+    *(
+        Column(name, "text")
+        for name in ("id", "prompt", "completion", "prediction", "target", "group", "failure", "detail")
+    ),
+    Column("correct", "truth"),
+)
+"""Of a single answer: a line of its score's file, where that has them."""
+
+
+def scores_with_items(challenge: str) -> QuerySet[Score]:
+    """Of published entries, whose answers anybody may read."""
+    published = Submission.objects.filter(challenge=challenge, status=Submission.Status.PUBLISHED)
+    evaluations = Evaluation.objects.filter(submission__in=published, status=Evaluation.Status.SUCCEEDED)
+    return Score.objects.filter(evaluation__in=evaluations).exclude(items="").order_by("pk")
