@@ -405,14 +405,7 @@ def _queue(submission: Submission, checked: Checked) -> None:
     submission.sent_at = timezone.now()
     submission.save(update_fields=["checkpoint", "adapter_file", "sent_at"])
     stored_files.discard_once_committed(stored_as)
-<<<<<<< HEAD
-    if submission.smoke_run and not runs.is_evaluated(submission):
-        runs.enqueue_smoke_run(submission)
-    else:
-        runs.enqueue_missing(submission)
-=======
     runs.enqueue_missing(submission)
->>>>>>> userbreak
     submission.refresh_from_db()
 
 

@@ -271,11 +271,6 @@ def newest(submission: Submission) -> QuerySet[Evaluation]:
     return of_present_adapter(submission).order_by("protocol", "-pk").distinct("protocol")
 
 
-def is_evaluated(submission: Submission) -> bool:
-    """Whether its present adapter was evaluated in full, if only under one protocol."""
-    return of_present_adapter(submission).filter(status=Evaluation.Status.SUCCEEDED).exists()
-
-
 def of_present_adapter(submission: Submission) -> QuerySet[Evaluation]:
     """Without audits, and without those of an adapter that it had before reviewers asked for changes."""
     own = Evaluation.objects.filter(submission=submission, checkpoint=submission.checkpoint_id)
