@@ -113,7 +113,7 @@ def _file(export: Export[Any], name: str) -> HttpResponseBase:
     return response
 
 
-_Facts = tuple[tuple[str, str], ...]
+_Facts = tuple[tuple[str, str | int], ...]
 
 
 def _log_head() -> _Facts:
