@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from evaluation.findings.catalogue import AREA_OF, AREAS, CATALOGUE
 from evaluation.names import near
 from portal.help import search
-from portal.help.library import GROUPS, GROUP_OF, LISTINGS, documents, neighbours
+from portal.help.library import GROUP_OF, GROUPS, LISTINGS, documents, neighbours
 
 # Pages that say more about an area, by its slug: what they are called, and the names of their addresses.
 _MORE: dict[str, tuple[tuple[str, str], ...]] = {
