@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from evaluation.findings.catalogue import AREA_OF, AREAS, CATALOGUE
 from evaluation.names import near
 from portal.help import search
-from portal.help.library import GROUP_OF, GROUPS, documents, neighbours
+from portal.help.library import GROUP_OF, GROUPS, LISTINGS, documents, neighbours
 
 # Pages that say more about an area, by its slug: what they are called, and the names of their addresses.
 _MORE: dict[str, tuple[tuple[str, str], ...]] = {
@@ -53,6 +53,7 @@ def document(request: HttpRequest, slug: str) -> HttpResponse:
     origin = f"{request.scheme}://{request.get_host()}"
     context = {
         "document": shown,
+        "about": LISTINGS[slug].about,
         "html": mark_safe(shown.html_at(origin)),  # noqa: S308 -- rendered from the project's own files
         "group": GROUP_OF[slug],
         "groups": _shown_groups(),
