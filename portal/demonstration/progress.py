@@ -195,7 +195,8 @@ def _evaluating(part: Part, entry: Submission | None) -> Step:
     live = evaluation.progress
     running = live["done"] / live["total"] if live.get("total") else 0.0
     benchmarks = rules.of(entry.challenge, evaluation.protocol).benchmarks
-    share = (len(evaluation.scores.all()) + running) / (len(benchmarks) + 1)
+    # When the last benchmark is scored its progress still stands there; done is what has ended.
+    share = min((len(evaluation.scores.all()) + running) / (len(benchmarks) + 1), 0.98)
     what = f" on {BENCHMARKS[live['benchmark']].title}" if live.get("benchmark") else ""
     return Step(part, share=share, seconds=_seconds(evaluation), doing=f"{title}{what}")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.base import File
 from django.test import Client
 
 from evaluation.demonstration.installed_model import HUB_ID
@@ -94,6 +96,17 @@ def test_what_goes_on_is_told_with_a_benchmarks_title_and_the_round(owner: User)
         "Finance: evaluating “Untuned base model” on TFNS",
         "Finance: training “FedAvg baseline”, round 2 of 3, loss 3.00",
     ]
+
+
+def test_an_evaluation_is_under_way_until_its_end_is_written(owner: User) -> None:
+    factories.base_model(HUB_ID)
+    factories.submission(owner, kind=Submission.Kind.REFERENCE, method=UNTUNED)
+    evaluation = runs.claim(worker="test")
+    assert evaluation
+    for benchmark in factories.BENCHMARKS:
+        runs.record_score(evaluation, factories.score(benchmark), items=File(BytesIO(b"{}\n")))
+    claims.renew(evaluation, progress={"phase": "evaluating", "benchmark": "tfns", "done": 12, "total": 12})
+    assert ("evaluating", UNTUNED, False) in steps()
 
 
 def test_it_publishes_where_staff_elsewhere_need_a_second_factor(
