@@ -161,7 +161,7 @@ def stored(location: Path) -> dict[str, bytes]:
 
 def test_a_restored_site_is_the_one_that_was_saved(filled: Submission, settings: Any, tmp_path: Path) -> None:
     said = backup(tmp_path / "backups")
-    assert "8 files" in said and "8 of them new" in said
+    assert "8 files" in said and "3 of them new" in said  # the single answers are alike
     before, files = shown(filled.pk), stored(tmp_path / "storage")
     [made] = folder.backups(tmp_path / "backups")
     assert {path.stat().st_mode & 0o077 for path in (tmp_path / "backups").rglob("*")} == {0}
@@ -198,8 +198,8 @@ def test_a_second_backup_copies_what_is_new_and_old_ones_can_go(filled: Submissi
 
 def backup_later(root: Path, *arguments: str) -> str:
     """A backup of another second has another name."""
-    newest = folder.backups(root)[-1].path
-    newest.rename(newest.with_name("2026-01-01T000000Z"))
+    *older, newest = folder.backups(root)
+    newest.path.rename(root / f"2026-01-{len(older) + 1:02}T000000Z")
     return backup(root, *arguments)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from django.db.models import CharField, F, Model, Q, QuerySet, TextField, Value
-from django.db.models.functions import Collate
+from django.db.models import F, Model, Q, QuerySet, TextField, Value
+from django.db.models.functions import Cast, Collate
 
 from portal.runs.models import Score
 from portal.submissions.models import Checkpoint, Submission
@@ -69,13 +69,12 @@ def unfinished_uploads() -> int:
 
 def _rows(source: _Source) -> QuerySet[Model, tuple[str, str]]:
     digest = F(source.digest) if source.digest else Value("")
-    text = CharField()
     return (
         source.rows.exclude(**{source.name: ""})
         .order_by()
         .annotate(
-            stored_as=Collate(F(source.name), "C", output_field=TextField()),
-            stored_digest=Collate(digest, "C", output_field=text),
+            stored_as=Collate(Cast(F(source.name), TextField()), "C"),
+            stored_digest=Collate(Cast(digest, TextField()), "C"),
         )
         .values_list("stored_as", "stored_digest")
     )
