@@ -159,6 +159,7 @@ def stored(location: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow("a database is made, and filled twice")
 def test_a_restored_site_is_the_one_that_was_saved(filled: Submission, settings: Any, tmp_path: Path) -> None:
     said = backup(tmp_path / "backups")
     assert "8 files" in said and "3 of them new" in said  # the single answers are alike
