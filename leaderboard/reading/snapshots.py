@@ -166,6 +166,12 @@ def renew(challenge: str, protocol: int | None = None) -> Snapshot:
     return snapshot
 
 
+def afresh(challenge: str, protocol: int | None = None) -> Snapshot:
+    """The board built from the database alone, kept nowhere: to hold the one that is shown against."""
+    board = _Board.of(challenge, protocol)
+    return _build(board, _states()[board], None)
+
+
 def _built(board: _Board, state: _State, known: _Known | None) -> _Known:
     """The board of that state or a later one; the one that is known while another process builds it."""
     with transaction.atomic(), connection.cursor() as cursor:
@@ -280,4 +286,4 @@ def _build(board: _Board, state: _State, moment: datetime | None) -> Snapshot:
     return make(board.challenge, timezone.now(), placed, protocol=board.protocol, protocols=state.protocols)
 
 
-__all__ = ["Snapshot", "as_of", "checked", "current", "renew"]
+__all__ = ["Snapshot", "afresh", "as_of", "checked", "current", "renew"]

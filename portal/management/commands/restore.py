@@ -1,0 +1,46 @@
+"""`manage.py restore`: a site from a backup, into an empty database and an empty storage."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from portal.management.backups import folder, restoring
+from portal.management.backups.folder import BackupError
+from portal.management.backups.programs import ProgramError
+
+
+class Command(BaseCommand):
+    help = (
+        "Check a backup against its digests, bring it into an empty database and storage, and check the "
+        "integrity of what is there then."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("folder", type=Path, metavar="DIR", help="that backups were made in")
+        parser.add_argument("--backup", default="", metavar="NAME", help="which; by default the newest")
+        parser.add_argument("--check-only", action="store_true", help="only check it, and restore nothing")
+        parser.add_argument(
+            "--with-other-key",
+            action="store_true",
+            help="go on without the backup's SECRET_KEY, and lose what is sealed with it",
+        )
+
+    def handle(self, *args: Any, backup: str, check_only: bool, with_other_key: bool, **options: Any) -> None:
+        try:
+            found = folder.chosen(options["folder"], backup)
+            if check_only:
+                manifest = restoring.sound(found)
+                self.stdout.write(f"{found.path} is whole: {manifest['files']} files, and the database")
+                return
+            restored = restoring.restore(found, with_other_key=with_other_key)
+        except (BackupError, ProgramError, OSError) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"{found.path} is restored: {restored.files} files, in {restored.seconds:.1f} s")
+        for note in restored.notes:
+            self.stdout.write(note)
+        call_command("check_integrity", stdout=self.stdout)
