@@ -73,8 +73,8 @@ def boards(request: HttpRequest, form: str) -> HttpResponseBase:
 
     def export() -> Export[DomainRow]:
         rows = compare(found, Track(chosen["show"]), By(chosen["by"]), Order(chosen["order"]))
-        stated = (("protocol", protocol), *chosen.items())
-        facts = (*stated, ("snapshot", versions), ("source", source), *log)
+        stated: _Facts = (("protocol", protocol), *chosen.items())
+        facts: _Facts = (*stated, ("snapshot", versions), ("source", source), *log)
         address = _address(request, protocol)
         return Export(facts, cross_domain_fields(CHALLENGES, address, By(chosen["by"])), rows)
 
@@ -127,7 +127,7 @@ def _export(request: HttpRequest, snapshot: Snapshot, filters: Filters, log: _Fa
     columns = every if filters.columns is None else shown_columns(snapshot, filters)
     page = request.build_absolute_uri(reverse("leaderboard:board", args=[snapshot.challenge]))
     query = filters.to_query(page=1)
-    facts = (
+    facts: _Facts = (
         ("challenge", snapshot.challenge),
         ("protocol", snapshot.protocol),
         ("snapshot", snapshot.version),
