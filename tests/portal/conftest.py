@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.files.storage import default_storage
 from django.test import Client
 
@@ -32,6 +34,12 @@ def storage(settings: Any, tmp_path: Path) -> Path:
 def quick_passwords(settings: Any) -> None:
     """Passwords of tests need no slow hash."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def groups(db: None) -> None:
+    """Roles and rules as the migration makes them, should another test have emptied the tables."""
+    import_module("portal.review.migrations.0004_roles_rules_and_reasons")._fill(apps, None)
 
 
 @pytest.fixture

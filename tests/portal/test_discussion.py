@@ -87,6 +87,7 @@ def test_the_database_keeps_what_was_said(owner: User, submission: Submission) -
         )
 
 
+@pytest.mark.usefixtures("groups")
 def test_what_a_team_writes_comes_to_reviewers_alone(owner: User, submission: Submission) -> None:
     for role in roles.Role:
         roles.give(factories.user(role.word), role)
@@ -96,6 +97,7 @@ def test_what_a_team_writes_comes_to_reviewers_alone(owner: User, submission: Su
     )
 
 
+@pytest.mark.usefixtures("groups")
 def test_a_reviewer_who_submitted_it_and_left_the_team_reads_no_notes(
     owner: User, reviewer: User, submission: Submission
 ) -> None:

@@ -139,6 +139,7 @@ def test_an_appeal_is_not_answered_by_who_decided(
     entry_requests.answer(appeal, reviewer=second, accept=True, text="You are right.")
 
 
+@pytest.mark.usefixtures("groups")
 def test_an_appeal_is_answered_by_neither_of_two_who_decided_while_there_is_a_third(
     reviewer: User, second: User, owner: User, entry: Submission
 ) -> None:
@@ -194,6 +195,7 @@ def test_an_account_is_closed_whose_team_once_claimed_something(
     entry_requests.answer(EntryRequest.objects.get(), reviewer=reviewer, accept=False, text="No.")
 
 
+@pytest.mark.usefixtures("groups")
 def test_the_database_keeps_answers_from_those_concerned_and_as_they_were_given(
     owner: User, stranger: User, second: User, entry: Submission
 ) -> None:
@@ -225,6 +227,7 @@ def test_the_database_keeps_answers_from_those_concerned_and_as_they_were_given(
         rows.update(answer="Yes.")
 
 
+@pytest.mark.usefixtures("groups")
 def test_what_concerns_a_reviewer_is_shown_to_the_others_only(
     reviewer: User, second: User, stranger: User, entry: Submission
 ) -> None:
