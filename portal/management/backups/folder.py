@@ -21,7 +21,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+
+from django.core.files.base import File
 
 _NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z")
 _PIECE = 1024**2
@@ -175,7 +177,7 @@ def remove_but(root: Path, keep: int) -> list[str]:
     return [backup.path.name for backup in old]
 
 
-def copy_in(root: Path, source: BinaryIO) -> tuple[str, int, int]:
+def copy_in(root: Path, source: File[Any]) -> tuple[str, int, int]:
     """Put a stored file among the shared ones; return its SHA-256, its size and the bytes that were new."""
     draft = root / "files" / f"{os.getpid()}.part"
     digest, size = hashlib.sha256(), 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from django.db.models import F, Model, Q, QuerySet, TextField, Value
+from django.db.models import F, Q, QuerySet, TextField, Value
 from django.db.models.functions import Cast, Collate
 
 from portal.runs.models import Score
@@ -67,7 +67,7 @@ def unfinished_uploads() -> int:
     return Upload.objects.kept().filter(completed_at=None).count()
 
 
-def _rows(source: _Source) -> QuerySet[Model, tuple[str, str]]:
+def _rows(source: _Source) -> QuerySet[Any, Any]:
     digest = F(source.digest) if source.digest else Value("")
     return (
         source.rows.exclude(**{source.name: ""})
