@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum, Value
+from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum, TextField, Value
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce, NullIf
 from django.utils import timezone
@@ -154,7 +154,9 @@ def _broken_attempts() -> Metric:
     rows = (
         Evaluation.objects.filter(started_at__gt=timezone.now() - RECENT, attempts__gt=0)
         .order_by()
-        .annotate(cause=Coalesce(NullIf(F("error_code"), Value("")), earlier, Value("")))
+        .annotate(
+            cause=Coalesce(NullIf(F("error_code"), Value("")), earlier, Value(""), output_field=TextField())
+        )
         .values_list("cause", "status")
         .annotate(Sum("attempts"))
     )
