@@ -48,9 +48,9 @@ def _queues() -> Iterator[Metric]:
         ("training", BaselineRun.objects.all(), "challenge"),
     ]
     for work, rows, challenge in kinds:
-        found = {slug: rest for slug, *rest in _by_challenge(rows, challenge)}
+        found = {row[0]: row for row in _by_challenge(rows, challenge)}
         for slug in CHALLENGES:
-            waiting, in_hand, since = found.get(slug, [0, 0, None])
+            _, waiting, in_hand, since = found.get(slug, (slug, 0, 0, None))
             queued.add_metric([work, slug], waiting)
             running.add_metric([work, slug], in_hand)
             if since is not None:

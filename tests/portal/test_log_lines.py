@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from tests.portal import factories
 
 
 @pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+def lines() -> Iterator[list[dict[str, Any]]]:
     """What is logged, as a program that collects it would read it; complete only as the test goes on."""
     found: list[dict[str, Any]] = []
 
@@ -28,12 +29,11 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
         def emit(self, record: logging.LogRecord) -> None:
             found.append(json.loads(self.format(record)))
 
-    caplog.handler.setLevel(logging.CRITICAL)
     handler = Collected()
     handler.setFormatter(JsonLines())
     logging.getLogger().addHandler(handler)
     try:
-        yield found  # type: ignore[misc]
+        yield found
     finally:
         logging.getLogger().removeHandler(handler)
 
@@ -70,7 +70,6 @@ def test_a_request_answers_with_its_id_and_takes_one_from_a_trusted_proxy_alone(
 def test_what_a_request_queues_is_logged_with_request_submission_and_evaluation(
     lines: list[dict[str, Any]], owner: User, django_capture_on_commit_callbacks: Any
 ) -> None:
-    logging.getLogger("portal.runs.services").setLevel(logging.INFO)
     with about(request="r7"), django_capture_on_commit_callbacks(execute=True):
         made = factories.submission(owner)
     queued = next(line for line in lines if line["logger"] == "portal.runs.services")
