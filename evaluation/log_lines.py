@@ -37,6 +37,9 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
             **{name: _plain(value) for name, value in _ids.get().items()},
         }
+        # Django logs an answer of 400 and above when all middleware is through, and says of which request.
+        if request_id := getattr(getattr(record, "request", None), "log_id", None):
+            line["request"] = request_id
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

@@ -41,6 +41,7 @@ class RequestRecord:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         began, request_id = time.monotonic(), _id_of(request)
+        request.log_id = request_id  # type: ignore[attr-defined]
         with about(request=request_id):
             response = self.get_response(request)
         match = request.resolver_match

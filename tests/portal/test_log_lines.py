@@ -67,6 +67,16 @@ def test_a_request_answers_with_its_id_and_takes_one_from_a_trusted_proxy_alone(
 
 
 @pytest.mark.django_db
+def test_an_address_that_is_none_is_logged_with_its_requests_id(
+    client: Client, lines: list[dict[str, Any]]
+) -> None:
+    answer = client.get("/no-such-page/")
+    assert [line["request"] for line in lines if line["logger"] == "django.request"] == [
+        answer["X-Request-ID"]
+    ]
+
+
+@pytest.mark.django_db
 def test_what_a_request_queues_is_logged_with_request_submission_and_evaluation(
     lines: list[dict[str, Any]], owner: User, django_capture_on_commit_callbacks: Any
 ) -> None:
