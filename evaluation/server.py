@@ -12,7 +12,6 @@ import queue
 import sys
 import threading
 import time
-import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TextIO
@@ -21,12 +20,15 @@ from evaluation import gpus
 from evaluation.engines import Choice
 from evaluation.errors import EngineCrashError, EvaluationError, outage_of
 from evaluation.gpu_turns import Turn
+from evaluation.log_lines import about, warnings_to_stderr
 from evaluation.running import run
 from evaluation.running.run import Evaluator, Observer, Outcome, Plan
 from evaluation.running.score import Score, write_items
 from evaluation.wire.evaluating import JOBS, Done, Job, Loading, Noted, Progress, Ready, Scored
 from evaluation.wire.messages import Failed, Message, dump
 
+# Not of this project's: its lines go to standard error alone, as teams are told of the same by events.
+_FOR_OPERATORS = logging.getLogger("for_operators")
 # Progress is told at most so often.
 _INTERVAL_SECONDS = 0.5
 # So often an idle process looks whether its GPU is wanted.
@@ -76,7 +78,7 @@ class _Reporter(Observer):
         self._events.send(Noted(self._job.job, "info", f"engine {engine.name}: {engine.reason}"))
 
     def noted(self, note: str) -> None:
-        print(note, file=sys.stderr, flush=True)  # noqa: T201 - into the worker's log
+        _FOR_OPERATORS.warning("%s", note)  # into the worker's log
         self._events.send(Noted(self._job.job, "warning", note))
 
     def loading(self) -> None:
@@ -138,12 +140,14 @@ def run_line(line: str, evaluator: Evaluator, events: Events) -> None:
     try:
         job = JOBS.parse(line)
         named = job.job
-        evaluation = _evaluate(job, evaluator, events)
+        with about(claim=named):
+            evaluation = _evaluate(job, evaluator, events)
         events.send(Done(named, evaluation.provenance.as_dict()))
     except EvaluationError as error:
         events.send(Failed.of(error, named))
     except Exception as error:  # noqa: BLE001 - the boundary to the supervisor: it must hear of every failure
-        traceback.print_exc()
+        with about(claim=named):
+            _FOR_OPERATORS.exception("a job broke")
         evaluator.close()  # what state the engine is in is unknown
         crash = EngineCrashError(f"{type(error).__name__}: {error}")
         events.send(Failed.of(outage_of(error) or crash, named))
@@ -189,11 +193,10 @@ def _next(lines: queue.SimpleQueue[str], turn: Turn | None) -> str:
 
 def _log_to(events: Events) -> None:
     """What this project logs goes to the supervisor, and as before to stderr from warnings on."""
-    project, on_stderr = logging.getLogger("evaluation"), logging.StreamHandler()
-    on_stderr.setLevel(logging.WARNING)
+    warnings_to_stderr()
+    project = logging.getLogger("evaluation")
     project.setLevel(logging.INFO)
     project.addHandler(_LogLines(events))
-    project.addHandler(on_stderr)
 
 
 def main() -> None:

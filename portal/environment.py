@@ -40,6 +40,8 @@ class Environment(BaseSettings):
     allowed_hosts: Names = Field(default=["127.0.0.1", "localhost", "[::1]"])
     https: bool = True
     trust_proxy: bool = False
+    metrics_token: str = ""
+    log_format: Literal["text", "json"] = "text"
     email_host: str = ""
     email_port: PositiveInt = 587
     email_user: str = ""

@@ -69,6 +69,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "portal.monitoring.requests.RequestRecord",
     "portal.database.patience.RequestPatience",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -186,7 +187,7 @@ else:
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.https and not DEBUG
 SESSION_COOKIE_HTTPONLY = True
 SECURE_SSL_REDIRECT = env.https and not DEBUG
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if env.https and not DEBUG else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = bool(SECURE_HSTS_SECONDS)
 SECURE_REFERRER_POLICY = "strict-origin-when-cross-origin"
@@ -258,6 +259,11 @@ TRAINING_STALL_SECONDS = env.training_stall_seconds
 
 DEMONSTRATION = env.demonstration
 
+# --- Monitoring -----------------------------------------------------------------------------------
+
+METRICS_TOKEN = env.metrics_token
+TRUST_PROXY = env.trust_proxy
+
 # --- Notifications -----------------------------------------------------------------------------
 
 WEBHOOKS_TO_LOOPBACK = env.webhooks_to_loopback
@@ -324,12 +330,20 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 PGHISTORY_APPEND_ONLY = True
 
+_console = {"handlers": ["console"], "propagate": False}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "json": {"()": "evaluation.log_lines.JsonLines"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": env.log_format}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    # Every request of a client is of no interest to an operator.
-    "loggers": {"httpx": {"level": "WARNING"}},
+    "loggers": {
+        # Every request of a client is of no interest to an operator.
+        "httpx": {"level": "WARNING"},
+        # These have handlers of their own, which write text.
+        **({"gunicorn.error": _console, "django.server": _console} if env.log_format == "json" else {}),
+    },
 }

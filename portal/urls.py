@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from portal import views
 from portal.intake import views as intake
+from portal.monitoring.views import metrics
 from portal.transparency.views import log_keys
 
 urlpatterns = [
@@ -27,6 +28,7 @@ urlpatterns = [
     path("queue/", intake.queue, name="queue"),
     path("queue/live/", intake.queue_live, name="queue-live"),
     path(".well-known/flowertune-log.json", log_keys, name="log-keys"),
+    path("metrics", metrics, name="metrics"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
 ]

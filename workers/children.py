@@ -23,10 +23,11 @@ from django.conf import settings
 
 from evaluation import memory_kills
 from evaluation.errors import EngineCrashError, EvaluationError, MemoryTakenError
+from evaluation.log_lines import FORMAT_VARIABLE
 
 logger = logging.getLogger(__name__)
 
-# What a child may see of the worker's environment: paths, locale, threads and devices, nothing else.
+# What a child may see of the worker's environment: paths, locale, threads, devices and the form of the log.
 PASSED_ON = (
     "PATH",
     "LANG",
@@ -39,6 +40,7 @@ PASSED_ON = (
     "CUDA_HOME",
     "CUDA_VISIBLE_DEVICES",
     "NVIDIA_VISIBLE_DEVICES",
+    FORMAT_VARIABLE,
 )
 TICK_SECONDS = 1.0
 _FAMILY = "FLOWERTUNE_FAMILY"  # in the environment of a child and of all that come from it

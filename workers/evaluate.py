@@ -23,6 +23,7 @@ from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.engines.hardware import Hardware
+from evaluation.log_lines import about
 from evaluation.wire.evaluating import Done, Event, Job, Loading, Progress, Scored
 from evaluation.wire.messages import Failed
 from portal.outages.causes import DamagedFileError, Failure, stored_bytes
@@ -88,7 +89,13 @@ def _beyond_hardware() -> tuple[LeftToOthers, ...]:
 
 def run(evaluation: Evaluation) -> None:
     """Run one claimed evaluation to its end, whatever that is, and record it."""
+    with about(submission=evaluation.submission_id, evaluation=evaluation.pk, claim=evaluation.claim_id):
+        _run(evaluation)
+
+
+def _run(evaluation: Evaluation) -> None:
     scratch, log = settings.VAR_DIR / "runs" / str(evaluation.claim_id), WorkerLog(evaluation)
+    logger.info("%s begins", evaluation)
     try:
         scratch.mkdir(parents=True)
         with in_use(evaluation.base_model):

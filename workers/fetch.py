@@ -17,6 +17,7 @@ from evaluation.errors import EvaluationError, Fault
 from evaluation.findings import Finding, Severity
 from evaluation.flowerconfig import CONFIG_FILE
 from evaluation.hub.adapter import AdapterSnapshot, fetch_adapter
+from evaluation.log_lines import about
 from portal.intake import hub_fetches, hub_tokens, services
 from portal.intake.drafts import Files, InvalidSubmission, TransitionRefused
 from portal.notifications.services import submission_changed
@@ -51,6 +52,11 @@ def run_waiting() -> None:
 
 def run(fetch: HubFetch) -> None:
     """Bring one draft its files, or a finding that says why there are none and what to do."""
+    with about(submission=fetch.submission_id, claim=fetch.claim_id):
+        _run(fetch)
+
+
+def _run(fetch: HubFetch) -> None:
     scratch = _folder() / str(fetch.claim_id)
     try:
         scratch.mkdir(parents=True)

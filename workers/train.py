@@ -19,6 +19,7 @@ from django.conf import settings
 from evaluation.errors import EngineCrashError, Fault
 from evaluation.federated.config import FederatedConfig
 from evaluation.gpu_turns import Turn
+from evaluation.log_lines import about
 from evaluation.wire.messages import Failed
 from evaluation.wire.training import EVENTS, Done, Event, Ready, RoundEnded
 from portal.baselines import queue, results
@@ -127,6 +128,11 @@ def run_queued() -> None:
 
 def train(run: BaselineRun, process: TrainingProcess) -> None:
     """Bring one claimed run to its end, whatever that is, and record it."""
+    with about(baseline_run=run.pk, claim=run.claim_id):
+        _train(run, process)
+
+
+def _train(run: BaselineRun, process: TrainingProcess) -> None:
     try:
         with in_use(run.base_model):
             _train_in(state_folder(run), run, process)

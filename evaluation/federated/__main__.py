@@ -22,6 +22,7 @@ from evaluation.federated.config import FederatedConfig
 from evaluation.federated.events import as_text
 from evaluation.federated.job import PreparedRun, prepare
 from evaluation.findings import Severity
+from evaluation.log_lines import warnings_to_stderr
 from evaluation.parent import end_with_parent
 from evaluation.wire.messages import Failed, dump
 from evaluation.wire.training import Event as Told
@@ -41,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = options.parser().parse_args(arguments)
     if asked.events:  # nobody would hear of a run that goes on without its supervisor
         end_with_parent()
+        warnings_to_stderr()
     events = _event_stream() if asked.events else None
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)

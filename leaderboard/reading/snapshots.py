@@ -28,6 +28,7 @@ from evaluation.rules.protocol import PROTOCOLS, PUBLIC
 from leaderboard.reading.queries import public_at, read
 from leaderboard.reading.snapshot_format import BOARDS, PAST_BOARDS, Snapshot, make
 from leaderboard.standing.ranking import standings
+from portal.monitoring import board_builds
 from portal.runs.models import Evaluation, Reproduction
 from portal.submissions.models import Submission
 
@@ -279,11 +280,15 @@ def _past_state(board: _Board, moment: datetime) -> _State:
 
 
 def _build(board: _Board, state: _State, moment: datetime | None) -> Snapshot:
+    began = time.monotonic()
     chosen = public_at(board.challenge, moment)
     reading = read(chosen, moment, protocol=board.protocol, with_answers=True)
     benchmarks = rules.of(board.challenge, board.protocol).benchmarks
     placed = standings(reading.entries, benchmarks, reading.answers)
-    return make(board.challenge, timezone.now(), placed, protocol=board.protocol, protocols=state.protocols)
+    made = make(board.challenge, timezone.now(), placed, protocol=board.protocol, protocols=state.protocols)
+    if moment is None:
+        board_builds.note(board.challenge, board.protocol, time.monotonic() - began)
+    return made
 
 
 __all__ = ["Snapshot", "afresh", "as_of", "checked", "current", "renew"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +17,7 @@ from django.utils import timezone
 from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.errors import Fault
+from evaluation.log_lines import about
 from evaluation.rules import protocol as protocols
 from evaluation.rules.protocol import PROTOCOLS
 from evaluation.wire.evaluating import Scored
@@ -27,6 +30,8 @@ from portal.runs import claims, data_register, fairness, logs, reproductions
 from portal.runs.logs import Level, Line
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
+
+logger = logging.getLogger(__name__)
 
 _MEASURED = [field.name for field in fields(Scored) if field.name not in ("job", "items")]
 
@@ -67,6 +72,7 @@ def enqueue(
     what = "A smoke run" if smoke_run else "An evaluation in full"
     logs.add(evaluation, Line(f"{what} under protocol {protocol} is queued."))
     _follow(submission)
+    transaction.on_commit(partial(_say_queued, evaluation))
     wake_evaluators()
     return evaluation
 
@@ -275,6 +281,12 @@ def of_present_adapter(submission: Submission) -> QuerySet[Evaluation]:
     """Without audits, and without those of an adapter that it had before reviewers asked for changes."""
     own = Evaluation.objects.filter(submission=submission, checkpoint=submission.checkpoint_id)
     return own.filter(for_audit=False)
+
+
+def _say_queued(evaluation: Evaluation) -> None:
+    """The line of the operators' log that has both the request and what came of it."""
+    with about(submission=evaluation.submission_id, evaluation=evaluation.pk):
+        logger.info("%s is queued", evaluation)
 
 
 def _in_words(score: Score) -> str:

@@ -32,3 +32,9 @@ def slot(user_id: int) -> Iterator[None]:
             _held[user_id] -= 1
             if not _held[user_id]:
                 del _held[user_id]
+
+
+def held() -> int:
+    """How many there are at this moment."""
+    with _lock:
+        return _held.total()
