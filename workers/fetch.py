@@ -102,7 +102,9 @@ def _fetch(fetch: HubFetch, scratch: Path) -> None:
                 largest=settings.SUBMISSION_MAX_BYTES,
                 fetched=lambda _done, _total: check(),
             )
-            _attach(fetch, done_while(check, files))
+            # A download that is left alone writes on where its folder was.
+            clear = partial(shutil.rmtree, scratch, ignore_errors=True)
+            _attach(fetch, done_while(check, files, once_left=clear))
     except (EvaluationError, OSError, DatabaseError) as error:
         failure = failure_of(error)
         if failure is BROKEN:

@@ -115,18 +115,21 @@ def renewed(renew: Callable[[], None], what: str) -> Iterator[Check]:
         thread.join()
 
 
-def done_while(check: Check, work: Callable[[], T]) -> T:
+def done_while(check: Check, work: Callable[[], T], *, once_left: Callable[[], None] | None = None) -> T:
     """What `work` returns, done by another thread; left alone there as soon as `check` raises.
 
-    A hub that stalls in the middle of a file would hold the worker until its time-out.
+    A hub that stalls in the middle of a file would hold the worker until its time-out. `once_left` is called
+    when work that was left alone has come to its end.
     """
     pool = ThreadPoolExecutor(1, thread_name_prefix="fetch")
+    future = pool.submit(work)
     try:
-        future = pool.submit(work)
         while not wait([future], timeout=LOOK_SECONDS).done:
             check()
         return future.result()
     finally:
+        if once_left and not future.done():
+            future.add_done_callback(lambda _: once_left())
         pool.shutdown(wait=False)
 
 

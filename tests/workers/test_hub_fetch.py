@@ -282,6 +282,9 @@ def test_a_claim_that_is_lost_ends_the_download(
     monkeypatch.setattr(leases.logger, "warning", warned)
     fetch.run_waiting()
     assert "is of no use" in caplog.text and not any("adapter_config" in path for path in server.requests[2:])
+    for thread in threading.enumerate():
+        if thread.name.startswith("fetch"):
+            thread.join(30)
     submission.refresh_from_db()
     assert not submission.adapter_file and nothing_is_left_of_the_fetch()
 
