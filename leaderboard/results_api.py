@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from evaluation.rules.challenges import CHALLENGES
-from leaderboard.addresses import entry_page
+from leaderboard.addresses import entry_page, under
 from leaderboard.board.columns import columns_of
 from leaderboard.board.exports import fields_of
 from leaderboard.interchange import croissant, inspect_log
@@ -81,7 +81,7 @@ def offer_address(entry: int, offer: Offer, protocol: int) -> str:
         path = reverse("api-inspect-log", args=[entry, offer.benchmark])
     else:
         path = reverse("api-export", args=[entry, offer.slug])
-    return f"{path}?protocol={protocol}" if protocol else path
+    return under(path, protocol)
 
 
 @extend_schema(tags=["leaderboards"])
@@ -162,7 +162,10 @@ class BoardDescription(ConditionalMixin):
 
     @extend_schema(
         parameters=[ProtocolQuery],
-        responses={200: OpenApiTypes.OBJECT, 404: problem("There is no such challenge")},
+        responses={
+            (200, "application/ld+json"): OpenApiTypes.OBJECT,
+            404: problem("There is no such challenge"),
+        },
         operation_id="leaderboard_croissant",
     )
     def get(self, request: Request, challenge: str) -> Response:

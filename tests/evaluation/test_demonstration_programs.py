@@ -102,8 +102,9 @@ def test_reference_solutions_hold_no_string_that_ends_an_answer(slug: str) -> No
         assert get(slug).read(solution) == solution, row
 
 
-def test_ids_count_up_and_read_as_demonstration() -> None:
-    assert [row["task_id"] for row in _rows("mbpp")] == [*range(1, 25)]
+def test_ids_are_each_of_one_row_and_read_as_demonstration() -> None:
+    # A row that the untuned model answers shortly comes first.
+    assert sorted(row["task_id"] for row in _rows("mbpp")) == [*range(1, 25)]
     assert [row["task_id"] for row in _rows("humaneval")] == [f"Demo/{i}" for i in range(20)]
     for slug in STOP:
         rows = _rows(slug)

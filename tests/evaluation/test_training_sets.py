@@ -68,8 +68,9 @@ def test_a_training_set_is_the_rows_of_its_training_split_in_order(
     assert read.rows[0].others == (("year", "1990"),)
 
 
-def test_the_word_hub_on_the_command_line_means_the_challenges_own(hub: HubServer) -> None:
-    asked = options.parser().parse_args(["--challenge", "finance", "--model", "m", "--train-data", "hub"])
+def test_the_word_hub_on_the_command_line_means_the_challenges_own(hub: HubServer, tmp_path: Path) -> None:
+    words = ["--challenge", "finance", "--model", str(tmp_path), "--train-data", "hub"]
+    asked = options.parser().parse_args(words)
     (config,) = options.runs(asked)
     assert data.read(config.train_data).origin == f"{SET.hub_id}@{COMMIT}"
 

@@ -166,13 +166,13 @@ class TestOperator:
 class TestFilesAndApi:
     def test_exports_follow(self, client: Client, both: list[Submission]) -> None:
         told = json.loads(client.get(f"{BOARD[:-1]}.json?protocol=2").getvalue())
-        assert told["protocol"] == "2" and told["source"].endswith("/leaderboard/finance/?protocol=2")
+        assert told["protocol"] == 2 and told["source"].endswith("/leaderboard/finance/?protocol=2")
         assert [entry["method"] for entry in told["entries"]] == ["Cork", "Bergen"]
         assert [entry["protocol"] for entry in told["entries"]] == [2, 2]
         assert told["entries"][0]["url"].endswith(f"/entries/{both[2].pk}/?protocol=2")
         assert told["entries"][0][second_protocol.ADDED] == 0.9
         old = json.loads(client.get(f"{BOARD[:-1]}.json").getvalue())
-        assert old["protocol"] == "1" and second_protocol.ADDED not in old["entries"][0]
+        assert old["protocol"] == 1 and second_protocol.ADDED not in old["entries"][0]
 
     @pytest.mark.usefixtures("both")
     def test_the_api_follows(self, client: Client) -> None:
@@ -208,7 +208,7 @@ class TestFilesAndApi:
         html = page(client, "/leaderboard/?protocol=2")
         assert "Aarhus" not in html and "90.00" in html and 'aria-label="Protocols"' in html
         told = json.loads(client.get("/leaderboard.json?protocol=2").getvalue())
-        assert told["protocol"] == "2" and len(told["entries"]) == 2
+        assert told["protocol"] == 2 and len(told["entries"]) == 2
 
 
 class TestEntries:

@@ -269,6 +269,7 @@ def test_a_record_is_dated_when_it_is_made_and_no_claim_is_for_long(owner: User,
 def test_what_was_proposed_on_a_submission_that_is_withdrawn_waits_for_nobody(
     owner: User, reviewer: User, second: User
 ) -> None:
+    TwoPersonRule.objects.get_or_create(action="disqualify")
     made = factories.published(owner)
     factories.review(made, reviewer, Action.DISQUALIFY, reason="A copy.")
     assert waiting.waiting().filter(pk=made.pk).exists()

@@ -17,7 +17,6 @@ from portal.accounts.models import ApiToken
 from portal.help.library import FOLDER
 from portal.help.markdown import SITE
 from portal.review.models import Decision
-from portal.review.services import decide
 from portal.submissions.base_models import register_base_model
 from portal.submissions.models import Submission
 from tests import own
@@ -104,6 +103,6 @@ def test_the_tutorial_leads_to_a_row(smollm2: Path, shell: Shell, start_worker: 
 
 
 def publish(submission: Submission) -> None:
-    """What the tutorial tells the reviewer to do in the administration."""
+    """What the tutorial tells the reviewer to do at the review desk."""
     reviewer = factories.user("reviewer", is_staff=True, is_superuser=True)
-    decide(submission=submission, reviewer=reviewer, action=Decision.Action.PUBLISH)
+    factories.review(submission, reviewer, Decision.Action.PUBLISH)

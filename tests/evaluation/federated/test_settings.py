@@ -37,6 +37,9 @@ from evaluation.method.row_form import BOTH, RowForm, columns_of
 from evaluation.method.strategies import STRATEGIES, canonical
 from evaluation.rules import challenges
 
+HERE = str(Path(__file__).parent)
+"""A folder that is there, for the base model that is named and never read."""
+
 NAMES = {"ffa-lora": "ffalora", "fedex-lora": "fedex", "local-only": "localonly"}
 
 
@@ -255,7 +258,7 @@ def test_options_that_leave_nothing_but_fedavg_are_said(
 
 
 def test_the_papers_strategies_have_the_papers_options() -> None:
-    words = ("--preset", "paper", "--challenge", "finance", "--model", "/m", "--strategy")
+    words = ("--preset", "paper", "--challenge", "finance", "--model", HERE, "--strategy")
     (adam,), (moment,), (prox,) = (
         options.runs(asked(*words, name)) for name in ("fedadam", "fedavgm", "fedprox")
     )
@@ -269,7 +272,7 @@ def test_the_papers_strategies_have_the_papers_options() -> None:
 
 @pytest.mark.parametrize("challenge", challenges.CHALLENGES.values(), ids=lambda challenge: challenge.slug)
 def test_a_template_does_what_the_public_app_does(challenge: challenges.Challenge) -> None:
-    (config,) = options.runs(asked("--challenge", challenge.slug, "--model", "/m"))
+    (config,) = options.runs(asked("--challenge", challenge.slug, "--model", HERE))
     assert config.form == RowForm("alpaca", columns_of(challenge.slug), learn_end=False)
     assert (config.dropout, config.target_modules, config.adapter) == (0.075, (PEFT_DEFAULT,), "lora")
     assert not (config.draw_anew or config.group_by_length or config.learn_end_token)
@@ -312,18 +315,18 @@ def asked(*words: str) -> argparse.Namespace:
 
 @pytest.mark.parametrize("challenge", challenges.CHALLENGES.values(), ids=lambda challenge: challenge.slug)
 def test_without_settings_a_run_is_the_challenges_template(challenge: challenges.Challenge) -> None:
-    (config,) = options.runs(asked("--challenge", challenge.slug, "--model", "/models/base"))
+    (config,) = options.runs(asked("--challenge", challenge.slug, "--model", HERE))
     assert not has_errors(findings(config, 1000))
     assert (config.clients, config.clients_per_round) == (
         challenge.clients,
         challenge.baseline_clients_per_round,
     )
     assert (config.strategy, config.rounds, config.precision, config.rank) == ("fedavg", 200, "fp4", 32)
-    assert config.base_model_id == "base"
+    assert config.base_model_id == Path(HERE).name
 
 
 def test_the_papers_protocol_follows_the_challenge() -> None:
-    (config,) = options.runs(asked("--preset", "paper", "--challenge", "code", "--model", "/m"))
+    (config,) = options.runs(asked("--preset", "paper", "--challenge", "code", "--model", HERE))
     assert (config.adapter, config.rank, config.alpha, config.dropout) == ("dora", 32, 64, 0.075)
     assert (config.rounds, config.clients, config.clients_per_round) == (15, 10, 2)
     assert config.train_data.name == "code.jsonl"
@@ -340,7 +343,7 @@ def test_the_small_grid_has_every_strategy_and_each_can_run() -> None:
 
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_every_preset_is_a_run_without_errors(name: str) -> None:
-    for config in options.runs(asked("--preset", name, "--model", "/m")):
+    for config in options.runs(asked("--preset", name, "--model", HERE)):
         assert not has_errors(findings(config, 1000))
 
 
@@ -350,11 +353,11 @@ def test_a_training_record_is_a_file_of_settings_for_a_model_and_rows_that_are_n
     path, rows = tmp_path / "training.json", tmp_path / "finance.jsonl"
     path.write_text(json.dumps({"challenge": "finance", "config": settings}))
     rows.write_text('{"instruction": "a", "output": "b"}')
-    words = ["--config", str(path), "--model", "/m"]
+    words = ["--config", str(path), "--model", HERE]
     with pytest.raises(EvaluationError, match="where it lies on this machine: --train-data"):
         options.runs(asked(*words))
     (config,) = options.runs(asked(*words, "--train-data", str(tmp_path)))
-    assert config == replace(start, train_data=rows)
+    assert config == replace(start, model=Path(HERE), train_data=rows)
 
 
 def test_what_is_to_be_known_of_a_run_is_said_before_it_starts(
@@ -410,7 +413,7 @@ def test_options_of_another_strategy_are_dropped_with_it(tmp_path: Path) -> None
     ("words", "message"),
     [
         ([], "say what to train"),
-        (["--challenge", "finance"], "--model names no folder"),
+        (["--challenge", "finance"], "--model names no base model"),
         (["--preset", "cpu-smal"], "did you mean cpu-small"),
         (["--preset", "cpu-one", "--fraction", "1.5"], "fraction must be above 0"),
         (["--preset", "cpu-one", "--strategy-option", "mu"], "--strategy-option must be like"),
