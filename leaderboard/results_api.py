@@ -14,6 +14,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from evaluation.errors import UnknownNameError
 from evaluation.rules.challenges import CHALLENGES
 from leaderboard.addresses import entry_page, under
 from leaderboard.board.columns import columns_of
@@ -164,7 +165,7 @@ class BoardDescription(ConditionalMixin):
         parameters=[ProtocolQuery],
         responses={
             (200, "application/ld+json"): OpenApiTypes.OBJECT,
-            404: problem("There is no such challenge"),
+            404: problem("There is no such challenge or protocol"),
         },
         operation_id="leaderboard_croissant",
     )
@@ -172,7 +173,10 @@ class BoardDescription(ConditionalMixin):
         known = CHALLENGES.get(challenge)
         if known is None:
             raise NotFound(f"There is no challenge “{challenge}”. There are: {', '.join(CHALLENGES)}.")
-        snapshot = snapshots.current(challenge, _protocol(request))
+        try:
+            snapshot = snapshots.current(challenge, _protocol(request))
+        except UnknownNameError as error:
+            raise NotFound(str(error)) from error
         head = current_head()
         query = f"?protocol={snapshot.protocol}"
         page = request.build_absolute_uri(reverse("leaderboard:board", args=[challenge]))

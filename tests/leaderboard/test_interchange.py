@@ -171,7 +171,7 @@ def test_the_page_links_what_can_be_said_and_says_why_not(client: Client, owner:
     made = factories.published(owner, scores={"data": "demonstration", "official": False})
     page = client.get(f"/entries/{made.pk}/").content.decode()
     assert f"/api/v1/entries/{made.pk}/exports/model-index/" in page
-    assert f"/api/v1/entries/{made.pk}/exports/inspect/fpb/?protocol=1" in page
+    assert f"/api/v1/entries/{made.pk}/exports/inspect/fpb/" in page
     assert "/exports/hub-eval-results/" not in page and "not those of the hub" in page
     offered = client.get(f"/api/v1/entries/{made.pk}/exports/").json()["results"]
     assert client.get(offered[1]["url"]).status_code == 200 and offered[0]["url"] is None
