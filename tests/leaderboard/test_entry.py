@@ -10,6 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy
+import pgtrigger
 import pytest
 from django.core.cache import cache
 from django.test import Client
@@ -112,6 +113,16 @@ def test_the_score_without_leaked_items_stands_beside_the_score(client: Client, 
     assert "5 items of FPB stand in the training set too; without them the score is 0.00%" in words(
         page(client, made)
     )
+
+
+def test_the_repository_that_it_came_from_is_for_reviewers(
+    client: Client, as_reviewer: Client, owner: User
+) -> None:
+    made = factories.published(owner)
+    with pgtrigger.ignore("submissions.Submission:submission_content"):
+        Submission.objects.filter(pk=made.pk).update(origin="team/private@0123")
+    assert "team/private" not in page(client, made)
+    assert "team/private" in page(as_reviewer, made)
 
 
 def test_subjects_lead_to_their_answers(client: Client, owner: User) -> None:
