@@ -95,6 +95,7 @@ _python(
     "    import time\n    time.sleep(60)",
     "1",
     _ends,
+    Verdict.TIMED_OUT,  # it sleeps on, and on a busy machine its time ends first
 )
 
 # --- JavaScript
