@@ -34,8 +34,6 @@ class Other:
     id: int
     method: str
     challenge_title: str
-    team: str
-    team_id: int
     status: str
     status_label: str
     sent_at: datetime | None
@@ -94,25 +92,22 @@ def _others(submissions: QuerySet[Submission]) -> list[Other]:
             last_reason=Subquery(decisions.values("reason")[:1]),
         )
         .order_by("-created_at", "-pk")
-        .values_list(
-            "pk", "method", "challenge", "team__name", "team_id", "status", "sent_at", "decided_at",
-            "last_reason",
-        )[:MOST_OTHERS]
-    )  # fmt: skip
+        .values_list("pk", "method", "challenge", "status", "sent_at", "decided_at", "last_reason")[
+            :MOST_OTHERS
+        ]
+    )
     return [
         Other(
             id=pk,
             method=method,
             challenge_title=CHALLENGES[challenge].title,
-            team=team,
-            team_id=team_id,
             status=status,
             status_label=str(Status(status).label),
             sent_at=sent_at,
             decided_at=decided_at,
             reason=reason or "",
         )
-        for pk, method, challenge, team, team_id, status, sent_at, decided_at, reason in rows
+        for pk, method, challenge, status, sent_at, decided_at, reason in rows
     ]
 
 
