@@ -13,7 +13,7 @@ import pytest
 
 from evaluation.demonstration import base_model
 from portal.machine import embedded
-from tests import own, profiles
+from tests import migrated, own, profiles
 
 SLOW_SECONDS = 5.0
 
@@ -118,7 +118,8 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings_xdist_suffix() -> None:
-    """The database is this process's already, whichever session it belongs to."""
+    """The database is this process's already, whichever session it belongs to; it starts as a copy."""
+    connection.settings_dict["TEST"]["TEMPLATE"] = migrated.template(os.environ["DATABASE_URL"])
 
 
 @pytest.fixture(scope="session")
