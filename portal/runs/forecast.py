@@ -83,7 +83,7 @@ def in_words(told: Expectation) -> str:
     if told.hindrance:
         return told.hindrance
     if told.start is None:
-        return "nothing like it was evaluated here yet, so its start cannot be told"
+        return "nothing like what comes before it was evaluated here yet, so its start cannot be told"
     return f"starts {_from_now(told.start)}"
 
 
@@ -133,7 +133,10 @@ def expectations() -> dict[int, Expectation]:
     """
     active = Evaluation.objects.filter(status__in=Evaluation.ACTIVE)
     state = active.aggregate(
-        queued=Count("pk", filter=Q(status=Status.QUEUED)), last=Max("pk"), started=Max("started_at")
+        active=Count("pk"),
+        queued=Count("pk", filter=Q(status=Status.QUEUED)),
+        last=Max("pk"),
+        started=Max("started_at"),
     )
     workers = presence.workers()
     digest = hashlib.sha256(repr((sorted(state.items()), workers)).encode()).hexdigest()
