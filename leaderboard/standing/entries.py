@@ -157,10 +157,10 @@ class Entry:
 
     @property
     def mark(self) -> str:
-        """What readers are warned of: "demonstration", "unofficial", or "" where scores are official or declared.
+        """What readers are warned of, "demonstration" or "unofficial"; "" of official and of declared scores.
 
-        Also scores on a part of the demonstration data, whose track is that of the unofficial ones, are marked
-        as demonstration: nothing else tells as little.
+        Scores on a part of the demonstration data are of the unofficial track, but carry the mark of all of
+        them: nothing else tells as little.
         """
         data = {score.data for score in self.scores}
         if "demonstration" in data:
