@@ -96,8 +96,8 @@ def _spec(entry: Entry, own: list[BenchmarkScore], peers: Peers, titles: Mapping
     numbers = [value[key] for value in values for key in ("score", "low", "high") if key in value]
     scale = alt.Scale(domain=list(padded(numbers, lowest=0)), nice=False, zero=False)
     x = alt.X("score:Q", title="Accuracy (%)", scale=scale, axis=alt.Axis(tickCount=6))
-    # Browsers' fonts are wider than the one that the picture is laid out with, and a point at 0 must not cover
-    # a label's end.
+    # Browsers' fonts are wider than the one that the picture is laid out with, and a point at 0 must not
+    # cover a label's end.
     room = min(160, 7 * max(map(len, order), default=0))
     y = alt.Y(
         "benchmark:N",
