@@ -74,8 +74,12 @@ class Expectation:
 
 def expectation(evaluation: Evaluation) -> Expectation:
     """Of one that is queued."""
-    found = expectations().get(evaluation.pk)
-    return found or Expectation(None, hindrance="waiting for a worker that knows its protocol")
+    if found := expectations().get(evaluation.pk):
+        return found
+    if evaluation.protocol not in PROTOCOLS:
+        return Expectation(None, hindrance="waiting for a worker that knows its protocol")
+    now = timezone.now()  # claimed since it was read
+    return Expectation(1, start=Interval(now, now))
 
 
 def in_words(told: Expectation) -> str:

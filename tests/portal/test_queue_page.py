@@ -154,6 +154,11 @@ class TestExpectation:
         told = progress_of(waiting)
         assert told and told.phase == "waiting for a free worker" and told.queue_position == 1
 
+    def test_what_was_claimed_a_moment_ago_is_about_to_start(self, owner: User) -> None:
+        waiting = factories.evaluation_of(factories.submission(owner))
+        assert runs.claim(worker="machine:1")
+        assert forecast.in_words(forecast.expectation(waiting)) == "starts within a minute or two"
+
     def test_a_worker_that_was_not_seen_for_a_while_is_not_counted(self) -> None:
         presence.beat("machine:1", ())
         assert presence.workers()
