@@ -21,8 +21,8 @@ def add(commands: Commands) -> None:
         summary="test two results against each other, item by item",
         about=(
             "Compare two results files of the same items under the same protocol: exact McNemar tests by "
-            "benchmark, with Holm's correction; a paired bootstrap interval and a paired randomisation "
-            "test of the averages' difference."
+            "benchmark, with Holm's correction; the paired interval and a paired randomisation test "
+            "of the averages' difference."
         ),
         examples=(
             "  python -m evaluation compare before.json after.json\n"
@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
         type=number(999, 1_000_000),
         default=RESAMPLES,
         metavar="N",
-        help=f"of bootstrap and randomisation test (default: {RESAMPLES:,})",
+        help=f"of the randomisation test (default: {RESAMPLES:,})",
     )
     parser.add_argument(
         "--seed", type=number(0), default=0, metavar="N", help="of the resamples (default: 0)"
@@ -78,17 +78,15 @@ def _show_scores(comparison: Comparison) -> None:
         a = estimate(result.score_a, result.interval_a)
         b = estimate(result.score_b, result.interval_b)
         print(f"{result.benchmark:<22}{a:>23}  {b:>23}{points(result.pairs.difference):>9}")
-    bootstrap = comparison.bootstrap
     if several:
         a, b = estimate(*comparison.average_a), estimate(*comparison.average_b)
-        print(f"{'average':<22}{a:>23}  {b:>23}{points(bootstrap.difference):>9}")
+        print(f"{'average':<22}{a:>23}  {b:>23}{points(comparison.difference):>9}")
     subject = "the averages' difference" if several else "the difference"
-    low, high = (points(limit) for limit in bootstrap.interval)
+    low, high = (points(limit) for limit in comparison.interval)
     print(
         paragraph(
-            f"{subject}: 95% interval [{low}, {high}] points (paired bootstrap), "
-            f"{p_statement(comparison.p_value)} (paired randomisation test); "
-            f"{bootstrap.resamples:,} resamples, seed {bootstrap.seed}"
+            f"{subject}: 95% interval [{low}, {high}] points, {p_statement(comparison.p_value)} "
+            f"(paired randomisation test); {comparison.resamples:,} resamples, seed {comparison.seed}"
         )
     )
 

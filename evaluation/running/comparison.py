@@ -11,7 +11,6 @@ from evaluation.checkpoints.strictjson import JsonError, parse_object
 from evaluation.errors import EvaluationError
 from evaluation.statistics import (
     RESAMPLES,
-    BootstrapDifference,
     Discordance,
     Interval,
     PackedAnswers,
@@ -19,8 +18,9 @@ from evaluation.statistics import (
     discordance,
     holm,
     mcnemar_exact,
+    mean_difference,
     mean_interval,
-    paired_bootstrap,
+    paired_interval,
     randomisation_test,
     wilson_interval,
 )
@@ -131,13 +131,20 @@ class BenchmarkComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs on the same items. `warnings` are what to know before drawing conclusions."""
+    """Two runs on the same items.
+
+    `difference`, `interval` and `p_value` are those of the averages, the last by `resamples` drawn from
+    `seed`; `warnings` are what to know before drawing conclusions.
+    """
 
     a: Results
     b: Results
     benchmarks: tuple[BenchmarkComparison, ...]
-    bootstrap: BootstrapDifference
+    difference: float
+    interval: Interval
     p_value: float
+    resamples: int
+    seed: int
     warnings: tuple[str, ...]
 
     @property
@@ -161,12 +168,12 @@ class Comparison:
                 "interval_a": interval_a,
                 "average_b": average_b,
                 "interval_b": interval_b,
-                "difference": self.bootstrap.difference,
-                "interval": self.bootstrap.interval,
+                "difference": self.difference,
+                "interval": self.interval,
                 "p_value": self.p_value,
-                "confidence": self.bootstrap.confidence,
-                "resamples": self.bootstrap.resamples,
-                "seed": self.bootstrap.seed,
+                "confidence": 1 - LEVEL,
+                "resamples": self.resamples,
+                "seed": self.seed,
             },
             "warnings": list(self.warnings),
             "conclusions": conclusions(self),
@@ -190,9 +197,17 @@ def compare(a: Results, b: Results, *, resamples: int = RESAMPLES, seed: int = 0
         for (slug, counts), p_value, p_holm in zip(pairs.items(), p_values, holm(p_values), strict=True)
     )
     strata = [differences(counts) for counts in pairs.values()]
-    bootstrap = paired_bootstrap(strata, confidence=1 - LEVEL, resamples=resamples, seed=seed)
-    p_value = randomisation_test(strata, resamples=resamples, seed=seed)
-    return Comparison(a, b, compared, bootstrap, p_value, tuple(_warnings(a, b, pairs)))
+    return Comparison(
+        a,
+        b,
+        compared,
+        difference=mean_difference(strata),
+        interval=paired_interval(strata, confidence=1 - LEVEL),
+        p_value=randomisation_test(strata, resamples=resamples, seed=seed),
+        resamples=resamples,
+        seed=seed,
+        warnings=tuple(_warnings(a, b, pairs)),
+    )
 
 
 def conclusions(comparison: Comparison) -> list[str]:
@@ -211,7 +226,7 @@ def conclusions(comparison: Comparison) -> list[str]:
 
 
 def _on_average(comparison: Comparison) -> str:
-    difference, (low, high) = comparison.bootstrap.difference, comparison.bootstrap.interval
+    difference, (low, high) = comparison.difference, comparison.interval
     start = f"Averaged over {len(comparison.benchmarks)} benchmarks,"
     span = f"{100 * low:+.2f} to {100 * high:+.2f} points"
     if low <= 0 <= high:

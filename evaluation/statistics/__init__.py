@@ -12,11 +12,10 @@ from evaluation.statistics.multiplicity import holm
 from evaluation.statistics.packed import Discordance, PackedAnswers, discordance
 from evaluation.statistics.paired import (
     RESAMPLES,
-    BootstrapDifference,
     Differences,
     differences,
     mcnemar_exact,
-    paired_bootstrap,
+    mean_difference,
     paired_interval,
     randomisation_test,
 )
@@ -35,7 +34,6 @@ from evaluation.statistics.ranks import RankRange, rank_ranges
 
 __all__ = [
     "RESAMPLES",
-    "BootstrapDifference",
     "Differences",
     "Discordance",
     "Interval",
@@ -49,8 +47,8 @@ __all__ = [
     "holm",
     "mcnemar_exact",
     "mean_and_stderr",
+    "mean_difference",
     "mean_interval",
-    "paired_bootstrap",
     "paired_interval",
     "pass_at_k",
     "possible_score",

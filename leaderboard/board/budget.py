@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from evaluation.rules.challenges import CHALLENGES, Challenge
@@ -19,16 +19,25 @@ SHOWN = 5
 
 
 @dataclass(frozen=True)
+class Unstated:
+    """A limited cost that `entries` trained ones do not state; `query` is the budget without that limit."""
+
+    title: str
+    entries: int
+    query: str
+
+
+@dataclass(frozen=True)
 class Affordable:
     """A challenge: of `entries` trained ones, how many pass and the first of those that tell most.
 
-    `query` is the view of the board that holds them; `silent` do not say what a limit bounds.
+    `query` is the view of the board that holds them; `unstated` are the limits that not all can be held to.
     """
 
     challenge: Challenge
     entries: int
     passing: int
-    silent: int
+    unstated: tuple[Unstated, ...]
     best: tuple[Standing, ...]
     query: str
 
@@ -52,10 +61,22 @@ def within(board: Snapshot, budget: Filters) -> Affordable:
     view = replace(budget, protocol=None)
     trained = [s for s in board.standings if s.entry.adapted and s.entry.average is not None]
     passing = [s for s in apply(board, view) if s.entry.adapted and s.entry.average is not None]
-    columns = [by_key()[key] for key, _ in budget.limits]
-    silent = sum(any(column.value(s) is None for column in columns) for s in trained)
-    best = tuple(preferred([s for s in passing if not s.entry.flags])[:SHOWN])
-    return Affordable(CHALLENGES[board.challenge], len(trained), len(passing), silent, best, view.to_query())
+    return Affordable(
+        challenge=CHALLENGES[board.challenge],
+        entries=len(trained),
+        passing=len(passing),
+        unstated=tuple(_unstated(trained, budget)),
+        best=tuple(preferred([s for s in passing if not s.entry.flags])[:SHOWN]),
+        query=view.to_query(),
+    )
+
+
+def _unstated(trained: Sequence[Standing], budget: Filters) -> Iterator[Unstated]:
+    for key, _ in budget.limits:
+        column = by_key()[key]
+        if entries := sum(column.value(standing) is None for standing in trained):
+            without = replace(budget, limits=tuple(limit for limit in budget.limits if limit[0] != key))
+            yield Unstated(column.title, entries, without.to_query())
 
 
 def licences(boards: Sequence[Snapshot]) -> list[str]:

@@ -73,6 +73,10 @@ class Section:
     tested: bool
 
     @property
+    def is_demonstration(self) -> bool:
+        return all(row.entry.mark == "demonstration" for row in self.rows)
+
+    @property
     def divided(self) -> bool:
         """Whether a line stands in it."""
         return any(row.begins_group for row in self.rows)

@@ -48,7 +48,7 @@ def _sentence(entry: Entry, own: list[BenchmarkScore], peers: Peers, titles: Map
             if score.value is not None and (base := _value_of(peers.base, score.benchmark)) is not None
         ]
         parts.append(f"Against the untuned base model, in points: {', '.join(gains)}." if gains else "")
-    elif not peers.base:
+    elif not peers.base and entry.adapted:
         parts.append("The untuned base model was not evaluated under the same conditions.")
     return " ".join(filter(None, parts)) or "The entry's own scores."
 
@@ -96,13 +96,14 @@ def _spec(entry: Entry, own: list[BenchmarkScore], peers: Peers, titles: Mapping
     numbers = [value[key] for value in values for key in ("score", "low", "high") if key in value]
     scale = alt.Scale(domain=list(padded(numbers, lowest=0)), nice=False, zero=False)
     x = alt.X("score:Q", title="Accuracy (%)", scale=scale, axis=alt.Axis(tickCount=6))
-    # Browsers' fonts are wider than the one that the picture is laid out with.
+    # Browsers' fonts are wider than the one that the picture is laid out with, and a point at 0 must not
+    # cover a label's end.
     room = min(160, 7 * max(map(len, order), default=0))
     y = alt.Y(
         "benchmark:N",
         title=None,
         sort=order,
-        axis=alt.Axis(domain=False, ticks=False, labelLimit=160, minExtent=room),
+        axis=alt.Axis(domain=False, ticks=False, labelLimit=160, labelPadding=8, minExtent=room),
     )
     legend = alt.Legend(
         orient="top", title=None, labelFontSize=12, labelColor=INK, labelLimit=260, columnPadding=36

@@ -156,6 +156,19 @@ class Entry:
         return self.source_date if self.kind == "imported" else self.published_at.date()
 
     @property
+    def mark(self) -> str:
+        """What readers are warned of, "demonstration" or "unofficial"; "" of official and of declared scores.
+
+        Scores on a part of the demonstration data are of the unofficial track, but carry the mark of all of
+        them: nothing else tells as little.
+        """
+        data = {score.data for score in self.scores}
+        if "demonstration" in data:
+            return "demonstration"
+        told = data == {"declared"} or (data and all(score.official for score in self.scores))
+        return "" if told else "unofficial"
+
+    @property
     def gain_is_chance(self) -> bool:
         """Whether the items leave open that training changed nothing."""
         return self.gain_interval is not None and self.gain_interval[0] <= 0 <= self.gain_interval[1]

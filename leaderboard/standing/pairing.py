@@ -13,7 +13,8 @@ from evaluation.statistics import (
     discordance,
     holm,
     mcnemar_exact,
-    paired_bootstrap,
+    mean_difference,
+    paired_interval,
     randomisation_test,
 )
 
@@ -147,7 +148,7 @@ def _test(a: Answered | None, b: Answered | None) -> PairedTest:
     return PairedTest(
         pairs=pairs,
         difference=pairs.difference,
-        interval=paired_bootstrap([differences(pairs)]).interval,
+        interval=paired_interval([differences(pairs)]),
         p_value=mcnemar_exact(pairs.only_a, pairs.only_b),
     )
 
@@ -156,7 +157,8 @@ def _average(tests: Sequence[PairedTest]) -> PairedTest:
     if any(test.refusal for test in tests):
         return PairedTest("Some benchmark can't be paired.")
     strata = [differences(test.pairs) for test in tests if test.pairs]
-    bootstrap = paired_bootstrap(strata)
     return PairedTest(
-        difference=bootstrap.difference, interval=bootstrap.interval, p_value=randomisation_test(strata)
+        difference=mean_difference(strata),
+        interval=paired_interval(strata),
+        p_value=randomisation_test(strata),
     )

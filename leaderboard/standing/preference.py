@@ -29,16 +29,11 @@ def preferred(found: Sequence[Standing]) -> list[Standing]:
 def without_demonstration(found: Iterable[Standing]) -> list[Standing]:
     """The same without entries on demonstration data, unless there are no others."""
     kept = list(found)
-    return [standing for standing in kept if not _is_demonstration(standing)] or kept
+    return [standing for standing in kept if standing.entry.mark != "demonstration"] or kept
 
 
 def _preference(standing: Standing) -> tuple[bool, bool, int, bool]:
     """The lower, the more an entry's average tells."""
     is_placed = standing.rank is not None or standing.track in (Track.DECLARED, Track.UNOFFICIAL)
     order = list(Track).index(standing.track)
-    return bool(standing.entry.flags), _is_demonstration(standing), order, not is_placed
-
-
-def _is_demonstration(standing: Standing) -> bool:
-    """Also a part of the demonstration's items, which is no track of its own."""
-    return any(score.data == "demonstration" for score in standing.entry.scores)
+    return bool(standing.entry.flags), standing.entry.mark == "demonstration", order, not is_placed

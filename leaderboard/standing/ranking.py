@@ -11,7 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evaluation.statistics import Interval, PackedAnswers, RankRange, paired_interval, rank_ranges
+from evaluation.statistics import (
+    Interval,
+    PackedAnswers,
+    RankRange,
+    differences,
+    discordance,
+    paired_interval,
+    rank_ranges,
+)
 from leaderboard.standing.entries import Entry, Standing, Track
 
 _ORDER = list(Track)
@@ -123,10 +131,12 @@ def _with_gains(entries: Iterable[Entry], answers: Mapping[int, tuple[Answers, .
 
 
 def _gain_interval(own: tuple[Answers, ...] | None, base: tuple[Answers, ...] | None) -> Interval | None:
-    """None where the answers of one are not known or are to other data."""
+    """None where the answers of one are not known or are to other data, or tell nothing of chance."""
     if not own or not base or _shape(own) != _shape(base):
         return None
-    return paired_interval([(a.packed, b.packed) for a, b in zip(own, base, strict=True)])
+    pairs = [discordance(a.packed, b.packed) for a, b in zip(own, base, strict=True)]
+    low, high = paired_interval([differences(pair) for pair in pairs])
+    return (low, high) if low < high else None
 
 
 def _conditions(entry: Entry) -> object:

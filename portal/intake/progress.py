@@ -106,8 +106,9 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
     if evaluation.status not in Evaluation.ACTIVE:
         return None
     live, is_queued = evaluation.progress, evaluation.status == Evaluation.Status.QUEUED
-    lacking = evaluation.waits_for if is_queued else ""
     told = forecast.expectation(evaluation) if is_queued else None
+    # What another worker lacked is no hindrance while one is there that can compute it and is only busy.
+    lacking = evaluation.waits_for if told and (told.hindrance or told.position is None) else ""
     end = told.end if told else forecast.expected_end(evaluation)
     waits = evaluation.wait_in_words or f"waiting for {lacking or 'a free worker'}"
     scored = {score.benchmark: score for score in evaluation.scores.all()}

@@ -74,8 +74,12 @@ class Expectation:
 
 def expectation(evaluation: Evaluation) -> Expectation:
     """Of one that is queued."""
-    found = expectations().get(evaluation.pk)
-    return found or Expectation(None, hindrance="waiting for a worker that knows its protocol")
+    if found := expectations().get(evaluation.pk):
+        return found
+    if evaluation.protocol not in PROTOCOLS:
+        return Expectation(None, hindrance="waiting for a worker that knows its protocol")
+    now = timezone.now()  # claimed since it was read
+    return Expectation(1, start=Interval(now, now))
 
 
 def in_words(told: Expectation) -> str:
@@ -83,7 +87,7 @@ def in_words(told: Expectation) -> str:
     if told.hindrance:
         return told.hindrance
     if told.start is None:
-        return "nothing like it was evaluated here yet, so its start cannot be told"
+        return "nothing like what comes before it was evaluated here yet, so its start cannot be told"
     return f"starts {_from_now(told.start)}"
 
 
@@ -133,7 +137,10 @@ def expectations() -> dict[int, Expectation]:
     """
     active = Evaluation.objects.filter(status__in=Evaluation.ACTIVE)
     state = active.aggregate(
-        queued=Count("pk", filter=Q(status=Status.QUEUED)), last=Max("pk"), started=Max("started_at")
+        active=Count("pk"),
+        queued=Count("pk", filter=Q(status=Status.QUEUED)),
+        last=Max("pk"),
+        started=Max("started_at"),
     )
     workers = presence.workers()
     digest = hashlib.sha256(repr((sorted(state.items()), workers)).encode()).hexdigest()

@@ -29,7 +29,8 @@ from evaluation.statistics import (
     differences,
     discordance,
     mcnemar_exact,
-    paired_bootstrap,
+    mean_difference,
+    paired_interval,
     randomisation_test,
 )
 from portal.accounts.models import User
@@ -185,9 +186,9 @@ class Paired:
 def paired(again: Evaluation, original: Evaluation, benchmarks: Sequence[str]) -> Paired:
     """Raises IncomparableError where the single answers are not there or the items are not the same."""
     pairs = [_discordance(again, original, slug) for slug in benchmarks]
-    total = paired_bootstrap([differences(pair) for pair in pairs])
+    strata = [differences(pair) for pair in pairs]
     identical = all(pair.only_a == pair.only_b == 0 for pair in pairs)
-    return Paired(total.difference, total.interval, identical)
+    return Paired(mean_difference(strata), paired_interval(strata), identical)
 
 
 def outcome_of(
@@ -205,8 +206,7 @@ def _compare(run: BaselineRun) -> Reproduction:
     benchmarks = rules.of(run.challenge, original.protocol).benchmarks
     pairs = {slug: _discordance(retrained, original, slug) for slug in benchmarks}
     strata = [differences(pair) for pair in pairs.values()]
-    total = paired_bootstrap(strata)
-    low, high = total.interval
+    difference, (low, high) = mean_difference(strata), paired_interval(strata)
     unequal = _unequal(run, original.submission, retrained.submission)
     return Reproduction.objects.create(
         run=run,
@@ -214,9 +214,9 @@ def _compare(run: BaselineRun) -> Reproduction:
         retrained=retrained.submission,
         original_evaluation=original,
         retrained_evaluation=retrained,
-        outcome=outcome_of(total.difference, low, high, unequal),
+        outcome=outcome_of(difference, low, high, unequal),
         unequal=list(unequal),
-        difference=total.difference,
+        difference=difference,
         low=low,
         high=high,
         p_value=randomisation_test(strata),
@@ -253,7 +253,7 @@ def _card(submission: Submission) -> MethodCard:
 
 
 def _figures(benchmark: str, pair: Discordance) -> BenchmarkDifference:
-    low, high = paired_bootstrap([differences(pair)]).interval
+    low, high = paired_interval([differences(pair)])
     return BenchmarkDifference(
         benchmark=benchmark,
         items=pair.items,

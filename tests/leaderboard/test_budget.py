@@ -68,7 +68,9 @@ def test_a_budget_shows_the_best_of_each_challenge_that_pass(client: Client, own
     html = client.get("/budget/?max_client_vram=24&max_rounds=1").content.decode()
     assert "Fitting" in html and "Heavy" not in html and "Silent" not in html
     assert "/leaderboard/finance/?max_client_vram=24" in html
-    assert "None of 3 trained entries passes" in client.get("/budget/?max_client_vram=1").content.decode()
+    html = client.get("/budget/?max_client_vram=1&max_communication=5").content.decode()
+    assert "None of 3 trained entries passes. 1 does not state “Client VRAM”" in html
+    assert 'href="/budget/?max_communication=5"' in html
 
 
 @pytest.mark.django_db

@@ -49,10 +49,14 @@ def test_a_row_has_score_interval_and_cost_with_its_basis(client: Client, owner:
     assert "3.00" in html and "2.00" in html and "declared" in html
 
 
-def test_demonstration_scores_are_marked_wherever_they_stand(client: Client, owner: User) -> None:
-    made = factories.published(owner, scores=DEMONSTRATION)
+@pytest.mark.parametrize("part", [{}, {"available": 400}])
+def test_demonstration_scores_are_marked_wherever_they_stand(
+    client: Client, owner: User, part: dict[str, int]
+) -> None:
+    made = factories.published(owner, scores=DEMONSTRATION | part)
     for path in ("/", "/leaderboard/finance/", f"/entries/{made.pk}/"):
         assert 'data-data="demonstration"' in page(client, path), path
+    assert "say nothing about the benchmark" in page(client, "/leaderboard/finance/")
     client.force_login(owner)
     assert 'data-data="demonstration"' in page(client, f"/submissions/{made.pk}/")
 

@@ -114,6 +114,7 @@ class TestExpectation:
         first, second = (forecast.expectation(one) for one in waiting)
         assert first.start and first.end is None
         assert second.position == 2 and second.start is None
+        assert forecast.in_words(second).startswith("nothing like what comes before it was evaluated here")
 
     def test_similar_evaluations_say_when_the_next_starts(self, owner: User) -> None:
         done = factories.submission(owner)
@@ -140,6 +141,23 @@ class TestExpectation:
         told = forecast.expectation(waiting)
         assert told.position is None
         assert told.hindrance == "no worker here can compute it: it waits for a worker with more memory"
+
+    def test_what_one_worker_lacks_is_no_hindrance_while_another_is_only_busy(self, owner: User) -> None:
+        waiting = factories.evaluation_of(factories.submission(owner))
+        small = LeftToOthers("finance", 1, "a worker with more memory", parameters=10)
+        presence.beat("machine:1", [small])
+        runs.say_what_waits([small])
+        waiting.refresh_from_db()
+        told = progress_of(waiting)
+        assert told and told.phase == "waiting for a worker with more memory" and told.queue_position is None
+        presence.beat("machine:2", ())
+        told = progress_of(waiting)
+        assert told and told.phase == "waiting for a free worker" and told.queue_position == 1
+
+    def test_what_was_claimed_a_moment_ago_is_about_to_start(self, owner: User) -> None:
+        waiting = factories.evaluation_of(factories.submission(owner))
+        assert runs.claim(worker="machine:1")
+        assert forecast.in_words(forecast.expectation(waiting)) == "starts within a minute or two"
 
     def test_a_worker_that_was_not_seen_for_a_while_is_not_counted(self) -> None:
         presence.beat("machine:1", ())
