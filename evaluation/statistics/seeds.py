@@ -27,7 +27,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from statistics import NormalDist, stdev
 from typing import TYPE_CHECKING
 
 from evaluation.statistics.packed import PackedAnswers
@@ -141,19 +141,17 @@ def difference_over_seeds(a: Sequence[Run], b: Sequence[Run]) -> Estimate:
     return Estimate(value, sum(of_items) / len(apart) ** 2, (*first.seeds(), *second.seeds()))
 
 
-def prediction(runs: Sequence[float], *, confidence: float = 0.95) -> float:
-    """How far one more run's average may lie from the mean of these, by their spread alone: t s √(1 + 1/R).
+def apart_by_seed(averages: Sequence[float], *, confidence: float = 0.95) -> float:
+    """How far two runs may lie apart by their seeds alone, by the spread s of these R runs: t(R-1) s √2.
 
     Raises ValueError for fewer than two runs.
     """
     from scipy.special import stdtrit
 
-    count = len(runs)
+    count = len(averages)
     if count < 2:
         raise ValueError("the spread over seeds needs two runs at least")
-    mean = math.fsum(runs) / count
-    variance = math.fsum((each - mean) ** 2 for each in runs) / (count - 1)
-    return float(stdtrit(count - 1, (1 + confidence) / 2)) * math.sqrt(variance * (1 + 1 / count))
+    return float(stdtrit(count - 1, (1 + confidence) / 2)) * stdev(averages) * math.sqrt(2)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from evaluation.statistics import PackedAnswers, rank_ranges
-from evaluation.statistics.seeds import Run, difference_over_seeds, mean_over_seeds, prediction
+from evaluation.statistics.seeds import Run, apart_by_seed, difference_over_seeds, mean_over_seeds
 
 STUDIES = 2_000
 
@@ -114,10 +114,10 @@ def test_the_mean_is_over_runs_of_the_mean_over_benchmarks() -> None:
     assert found.runs == 4
 
 
-def test_one_more_run_lies_within_the_prediction() -> None:
+def test_two_more_runs_lie_apart_as_the_spread_of_others_says() -> None:
     random = numpy.random.default_rng(4)
-    drawn = random.normal(0.4, 0.01, (STUDIES, 5))
-    inside = sum(abs(row[4] - row[:4].mean()) <= prediction(row[:4].tolist()) for row in drawn)
+    drawn = random.normal(0.4, 0.01, (STUDIES, 6))
+    inside = sum(abs(row[4] - row[5]) <= apart_by_seed(row[:4].tolist()) for row in drawn)
     assert inside / STUDIES == pytest.approx(0.95, abs=0.015)
 
 
