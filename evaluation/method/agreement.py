@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from evaluation.method.card import MethodCard
@@ -74,6 +74,15 @@ def unequal_adapters(original: Mapping[str, Any], retrained: Mapping[str, Any]) 
         _differs(name, there, here)
         for name, fact in _OF_ADAPTERS
         if (there := fact(original)) != (here := fact(retrained))
+    )
+
+
+def unlike(first: MethodCard, further: MethodCard) -> tuple[str, ...]:
+    """What two runs of a team say otherwise, in sentences; silence in both is no difference."""
+    return tuple(
+        f"{field.name.replace('_', ' ').capitalize()}: {_text(there)} in the first, {_text(here)} here."
+        for field in fields(MethodCard)
+        if (there := getattr(first, field.name)) != (here := getattr(further, field.name))
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -19,6 +19,9 @@ from evaluation.statistics.packed import PackedAnswers
 if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
+
+    Compared = tuple[NDArray[numpy.int64], NDArray[numpy.int64], list[tuple[float, int, int]]]
+    """How many are surely better and worse than each, and the pairs in between: z, the higher, the lower."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,12 @@ class RankRange:
         return self.best < self.worst
 
 
-def rank_ranges(entries: Sequence[Sequence[PackedAnswers]], *, confidence: float = 0.95) -> list[RankRange]:
+def rank_ranges(
+    entries: Sequence[Sequence[PackedAnswers]],
+    repeats: Mapping[int, Sequence[Sequence[PackedAnswers]]] | None = None,
+    *,
+    confidence: float = 0.95,
+) -> list[RankRange]:
     """The range of ranks of every entry by its plain mean over the benchmarks, in the order given.
 
     `entries` hold each entry's complete answers to the same benchmarks in the same order. `best` is 1 plus
@@ -44,8 +52,11 @@ def rank_ranges(entries: Sequence[Sequence[PackedAnswers]], *, confidence: float
     the order of the entries, that one's own place by the mean lies in its range, and that a board with more
     entries separates them less.
 
-    The test of a pair is McNemar's for several benchmarks: an item on which the two differ counts ± the
-    weight 1/(benchmarks · items) that it has in the mean, and under the hypothesis either sign is as likely.
+    `repeats` hold, by an entry's position, further runs of its method that differ in the seed; it stands by
+    the mean over all its runs then, and its pairs are tested over items and seeds (`seed_ranks`).
+
+    The test of any other pair is McNemar's for several benchmarks: an item on which the two differ counts ±
+    the weight 1/(benchmarks · items) that it has in the mean; under the hypothesis either sign is as likely.
     The sum is compared with a normal distribution of the variance that this gives: large numbers of items,
     no continuity correction. For one benchmark it is the asymptotic McNemar test.
 
@@ -55,28 +66,46 @@ def rank_ranges(entries: Sequence[Sequence[PackedAnswers]], *, confidence: float
 
     Raises ValueError for incomplete or unlike answers.
     """
-    _check(entries)
+    runs = {entry: [entries[entry], *further] for entry, further in (repeats or {}).items() if further}
+    _check([*entries, *(run for own in runs.values() for run in own)])
     count = len(entries)
     if count < 2:
         return [RankRange(1, count) for _ in entries]
 
-    board = _Board.of(entries)
     alpha, tests = 1 - confidence, count * (count - 1)
     # Holm divides α by `tests` at first and, as at most half of the tests can be rejected (one direction of
     # each pair), never by less than half of them + 1. Only between these limits does the pairs' order count.
     sure, possible = _critical(alpha / tests), _critical(alpha / (tests // 2 + 1))
-    above, below, open_pairs = board.compare(sure, possible)
+    above, below, open_pairs = _of_single_runs(entries, runs, sure, possible)
+    if runs:
+        from evaluation.statistics.seed_ranks import compare
+
+        better, worse, also_open = compare(entries, runs, sure, possible)
+        above, below, open_pairs = above + better, below + worse, open_pairs + also_open
     rejected = int(below.sum())
-    for z_pair, place, later in sorted(open_pairs, reverse=True):
+    for z_pair, higher, lower in sorted(open_pairs, reverse=True):
         if z_pair <= _critical(alpha / (tests - rejected)):
             break
         rejected += 1
-        below[place] += 1
-        above[later] += 1
-    ranges = [RankRange(1, count)] * count
-    for place, entry in enumerate(board.order):
-        ranges[entry] = RankRange(1 + int(above[place]), count - int(below[place]))
-    return ranges
+        below[higher] += 1
+        above[lower] += 1
+    return [RankRange(1 + int(a), count - int(b)) for a, b in zip(above, below, strict=True)]
+
+
+def _of_single_runs(
+    entries: Sequence[Sequence[PackedAnswers]], repeated: Collection[int], sure: float, possible: float
+) -> Compared:
+    """The pairs among the entries that are not `repeated`."""
+    import numpy
+
+    single = [entry for entry in range(len(entries)) if entry not in repeated]
+    above, below = numpy.zeros(len(entries), int), numpy.zeros(len(entries), int)
+    if len(single) < 2:
+        return above, below, []
+    board = _Board.of([entries[entry] for entry in single])
+    order = numpy.array(single)[board.order]
+    above[order], below[order], pairs = board.compare(sure, possible)
+    return above, below, [(z, int(order[place]), int(order[later])) for z, place, later in pairs]
 
 
 @dataclass(frozen=True)
@@ -126,10 +155,8 @@ class _Board:
             weights=weights[first],
         )
 
-    def compare(
-        self, sure: float, possible: float
-    ) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64], list[tuple[float, int, int]]]:
-        """By place, how many are surely better and worse, and the pairs (z, place, later) in between."""
+    def compare(self, sure: float, possible: float) -> Compared:
+        """By place instead of by entry."""
         import numpy
 
         count = len(self.order)

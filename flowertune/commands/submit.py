@@ -105,6 +105,12 @@ def add(commands: Commands) -> None:
         "communication log, which is only compared",
     )
     parser.add_argument(
+        "--repeats",
+        type=int,
+        metavar="ID",
+        help="another run of the method of that submission, which differs in its seed alone",
+    )
+    parser.add_argument(
         "--smoke-run",
         action="store_true",
         help="ask few items of each benchmark first; `flowertune evaluate ID` then goes on in full",
@@ -268,6 +274,8 @@ def _said_fields(context: Context, declared: Sequence[DeclaredScore]) -> dict[st
     fields: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     if options.smoke_run:
         fields["smoke_run"] = True
+    if options.repeats:
+        fields["repeats"] = options.repeats
     if options.communication is not None:
         fields["resources"] = [{"kind": "communication", "value": options.communication}]
     if declared:

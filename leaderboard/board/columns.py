@@ -324,6 +324,19 @@ REST = (
     _cost("energy", "Energy", _JOULES, shown=False),
     _cost("trainable_parameters", "Trained parameters", _PARAMETERS, shown=False),
     Column(
+        "runs",
+        "Runs",
+        lambda s: len(s.entry.runs) or (1 if s.entry.protocol else None),
+        lambda s: _count(len(s.entry.runs) or (1 if s.entry.protocol else None)),
+        shown=False,
+        holds="count",
+        meaning="That differ in the seed; the scores are their mean",
+        facet=Facet("runs", "Runs", lambda entry: "several" if entry.runs else "one"),
+        api=ApiField(
+            "runs", "That differ in the seed; scores are their mean, intervals cover seeds and items"
+        ),
+    ),
+    Column(
         "rounds",
         "Rounds",
         lambda s: s.entry.rounds,

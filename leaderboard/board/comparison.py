@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from urllib.parse import urlencode
 
@@ -172,11 +172,23 @@ def _answers(entries: Mapping[int, Entry], protocol: int) -> Mapping[int, Answer
     """Those behind the figures that are shown of each."""
     found: dict[int, dict[str, Answered]] = {}
     others = [pk for pk, entry in entries.items() if entry.protocol not in (0, protocol)]
-    scores = [public_scores(entries.keys() - set(others), protocol)]
+    here = {run.id for entry in entries.values() for run in entry.runs} | entries.keys()
+    scores = [public_scores(here - set(others), protocol)]
     scores += [public_scores(others)] if others else []
     for score in chain.from_iterable(part.select_related("evaluation") for part in scores):
         found.setdefault(score.evaluation.submission_id, {})[score.benchmark] = _answered(score)
+    for pk, entry in entries.items():
+        for run in entry.runs:
+            if run.id != pk:
+                _add(found[pk], found[run.id])
     return found
+
+
+def _add(answers: dict[str, Answered], run: Mapping[str, Answered]) -> None:
+    """The answers of a further run of an entry's method, which the entry's mean holds complete."""
+    for slug, own in answers.items():
+        if packed := run[slug].packed:
+            answers[slug] = replace(own, repeats=(*own.repeats, packed))
 
 
 def _answered(score: Score) -> Answered:

@@ -47,7 +47,7 @@ _SUBMISSION = (
     "pk", "challenge", "method", "team__name", "team_id",
     "base_model_id", "base_model__hub_id", "base_model__parameters", "base_model__licence",
     "kind", "method_card", "checkpoint_id", "published_at", "source_date", "source_place", "source_url",
-    "status",
+    "repeats_id", "status",
 )  # fmt: skip
 _EVALUATION = ("submission_id", "pk", "protocol", KT("provenance__precision"))
 _SCORE = (
@@ -273,7 +273,7 @@ def _entry(
     models: Mapping[str, _Model],
 ) -> Entry:
     pk, challenge, method, team, team_id, *base = row[:9]
-    kind, card, checkpoint, published_at, source_date, source_place, source_url, _ = row[9:]
+    kind, card, checkpoint, published_at, source_date, source_place, source_url, repeats, _ = row[9:]
     base_model, hub_id, parameters, licence = _known_by_name(base[1], models) or base
     card = card or {}
     name = hub_id.rpartition("/")[2]
@@ -309,6 +309,7 @@ def _entry(
         source_place=source_place,
         source_url=source_url,
         licence=licence,
+        repeats=repeats,
     )
 
 

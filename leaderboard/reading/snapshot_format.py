@@ -62,7 +62,9 @@ class Snapshot:
 
     @cached_property
     def by_id(self) -> Mapping[int, Standing]:
-        return {standing.entry.id: standing for standing in self.standings}
+        """Of a mean over runs by the number of each run."""
+        found = {standing.entry.id: standing for standing in self.standings}
+        return found | {run.id: standing for standing in self.standings for run in standing.entry.runs}
 
     @cached_property
     def leader(self) -> Standing | None:

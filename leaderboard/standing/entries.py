@@ -46,7 +46,8 @@ class BenchmarkScore:
 
     `data` is "official", "demonstration", "other" or, of a score that nobody evaluated here, "declared": then
     `value` is as it was printed, with so many `decimals` of the percentage, and `correct` the nearest number
-    of items, from which the binomial interval is made.
+    of items, from which the binomial interval is made. So it is for a mean over runs, with its interval
+    `over_seeds`.
     """
 
     benchmark: str
@@ -59,10 +60,13 @@ class BenchmarkScore:
     official: bool
     reasons: tuple[str, ...]
     decimals: int | None = None
+    over_seeds: Interval | None = None
 
     @cached_property
     def interval(self) -> Interval | None:
-        """The 95% Wilson interval over the scored items."""
+        """The 95% Wilson interval over the scored items; of a mean over runs that over items and seeds."""
+        if self.over_seeds:
+            return self.over_seeds
         scored = self.n - self.unscored
         return wilson_interval(self.correct, scored) if scored else None
 
@@ -84,6 +88,14 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class SeedRun:
+    """One of the runs that an entry is the mean of: its submission, and its average as a fraction."""
+
+    id: int
+    average: float
+
+
+@dataclass(frozen=True)
 class Entry:
     """A published submission with the evaluation that counts; `scores` in the challenge's order.
 
@@ -96,7 +108,9 @@ class Entry:
     place and the address that an imported one's source gives; `licence` is the base model's.
     `gain_interval` is the gain's 95% interval, from the items that both answered. `left` says of an entry of
     a past board what became of it since: "withdrawn", when it stands without its team ("", 0) and has no page
-    any more, or "disqualified".
+    any more, or "disqualified". `repeats` is the first run of its method, where it is a further one. An entry
+    with several `runs`, which differ in the seed alone, has the means over them; `spread` is the standard
+    deviation of their averages and `over_seeds` the interval of the average.
     """
 
     id: int
@@ -132,6 +146,10 @@ class Entry:
     base_model_id: int | None = None
     size_by_name: bool = False
     left: str = ""
+    repeats: int | None = None
+    runs: tuple[SeedRun, ...] = ()
+    spread: float | None = None
+    over_seeds: Interval | None = None
 
     @cached_property
     def average(self) -> float | None:
@@ -142,8 +160,8 @@ class Entry:
     @cached_property
     def interval(self) -> Interval | None:
         """The 95% interval of the average."""
-        if self.average is None:
-            return None
+        if self.over_seeds or self.average is None:
+            return self.over_seeds
         return mean_interval([(score.correct, score.n - score.unscored) for score in self.scores])
 
     @cached_property

@@ -17,6 +17,7 @@ from evaluation.statistics import (
     paired_interval,
     randomisation_test,
 )
+from evaluation.statistics.seeds import Run, difference_over_seeds
 
 LEVEL = 0.05
 
@@ -25,7 +26,7 @@ LEVEL = 0.05
 class Answered:
     """An entry's answers to one benchmark, with all that must be alike for a pair; `score` is where they are.
 
-    `packed` is None where the single answers were not kept.
+    `packed` is None where the single answers were not kept; `repeats` are those of further runs.
     """
 
     score: int
@@ -35,14 +36,19 @@ class Answered:
     available: int
     items: int
     packed: PackedAnswers | None
+    repeats: tuple[PackedAnswers, ...] = ()
+
+    @property
+    def runs(self) -> list[PackedAnswers]:
+        return [answers for answers in (self.packed, *self.repeats) if answers]
 
 
 @dataclass(frozen=True)
 class PairedTest:
     """One comparison, `a` less `b`. Where it is refused there are no figures.
 
-    `pairs` is None for the average over benchmarks. `p_holm` is corrected for all tests of its kind that
-    stand beside it.
+    `pairs` is None for the average over benchmarks, and where one is a mean over runs. `p_holm` is corrected
+    for all tests of its kind that stand beside it.
     """
 
     refusal: str = ""
@@ -137,13 +143,15 @@ def disagreements(answers: Sequence[PackedAnswers]) -> list[int]:
 
 def _pairing(first: int, other: int, answers: Mapping[int, Answers], benchmarks: Sequence[str]) -> Pairing:
     tests = {slug: _test(answers[first].get(slug), answers[other].get(slug)) for slug in benchmarks}
-    return Pairing(first, other, tests, _average(list(tests.values())))
+    return Pairing(first, other, tests, _average(answers[first], answers[other], tests))
 
 
 def _test(a: Answered | None, b: Answered | None) -> PairedTest:
     if reason := refusal(a, b):
         return PairedTest(reason)
     assert a and b and a.packed and b.packed
+    if a.repeats or b.repeats:
+        return _over_seeds([[answers] for answers in a.runs], [[answers] for answers in b.runs])
     pairs = discordance(a.packed, b.packed)
     return PairedTest(
         pairs=pairs,
@@ -153,10 +161,20 @@ def _test(a: Answered | None, b: Answered | None) -> PairedTest:
     )
 
 
-def _average(tests: Sequence[PairedTest]) -> PairedTest:
-    if any(test.refusal for test in tests):
+def _over_seeds(a: Sequence[Run], b: Sequence[Run]) -> PairedTest:
+    if not all(answers.complete for run in (*a, *b) for answers in run):
+        return PairedTest("An item of one run has no score.")
+    found = difference_over_seeds(a, b)
+    return PairedTest(difference=found.value, interval=found.interval(), p_value=found.p_value)
+
+
+def _average(a: Answers, b: Answers, tests: Mapping[str, PairedTest]) -> PairedTest:
+    if any(test.refusal for test in tests.values()):
         return PairedTest("Some benchmark can't be paired.")
-    strata = [differences(test.pairs) for test in tests if test.pairs]
+    if any(answered.repeats for slug in tests for answered in (a[slug], b[slug])):
+        runs = [list(zip(*(one[slug].runs for slug in tests), strict=True)) for one in (a, b)]
+        return _over_seeds(*runs)
+    strata = [differences(test.pairs) for test in tests.values() if test.pairs]
     return PairedTest(
         difference=mean_difference(strata),
         interval=paired_interval(strata),

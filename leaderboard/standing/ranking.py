@@ -20,9 +20,13 @@ from evaluation.statistics import (
     paired_interval,
     rank_ranges,
 )
+from evaluation.statistics.seeds import Run, difference_over_seeds
 from leaderboard.standing.entries import Entry, Standing, Track
+from leaderboard.standing.seeds import Joined, joined
 
 _ORDER = list(Track)
+Runs = Mapping[int, Sequence[Run]]
+"""Of the entries that are means over runs, by number: the answers of each run."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,11 @@ def standings(
     then the older publication, then the id.
     """
     # Official scores all have the protocol's precision; demonstration ones may have any.
+    answers = answers or {}
+    joint = _joint(entries, answers)
     alike: dict[tuple[Track, str], list[Entry]] = {}
     apart: list[Standing] = []
-    for entry in _with_gains(entries, answers or {}):
+    for entry in _with_gains(joint, answers):
         track = track_of(entry)
         reason = _why_unranked(entry, track, benchmarks)
         if reason and (track is not Track.DECLARED or entry.flags):
@@ -65,7 +71,7 @@ def standings(
                 for entry in members
             ]
         else:
-            placed += _ranked(members, track, answers or {})
+            placed += _ranked(members, track, answers, joint.runs)
     apart.sort(key=lambda standing: (_ORDER.index(standing.track), _place(standing.entry)))
     return placed + apart
 
@@ -81,9 +87,9 @@ def track_of(entry: Entry) -> Track:
 
 
 def _ranked(
-    members: Sequence[Entry], track: Track, answers: Mapping[int, tuple[Answers, ...]]
+    members: Sequence[Entry], track: Track, answers: Mapping[int, tuple[Answers, ...]], runs: Runs
 ) -> list[Standing]:
-    ranges = _ranges(members, answers)
+    ranges = _ranges(members, answers, runs)
     groups = {best: group for group, best in enumerate(sorted({r.best for r in ranges.values()}), start=1)}
     standings = []
     for entry, rank in zip(members, _ranks(members), strict=True):
@@ -92,7 +98,9 @@ def _ranked(
     return standings
 
 
-def _ranges(members: Sequence[Entry], answers: Mapping[int, tuple[Answers, ...]]) -> dict[int, RankRange]:
+def _ranges(
+    members: Sequence[Entry], answers: Mapping[int, tuple[Answers, ...]], runs: Runs
+) -> dict[int, RankRange]:
     """By entry: the ranks it may have. One that cannot be tested is neither better nor worse for sure."""
     shapes = {e.id: _shape(answers[e.id]) for e in members if e.id in answers}
     if not shapes:
@@ -100,7 +108,10 @@ def _ranges(members: Sequence[Entry], answers: Mapping[int, tuple[Answers, ...]]
     common = min(Counter(shapes.values()).items(), key=lambda item: (-item[1], item[0]))[0]
     tested = [entry for entry in members if shapes.get(entry.id) == common]
     untested = len(members) - len(tested)
-    found = rank_ranges([[kept.packed for kept in answers[entry.id]] for entry in tested])
+    found = rank_ranges(
+        [_packed(answers[entry.id]) for entry in tested],
+        {place: runs[entry.id][1:] for place, entry in enumerate(tested) if entry.id in runs},
+    )
     return {
         entry.id: RankRange(place.best, place.worst + untested)
         for entry, place in zip(tested, found, strict=True)
@@ -111,9 +122,18 @@ def _shape(kept: Iterable[Answers]) -> tuple[tuple[str, int], ...]:
     return tuple((answers.digest, answers.packed.items) for answers in kept)
 
 
-def _with_gains(entries: Iterable[Entry], answers: Mapping[int, tuple[Answers, ...]]) -> list[Entry]:
+def _packed(kept: Iterable[Answers]) -> Run:
+    return [answers.packed for answers in kept]
+
+
+def _joint(entries: Iterable[Entry], answers: Mapping[int, tuple[Answers, ...]]) -> Joined:
+    packed = {number: _packed(found) for number, found in answers.items()}
+    return joined(entries, packed, {number: _shape(found) for number, found in answers.items()})
+
+
+def _with_gains(joint: Joined, answers: Mapping[int, tuple[Answers, ...]]) -> list[Entry]:
     """The entries with what each gained over its untuned base model under the same conditions."""
-    entries = list(entries)
+    entries = joint.entries
     untuned: dict[object, tuple[int, float]] = {}
     for entry in sorted(entries, key=_place):
         if not entry.adapted and entry.average is not None:
@@ -124,16 +144,22 @@ def _with_gains(entries: Iterable[Entry], answers: Mapping[int, tuple[Answers, .
         else replace(
             entry,
             gain=entry.average - base[1],
-            gain_interval=_gain_interval(answers.get(entry.id), answers.get(base[0])),
+            gain_interval=_gain_interval(
+                answers.get(entry.id), answers.get(base[0]), joint.runs.get(entry.id)
+            ),
         )
         for entry in entries
     ]
 
 
-def _gain_interval(own: tuple[Answers, ...] | None, base: tuple[Answers, ...] | None) -> Interval | None:
+def _gain_interval(
+    own: tuple[Answers, ...] | None, base: tuple[Answers, ...] | None, runs: Sequence[Run] | None
+) -> Interval | None:
     """None where the answers of one are not known or are to other data, or tell nothing of chance."""
     if not own or not base or _shape(own) != _shape(base):
         return None
+    if runs:
+        return difference_over_seeds(runs, [_packed(base)]).interval()
     pairs = [discordance(a.packed, b.packed) for a, b in zip(own, base, strict=True)]
     low, high = paired_interval([differences(pair) for pair in pairs])
     return (low, high) if low < high else None

@@ -32,7 +32,7 @@ from portal.runs.models import Score
 
 PAGE_SIZE = 10
 SUGGESTED = 40
-_PAIRINGS = Kind("pairings", list[Pairing], number=1, seconds=86_400)
+_PAIRINGS = Kind("pairings", list[Pairing], number=2, seconds=86_400)
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,7 @@ def _paired(
         "first": first,
         "against": [_against(other, pairing) for other, pairing in zip(others, found, strict=True)],
         "untested": [member for member in members if member.is_declared],
+        "over_seeds": any(member.entry.runs for member in evaluated),
         "precisions": len({member.entry.precision for member in evaluated}) > 1,
     } | _disputes(request, evaluated, partial(_query, numbers, protocol))
 
@@ -206,7 +207,10 @@ def _pairings(
     first: int, others: Sequence[int], answers: Mapping[int, Answers], benchmarks: Sequence[str]
 ) -> list[Pairing]:
     """The tests, kept by the scores that they are of, which never change: resampling takes its time."""
-    scores = [[(slug, one.score) for slug, one in answers[number].items()] for number in (first, *others)]
+    scores = [
+        [(slug, one.score, one.repeats) for slug, one in answers[number].items()]
+        for number in (first, *others)
+    ]
     key = hashlib.sha256(repr((first, others, scores)).encode()).hexdigest()
     return _PAIRINGS.get_or_make(key, lambda: pairings(first, others, answers, benchmarks))
 

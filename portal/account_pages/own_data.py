@@ -97,7 +97,7 @@ def _submissions_of(user: User) -> QuerySet[Submission]:
 def _submission(submission: Submission) -> dict[str, Any]:
     """What was said and sent, and what became of it; the adapter itself by its digest."""
     plain = ("challenge", "kind", "method", "description", "paper_url", "code_url", "origin", "status")
-    stated = ("training_data", "not_trained_on_test_items")
+    stated = ("training_data", "not_trained_on_test_items", "repeats_id")
     times = ("created_at", "edited_at", "sent_at", "published_at")
     checkpoint = submission.checkpoint
     return {

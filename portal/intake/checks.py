@@ -23,6 +23,7 @@ from evaluation.inspection.base_model import SELECTED
 from evaluation.inspection.flower_run import RUN_FILE
 from evaluation.inspection.material import SUBMITTED
 from portal.intake.drafts import Cost, Draft, Files
+from portal.intake.repeats import against_first_run
 from portal.outages.causes import storage_access
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.submissions.rules import site_rules
@@ -80,15 +81,17 @@ def check(draft: Draft, *, files_expected: bool = True) -> Checked:
     material = _material(files, expected=files_expected and not is_untuned)
     inspection = inspect(material, site_rules(draft.challenge), _known(draft))
     config, summary = inspection.adapter_config, inspection.adapter
+    loaded = (
+        normalised_adapter_config(config, draft.base_model.hub_id, summary) if config and summary else None
+    )
     duplicates = _duplicates(draft, summary) if summary else []
+    unlike = against_first_run(draft, inspection.card, loaded) if draft.repeats else []
     return Checked(
         inspection=inspection,
         findings=errors_first(
-            [*_unstated(draft), *_closed(draft.base_model), *inspection.findings, *duplicates]
+            [*_unstated(draft), *_closed(draft.base_model), *unlike, *inspection.findings, *duplicates]
         ),
-        adapter_config=normalised_adapter_config(config, draft.base_model.hub_id, summary)
-        if config and summary
-        else None,
+        adapter_config=loaded,
         keep_adapter=files.has_adapter and not _has_no_safetensors(inspection.findings),
     )
 

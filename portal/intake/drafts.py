@@ -83,7 +83,8 @@ class Draft:
     """What a submitter says about a submission; an untuned reference has no files for good.
 
     With `smoke_run` few items are evaluated at first, and the team decides what comes then. With `hub` the
-    files are fetched from there by a worker. `number` is that of the submission it belongs to.
+    files are fetched from there by a worker. `repeats` is the first run of its method, where this one is
+    another that differs in its seed. `number` is that of the submission it belongs to.
     """
 
     submitter: User
@@ -102,5 +103,6 @@ class Draft:
     training_data: str = TRAINING_SET_ALONE
     not_trained_on_test_items: bool = False
     overlap: Overlap | None = None
+    repeats: Submission | None = None
     hub: HubSource | None = None
     number: int | None = None

@@ -23,6 +23,7 @@ from portal.accounts.models import Team, User
 from portal.intake.checks import MISSING_FILE, NO_STATEMENT
 from portal.intake.drafts import Cost, Draft, Files, HubSource
 from portal.intake.fields import FileUpTo, GigabytesField, HubAddressField
+from portal.intake.repeats import repeatable_by
 from portal.runs.ngrams import overlap_of_submission
 from portal.submissions import training_data
 from portal.submissions.models import BaseModel, Resource, Submission
@@ -138,6 +139,14 @@ class SubmissionForm(forms.Form):
         help_text=f"{SMOKE_RUN_ITEMS} items of each benchmark, in minutes. You see the answers, and decide "
         "whether it is evaluated in full. It is no score, and only your team and the reviewers see it.",
     )
+    repeats = forms.ModelChoiceField(
+        Submission.objects.none(),
+        label="Another run of",
+        required=False,
+        empty_label="Nothing: a method of its own",
+        help_text="A run of the same method that differs in its seed alone. The board shows one row with the "
+        "mean of all runs, and its interval covers the seeds too; three runs or more make it narrow.",
+    )
     training_data = forms.CharField(
         label="Training data",
         required=False,
@@ -162,6 +171,9 @@ class SubmissionForm(forms.Form):
         team = self.fields["team"]
         assert isinstance(team, forms.ModelChoiceField)
         team.queryset = Team.objects.filter(memberships__user=user)
+        repeats = self.fields["repeats"]
+        assert isinstance(repeats, forms.ModelChoiceField)
+        repeats.queryset = repeatable_by(user).exclude(pk=submission.pk if submission else 0)
         for benchmark in BENCHMARKS.values():
             self.fields[_score_field(benchmark.slug)] = forms.DecimalField(
                 label=benchmark.title,
@@ -277,6 +289,7 @@ class SubmissionForm(forms.Form):
             training_data=data["training_data"],
             not_trained_on_test_items=data["not_trained_on_test_items"],
             overlap=overlap_of_submission(self.submission) if self.submission else None,
+            repeats=data["repeats"],
             hub=self._hub(send),
         )
 
@@ -359,7 +372,7 @@ def values_of(submission: Submission) -> dict[str, Any]:
         name: getattr(submission, name)
         for name in (
             *("challenge", "base_model", "team", "method", "description", "paper_url", "code_url"),
-            *("smoke_run", "not_trained_on_test_items"),
+            *("smoke_run", "not_trained_on_test_items", "repeats"),
         )
     }
     values["training_data"] = submission.training_data or training_data.TRAINING_SET_ALONE

@@ -36,7 +36,7 @@ DRAFT_LIFETIME = timedelta(days=30)
 # Of a draft, under the same names in its row.
 _SAID = (
     *("challenge", "method", "description", "paper_url", "code_url", "smoke_run"),
-    *("training_data", "not_trained_on_test_items"),
+    *("repeats", "training_data", "not_trained_on_test_items"),
 )
 
 WITHDRAWABLE = (
@@ -239,6 +239,7 @@ def draft_of(submission: Submission) -> Draft:
         training_data=submission.training_data or TRAINING_SET_ALONE,
         not_trained_on_test_items=submission.not_trained_on_test_items,
         overlap=overlap_of_submission(submission),
+        repeats=submission.repeats,
     )
 
 

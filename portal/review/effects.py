@@ -149,7 +149,7 @@ def _move(current: Submission, status: Status, *, at: datetime | None = None, **
 
 def _as_reviewed(current: Submission) -> dict[str, object]:
     texts = ("method", "description", "paper_url", "code_url", "adapter_config_text", "config_text")
-    stated = ("training_data", "not_trained_on_test_items")
+    stated = ("training_data", "not_trained_on_test_items", "repeats_id")
     return {
         **{name: getattr(current, name) for name in (*texts, *stated)},
         "adapter_sha256": current.checkpoint.sha256 if current.checkpoint else "",

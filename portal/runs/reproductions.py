@@ -1,10 +1,11 @@
 """Whether retraining a submission gave the same: the paired comparison, its rule, and the mark made of it.
 
 The rule: the averages of original and retrained checkpoint over the challenge's benchmarks are the same when
-the 95% interval of their paired difference contains 0, or when they differ by no more than TOLERANCE. That
-they are not speaks against the original only where every setting that matters is stated and equal; else it
-cannot be judged, and the settings are named. The outcome is written down as soon as both are evaluated, and
-is public once staff confirmed it.
+the 95% interval of their paired difference contains 0, or when they differ by no more than the seed alone
+makes two runs differ: by the spread of the original's own runs where it has SEEDED or more, else TOLERANCE.
+That they are not speaks against the original only where every setting that matters is stated and equal; else
+it cannot be judged, and the settings are named. The outcome is written down as soon as both are evaluated,
+and is public once staff confirmed it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from statistics import fmean
 from typing import Any
 
 from django.conf import settings
@@ -33,13 +35,16 @@ from evaluation.statistics import (
     paired_interval,
     randomisation_test,
 )
+from evaluation.statistics.seeds import apart_by_seed
 from portal.accounts.models import User
 from portal.queues import wake_board_builders
 from portal.runs.models import BaselineRun, Evaluation, Reproduction, Score
 from portal.submissions.models import Submission
 
 TOLERANCE = 0.01
-"""One percentage point: two runs that differ in nothing but their seed differ by about as much."""
+"""One percentage point, where nothing is known of how much a method's runs differ by their seed."""
+SEEDED = 3
+"""From so many runs on the spread that was measured is the tolerance."""
 
 
 JUDGED = (Reproduction.Verdict.CONFIRMED, Reproduction.Verdict.SET_ASIDE)
@@ -192,13 +197,37 @@ def paired(again: Evaluation, original: Evaluation, benchmarks: Sequence[str]) -
 
 
 def outcome_of(
-    difference: float, low: float, high: float, unequal: Sequence[str] = ()
+    difference: float, low: float, high: float, unequal: Sequence[str] = (), tolerance: float = TOLERANCE
 ) -> Reproduction.Outcome:
     """The rule, as this module's docstring states it; `unequal` are settings not stated or not equal."""
     # Sums of the same differences differ in their last bits by the order of adding.
-    if low <= 0 <= high or abs(difference) <= TOLERANCE + 1e-12:
+    if low <= 0 <= high or abs(difference) <= tolerance + 1e-12:
         return Reproduction.Outcome.REPRODUCED
     return Reproduction.Outcome.UNDECIDED if unequal else Reproduction.Outcome.NOT_REPRODUCED
+
+
+def tolerance_of(original: Evaluation) -> float:
+    """How far a retrained average may be from the original's: by the runs of its method, evaluated alike."""
+    first = original.submission.repeats_id or original.submission_id
+    averages = [
+        _average(newest)
+        for submission in Submission.objects.filter(Q(pk=first) | Q(repeats=first))
+        if (newest := _newest(submission).get(original.protocol)) and _is_alike(newest, original)
+    ]
+    return apart_by_seed(averages) if len(averages) >= SEEDED else TOLERANCE
+
+
+def _is_alike(one: Evaluation, other: Evaluation) -> bool:
+    """Whether both were evaluated on the same data in the same precision."""
+    return one.provenance.get("precision") == other.provenance.get("precision") and _data(one) == _data(other)
+
+
+def _data(evaluation: Evaluation) -> dict[str, tuple[str, int]]:
+    return {score.benchmark: (score.data_digest, score.n) for score in evaluation.scores.all()}
+
+
+def _average(evaluation: Evaluation) -> float:
+    return fmean(score.correct / score.n for score in evaluation.scores.all())
 
 
 def _compare(run: BaselineRun) -> Reproduction:
@@ -208,19 +237,20 @@ def _compare(run: BaselineRun) -> Reproduction:
     strata = [differences(pair) for pair in pairs.values()]
     difference, (low, high) = mean_difference(strata), paired_interval(strata)
     unequal = _unequal(run, original.submission, retrained.submission)
+    tolerance = tolerance_of(original)
     return Reproduction.objects.create(
         run=run,
         original=original.submission,
         retrained=retrained.submission,
         original_evaluation=original,
         retrained_evaluation=retrained,
-        outcome=outcome_of(difference, low, high, unequal),
+        outcome=outcome_of(difference, low, high, unequal, tolerance),
         unequal=list(unequal),
         difference=difference,
         low=low,
         high=high,
         p_value=randomisation_test(strata),
-        tolerance=TOLERANCE,
+        tolerance=tolerance,
         benchmarks=[asdict(_figures(slug, pair)) for slug, pair in pairs.items()],
     )
 

@@ -76,6 +76,43 @@ AREA = Area(
             example="adapter_model.safetensors",
         ),
         FindingKind(
+            "submission.not_repeatable",
+            ERROR,
+            "It cannot be another run of that submission",
+            explanation=(
+                "A further run of a method has the challenge, the team, the base model and the kind of the "
+                "first one, which was not rejected, withdrawn or disqualified. All further runs name the "
+                "first, never each other."
+            ),
+            remedy="Name the first run of the method, or send this one as a method of its own.",
+            example="repeats",
+        ),
+        FindingKind(
+            "submission.other_method",
+            ERROR,
+            "It differs from the first run in more than its seed",
+            explanation=(
+                "Runs of one method differ in their seed alone: the board shows their mean, with how much "
+                "the seed moves the score. Another setting, even a better one, is another method."
+            ),
+            remedy=(
+                "Train with the configuration of the first run and another seed, or send this run as a "
+                "method of its own. The message names what differs."
+            ),
+            example="pyproject.toml",
+        ),
+        FindingKind(
+            "submission.same_configuration",
+            WARNING,
+            "The configuration is that of the first run to the letter",
+            explanation=(
+                "A further run has another seed. Where the configuration does not name one, or names the "
+                "same, nobody can tell from it what made the two differ."
+            ),
+            remedy="Write the seed into the configuration, or say in the description how it was chosen.",
+            example="pyproject.toml",
+        ),
+        FindingKind(
             "submission.parameters_differ",
             WARNING,
             "The declared number of trainable parameters differs",

@@ -31,6 +31,7 @@ from portal.accounts.models import Team, User, personal_team
 from portal.api.serializers.common import CHALLENGE_CHOICES, StrictSerializer
 from portal.intake import services
 from portal.intake.drafts import Cost, Draft, Files, HubSource
+from portal.intake.repeats import repeatable_by
 from portal.runs.ngrams import Overlap, overlap_of
 from portal.submissions.base_models import listed
 from portal.submissions.models import BaseModel, Resource, Submission
@@ -142,6 +143,11 @@ class DraftSerializer(StrictSerializer):
         default=False,
         help_text=f"First {SMOKE_RUN_ITEMS} items a benchmark, then POST …/evaluate/ goes on in full",
     )
+    repeats = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        help_text="Number of the first run of the same method, where this one differs in its seed alone",
+    )
     training_data = serializers.CharField(
         default=TRAINING_SET_ALONE,
         max_length=MAX_LENGTH,
@@ -216,6 +222,16 @@ class DraftSerializer(StrictSerializer):
                 f"It cannot be used: {error}.", code="overlap_report"
             ) from error
 
+    def validate_repeats(self, number: int | None) -> Submission | None:
+        if number is None:
+            return None
+        first = repeatable_by(self._user).filter(pk=number).first()
+        if first is None:
+            raise serializers.ValidationError(
+                f"Your teams have no first run {number} that another could repeat.", code="invalid"
+            )
+        return first
+
     def validate_revision(self, name: str) -> str:
         if name and not is_revision(name):
             raise serializers.ValidationError("Name a branch, a tag or a commit.")
@@ -251,7 +267,7 @@ class DraftSerializer(StrictSerializer):
         """What was said, under the names of Draft's fields."""
         data: dict[str, Any] = self.validated_data
         said = ("challenge", "base_model", "method", "team", "kind", "description", "paper_url", "code_url")
-        also = ("smoke_run", "training_data", "not_trained_on_test_items", "overlap")
+        also = ("smoke_run", "repeats", "training_data", "not_trained_on_test_items", "overlap")
         changes = {name: data[name] for name in (*said, *also) if name in data}
         if "resources" in data:
             changes["costs"] = data["resources"]

@@ -91,6 +91,7 @@ class SummarySerializer(serializers.ModelSerializer[Submission]):
             "description",
             "paper_url",
             "code_url",
+            "repeats",
             "training_data",
             "not_trained_on_test_items",
             "created_at",
@@ -99,7 +100,12 @@ class SummarySerializer(serializers.ModelSerializer[Submission]):
             "status_changed_at",
             "published_at",
         ]
-        extra_kwargs = {"status": {"help_text": "`received` is a draft: it may be changed until it is sent"}}
+        extra_kwargs = {
+            "repeats": {
+                "help_text": "The first run of its method, where it is another that differs in its seed"
+            },
+            "status": {"help_text": "`received` is a draft: it may be changed until it is sent"},
+        }
 
     def to_representation(self, submission: Submission) -> dict[str, Any]:
         """The origin may be a private repository: it is for the team and staff."""

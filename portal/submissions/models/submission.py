@@ -45,6 +45,7 @@ _CONTENT = (
     "origin",
     "flower_run_text",
     "smoke_run",
+    "repeats_id",
     "training_data",
     "not_trained_on_test_items",
     "overlap",
@@ -157,6 +158,14 @@ class Submission(models.Model):
     smoke_run = models.BooleanField(
         default=False, help_text="Its team wants to see a smoke run before it is evaluated in full"
     )
+    repeats = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="repeated_by",
+        help_text="The first run of the same method: this one differs from it in its seed",
+    )
     training_data = models.TextField(
         blank=True, max_length=training_data.MAX_LENGTH, help_text="What it was trained on, as its team says"
     )
@@ -225,6 +234,9 @@ class Submission(models.Model):
                 condition=Q(source_date=None) | Q(kind="imported"), name="submission_source_date_imported"
             ),
             models.CheckConstraint(condition=~Q(method=""), name="submission_method_named"),
+            models.CheckConstraint(
+                condition=Q(repeats=None) | ~Q(repeats=models.F("pk")), name="submission_repeats_another"
+            ),
         ]
         triggers = [
             pgtrigger.FSM(name="submission_status", field="status", transitions=_TRANSITIONS),

@@ -1,0 +1,60 @@
+"""Runs of one method that differ in the seed become one entry: the mean over them. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from evaluation.statistics.seeds import Run, mean_over_seeds
+from leaderboard.standing.entries import BenchmarkScore, Entry, SeedRun
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The entries of a board, and of those that are means the answers of all runs, the first run's first."""
+
+    entries: list[Entry]
+    runs: Mapping[int, Sequence[Run]]
+
+
+def joined(entries: Iterable[Entry], answers: Mapping[int, Run], data: Mapping[int, object]) -> Joined:
+    """Join the runs of each method that were evaluated alike, on the same `data`.
+
+    The mean stands under the first run, or the eldest that is there. A run of which the answers are not
+    known, or that was evaluated otherwise, stays an entry of its own.
+    """
+    alike: dict[object, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.id in answers and entry.adapted and not entry.flags:
+            method = entry.repeats or entry.id, entry.protocol, entry.precision, data[entry.id]
+            alike[method].append(entry)
+        else:
+            alike[entry.id].append(entry)
+    found: list[Entry] = []
+    runs: dict[int, Sequence[Run]] = {}
+    for members in alike.values():
+        members.sort(key=lambda entry: (entry.repeats is not None, entry.published_at, entry.id))
+        first = members[0]
+        if len(members) > 1:
+            runs[first.id] = [answers[entry.id] for entry in members]
+            first = _mean(members, runs[first.id])
+        found.append(first)
+    return Joined(found, runs)
+
+
+def _mean(members: Sequence[Entry], runs: Sequence[Run]) -> Entry:
+    whole = mean_over_seeds(runs)
+    return replace(
+        members[0],
+        scores=tuple(_score(score, [[run[k]] for run in runs]) for k, score in enumerate(members[0].scores)),
+        runs=tuple(SeedRun(entry.id, entry.average) for entry in members if entry.average is not None),
+        spread=whole.spread,
+        over_seeds=whole.interval,
+    )
+
+
+def _score(first: BenchmarkScore, runs: Sequence[Run]) -> BenchmarkScore:
+    found = mean_over_seeds(runs)
+    correct = round(found.value * first.n)
+    return replace(first, value=found.value, correct=correct, over_seeds=found.interval)
