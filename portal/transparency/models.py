@@ -53,8 +53,8 @@ class SigningKey(models.Model):
 
 
 class Leaf(models.Model):
-    """A signed statement in the log: of an evaluation, of what became of a submission in public, or of what an
-    audit showed."""
+    """A signed statement in the log: of an evaluation, of what became of a submission in public, or of
+    what an audit showed."""
 
     index = models.PositiveBigIntegerField(primary_key=True, help_text="Its place, from 0 without a gap")
     submission = models.ForeignKey(Submission, on_delete=models.PROTECT, related_name="leaves")

@@ -355,8 +355,8 @@ def test_the_next_case_is_the_one_behind_that_the_reviewer_can_decide(
 
 
 def test_a_reviewer_turns_the_daily_mail_off(as_reviewer: Client, as_owner: Client, reviewer: User) -> None:
-    assert "what waits for review" not in as_owner.get("/accounts/notifications/").content.decode()
-    assert "what waits for review" in as_reviewer.get("/accounts/notifications/").content.decode()
+    assert "cases wait for review" not in as_owner.get("/accounts/notifications/").content.decode()
+    assert "cases wait for review" in as_reviewer.get("/accounts/notifications/").content.decode()
     as_reviewer.post("/accounts/notifications/", {"whole_team": "on"})
     reviewer.refresh_from_db()
     assert Event.REVIEW_WAITING.value in reviewer.email_preferences.muted
