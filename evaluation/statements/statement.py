@@ -1,5 +1,5 @@
-"""What a site states, as in-toto Statements v1: the result of an evaluation, what became of an entry, and what
-an audit of it showed.
+"""What a site states, as in-toto Statements v1: the result of an evaluation, what became of an entry, and
+what an audit of it showed.
 
 Nothing in them is of a person: the log keeps them for good, and teams may take entries back.
 """
@@ -221,7 +221,7 @@ class StatedAct:
 @dataclass(frozen=True)
 class StatedAudit:
     """What trying a drawn entry again gave. `seed` is that of the month's draw, `how` "evaluation" or
-    "retraining"; `difference` is the new average less that of evaluation `original`, None without a result."""
+    "retraining"; `difference` is the new average less that of evaluation `original`, None without one."""
 
     site: str
     entry: int
