@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -39,6 +40,7 @@ def look_again() -> None:
 _AREAS = {"submissions", "review", "desk", "accounts", "notifications", "admin"}
 _PAGES = {"baselines:new", "site_texts:contact"}
 """Pages that ask for something to be written, by their area and one by one."""
+_OF_THE_LOG = {"api-log", "api-log-entries", "api-log-inclusion", "api-log-consistency", "api-statement"}
 
 
 class ReadOnlyMirror:
@@ -53,16 +55,10 @@ class ReadOnlyMirror:
             return self.get_response(request)
         response: HttpResponse
         if request.path.startswith("/api/"):
-            problem = {
-                "type": "urn:flowertune:problem:read_only_mirror",
-                "title": "Method Not Allowed",
-                "status": 405,
-                "detail": f"This is a read-only mirror. Sign in, submit and review at {mirror.site}.",
-                "findings": [],
-            }
-            response = JsonResponse(problem, status=405, content_type="application/problem+json")
+            text = f"This is a read-only mirror. Sign in, submit and review at {mirror.site}."
+            response = _problem(HTTPStatus.METHOD_NOT_ALLOWED, "read_only_mirror", text)
         else:
-            response = _elsewhere(request, mirror, status=405)
+            response = _elsewhere(request, mirror, status=HTTPStatus.METHOD_NOT_ALLOWED)
         response["Allow"] = ", ".join(_SAFE)
         return response
 
@@ -70,6 +66,9 @@ class ReadOnlyMirror:
         match = request.resolver_match
         if match is None or not (mirror := mirrored()):
             return None
+        if match.view_name in _OF_THE_LOG:
+            text = f"This is a mirror, without a log of its own. Log and statements are at {mirror.site}."
+            return _problem(HTTPStatus.NOT_FOUND, "not_found", text)
         is_form = match.namespace in _AREAS or match.view_name in _PAGES or _is_of_accounts(match)
         return _elsewhere(request, mirror) if is_form else None
 
@@ -79,7 +78,17 @@ def _is_of_accounts(match: ResolverMatch) -> bool:
     return match.view_name.startswith(("account_", "socialaccount_", "mfa_"))
 
 
-def _elsewhere(request: HttpRequest, mirror: Mirror, status: int = 200) -> HttpResponse:
+def _problem(status: HTTPStatus, code: str, detail: str) -> HttpResponse:
+    body = {
+        "type": f"urn:flowertune:problem:{code}",
+        "title": status.phrase,
+        "status": status,
+        "detail": detail,
+    }
+    return JsonResponse(body, status=status, content_type="application/problem+json")
+
+
+def _elsewhere(request: HttpRequest, mirror: Mirror, status: int = HTTPStatus.OK) -> HttpResponse:
     address = f"{mirror.site}{request.get_full_path()}"
     context = {"site": mirror.site, "address": address}
     response = render(request, "portal/dumps/read_only.html", context, status=status)

@@ -24,7 +24,6 @@ from portal.api.serializers.log import (
     LeavesSerializer,
     StatementQuery,
 )
-from portal.dumps.mirroring import mirrored
 from portal.submissions.models import Submission
 from portal.transparency import reading
 from portal.transparency.models import Head
@@ -41,18 +40,8 @@ def _asked(serializer: type[QuerySerializer], request: Request) -> Any:
 def _head() -> Head:
     head = reading.current_head()
     if head is None:
-        raise NotFound(_not_a_mirrors() or _EMPTY)
+        raise NotFound(_EMPTY)
     return head
-
-
-def _not_a_mirrors() -> str:
-    """Where a mirror's readers find log and statements; "" on a site that has its own."""
-    mirror = mirrored()
-    return (
-        f"This is a mirror, without a log of its own. Log and statements are at {mirror.site}."
-        if mirror
-        else ""
-    )
 
 
 @extend_schema(tags=["log"])
@@ -128,8 +117,7 @@ class EntryStatement(ConditionalMixin):
         leaf = reading.statement_leaf(pk, asked.get("protocol"))
         if leaf is None:
             raise NotFound(
-                _not_a_mirrors()
-                or "Nothing is stated of this entry. Of one whose scores were only declared nothing ever is; "
+                "Nothing is stated of this entry. Of one whose scores were only declared nothing ever is; "
                 "of one that was just published, within a minute."
             )
         try:
