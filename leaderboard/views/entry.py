@@ -80,6 +80,7 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
         "reproduction": _reproduction(submission),
         "audits": audits_of(submission),
         "run": run,
+        "path": entry_page(submission.pk, place.protocol),
         "logged": _logged(submission, place.protocol),
         "statement": under(reverse("api-statement", args=[submission.pk]), place.protocol),
         "page_address": shlex.quote(settings.SITE_URL + entry_page(submission.pk, place.protocol)),

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from django.apps import apps
-from django.db.models import Model, Q, QuerySet
+from django.db.models import F, Model, Q, QuerySet
 
 from evaluation.findings import Severity
 from portal.accounts.models import Team
-from portal.review.models import Decision
+from portal.review.models import Audit, AuditDraw, Confirmation, Decision, EntryRequest
 from portal.runs.models import BaselineRun, Evaluation, Reproduction, RoundMetric, Score
 from portal.submissions.models import (
     BaseModel,
@@ -43,7 +43,8 @@ class Column:
 @dataclass(frozen=True)
 class Table:
     """`rows` are the public ones. `fixed` are, of the fields that are not in the dump, those that a mirror's
-    rows do not have by default; those named in `persons` have its own account there."""
+    rows do not have by default; those named in `persons` have its own account there. What is not
+    `mirrored` is in the files alone."""
 
     name: str
     about: str
@@ -52,6 +53,7 @@ class Table:
     rows: Rows
     fixed: Mapping[str, object] = field(default_factory=dict)
     persons: tuple[str, ...] = ()
+    mirrored: bool = True
 
 
 def _columns(**kinds: str) -> tuple[Column, ...]:
@@ -69,7 +71,11 @@ def _entries() -> QuerySet[Any]:
 
 
 def _evaluations() -> QuerySet[Any]:
-    return Evaluation.objects.filter(_public("submission__"), status=Evaluation.Status.SUCCEEDED)
+    """Those that are results of the entry: no audit, and none of an adapter that it had before its team was
+    asked to change it."""
+    of_entry = Q(checkpoint=None) | Q(checkpoint=F("submission__checkpoint"))
+    finished = Evaluation.objects.filter(status=Evaluation.Status.SUCCEEDED, for_audit=False)
+    return finished.filter(of_entry, _public("submission__"))
 
 
 def _runs() -> QuerySet[Any]:
@@ -83,7 +89,15 @@ def _reproductions() -> QuerySet[Any]:
         _public("original__") & _public("retrained__"),
         verdict=Reproduction.Verdict.CONFIRMED,
         run__in=_runs(),
+        original_evaluation__in=_evaluations(),
+        retrained_evaluation__in=_evaluations(),
     )
+
+
+def _decisions() -> QuerySet[Any]:
+    """Those whose reason everybody reads; nothing that was only proposed."""
+    public = (Decision.Action.DISQUALIFY, Decision.Action.REINSTATE)
+    return Decision.objects.in_effect().filter(_public("submission__"), action__in=public)
 
 
 def _acts() -> QuerySet[Any]:
@@ -158,13 +172,33 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "decisions",
-        "Why entries were disqualified",
+        "Why entries were disqualified or reinstated; a proposed one took effect with its confirmation",
         Decision,
-        _columns(count="id submission_id", text="action reason", moment="created_at"),
-        lambda: Decision.objects.filter(
-            submission__status=Submission.Status.DISQUALIFIED, action=Decision.Action.DISQUALIFY
-        ),
+        _columns(count="id submission_id", text="action reason", truth="proposed", moment="created_at"),
+        _decisions,
         persons=("reviewer_id",),
+    ),
+    Table(
+        "confirmations",
+        "When a second reviewer agreed to such a decision",
+        Confirmation,
+        _columns(count="id decision_id", truth="agreed", moment="created_at"),
+        lambda: Confirmation.objects.filter(decision__in=_decisions()),
+        persons=("reviewer_id",),
+    ),
+    Table(
+        "objections",
+        "What people objected to entries in public, with the team's reply and the reviewers' answer",
+        EntryRequest,
+        _columns(
+            count="id submission_id",
+            text="reason link reply state answer",
+            moment="created_at due_at replied_at answered_at",
+        ),
+        lambda: EntryRequest.objects.filter(
+            _public("submission__"), kind=EntryRequest.Kind.OBJECTION, is_hidden=False
+        ),
+        mirrored=False,
     ),
     Table(
         "evaluations",
@@ -255,6 +289,28 @@ TABLES: tuple[Table, ...] = (
         _reproductions,
         persons=("judged_by_id",),
     ),
+    Table(
+        "audit_draws",
+        "Which entries could be drawn for an audit in a month, and by which seed",
+        AuditDraw,
+        _columns(
+            count="id", text="head seed", number="percent", json="population", day="month", moment="drawn_at"
+        ),
+        lambda: AuditDraw.objects.all(),
+    ),
+    Table(
+        "audits",
+        "What came of the audits that are finished",
+        Audit,
+        _columns(
+            count="id draw_id submission_id original_id",
+            number="difference low high",
+            text="kind outcome note",
+            truth="same_machine",
+            moment="settled_at",
+        ),
+        lambda: Audit.objects.exclude(outcome=Audit.Outcome.OPEN).filter(original__in=_evaluations()),
+    ),
 )
 ITEM_COLUMNS = (
     Column("score_id", "count"),
@@ -270,6 +326,6 @@ ITEM_COLUMNS = (
 
 def scores_with_items(challenge: str) -> QuerySet[Score]:
     """Of published entries, whose answers anybody may read."""
-    published = Submission.objects.filter(challenge=challenge, status=Submission.Status.PUBLISHED)
-    evaluations = Evaluation.objects.filter(submission__in=published, status=Evaluation.Status.SUCCEEDED)
+    published = Q(submission__challenge=challenge, submission__status=Submission.Status.PUBLISHED)
+    evaluations = _evaluations().filter(published)
     return Score.objects.filter(evaluation__in=evaluations).exclude(items="").order_by("pk")

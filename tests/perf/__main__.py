@@ -14,6 +14,7 @@ from portal.machine import embedded
 
 NAMES = (
     "near_duplicates",
+    "log_speed",
     "intake_speed",
     "upload_speed",
     "parallel_clients",
