@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "portal.apps.PortalConfig",
     "portal.accounts",
     "portal.outages",
+    "portal.control",
     "portal.submissions",
     "portal.uploads",
     "portal.runs",
@@ -71,6 +72,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "portal.monitoring.requests.RequestRecord",
     "portal.database.patience.RequestPatience",
+    "portal.control.unready.MigrationsFirst",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

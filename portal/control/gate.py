@@ -1,0 +1,29 @@
+"""Whether a worker may begin work of a queue now: asked by every claim, in the database alone."""
+
+from __future__ import annotations
+
+from django.db.models import Q
+
+from portal.control import versions
+from portal.control.models import Hold, Maintenance, Queue
+
+
+def machine_of(worker: str) -> str:
+    """The machine in a worker's name, which ends with the number of its process."""
+    return worker.rpartition(":")[0] or worker
+
+
+def refusal(worker: str, queue: Queue) -> str:
+    """Why `worker` may begin nothing of `queue` now, in words; "" where it may."""
+    if misfit := versions.misfit():
+        return misfit
+    if (maintenance := Maintenance.objects.first()) is not None:
+        return f"maintenance: {maintenance.reason}"
+    hold = Hold.objects.filter(of(worker, queue)).first()
+    return f"{hold}: {hold.reason}" if hold else ""
+
+
+def of(worker: str, *queues: Queue) -> Q:
+    """The holds that concern a worker's work of these queues: its own, its machine's and theirs."""
+    own = Q(kind=Hold.Kind.WORKER, name__in={worker, machine_of(worker)})
+    return own | Q(kind=Hold.Kind.QUEUE, name__in=queues)
