@@ -12,7 +12,7 @@ from portal.control import versions
 logger = logging.getLogger(__name__)
 
 
-class FittingTask(Task):  # type: ignore[misc]  # untyped upstream
+class FittingTask(Task):
     """All messages are wake-ups, or come again: one that is dropped is a later one."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -38,6 +38,7 @@ def test_production_defaults_pass_djangos_deployment_checks(tmp_path: Path) -> N
         name: value for name, value in os.environ.items() if name not in ("DEBUG", "HTTPS", "SECRET_KEY")
     }
     production |= {"VAR_DIR": str(tmp_path), "SITE_URL": "https://board.example.org"}
+    production |= {"ALLOWED_HOSTS": "board.example.org", "TRUST_PROXY": "1"}
     done = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
         cwd=PROJECT_ROOT,
