@@ -23,6 +23,14 @@ def refusal(worker: str, queue: Queue) -> str:
     return f"{hold}: {hold.reason}" if hold else ""
 
 
+def closed(queue: Queue) -> str:
+    """Why nobody at all begins anything of `queue`, in words for everybody; "" where somebody may."""
+    if (maintenance := Maintenance.objects.first()) is not None:
+        return f"the site is under maintenance: {maintenance.reason}"
+    hold = Hold.objects.filter(kind=Hold.Kind.QUEUE, name=queue).first()
+    return f"{queue.label} are paused: {hold.reason}" if hold else ""
+
+
 def of(worker: str, *queues: Queue) -> Q:
     """The holds that concern a worker's work of these queues: its own, its machine's and theirs."""
     own = Q(kind=Hold.Kind.WORKER, name__in={worker, machine_of(worker)})

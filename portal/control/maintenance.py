@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
+
+from django.db import InterfaceError, OperationalError
 
 from portal.control.models import Maintenance
 
@@ -18,11 +21,21 @@ class _Known:
 
 
 def current() -> Maintenance | None:
-    """The maintenance that lasts, as this process knows it; asked by every page."""
+    """The maintenance that lasts, as this process knows it; asked by every page.
+
+    While the database is away, what was known before stays so.
+    """
     if time.monotonic() >= _Known.until:
-        _Known.current = Maintenance.objects.first()
+        with suppress(OperationalError, InterfaceError):
+            _Known.current = Maintenance.objects.first()
         _Known.until = time.monotonic() + LOOKS_SECONDS
     return _Known.current
+
+
+def stamp() -> str:
+    """Another one for each state in which pages are different."""
+    lasting = current()
+    return f"{lasting.since}{lasting.reason}" if lasting else ""
 
 
 def look_again() -> None:
