@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.utils.encoding import escape_uri_path
 
 from evaluation.rules.challenges import CHALLENGES, PAPER
+from portal.accounts.access import operates_here
 from portal.accounts.second_factor import passkeys_possible
 from portal.client.install import install_command
 from portal.control import maintenance
@@ -32,12 +33,17 @@ def site(request: HttpRequest) -> dict[str, object]:
         # Where a page names it: the page that refuses a wrong host must not ask for the host.
         "install_client": partial(install_command, request),
         # Asked by the header alone; None for everybody but reviewers.
+        "operates": partial(_operates, request),
         "cases_waiting": partial(_cases_waiting, request),
         "mirror": mirrored(),
         "maintenance": maintenance.current(),
         "staff_second_factor": settings.STAFF_SECOND_FACTOR,
         "sign_in_elsewhere": any(kind["APPS"] for kind in settings.SOCIALACCOUNT_PROVIDERS.values()),
     }
+
+
+def _operates(request: HttpRequest) -> bool:
+    return operates_here(getattr(request, "user", None))
 
 
 def _cases_waiting(request: HttpRequest) -> int | None:

@@ -311,6 +311,7 @@ SPECTACULAR_SETTINGS = {
             "baseline runs",
             "leaderboards",
             "log",
+            "operate",
             "teams",
             "tokens",
         )
