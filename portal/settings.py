@@ -320,6 +320,8 @@ SPECTACULAR_SETTINGS = {
         "SubmissionStatus": "portal.submissions.models.Submission.Status",
         "RunStatus": "portal.runs.models.Claimable.Status",
         "SubmissionKind": "portal.submissions.models.Submission.Kind",
+        "HoldKind": "portal.control.models.Hold.Kind",
+        "WorkKind": "portal.operate.work.Kind",
         "ResourceKind": "portal.submissions.models.Resource.Kind",
         "ChallengeSlug": "portal.api.serializers.common.CHALLENGE_CHOICES",
         "SeverityEnum": "portal.api.serializers.common.SEVERITY_CHOICES",

@@ -204,7 +204,8 @@ class TestTheRecord:
 
 
 class TestCommands:
-    def test_workers_are_listed_drained_and_waited_for(self, owner: User, operator: User) -> None:
+    @pytest.mark.usefixtures("operator")
+    def test_workers_are_listed_drained_and_waited_for(self, owner: User) -> None:
         factories.submission(owner)
         beat("a:1")
         claimed = services.claim(worker="a:1")

@@ -56,7 +56,7 @@ class OperatorsView(generics.GenericAPIView[Any]):
 
 @extend_schema(tags=["operate"])
 class OperateDetail(ConditionalMixin, OperatorsView):
-    @extend_schema(operation_id="operate")
+    @extend_schema(operation_id="operate_state")
     def get(self, request: Request) -> Response:
         """Read the state of workers, queues, caches, storage, outages and releases, as an operator."""
         return self.state()
