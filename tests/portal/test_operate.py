@@ -105,7 +105,7 @@ class TestMaintenance:
         assert b"a new driver" not in client.get("/rules/").content
         orders.begin_maintenance(**WHY)
         maintenance.look_again()
-        for path in ("/", "/rules/", "/leaderboards/finance/", "/queue/"):
+        for path in ("/", "/rules/", "/leaderboard/finance/", "/queue/"):
             assert b"a new driver" in client.get(path).content, path
         assert "a new driver" in client.get("/api/v1/queue/").json()["closed"]
         orders.end_maintenance(by=SOMEBODY)
