@@ -52,7 +52,7 @@ def begin_maintenance(*, reason: str, by: Operator) -> Maintenance:
     """Start nothing any more, and say why on every page; what runs comes to its end. Raises OrderRefused."""
     reason = needed(reason)
     made, _ = Maintenance.objects.update_or_create(only=True, defaults={"reason": reason})
-    write_down(Act.What.MAINTENANCE_ON, "the site", reason, by)
+    write_down(Act.What.MAINTENANCE_ON, "of the site", reason, by)
     transaction.on_commit(maintenance.look_again)
     return made
 
@@ -63,7 +63,7 @@ def end_maintenance(*, reason: str = "", by: Operator) -> None:
     ended, _ = Maintenance.objects.all().delete()
     if not ended:
         raise OrderRefused("The site is not under maintenance.")
-    write_down(Act.What.MAINTENANCE_OFF, "the site", reason, by)
+    write_down(Act.What.MAINTENANCE_OFF, "of the site", reason, by)
     transaction.on_commit(maintenance.look_again)
     wake_all()
 

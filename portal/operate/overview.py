@@ -111,6 +111,8 @@ class Storage:
 class Overview:
     maintenance: Maintenance | None
     workers: list[Worker]
+    standing: list[Hold]
+    """Orders to workers and machines of which none is there."""
     queues: list[QueueState]
     caches: list[Cache]
     evicted: list[Eviction]
@@ -130,9 +132,12 @@ def overview() -> Overview:
     maintenance.look_again()
     recorded, beat = versions.recorded(), Heartbeat.objects.first()
     present = list(WorkerPresence.objects.filter(seen_at__gt=timezone.now() - SHOWN_GONE))
+    there = workers(present)
+    shown = {name for worker in there for name in (worker.name, worker.machine)}
     return Overview(
         maintenance=maintenance.current(),
-        workers=workers(present),
+        workers=there,
+        standing=list(Hold.objects.filter(kind=Hold.Kind.WORKER).exclude(name__in=shown)),
         queues=queues(),
         caches=_caches(present),
         evicted=list(Eviction.objects.exclude(done_at=None)[:5]),

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
+from portal.control.models import Hold
 from portal.queues import EVALUATE
 from portal.runs.models import Evaluation, WorkerPresence
 from portal.runs.services import LeftToOthers
@@ -75,7 +76,10 @@ def leave(name: str) -> None:
 
 
 def forget_old() -> None:
-    WorkerPresence.objects.filter(seen_at__lt=timezone.now() - KEPT).delete()
+    """With what operators told them: another process has another number."""
+    gone = WorkerPresence.objects.filter(seen_at__lt=timezone.now() - KEPT)
+    Hold.objects.filter(kind=Hold.Kind.WORKER, name__in=list(gone.values_list("name", flat=True))).delete()
+    gone.delete()
 
 
 def there() -> QuerySet[WorkerPresence]:

@@ -101,6 +101,7 @@ class ActSerializer(serializers.Serializer[Any]):
 class OverviewSerializer(serializers.Serializer[Any]):
     maintenance = MaintenanceSerializer(allow_null=True)
     workers = WorkerSerializer(many=True)
+    standing = HoldSerializer(many=True, help_text="Of workers and machines of which none is there")
     queues = QueueStateSerializer(many=True)
     caches = CacheSerializer(many=True)
     storage = StorageSerializer()

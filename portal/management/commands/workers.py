@@ -65,6 +65,8 @@ class Command(BaseCommand):
             self.stdout.write(_of_worker(worker))
         if not seen.workers:
             self.stdout.write("No worker was seen within an hour.")
+        for hold in seen.standing:
+            self.stdout.write(f"{hold}: {hold.reason} (no worker of it is there)")
         for queue in seen.queues:
             self.stdout.write(_of_queue(queue))
 
