@@ -34,7 +34,7 @@ from workers import orders as worker_orders
 
 pytestmark = pytest.mark.django_db
 SOMEBODY = Operator(None, Act.Via.TERMINAL)
-WHY = {"reason": "a new driver", "by": SOMEBODY}
+WHY: dict[str, Any] = {"reason": "a new driver", "by": SOMEBODY}
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ class TestSingleWork:
         claimed = baselines.claim(worker="a:1")
         assert claimed and claimed.pk == second.pk
         claims.finish(claimed, BaselineRun.Status.FAILED, error_code="x")
-        again = work.requeue(Kind.BASELINE, second.pk, **WHY)
+        again: Any = work.requeue(Kind.BASELINE, second.pk, **WHY)
         assert again.pk not in (first.pk, second.pk)
         assert (again.status, again.priority, again.config) == ("queued", 1, {"clients": 2})
 

@@ -10,8 +10,8 @@ from portal.api.serializers.common import StrictSerializer
 from portal.control.models import Act, Hold, Queue
 from portal.operate.work import MOST_PRIORITY, Kind
 
-_REASON = {"max_length": 500, "help_text": "Goes on record"}
-_WHEN = {"allow_null": True}
+_REASON: dict[str, Any] = {"max_length": 500, "help_text": "Goes on record"}
+_WHEN: dict[str, Any] = {"allow_null": True}
 
 
 class HoldSerializer(serializers.Serializer[Any]):
