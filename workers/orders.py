@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from django.utils import timezone
 
 from evaluation.hub import cache
-from portal.control import gate
+from portal.control import gate, versions
 from portal.control.models import Eviction, Hold, Queue
 from portal.outages.waiting import LostError
 from portal.runs.presence import CachedModel
@@ -33,12 +33,11 @@ class _Known:
 
 def look(queues: Collection[Queue]) -> dict[Queue, str]:
     """Read the orders; returns why this worker begins nothing, for each queue where that is so."""
-    held = list(Hold.objects.filter(gate.of(WORKER_NAME, *queues), how=Hold.How.PAUSE))
-    _Known.paused = frozenset(
-        queue for hold in held for queue in queues if hold.kind == Hold.Kind.WORKER or hold.name == queue
-    )
-    refusals = {queue: gate.refusal(WORKER_NAME, queue) for queue in queues}
-    return {queue: refusal for queue, refusal in refusals.items() if refusal}
+    refusals = gate.refusals(WORKER_NAME, queues)
+    if not versions.misfit():
+        paused = Hold.objects.filter(gate.of(WORKER_NAME, *queues), how=Hold.How.PAUSE)
+        _Known.paused = frozenset(queue for hold in paused for queue in queues if gate.concerns(hold, queue))
+    return refusals
 
 
 def raise_if_paused(queue: Queue) -> None:

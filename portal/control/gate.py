@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.db.models import Q
 
 from portal.control import versions
@@ -15,12 +17,22 @@ def machine_of(worker: str) -> str:
 
 def refusal(worker: str, queue: Queue) -> str:
     """Why `worker` may begin nothing of `queue` now, in words; "" where it may."""
-    if misfit := versions.misfit():
-        return misfit
+    return refusals(worker, [queue]).get(queue, "")
+
+
+def refusals(worker: str, queues: Collection[Queue]) -> dict[Queue, str]:
+    """The same of several queues; those of which it may begin something are left out."""
+    if misfit := versions.misfit():  # then the tables of orders may be others
+        return dict.fromkeys(queues, misfit)
     if (maintenance := Maintenance.objects.first()) is not None:
-        return f"maintenance: {maintenance.reason}"
-    hold = Hold.objects.filter(of(worker, queue)).first()
-    return f"{hold}: {hold.reason}" if hold else ""
+        return dict.fromkeys(queues, f"maintenance: {maintenance.reason}")
+    holds = list(Hold.objects.filter(of(worker, *queues)))
+    return {queue: f"{hold}: {hold.reason}" for hold in holds for queue in queues if concerns(hold, queue)}
+
+
+def concerns(hold: Hold, queue: Queue) -> bool:
+    """Whether what a worker was told is about its work of that queue."""
+    return hold.kind == Hold.Kind.WORKER or hold.name == queue
 
 
 def closed(queue: Queue) -> str:

@@ -7,10 +7,10 @@ newer code knows.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 
-from django.db import connection
+from django.db import ProgrammingError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
@@ -69,7 +69,7 @@ def _known() -> MigrationLoader:
     return MigrationLoader(None)
 
 
-def _lacking(applied: set[Migration]) -> list[str]:
+def _lacking(applied: frozenset[Migration]) -> list[str]:
     """A squashed migration is there when all that it replaces are."""
     known = _known()
     missing = set(known.graph.nodes) - applied
@@ -77,11 +77,24 @@ def _lacking(applied: set[Migration]) -> list[str]:
     return _names(one for one in missing if not replaces[one] or not set(replaces[one]) <= applied)
 
 
-def _applied() -> set[Migration]:
-    return set(MigrationRecorder(connection).applied_migrations())
+def _applied() -> frozenset[Migration]:
+    """Read anew only when the table changed: every claim asks."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*), max(id) FROM django_migrations")
+            state = cursor.fetchone()
+    except ProgrammingError:  # a database without tables
+        return frozenset()
+    return _read(connection.settings_dict["NAME"], state)
 
 
-def _unknown(applied: set[Migration]) -> list[str]:
+@lru_cache(maxsize=4)
+def _read(database: str, state: object) -> frozenset[Migration]:
+    """The migrations that a database had applied when its table was in that state."""
+    return frozenset(MigrationRecorder(connection).applied_migrations())
+
+
+def _unknown(applied: frozenset[Migration]) -> list[str]:
     """Those of apps that this code has: what an app leaves behind that was taken out says nothing."""
     known = _known()
     return _names(

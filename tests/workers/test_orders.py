@@ -72,8 +72,10 @@ def scripted_model(
     monkeypatch.setattr(supervisor, "MODULE", "tests.workers.scripted_evaluation")
     process = supervisor.EvaluationProcess()
     monkeypatch.setattr(evaluate, "_process", process)
+    evaluate._beyond_hardware.cache_clear()  # of a machine that another test made up
     yield tmp_path
     process.stop()
+    evaluate._beyond_hardware.cache_clear()
 
 
 def test_a_paused_worker_gives_back_what_it_has_and_goes_on_when_resumed(
