@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "portal.apps.PortalConfig",
     "portal.accounts",
     "portal.outages",
+    "portal.control",
     "portal.submissions",
     "portal.uploads",
     "portal.runs",
@@ -71,6 +72,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "portal.monitoring.requests.RequestRecord",
     "portal.database.patience.RequestPatience",
+    "portal.control.unready.MigrationsFirst",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -309,6 +311,7 @@ SPECTACULAR_SETTINGS = {
             "baseline runs",
             "leaderboards",
             "log",
+            "operate",
             "teams",
             "tokens",
         )
@@ -317,6 +320,8 @@ SPECTACULAR_SETTINGS = {
         "SubmissionStatus": "portal.submissions.models.Submission.Status",
         "RunStatus": "portal.runs.models.Claimable.Status",
         "SubmissionKind": "portal.submissions.models.Submission.Kind",
+        "HoldKind": "portal.control.models.Hold.Kind",
+        "WorkKind": "portal.operate.work.Kind",
         "ResourceKind": "portal.submissions.models.Resource.Kind",
         "ChallengeSlug": "portal.api.serializers.common.CHALLENGE_CHOICES",
         "SeverityEnum": "portal.api.serializers.common.SEVERITY_CHOICES",

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -34,11 +32,11 @@ from workers import capabilities, data_sets, turns
 from workers.base_models import in_use, model_folder
 from workers.leases import Check, Lease, once_the_database_answers
 from workers.log import WorkerLog
+from workers.orders import WORKER_NAME, PausedError
 from workers.supervisor import EvaluationProcess, broken, shutting_down
 
 logger = logging.getLogger(__name__)
 
-WORKER_NAME = f"{socket.gethostname()}:{os.getpid()}"
 LEFTOVER_SECONDS = 86_400
 
 _process = EvaluationProcess()
@@ -104,6 +102,8 @@ def _run(evaluation: Evaluation) -> None:
         logger.warning("%s was cancelled or taken over; this worker leaves it", evaluation)
     except turns.ShuttingDownError:
         _ended(log, lambda: services.give_back(evaluation))
+    except PausedError:
+        _ended(log, lambda: services.give_back(evaluation, "an operator paused the worker or the queue"))
     except Exception as error:  # noqa: BLE001 -- the supervisor: whatever broke, the row says so
         _fail(evaluation, log, broken(evaluation, error))
     finally:

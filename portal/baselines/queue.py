@@ -7,6 +7,7 @@ from dataclasses import asdict
 from django.db import transaction
 
 from evaluation.wire.training import Ready, Round
+from portal.control.models import Queue
 from portal.outages.causes import Failure
 from portal.queues import wake_trainers
 from portal.runs import claims
@@ -22,8 +23,13 @@ _MEASURED = [
 
 @transaction.atomic
 def claim(*, worker: str) -> BaselineRun | None:
-    """Take the run that waits longest, or return None when none waits."""
-    claim_id = claims.take(BaselineRun.objects.order_by("queued_at", "pk"), worker=worker)
+    """Take the run that waits longest of those of the highest priority.
+
+    Returns None when none waits, or the worker may begin none.
+    """
+    if not claims.may_begin(worker, Queue.TRAIN):
+        return None
+    claim_id = claims.take(BaselineRun.objects.order_by("-priority", "queued_at", "pk"), worker=worker)
     if claim_id is None:
         return None
     return BaselineRun.objects.select_related("base_model", "original").get(claim_id=claim_id)

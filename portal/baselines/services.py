@@ -110,6 +110,20 @@ def start(request: Request) -> BaselineRun:
     return run
 
 
+@transaction.atomic
+def again(ended: BaselineRun) -> BaselineRun:
+    """Queue a run like one that ended, as its requester's, and wake the workers."""
+    kept = ("challenge", "strategy", "precision", "method", "config", "assumed", "rounds", "priority")
+    run = BaselineRun.objects.create(
+        base_model=ended.base_model,
+        requested_by=ended.requested_by,
+        original=ended.original,
+        **{name: getattr(ended, name) for name in kept},
+    )
+    wake_trainers()
+    return run
+
+
 def cancel(run: BaselineRun, *, by: User) -> None:
     """End a queued or running run for good; its worker kills the processes within seconds.
 

@@ -18,6 +18,8 @@ from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from portal.accounts.access import sees_all
 from portal.accounts.models import User
+from portal.control import gate
+from portal.control import models as control
 from portal.runs import forecast, presence
 from portal.runs.forecast import Interval
 from portal.runs.models import Evaluation
@@ -95,10 +97,13 @@ class Queue:
     came_out: list[Row]
     workers: int
     last_seen: datetime | None
+    closed: str
 
     @property
     def state(self) -> str:
         """The workers', in words."""
+        if self.closed:
+            return f"Nothing is begun: {self.closed}"
         if not self.workers:
             return "No worker is running."
         busy = len(self.running)
@@ -149,6 +154,7 @@ def shown_to(user: object) -> Queue:
         came_out=[row(one) for one in finished],
         workers=len(presence.workers()),
         last_seen=presence.last_seen(),
+        closed=gate.closed(control.Queue.EVALUATE),
     )
 
 

@@ -24,6 +24,8 @@ from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.data.dataset import SMOKE_RUN_ITEMS
 from evaluation.rules.protocol import PROTOCOLS
+from portal.control import gate
+from portal.control.models import Queue
 from portal.runs import fairness, presence
 from portal.runs.models import Evaluation
 from portal.runs.presence import Worker
@@ -174,7 +176,7 @@ def _played_out(workers: list[Worker]) -> Iterator[tuple[int, int | None, Spans 
     }
     now = timezone.now()
     order = fairness.in_order(fairness.waiting_of(queued), fairness.turns_of_late(), now=now).waiting
-    spans, position = _spans(), 0
+    spans, position, closed = _spans(), 0, gate.closed(Queue.EVALUATE)
     lines = [_Line(workers, spans, quickly) for quickly in (True, False)]
     for one in order:
         kind = kinds.get(one.pk)
@@ -185,6 +187,9 @@ def _played_out(workers: list[Worker]) -> Iterator[tuple[int, int | None, Spans 
             yield one.pk, None, None, None, f"no worker here can compute it: it waits for {lacking[0]}"
             continue
         position += 1
+        if closed:
+            yield one.pk, position, None, None, closed
+            continue
         able = [number for number, lacks in enumerate(lacking) if not lacks]
         times = [line.take(able, kind) for line in lines]
         starts = _both(times[0][0], times[1][0])

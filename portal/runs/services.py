@@ -21,6 +21,7 @@ from evaluation.log_lines import about
 from evaluation.rules import protocol as protocols
 from evaluation.rules.protocol import PROTOCOLS
 from evaluation.wire.evaluating import Scored
+from portal.control.models import Queue
 from portal.notifications.models import Event
 from portal.notifications.services import submission_changed
 from portal.outages import waiting
@@ -132,8 +133,11 @@ def claim(
     """Take the next queued evaluation for `worker`, or return None when none waits.
 
     Whose turn it is, the rule of portal.runs.fairness says. Left to others are those of protocols that this
-    version does not know, and those `without`.
+    version does not know, and those `without`. None is taken while operators hold the worker or its queue, or
+    where its code and the database are not made for each other (portal.control.gate).
     """
+    if not claims.may_begin(worker, Queue.EVALUATE):
+        return None
     candidates = Evaluation.objects.filter(
         waiting.is_due(claims.machine_of(worker)),
         *(~left.condition for left in without),

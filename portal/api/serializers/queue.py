@@ -46,6 +46,10 @@ class QueueRowSerializer(serializers.Serializer[Row]):
 
 
 class QueueSerializer(serializers.Serializer[Any]):
+    closed = serializers.CharField(
+        help_text="Why nothing is begun, as during maintenance, for people; empty as a rule. What is sent "
+        "meanwhile is kept"
+    )
     workers = serializers.IntegerField(help_text="That are running")
     worker_last_seen = serializers.DateTimeField(source="last_seen", allow_null=True)
     running = QueueRowSerializer(many=True)

@@ -36,6 +36,7 @@ class BaselineRun(Claimable):
     setup = models.JSONField(
         default=dict, editable=False, help_text="What the run said of itself before its first round"
     )
+    priority = models.SmallIntegerField(default=0, db_default=0, help_text="Higher ones go first")
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="baseline_runs"
     )
