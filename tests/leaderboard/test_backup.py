@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -19,7 +18,6 @@ from typing import Any
 import psycopg
 import pytest
 from django.conf import settings as site
-from django.core.cache import cache
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
@@ -28,7 +26,6 @@ from django.test import Client
 from django.utils import timezone
 
 from evaluation import rules
-from leaderboard.reading import snapshots
 from portal.accounts.models import User
 from portal.discussion.models import Message
 from portal.environment import read_environment
@@ -44,6 +41,7 @@ from portal.submissions.models import Submission
 from portal.transparency.writing import write_due
 from portal.uploads.models import Upload
 from tests import buckets, own
+from tests.leaderboard.sites import empty_site, folder, place_storage
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,14 +56,6 @@ def var_dir(settings: Any, tmp_path: Path) -> Path:
     settings.VAR_DIR = tmp_path / "var"
     place_storage(settings, folder(tmp_path / "storage"))
     return tmp_path / "var"
-
-
-def folder(location: Path) -> dict[str, Any]:
-    return {"BACKEND": "portal.uploads.whole_files.WholeFileStorage", "OPTIONS": {"location": location}}
-
-
-def place_storage(settings: Any, storage: dict[str, Any]) -> None:
-    settings.STORAGES = {**settings.STORAGES, "default": storage}
 
 
 def published(owner: User, seed: int, **changes: Any) -> Submission:
@@ -118,36 +108,6 @@ def integrity() -> str:
     except CommandError as error:
         return f"{out.getvalue()}{error}"
     return out.getvalue()
-
-
-@contextmanager
-def empty_site(settings: Any, place: Path, storage: dict[str, Any] | None = None) -> Iterator[None]:
-    """Another database, another storage, and nothing remembered."""
-    name, fresh = connection.settings_dict["NAME"], f"{connection.settings_dict['NAME']}_restored"
-    forget()
-    with connection.cursor() as cursor:
-        cursor.execute(f'DROP DATABASE IF EXISTS "{fresh}"')
-        cursor.execute(f'CREATE DATABASE "{fresh}" TEMPLATE template0')
-    connection.close()
-    connection.settings_dict["NAME"] = fresh
-    before, var = settings.STORAGES, settings.VAR_DIR
-    settings.VAR_DIR = place / "var"
-    place_storage(settings, storage or folder(place / "storage"))
-    try:
-        yield
-    finally:
-        connection.close()
-        connection.settings_dict["NAME"] = name
-        settings.STORAGES, settings.VAR_DIR = before, var
-        forget()
-        with connection.cursor() as cursor:
-            cursor.execute(f'DROP DATABASE "{fresh}" WITH (FORCE)')
-
-
-def forget() -> None:
-    """As in a process that has just started, without a cache."""
-    cache.clear()
-    snapshots._known.clear()
 
 
 def shown(entry: int) -> dict[str, bytes]:
