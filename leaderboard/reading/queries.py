@@ -66,7 +66,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class _Judged:
-    """What is known of an entry's worth: the evaluation that counts as number, protocol and precision, scores,
+    """What an entry's place follows from: the evaluation that counts (number, protocol, precision), scores,
     what speaks against them, and what retraining showed."""
 
     evaluation: tuple[int, int, str | None] | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from django.contrib.postgres.operations import AddIndexConcurrently
@@ -37,7 +37,7 @@ JUDGED: dict[str, str] = {}
 """Migrations that run code or SQL of their own, as app.name, each with why it is brief."""
 
 
-def problems(name: str, operations: list[Operation], before: ProjectState) -> Iterator[str]:
+def problems(name: str, operations: Sequence[Operation], before: ProjectState) -> Iterator[str]:
     """What of a migration's operations would lock a large table for long; `name` is app.name."""
     app, state = name.partition(".")[0], before.clone()
     created = set()
@@ -74,7 +74,7 @@ def _problem(operation: Operation, app: str, state: ProjectState) -> str:
 def _of_new(field: models.Field) -> str:
     if getattr(field, "generated", False):
         return "computes a column for every row"
-    if field.remote_field or field.unique or field.db_index:
+    if field.remote_field or field.unique or _indexed(field):
         return "builds an index under a lock: add the column without one, then the index concurrently"
     default = field.db_default if field.has_db_default() else field.default
     if callable(default) and not field.null and default not in (dict, list, str):
@@ -82,10 +82,14 @@ def _of_new(field: models.Field) -> str:
     return ""
 
 
+def _indexed(field: models.Field) -> bool:
+    return bool(getattr(field, "db_index", False))
+
+
 def _of_changed(old: models.Field, new: models.Field) -> str:
     if old.null and not new.null:
         return "looks at every row under a lock: a check that is not valid at first"
-    if (not old.unique and new.unique) or (not old.db_index and new.db_index):
+    if (not old.unique and new.unique) or (_indexed(new) and not _indexed(old)):
         return "builds an index under a lock"
     types = [field.db_parameters(connection=connection)["type"] for field in (old, new)]
     longer = isinstance(old, models.CharField) and (
@@ -112,7 +116,7 @@ def test_no_later_migration_holds_a_large_table() -> None:
     own = [
         key for key in loader.disk_migrations if loader.disk_migrations[key].__module__.startswith("portal.")
     ]
-    found = []
+    found: list[str] = []
     for key in own:
         name = ".".join(key)
         if name not in known:

@@ -62,13 +62,18 @@ def _fill(model: type[models.Model], filled: list[str]) -> None:
             setattr(row, field.attname, asked[field.name])
         elif field.is_relation:
             if not field.null:
-                _fill(field.related_model, filled)
-                setattr(row, field.attname, field.related_model._base_manager.values_list("pk", flat=True)[0])
+                setattr(row, field.attname, _first(field.related_model, filled).pk)
         elif not (field.primary_key and field.has_default()) and _is_unsaid(field, row):
             setattr(row, field.attname, _value(field))
     with transaction.atomic():
         model._base_manager.bulk_create([row])
     filled.append(model._meta.label)
+
+
+def _first(model: Any, filled: list[str]) -> models.Model:
+    _fill(model, filled)
+    found: models.Model = model._base_manager.all()[0]
+    return found
 
 
 def _is_unsaid(field: models.Field[Any, Any], row: models.Model) -> bool:
