@@ -5,6 +5,7 @@ rows are official.
 from portal.runs.models.baseline import BaselineRun, RoundMetric
 from portal.runs.models.claimable import Claimable
 from portal.runs.models.data_registration import DataRegistration
+from portal.runs.models.dropped_answers import DroppedAnswers
 from portal.runs.models.evaluation import Evaluation, Score
 from portal.runs.models.log import LogLine
 from portal.runs.models.presence import WorkerPresence
@@ -15,6 +16,7 @@ __all__ = [
     "BaselineRun",
     "Claimable",
     "DataRegistration",
+    "DroppedAnswers",
     "Evaluation",
     "LogLine",
     "Reproduction",
