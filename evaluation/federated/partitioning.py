@@ -27,10 +27,13 @@ _BAR = 40
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of rows: those of each client, and those that nobody trains on. Disjoint and complete."""
+    """Positions of rows: those that each client trains on, those that nobody does, and each client's own of
+    the latter kind. Disjoint and complete.
+    """
 
     clients: tuple[tuple[int, ...], ...]
     held_out: tuple[int, ...]
+    own_held_out: tuple[tuple[int, ...], ...] = ()
 
 
 def split(config: FederatedConfig, data: TrainingData) -> Split:
@@ -40,7 +43,19 @@ def split(config: FederatedConfig, data: TrainingData) -> Split:
     """
     column = config.partition.column if config.partition.kind in ("dirichlet", "natural") else None
     values = data.column(column) if column else ("",) * len(data.rows)
-    return _split(config.partition, values, config.clients, config.held_out, config.seed)
+    division = _split(config.partition, values, config.clients, config.held_out, config.seed)
+    return _keeping(division, config.own_held_out) if config.own_held_out else division
+
+
+def _keeping(division: Split, rows: int) -> Split:
+    """The same with the last rows of each client, which the shuffle put there, kept from its training."""
+    for client, part in enumerate(division.clients):
+        if len(part) <= rows:
+            raise DataError(
+                f"client {client} has {len(part)} rows, of which {rows} cannot be kept for its loss"
+            )
+    kept = tuple(part[-rows:] for part in division.clients)
+    return Split(tuple(part[:-rows] for part in division.clients), division.held_out, kept)
 
 
 @lru_cache(maxsize=4)

@@ -48,6 +48,7 @@ def federate(grid: Grid, job: PreparedRun) -> None:
     # The clients import and load now, and so does this process: hence the order, and imports after `send`.
     from evaluation.federated import partitioning, results, rounds
     from evaluation.federated.adapter import GlobalAdapter
+    from evaluation.federated.federation import Federation
     from evaluation.federated.strategies.building import build
 
     strategy, adapter = build(config), GlobalAdapter(config)
@@ -78,7 +79,7 @@ def federate(grid: Grid, job: PreparedRun) -> None:
             job.state.save(after)
         job.report(RoundEnded.of(after.records[-1], config.rounds))
 
-    federation = rounds.Federation(config, strategy, exchange, clients.nodes, clients.rows)
+    federation = Federation(config, strategy, exchange, clients.nodes, clients.rows)
     last = rounds.run(federation, progress, keep_and_tell)
     before = sum(record.seconds for record in progress.records)  # in the processes that were interrupted
     run = results.Run(config, job.rows, last.records, ready, before + time.perf_counter() - started)

@@ -119,12 +119,18 @@ class RoundMetric(models.Model):
     learning_rate = models.FloatField()
     train_loss = models.FloatField(null=True)
     held_out_loss = models.FloatField(null=True)
+    client_losses = models.JSONField(
+        default=list, help_text="client and loss on its own held-out rows, by the adapter as it has it"
+    )
     bytes_down = models.PositiveBigIntegerField()
     bytes_up = models.PositiveBigIntegerField()
     train_seconds = models.FloatField(help_text="Of all clients together")
     aggregate_seconds = models.FloatField()
     communicate_seconds = models.FloatField()
     seconds = models.FloatField(help_text="Of the whole round on the clock")
+    simulated_time = models.FloatField(
+        null=True, help_text="Of the round in steps of a client of speed 1, where clients have speeds"
+    )
     client_peak_rss_bytes = models.PositiveBigIntegerField()
     client_peak_vram_bytes = models.PositiveBigIntegerField(null=True)
     server_peak_rss_bytes = models.PositiveBigIntegerField()
