@@ -44,7 +44,8 @@ def _sizes(config: FederatedConfig, base: BaseModelTensors, both: int) -> dict[s
 
 def _packed(config: FederatedConfig, numbers: float) -> float:
     """What so many numbers weigh on their way up; scales and the rounding of each tensor's top-k left out."""
-    return numbers * {"none": FP32_BYTES, "bf16": 2, "int8": 1, "top-k": 8 * config.top_k}[config.compression]
+    weights = {"bf16": 2, "int8": 1, "top-k": 8 * config.top_k}
+    return numbers * weights.get(config.compression, FP32_BYTES)
 
 
 def method_card(config: FederatedConfig) -> MethodCard:

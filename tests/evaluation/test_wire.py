@@ -136,11 +136,11 @@ def test_a_field_of_another_type_is_refused_with_its_place(
         (b'{"event": "\xff"}', "not a line of JSON"),
         ('{"event": "ready", "version": 5, "pid": NaN}', "not a line of JSON"),
         ("[1]", "not a line of JSON with a message: Expected `object`, got `array`"),
-        ("{}", "version None where 4 is spoken"),
-        ('{"event": "ready", "pid": 7}', "version None where 4 is spoken"),
-        ('{"event": "ready", "version": "1", "pid": 7}', "version '1' where 4 is spoken"),
-        ('{"event": "ready", "version": 0, "pid": 7}', "version 0 where 4 is spoken"),
-        ('{"event": "ready", "version": 1, "process": 7}', "version 1 where 4 is spoken"),
+        ("{}", "version None where 5 is spoken"),
+        ('{"event": "ready", "pid": 7}', "version None where 5 is spoken"),
+        ('{"event": "ready", "version": "1", "pid": 7}', "version '1' where 5 is spoken"),
+        ('{"event": "ready", "version": 0, "pid": 7}', "version 0 where 5 is spoken"),
+        ('{"event": "ready", "version": 1, "process": 7}', "version 1 where 5 is spoken"),
         ('{"version": 5, "pid": 7}', "no message is called None; there are: ready, loading"),
         ('{"event": ["ready"], "version": 5}', "no message is called"),
         ('{"event": "job", "version": 5}', "no message is called 'job'"),
@@ -171,4 +171,4 @@ def test_a_number_that_json_has_not_is_not_sent() -> None:
 
 
 def test_a_message_says_which_version_it_is() -> None:
-    assert json.loads(dump(evaluating.Ready(7)))["version"] == VERSION == 4
+    assert json.loads(dump(evaluating.Ready(7)))["version"] == VERSION == 5
