@@ -96,7 +96,7 @@ def check_files(config: FederatedConfig) -> None:
     """Raise ModelError or DataError when the base model or the rows are not on this machine."""
     if not (config.model / "config.json").is_file():
         raise ModelError(f"there is no base model in {config.model}: no config.json in that folder")
-    if not config.train_data.is_file():
+    if not config.train_data.exists():
         raise DataError(f"training data {config.train_data} does not exist")
 
 
@@ -194,13 +194,18 @@ class _Checks:
     def partition(self) -> None:
         partition = self.config.partition
         self._one_of("partition.kind", partition.kind, PARTITIONS)
-        drawn, grouped = partition.kind in ("dirichlet", "size"), partition.kind in ("dirichlet", "natural")
+        drawn = partition.kind in ("dirichlet", "size")
+        grouped = partition.kind in ("dirichlet", "natural", "label")
         if drawn and not (partition.alpha is not None and 0 < partition.alpha < math.inf):
             self._error("run.partition", "partition.alpha", f"must be above 0, not {partition.alpha}")
         if not drawn and partition.alpha is not None:
             self._error("run.partition", "partition.alpha", f"means nothing for {partition.kind} partitions")
         if grouped and not partition.column:
             self._error("run.partition", "partition.column", "must name the column that decides")
+        if partition.kind == "label" and not (partition.labels and partition.labels > 0):
+            self._error("run.partition", "partition.labels", "must be at least 1")
+        if partition.kind != "label" and partition.labels is not None:
+            self._error("run.partition", "partition.labels", f"means nothing for {partition.kind} partitions")
         if not grouped and partition.column:
             self._error("run.partition", "partition.column", f"means nothing for {partition.kind} partitions")
 

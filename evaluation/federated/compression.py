@@ -30,7 +30,10 @@ def packed(update: Arrays, kind: str, share: float) -> Arrays:
         if kind == "int8":
             scale = numpy.float32(numpy.abs(array).max(initial=0) / _MOST)
             quotients = array / scale if scale > 0 and numpy.isfinite(scale) else numpy.zeros_like(array)
-            arrays |= {name: numpy.rint(quotients).astype(numpy.int8), name + _SCALE: numpy.array([scale])}
+            arrays |= {
+                name: numpy.rint(quotients).clip(-_MOST, _MOST).astype(numpy.int8),
+                name + _SCALE: numpy.array([scale]),
+            }
         else:
             flat = array.ravel()
             count = kept_numbers(flat.size, share)

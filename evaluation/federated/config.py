@@ -21,7 +21,7 @@ from evaluation.rules.protocol import FOUR_BIT
 Scalar = str | int | float | bool
 N = TypeVar("N", int, float)
 
-PARTITIONS = ("iid", "dirichlet", "size", "natural")
+PARTITIONS = ("iid", "dirichlet", "size", "natural", "label")
 SCHEDULES = ("cosine", "constant")
 COMPRESSIONS = ("none", "bf16", "int8", "top-k")
 TOP_K = 0.01
@@ -43,12 +43,14 @@ class Partition:
     `iid`: equal parts of a shuffle, the benchmark's. `dirichlet`: the shares of each value of `column` are
     drawn from a Dirichlet distribution with concentration `alpha` (Hsu et al., arXiv 1909.06335). `size`:
     the clients' sizes are so drawn, rows alike. `natural`: whole groups of rows with one value of `column`
-    stay on one client.
+    stay on one client. `label`: each client holds `labels` of the column's values, whose rows it shares with
+    the others that hold them (McMahan et al., arXiv 1602.05629).
     """
 
     kind: str = "iid"
     alpha: float | None = None
     column: str | None = None
+    labels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -232,6 +234,7 @@ class FederatedConfig:
             "partition.kind": self.partition.kind,
             "partition.alpha": self.partition.alpha or 0.0,
             "partition.column": self.partition.column or "",
+            "partition.labels": self.partition.labels or 0,
             "evaluate.every-rounds": self.evaluate_every,
             "evaluate.held-out-rows": self.held_out,
             "evaluate.own-held-out-rows": self.own_held_out,
@@ -280,6 +283,7 @@ class FederatedConfig:
                     kind=str(values["partition.kind"]),
                     alpha=float(values["partition.alpha"]) or None,
                     column=str(values["partition.column"]) or None,
+                    labels=int(values["partition.labels"]) or None,
                 ),
                 schedule=str(values["train.learning-rate-schedule"]),
                 minimum_clients=int(values["strategy.min-train-nodes"]),

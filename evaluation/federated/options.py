@@ -134,7 +134,10 @@ def _add_settings(whole: argparse.ArgumentParser) -> None:
     partition = whole.add_argument_group("partition")
     partition.add_argument("--partition", help=f"one of {', '.join(configuration.PARTITIONS)}")
     partition.add_argument("--partition-alpha", type=float, help="concentration: small is uneven")
-    partition.add_argument("--partition-column", help="column that decides")
+    partition.add_argument(
+        "--partition-column", help="column that decides; `domain` takes all challenges' rows of a folder"
+    )
+    partition.add_argument("--partition-labels", type=int, help="values of the column that a client holds")
     devices = whole.add_argument_group(
         "clients that differ", "Lists with commas are dealt to the clients in turn; time is simulated."
     )
@@ -210,7 +213,7 @@ def runs(options: argparse.Namespace) -> list[FederatedConfig]:
     model = _model(given)
     rows = given.get("train_data")
     if "superlink" not in given or rows is None:  # else the file lies on the SuperLink's machine
-        rows = data.locate(rows, challenge.slug)
+        rows = data.locate(rows, challenge.slug, given.get("partition_column"))
     base_model_id = model.hub_id or model.title
     chosen = (given["strategy"],) if "strategy" in given else preset.grid or (None,)
     settings = [preset.of(challenge, strategy) for strategy in chosen]
@@ -254,7 +257,8 @@ def _kept(path: Path, given: Mapping[str, Any]) -> FederatedConfig:
     config = FederatedConfig.from_dict(values | places)
     if "train_data" not in given or "superlink" in given:
         return config
-    return replace(config, train_data=data.locate(given["train_data"], config.challenge).resolve())
+    column = given.get("partition_column", config.partition.column)
+    return replace(config, train_data=data.locate(given["train_data"], config.challenge, column).resolve())
 
 
 def _changed(config: FederatedConfig, given: Mapping[str, Any]) -> FederatedConfig:
@@ -300,7 +304,7 @@ def _options(words: list[str]) -> dict[str, float]:
 def _partition(partition: Partition, given: Mapping[str, Any]) -> Partition:
     if given.get("partition", partition.kind) != partition.kind:
         partition = Partition(given["partition"])
-    named = {"alpha": "partition_alpha", "column": "partition_column"}
+    named = {"alpha": "partition_alpha", "column": "partition_column", "labels": "partition_labels"}
     return replace(partition, **{name: given[option] for name, option in named.items() if option in given})
 
 

@@ -140,7 +140,7 @@ IGNORED = (
     r"train\.(?:save_every_round|dynamic_data_seed|seed|threads|data|data_digest|padding_side|evaluate_split|validation_split[\w]*)",
     r"(?:strategy\.)?fraction_evaluate|strategy\.min_(?:evaluate|available)_(?:nodes|clients)",
     r"train\.learning_rate_schedule|privacy\.(?:clipping_mode|target_quantile|quantile_rate)",
-    r"partition\.(?:kind|alpha|column)|evaluate\.(?:(?:own_)?held_out_rows|(?:keep_)?every_rounds)",
+    r"partition\.(?:kind|alpha|column|labels)|evaluate\.(?:(?:own_)?held_out_rows|(?:keep_)?every_rounds)",
     r"compression\.top_k",
     r"challenge|task|task\.name|seed|run_name|run_id|output|output_dir|save_path|state|events|log_level",
     r"(?:use_)?wandb(?:\.[\w.]+)?|wandb_[\w.]+|hf_[\w.]+",

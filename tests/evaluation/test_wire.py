@@ -17,9 +17,10 @@ SHARES = training.Shares("label", ("no", "yes"), ((3, 1), (0, 4)), held_out=2)
 FAILURE = training.ClientFailure(2, "its loss is not finite")
 ROUND = training.Round(
     round=1, clients=(0, 1), failures=(FAILURE,), examples=8, learning_rate=0.001, train_loss=2.5,
-    held_out_loss=None, client_losses=(training.ClientLoss(1, 3.5),), bytes_down=10, bytes_up=20, messages_down=2, messages_up=2, train_seconds=1.5,
-    aggregate_seconds=0.1, communicate_seconds=0.2, seconds=2.0, simulated_time=4.0, client_peak_rss_bytes=100,
-    client_peak_vram_bytes=None, server_peak_rss_bytes=50, gpu_seconds=None, energy_joules=3.5, epsilon=None,
+    held_out_loss=None, client_losses=(training.ClientLoss(1, 3.5),), bytes_down=10, bytes_up=20,
+    messages_down=2, messages_up=2, train_seconds=1.5, aggregate_seconds=0.1, communicate_seconds=0.2,
+    seconds=2.0, simulated_time=4.0, client_peak_rss_bytes=100, client_peak_vram_bytes=None,
+    server_peak_rss_bytes=50, gpu_seconds=None, energy_joules=3.5, epsilon=None,
 )  # fmt: skip
 COMMIT, DIGEST = "c" * 40, "d" * 64
 JOB = evaluating.Job(
