@@ -168,3 +168,14 @@ class RoundMetric(models.Model):
     @property
     def bytes_both_ways(self) -> int:
         return self.bytes_down + self.bytes_up
+
+    @property
+    def worst_client_loss(self) -> float | None:
+        """The highest of the clients' losses on their own held-out rows."""
+        return max((one["loss"] for one in self.client_losses), default=None)
+
+    @property
+    def mean_client_loss(self) -> float | None:
+        """The mean of these losses, each client weighing the same."""
+        losses = [one["loss"] for one in self.client_losses]
+        return sum(losses) / len(losses) if losses else None
