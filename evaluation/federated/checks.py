@@ -253,6 +253,12 @@ class _Checks:
             self._error(
                 "run.value", "devices.drop_out", f"must be 0 or more and below 1, not {devices.drop_out:g}"
             )
+        if not 0 <= devices.poisoned <= config.clients:
+            self._error(
+                "run.value",
+                "devices.poisoned",
+                f"must be from 0 to {config.clients:,}, not {devices.poisoned:,}",
+            )
         if not 0 <= devices.deadline < math.inf:
             self._error("run.value", "devices.deadline", f"must be 0 or more, not {devices.deadline:g}")
         elif devices.deadline and not self.found.has_errors and self._all_are_late():

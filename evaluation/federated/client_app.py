@@ -139,8 +139,8 @@ def train(message: Message, context: Context) -> Message:
     if before is not None and after is not None:
         metrics[ENERGY] = after - before
     content = RecordDict({METRICS: MetricRecord(metrics)})
-    path = work.learning_rate * result.steps
-    for name, arrays in reply.of(config, reply.Received(sent, home, control), result.arrays, path).items():
+    path, received = work.learning_rate * result.steps, reply.Received(sent, home, control)
+    for name, arrays in reply.of(config, partition, received, result.arrays, path).items():
         content[name] = _record(arrays)
     return Message(content, reply_to=message)
 

@@ -244,6 +244,7 @@ class FederatedConfig:
             "devices.speeds": _text(self.devices.speeds),
             "devices.deadline": self.devices.deadline,
             "devices.drop-out": self.devices.drop_out,
+            "devices.poisoned": self.devices.poisoned,
             "compression.kind": self.compression,
             "compression.top-k": self.top_k,
             "num-server-rounds": self.rounds,
@@ -382,6 +383,7 @@ def _devices(values: Mapping[str, Scalar]) -> Devices:
         speeds=numbers(str(values["devices.speeds"]), float),
         deadline=float(values["devices.deadline"]),
         drop_out=float(values["devices.drop-out"]),
+        poisoned=int(values["devices.poisoned"]),
     )
 
 

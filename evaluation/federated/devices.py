@@ -10,6 +10,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+REVERSAL = 4.0
+"""By how much a poisoned client's change is enlarged."""
+
+
 @dataclass(frozen=True)
 class Devices:
     """What the clients can do; each list is dealt to them in turn, client 0 first, empty where all are alike.
@@ -18,7 +22,7 @@ class Devices:
     a client of speed 0.5 needs twice the time of one of speed 1. Time is counted in steps of a client of
     speed 1. Whoever needs more than `deadline` is left out of the round; 0: the server waits for all.
     `drop_out` is the probability that a client that was asked does not answer, decided by seed, round and
-    client.
+    client. `poisoned` clients, drawn by the seed, send their change reversed and REVERSAL times as large.
     """
 
     ranks: tuple[int, ...] = ()
@@ -26,6 +30,7 @@ class Devices:
     speeds: tuple[float, ...] = ()
     deadline: float = 0.0
     drop_out: float = 0.0
+    poisoned: int = 0
 
     @property
     def are_timed(self) -> bool:
@@ -43,6 +48,11 @@ class Devices:
     def time(self, client: int, steps: int) -> float:
         """The simulated time in which a client takes so many steps."""
         return steps / _dealt(self.speeds, client, 1.0)
+
+    def are_poisoned(self, clients: int, seed: int) -> frozenset[int]:
+        """The clients of a run that work against it."""
+        order = random.Random(f"{seed}/poisoned")  # noqa: S311 - reproducible
+        return frozenset(order.sample(range(clients), min(self.poisoned, clients)))
 
     def why_absent(self, client: int, steps: int, seed: int, server_round: int) -> str:
         """Why a client that was asked gives nothing in a round; "" where it answers."""

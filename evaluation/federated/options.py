@@ -146,6 +146,13 @@ def _add_settings(whole: argparse.ArgumentParser) -> None:
     devices.add_argument("--client-speeds", help="1, or 0.5 for one that needs twice the time")
     devices.add_argument("--deadline", type=float, help="of a round, in steps' time of a client of speed 1")
     devices.add_argument("--drop-out", type=float, help="probability that a client does not answer")
+    devices.add_argument("--poisoned", type=int, help="clients that send their change reversed and enlarged")
+    devices.add_argument(
+        "--robustness",
+        action="store_true",
+        default=False,
+        help="run each strategy undisturbed, with drop-out and with poisoned clients, and compare",
+    )
     training = whole.add_argument_group("local training")
     training.add_argument("--local-steps", type=int)
     training.add_argument("--batch-size", type=int)
@@ -309,7 +316,9 @@ def _partition(partition: Partition, given: Mapping[str, Any]) -> Partition:
 
 
 def _devices(devices: Devices, given: Mapping[str, Any]) -> Devices:
-    changes: dict[str, Any] = {name: given[name] for name in ("deadline", "drop_out") if name in given}
+    changes: dict[str, Any] = {
+        name: given[name] for name in ("deadline", "drop_out", "poisoned") if name in given
+    }
     kinds: dict[str, type[int] | type[float]] = {"ranks": int, "steps": int, "speeds": float}
     for name, kind in kinds.items():
         if (option := f"client_{name}") in given:

@@ -8,6 +8,7 @@ import numpy
 
 from evaluation.federated import at_home, compression
 from evaluation.federated.config import FederatedConfig
+from evaluation.federated.devices import REVERSAL
 from evaluation.federated.exchange import ADAPTER, CONTROL, HOME
 from evaluation.federated.factors import Arrays, chosen, cut, rank_in
 from evaluation.federated.strategies import scaffold
@@ -23,8 +24,12 @@ class Received:
     control: Arrays
 
 
-def of(config: FederatedConfig, received: Received, trained: Arrays, path: float) -> dict[str, Arrays]:
+def of(
+    config: FederatedConfig, client: int, received: Received, trained: Arrays, path: float
+) -> dict[str, Arrays]:
     """The records of the reply by their names; `path` is the learning rate times the number of steps."""
+    if client in config.devices.are_poisoned(config.clients, config.seed):
+        trained = _reversed(trained, received.adapter)
     info = get(config.strategy)
     stays = set(chosen(trained, info.stays)) if info.stays else set()
     shared = {name: array for name, array in trained.items() if name not in stays}
@@ -40,6 +45,20 @@ def of(config: FederatedConfig, received: Received, trained: Arrays, path: float
         home |= at_home.grouped(at_home.ERROR, errors)
     records[ADAPTER] = shared
     return records | ({HOME: home} if home else {})
+
+
+def _reversed(trained: Arrays, sent: Arrays) -> Arrays:
+    """What a poisoned client says that it trained; of a pair that it began itself, from B = 0, B alone."""
+    rank = rank_in(trained)
+    before = cut(sent, rank) if rank else sent
+    factor = numpy.float32(REVERSAL)
+    said = {
+        name: before[name] - factor * (array - before[name])
+        for name, array in trained.items()
+        if name in before
+    }
+    begun = {name: -factor * trained[name] for name in chosen(trained, "B") if name not in before}
+    return trained | begun | said
 
 
 def _compressed(config: FederatedConfig, received: Received, shared: Arrays) -> tuple[Arrays, Arrays]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _RUN, _PROGRESS, _HEADER = "run.json", "progress.safetensors", "progress"
 _BEFORE_DEVICES: Mapping[str, Any] = {
-    "devices": {"ranks": [], "steps": [], "speeds": [], "deadline": 0.0, "drop_out": 0.0},
+    "devices": {"ranks": [], "steps": [], "speeds": [], "deadline": 0.0, "drop_out": 0.0, "poisoned": 0},
     "compression": "none",
     "top_k": TOP_K,
     "own_held_out": 0,

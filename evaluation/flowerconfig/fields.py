@@ -116,6 +116,7 @@ DIFFERING = {
     "speeds": r"devices\.speeds",
     "deadline": r"devices\.deadline",
     "drop-out": r"devices\.drop_out",
+    "poisoned clients": r"devices\.poisoned",
     "updates as": r"compression\.kind",
 }
 TRAINING_ROWS = (r"train\.data_name",)

@@ -41,7 +41,14 @@ GROUPS = (
     ),
     Group(
         "Clients that differ",
-        ("devices_ranks", "devices_steps", "devices_speeds", "devices_deadline", "devices_drop_out"),
+        (
+            "devices_ranks",
+            "devices_steps",
+            "devices_speeds",
+            "devices_deadline",
+            "devices_drop_out",
+            "devices_poisoned",
+        ),
         more=True,
     ),
     Group("What clients send", ("compression", "top_k"), more=True),

@@ -175,6 +175,9 @@ class RunForm(forms.Form):
         initial=0.0,
     )
     devices_drop_out = _number("Probability that a client does not answer.", label="Drop-out", initial=0.0)
+    devices_poisoned = _count(
+        "Clients that send their change reversed and enlarged.", lowest=0, label="Poisoned", initial=0
+    )
     compression = forms.ChoiceField(
         choices=[
             ("none", "fp32, not compressed"),
@@ -364,6 +367,7 @@ def _at_rest(name: str) -> tuple[object, ...]:
         "template": "alpaca",
         "devices_deadline": 0.0,
         "devices_drop_out": 0.0,
+        "devices_poisoned": 0,
         "compression": "none",
         "top_k": TOP_K,
     }

@@ -261,6 +261,8 @@ def _of_devices(config: FederatedConfig) -> list[tuple[str, str]]:
         facts.append(("Deadline", f"{devices.deadline:g} steps' time of a client of speed 1"))
     if devices.drop_out:
         facts.append(("Drop-out", f"{devices.drop_out:g} of the clients asked"))
+    if devices.poisoned:
+        facts.append(("Poisoned clients", f"{devices.poisoned}"))
     if config.compression != "none":
         share = f", the largest {config.top_k:g}" if config.compression == "top-k" else ""
         facts.append(("Updates sent as", f"{config.compression}{share}"))

@@ -60,7 +60,7 @@ def test_what_top_k_leaves_out_is_added_to_the_next_update(config: FederatedConf
     sent, home, total, told = adapter(0), {}, {A: 0.0, B: 0.0}, {A: 0.0, B: 0.0}
     for seed in (1, 2, 3):
         trained = adapter(seed)
-        records = reply.of(config, Received(sent, home, {}), trained, 1.0)
+        records = reply.of(config, 0, Received(sent, home, {}), trained, 1.0)
         home = records[HOME]
         update = compression.unpacked(records[ADAPTER], "top-k", shapes(sent))
         for name in (A, B):

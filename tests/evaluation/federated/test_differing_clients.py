@@ -13,11 +13,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from evaluation.federated import at_home, data, partitioning, training
+from evaluation.federated import at_home, data, partitioning, robustness, training
 from evaluation.federated.adapter import GlobalAdapter
 from evaluation.federated.checks import findings
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.devices import Devices
+from evaluation.federated.devices import REVERSAL, Devices
 from evaluation.federated.factors import Arrays, chosen, cut, products
 from evaluation.federated.local_model import local_model
 from evaluation.federated.local_terms import Pruning
@@ -286,6 +286,57 @@ def _empty_seed(config: FederatedConfig) -> int:
     return next(
         seed for seed in range(100) if all(devices.why_absent(client, 1, seed, 1) for client in range(3))
     )
+
+
+def test_poisoned_clients_send_their_change_reversed_and_robust_strategies_bear_it(
+    config: FederatedConfig,
+) -> None:
+    config = replace(config, clients_per_round=3, rounds=1)
+    honest, first = LoopbackGrid(3), start(config).adapter
+    plain = ran(config, honest).adapter
+    poisoned = replace(config, devices=Devices(poisoned=1))
+    (bad,) = poisoned.devices.are_poisoned(3, config.seed)
+    grid = LoopbackGrid(3)
+    ran(poisoned, grid)
+    sent = {reply.metadata.src_node_id: reply.content["arrays"] for reply in honest.replies}
+    for reply in grid.replies:
+        client = next(number for number, node in grid.nodes.items() if node == reply.metadata.src_node_id)
+        own = sent[honest.nodes[client]]
+        for name, array in reply.content["arrays"].items():
+            change = own[name].numpy() - first[name]
+            expected = first[name] + (-REVERSAL * change if client == bad else change)
+            assert_allclose(array.numpy(), expected, rtol=1e-4, atol=1e-6)
+
+    def moved(strategy: str) -> float:
+        after = ran(replace(poisoned, strategy=strategy)).adapter
+        return float(numpy.sqrt(sum(((after[name] - plain[name]) ** 2).sum() for name in plain)))
+
+    assert moved("fedmedian") < 0.5 * moved("fedavg")
+
+
+def test_the_report_says_what_each_disturbance_costs(config: FederatedConfig) -> None:
+    runs = robustness.disturbed(replace(config, clients=8))
+    assert [(own.devices.drop_out, own.devices.poisoned) for own in runs.values()] == [
+        (0, 0),
+        (0.25, 0),
+        (0, 2),
+    ]
+
+    def of(loss: float) -> dict:
+        return {"rounds": [{"held_out_loss": loss, "train_loss": 9.0, "client_losses": [{"loss": 2 * loss}]}]}
+
+    lines = robustness.table({"krum": {"undisturbed": of(1.0), "drop-out": of(1.5), "poisoned": of(0.75)}})
+    assert lines[1].split() == [
+        "krum",
+        "1.0000",
+        "1.5000",
+        "+0.5000",
+        "0.7500",
+        "-0.2500",
+        "2.0000",
+        "3.0000",
+        "1.5000",
+    ]
 
 
 # --- Each client's own loss ---
