@@ -137,6 +137,8 @@ def test_planned_bytes_count_what_each_strategy_sends(base_model: Path) -> None:
         "fedavg": (448 + 448) * 7,
         "ffa-lora": (192 + 192) * 7,
         "rolora": 448 * 7 + 192 * 4 + 256 * 3,
+        "fedsa-lora": (256 + 256) * 7,
+        "scaffold": 2 * (448 + 448) * 7,
     }
     for strategy, sent in numbers.items():
         assert planned_bytes(run_with(strategy=strategy), base) == sent * 4 * 2
