@@ -78,16 +78,22 @@ def _run(asked: argparse.Namespace, events: TextIO | None) -> None:
         _send(configs, asked, events)
         return
 
-    def report(event: Told) -> None:
-        print(dump(event) if events else as_text(event), file=events, flush=True)
-
-    output, state = _output(asked), asked.state
+    report = _report_to(events)
     if len(configs) == 1:
-        first = prepare(configs[0], output, report, state=state, resume=asked.resume)
+        first = prepare(configs[0], _output(asked), report, state=asked.state, resume=asked.resume)
         simulation.run(_with_further(first) if asked.further else [first])
         return
     folders = _run_all({config.strategy: config for config in configs}, asked, report)
     print("\n".join(comparison.table([comparison.read(folder) for folder in folders.values()])), flush=True)
+
+
+def _report_to(events: TextIO | None) -> Report:
+    """What is told of runs: JSON lines to `events`, else text to standard output."""
+
+    def report(event: Told) -> None:
+        print(dump(event) if events else as_text(event), file=events, flush=True)
+
+    return report
 
 
 def _run_all(
@@ -110,16 +116,15 @@ def _compare_disturbed(
     configs: list[FederatedConfig], asked: argparse.Namespace, events: TextIO | None
 ) -> None:
     """Run each of these undisturbed and disturbed, and print what that costs it."""
-
-    def report(event: Told) -> None:
-        print(dump(event) if events else as_text(event), file=events, flush=True)
+    if "superlink" in asked:
+        raise EvaluationError("--robustness runs on this machine: it goes without --superlink")
 
     runs = {
         f"{config.strategy}/{name}": own
         for config in configs
         for name, own in robustness.disturbed(config).items()
     }
-    folders = _run_all(runs, asked, report)
+    folders = _run_all(runs, asked, _report_to(events))
     records: dict[str, dict[str, Any]] = {}
     for label, folder in folders.items():
         strategy, _, name = label.partition("/")
