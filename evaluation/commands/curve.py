@@ -80,10 +80,11 @@ def _curve(options: argparse.Namespace) -> Status:
             if results["average"] is None:
                 raise DataError(f"round {one.round} has no score: no item of a benchmark could be scored")
             points.append(Point.of(one, results["average"], results["average_interval"]))
+    results = {"points": [point.as_dict() for point in points]}
     if options.output:
-        write_json(options.output, [point.as_dict() for point in points])
+        write_json(options.output, results)
     if options.json:
-        print(as_json([point.as_dict() for point in points]))
+        print(as_json(results))
     else:
         _show(points, options)
     return Status.INCOMPLETE if incomplete else Status.DONE
