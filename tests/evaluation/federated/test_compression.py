@@ -15,6 +15,7 @@ from evaluation.errors import EvaluationError
 from evaluation.federated import at_home, compression, reply
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.exchange import ADAPTER, HOME
+from evaluation.federated.factors import Arrays
 from evaluation.federated.reply import Received
 
 from .loopback import LoopbackGrid
@@ -57,7 +58,9 @@ def test_top_k_sends_the_largest_numbers_and_their_places() -> None:
 def test_what_top_k_leaves_out_is_added_to_the_next_update(config: FederatedConfig) -> None:
     """All that was sent and what is still at home add up to all that was trained."""
     config = replace(config, compression="top-k", top_k=0.2)
-    sent, home, total, told = adapter(0), {}, {A: 0.0, B: 0.0}, {A: 0.0, B: 0.0}
+    sent = adapter(0)
+    home: Arrays = {}
+    total, told = ({name: numpy.zeros_like(array) for name, array in sent.items()} for _ in range(2))
     for seed in (1, 2, 3):
         trained = adapter(seed)
         records = reply.of(config, 0, Received(sent, home, {}), trained, 1.0)
