@@ -269,8 +269,8 @@ TABLES: tuple[Table, ...] = (
             count="id run_id round examples bytes_down bytes_up client_peak_rss_bytes client_peak_vram_bytes "
             "server_peak_rss_bytes",
             number="learning_rate train_loss held_out_loss train_seconds aggregate_seconds "
-            "communicate_seconds seconds energy_joules gpu_seconds epsilon",
-            json="clients failures",
+            "communicate_seconds seconds simulated_time energy_joules gpu_seconds epsilon",
+            json="clients failures client_losses",
             moment="recorded_at",
         ),
         lambda: RoundMetric.objects.filter(run__in=_runs()),
