@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0014_audits_beside_other_evaluations'),
+        ('runs', '0015_workers_say_what_they_are'),
     ]
 
     operations = [

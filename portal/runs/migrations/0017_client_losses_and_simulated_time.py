@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("runs", "0014_audits_beside_other_evaluations")]
+    dependencies = [("runs", "0016_dropped_answers")]
 
     operations = [
         migrations.AddField(
