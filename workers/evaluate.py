@@ -62,9 +62,7 @@ def run_queued() -> None:
                 services.say_what_waits(left)
                 return
             # Found out only now, because trying the sandbox takes seconds.
-            unjudged = capabilities.left_for_want_of_a_sandbox(
-                evaluation.submission.challenge, evaluation.protocol
-            )
+            unjudged = capabilities.left_for_want_of_a_sandbox(evaluation.challenge, evaluation.protocol)
             if unjudged is None:
                 run(evaluation)
             else:
@@ -158,7 +156,9 @@ def _run_in(scratch: Path, evaluation: Evaluation, log: WorkerLog) -> None:
 
 
 def _job(scratch: Path, evaluation: Evaluation, output: Path, check: Check) -> Job:
-    asked = rules.of(evaluation.submission.challenge, evaluation.protocol)
+    asked = rules.of(evaluation.challenge, evaluation.protocol)
+    # On other domains too in the precision of its own, so that the base model stays loaded between them.
+    home = rules.of(evaluation.submission.challenge, evaluation.protocol)
     output.mkdir()
     return Job(
         job=str(evaluation.claim_id),
@@ -167,7 +167,7 @@ def _job(scratch: Path, evaluation: Evaluation, output: Path, check: Check) -> J
         benchmarks=tuple(services.remaining_benchmarks(evaluation, asked.benchmarks)),
         protocol=evaluation.protocol,
         engine=settings.EVALUATION_ENGINE,
-        precision=settings.EVALUATION_PRECISION or asked.precision,
+        precision=settings.EVALUATION_PRECISION or home.precision,
         data=settings.EVALUATION_DATA or str(data_sets.benchmark_rows(asked.benchmarks, scratch / "data")),
         limit=settings.EVALUATION_LIMIT.get(asked.challenge.slug),
         output=str(output),

@@ -12,14 +12,14 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection, transaction
-from django.db.models import Count, Max, Q, Sum
+from django.db.models import Count, Max, Q, QuerySet, Sum
 from django.utils import timezone
 
 from evaluation import rules
@@ -211,7 +211,7 @@ def _name_key(board: _Board) -> str:
 
 def _states() -> dict[_Board, _State]:
     """Of all boards: they change with a challenge's published entries, those that left or were handed over to
-    their team, re-runs under the protocol and reproductions."""
+    their team, re-runs under the protocol, reproductions, and what was measured beside the boards."""
     is_declared = Q(kind=Submission.Kind.IMPORTED, status=Submission.Status.PUBLISHED)
     entries = (
         Submission.objects.filter(status__in=(*Submission.PUBLIC, Submission.Status.WITHDRAWN))
@@ -232,6 +232,8 @@ def _states() -> dict[_Board, _State]:
         .annotate(Count("pk"), Max("finished_at"))
     )
     verdicts = Reproduction.objects.order_by().values_list("original__challenge").annotate(Max("judged_at"))
+    # Of all boards: an adapter is held against its base model's results, whichever entry asked for those.
+    beside = dict(_beside(Evaluation.objects.all()))
     of_challenge = {row[0]: row[1:] for row in entries}
     of_board = {_Board(*row[:2]): row[2:] for row in runs}
     judged = {row[0]: row[1:] for row in verdicts}
@@ -242,11 +244,19 @@ def _states() -> dict[_Board, _State]:
         filled[board.challenge] |= {board.protocol} & PROTOCOLS.keys()
     return {
         (board := _Board(slug, number)): _State.of(
-            board, filled[slug], (of_challenge.get(slug), of_board.get(board), judged.get(slug))
+            board,
+            filled[slug],
+            (of_challenge.get(slug), of_board.get(board), judged.get(slug), beside.get(number)),
         )
         for slug in CHALLENGES
         for number in PROTOCOLS
     }
+
+
+def _beside(evaluations: QuerySet[Evaluation]) -> Iterator[tuple[int, tuple[object, ...]]]:
+    """By protocol, how much was measured beside the boards, and when last."""
+    measured = evaluations.filter(status=Evaluation.Status.MEASURED).order_by().values_list("protocol")
+    return ((number, tuple(facts)) for number, *facts in measured.annotate(Count("pk"), Max("finished_at")))
 
 
 def _past_state(board: _Board, moment: datetime) -> _State:
@@ -268,6 +278,7 @@ def _past_state(board: _Board, moment: datetime) -> _State:
         .values_list("protocol")
         .annotate(Count("pk"), Max("finished_at"))
     )
+    beside = dict(_beside(Evaluation.objects.filter(finished_at__lte=moment)))
     verdicts = Reproduction.objects.filter(
         original__in=shown.values("pk"),
         verdict=Reproduction.Verdict.CONFIRMED,
@@ -275,7 +286,7 @@ def _past_state(board: _Board, moment: datetime) -> _State:
     ).aggregate(count=Count("pk"), last=Max("judged_at"))
     under = {number: found for number, *found in runs if number in PROTOCOLS}
     filled = {*under, *([PUBLIC.number] if entries["imported"] else [])}
-    facts = (*entries.values(), under.get(board.protocol), *verdicts.values())
+    facts = (*entries.values(), under.get(board.protocol), *verdicts.values(), beside.get(board.protocol))
     return _State.of(board, filled, facts)
 
 

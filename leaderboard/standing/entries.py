@@ -10,7 +10,9 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 
+from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import Interval, RankRange, mean_interval, wilson_interval
+from leaderboard.standing.transfer import DomainChange, WorstChange, worst_of
 
 
 class Track(StrEnum):
@@ -96,7 +98,8 @@ class Entry:
     place and the address that an imported one's source gives; `licence` is the base model's.
     `gain_interval` is the gain's 95% interval, from the items that both answered. `left` says of an entry of
     a past board what became of it since: "withdrawn", when it stands without its team ("", 0) and has no page
-    any more, or "disqualified".
+    any more, or "disqualified". `transfer` are the changes against the base model on the domains that it was
+    measured on, its own among them.
     """
 
     id: int
@@ -132,6 +135,7 @@ class Entry:
     base_model_id: int | None = None
     size_by_name: bool = False
     left: str = ""
+    transfer: tuple[DomainChange, ...] = ()
 
     @cached_property
     def average(self) -> float | None:
@@ -159,6 +163,12 @@ class Entry:
     def gain_is_chance(self) -> bool:
         """Whether the items leave open that training changed nothing."""
         return self.gain_interval is not None and self.gain_interval[0] <= 0 <= self.gain_interval[1]
+
+    @cached_property
+    def worst_elsewhere(self) -> WorstChange | None:
+        """None unless it was measured on every other domain: the worst of some says nothing of the worst."""
+        others = [change for change in self.transfer if change.domain != self.challenge]
+        return worst_of(others) if len(others) == len(CHALLENGES) - 1 else None
 
     @property
     def has_page(self) -> bool:

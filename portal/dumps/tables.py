@@ -69,7 +69,8 @@ def _entries() -> QuerySet[Any]:
 
 
 def _evaluations() -> QuerySet[Any]:
-    return Evaluation.objects.filter(_public("submission__"), status=Evaluation.Status.SUCCEEDED)
+    ended = [Evaluation.Status.SUCCEEDED, Evaluation.Status.MEASURED]
+    return Evaluation.objects.filter(_public("submission__"), status__in=ended)
 
 
 def _runs() -> QuerySet[Any]:
@@ -168,11 +169,12 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "evaluations",
-        "Finished evaluations, with the provenance of each as JSON",
+        "Finished evaluations, with the provenance of each as JSON; those `measured` count on no board, and "
+        "asked the benchmarks of `domain`, of the adapter or, with purpose `base`, of its base model",
         Evaluation,
         _columns(
             count="id submission_id base_model_id checkpoint_id protocol",
-            text="status",
+            text="status purpose domain",
             json="provenance",
             moment="queued_at started_at finished_at",
         ),

@@ -111,7 +111,7 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
     end = told.end if told else forecast.expected_end(evaluation)
     waits = evaluation.wait_in_words or f"waiting for {lacking or 'a free worker'}"
     scored = {score.benchmark: score for score in evaluation.scores.all()}
-    slugs = rules.of(evaluation.submission.challenge, evaluation.protocol).benchmarks
+    slugs = rules.of(evaluation.challenge, evaluation.protocol).benchmarks
     lines = []
     for slug in slugs:
         line = f"{slug}-{evaluation.protocol}"

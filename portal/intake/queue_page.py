@@ -35,6 +35,7 @@ CAME_OUT = 10
 _OUTCOMES = {
     Status.SUCCEEDED: "evaluated",
     Status.TRIED: "smoke run done",
+    Status.MEASURED: "measured",
     Status.FAILED: "failed",
     Status.CANCELLED: "withdrawn",
 }
@@ -123,7 +124,7 @@ def shown_to(user: object) -> Queue:
     waiting = with_names.in_bulk(chosen)
     finished = list(
         with_names.filter(
-            status__in=[Status.SUCCEEDED, Status.TRIED, Status.FAILED],
+            status__in=[Status.SUCCEEDED, Status.TRIED, Status.MEASURED, Status.FAILED],
             finished_at__gt=timezone.now() - LATELY,
         ).order_by("-finished_at")[:CAME_OUT]
     )
@@ -208,6 +209,6 @@ def _progress(one: Evaluation) -> dict[str, object]:
         "expectation": forecast.end_in_words(end),
         "end": end,
         "benchmarks_done": one.scored,  # type: ignore[attr-defined]
-        "benchmarks_total": len(rules.of(one.submission.challenge, one.protocol).benchmarks),
+        "benchmarks_total": len(rules.of(one.challenge, one.protocol).benchmarks),
         "doing": doing,
     }
