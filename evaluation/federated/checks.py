@@ -45,6 +45,7 @@ _COUNTS = {
     "alpha": (1, 1_000_000),
     "evaluate_every": (0, 10_000),
     "held_out": (0, 10_000_000),
+    "canaries": (0, 100),
     "seed": (0, 2**63 - 1),
     "threads": (1, 1_024),
 }

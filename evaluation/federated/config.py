@@ -78,6 +78,7 @@ class FederatedConfig:
     Rows are written in the form of `template` with the instruction made of `instruction_columns`, without any
     of those of the challenge's public app. What the public apps do not do: `learn_end_token`, `draw_anew`
     other rows in each round, `group_by_length` the rows of a round's batches.
+    `canaries` of the clients hold a canary besides their rows (`evaluation.leakage.canaries`).
     A client computes on the CPU with `threads`, whatever the machine has: sums are divided among them, and so
     the last digits of the adapter depend on their number.
     """
@@ -115,6 +116,7 @@ class FederatedConfig:
     learn_end_token: bool = False
     draw_anew: bool = False
     group_by_length: bool = False
+    canaries: int = 0
 
     @property
     def form(self) -> RowForm:
@@ -190,6 +192,7 @@ class FederatedConfig:
             "train.learn-end-token": self.learn_end_token,
             "train.draw-anew": self.draw_anew,
             "train.group-by-length": self.group_by_length,
+            "train.canaries": self.canaries,
             "train.seed": self.seed,
             "train.threads": self.threads,
             "train.learning-rate-max": self.learning_rate,
@@ -262,6 +265,7 @@ class FederatedConfig:
                 learn_end_token=bool(values["train.learn-end-token"]),
                 draw_anew=bool(values["train.draw-anew"]),
                 group_by_length=bool(values["train.group-by-length"]),
+                canaries=int(values["train.canaries"]),
             )
         except KeyError as error:
             raise EvaluationError(f"the run configuration has no key {error}") from error

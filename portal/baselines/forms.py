@@ -77,6 +77,7 @@ GROUPS = (
     Group(
         "Differential privacy",
         (
+            "canaries",
             "private",
             "privacy_clipping",
             "privacy_clipping_norm",
@@ -207,6 +208,12 @@ class RunForm(forms.Form):
     )
     held_out = _count("Kept from training; 0 for none.", lowest=0, label="Rows", initial=0)
     evaluate_every = _count("And after the last round.", lowest=0, label="Every so many rounds", initial=0)
+    canaries = _count(
+        "That hold a secret besides their rows, to see whether the adapter gives it away; 0 for none.",
+        lowest=0,
+        label="Clients with a canary",
+        initial=0,
+    )
     private = forms.BooleanField(required=False, label="Clip updates and add noise to their mean")
     privacy_clipping = forms.ChoiceField(
         label="Clipping", choices=[("fixed", "fixed norm"), ("adaptive", "adaptive")]
@@ -342,6 +349,7 @@ _PLAIN = (
     "group_by_length",
     "held_out",
     "evaluate_every",
+    "canaries",
     "seed",
     "threads",
 )
@@ -353,6 +361,7 @@ def _at_rest(name: str) -> tuple[object, ...]:
         "partition_kind": "iid",
         "held_out": 0,
         "evaluate_every": 0,
+        "canaries": 0,
         "template": "alpaca",
     }
     return (at_rest.get(name), str(at_rest.get(name)), None, "", False)
@@ -370,5 +379,5 @@ def initial_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     partition = settings.get("partition") or Partition()
     values |= {f"partition_{name}": value for name, value in asdict(partition).items()}
     defaults = {"schedule": "cosine", "adapter": LORA.key, "dropout": 0.0, "minimum_clients": 1}
-    defaults |= {"held_out": 0, "evaluate_every": 0, "template": "alpaca"}
+    defaults |= {"held_out": 0, "evaluate_every": 0, "canaries": 0, "template": "alpaca"}
     return {**defaults, **values, "private": privacy is not None}

@@ -14,13 +14,13 @@ from django.db.models import Count
 from django.urls import reverse
 from django.utils import timezone
 
-from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from portal.accounts.access import sees_all
 from portal.accounts.models import User
 from portal.runs import forecast, presence
 from portal.runs.forecast import Interval
 from portal.runs.models import Evaluation
+from portal.runs.services import benchmarks_of
 from portal.submissions.models import HubFetch, Submission
 from portal.submissions.models.submission import SubmissionQuerySet
 
@@ -209,6 +209,6 @@ def _progress(one: Evaluation) -> dict[str, object]:
         "expectation": forecast.end_in_words(end),
         "end": end,
         "benchmarks_done": one.scored,  # type: ignore[attr-defined]
-        "benchmarks_total": len(rules.of(one.challenge, one.protocol).benchmarks),
+        "benchmarks_total": len(benchmarks_of(one)),
         "doing": doing,
     }

@@ -18,7 +18,6 @@ from functools import cache as remembered
 
 from django.core.cache import cache
 from django.db.models import CharField, Count, F, Max, Q, Value
-from django.db.models.functions import Coalesce, NullIf
 from django.utils import timezone
 
 from evaluation import rules
@@ -31,7 +30,7 @@ from portal.runs.presence import Worker
 
 Status = Evaluation.Status
 Kind = tuple[str, int, int, bool]
-"""Challenge that is asked about, protocol, parameters of the base model, and whether it is a smoke run."""
+"""Challenge asked about, or "leakage"; protocol; parameters of the base model; whether it is a smoke run."""
 
 Spans = tuple[float, float]
 """Seconds, of a short and of a long one; or the times that follow from them."""
@@ -49,7 +48,12 @@ FEW = 5
 
 _KEPT_SECONDS = 10
 
-_ASKED = Coalesce(NullIf(F("domain"), Value("")), F("submission__challenge"), output_field=CharField())
+_ASKED = Case(
+    When(purpose=Evaluation.Purpose.LEAKAGE, then=Value(Evaluation.Purpose.LEAKAGE.value)),
+    When(domain="", then=F("submission__challenge")),
+    default=F("domain"),
+    output_field=CharField(),
+)
 _KIND = (_ASKED, "protocol", "base_model__parameters", "smoke_run")
 
 
@@ -120,7 +124,9 @@ def _minutes(minutes: int) -> str:
 def expected_end(evaluation: Evaluation) -> Interval | None:
     """Of one that runs; None where nothing similar was evaluated, or it takes longer than is known."""
     size = evaluation.base_model.parameters or 0
-    spans = _spans()((evaluation.challenge, evaluation.protocol, size, evaluation.smoke_run))
+    of_leakage = evaluation.purpose == Evaluation.Purpose.LEAKAGE
+    asked = evaluation.purpose if of_leakage else evaluation.challenge
+    spans = _spans()((asked, evaluation.protocol, size, evaluation.smoke_run))
     if spans is None or evaluation.started_at is None:
         return None
     low, high = (evaluation.started_at.timestamp() + seconds for seconds in spans)

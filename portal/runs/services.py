@@ -26,7 +26,7 @@ from portal.notifications.services import submission_changed
 from portal.outages import waiting
 from portal.outages.causes import Failure
 from portal.queues import wake_board_builders, wake_evaluators
-from portal.runs import claims, data_register, fairness, logs, reproductions, transfer
+from portal.runs import claims, data_register, fairness, leakage, logs, reproductions, transfer
 from portal.runs.logs import Level, Line
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
@@ -165,6 +165,13 @@ def say_what_waits(without: Collection[LeftToOthers]) -> None:
         queued.exclude(waits_for=left.waits_for).update(waits_for=left.waits_for)
 
 
+def benchmarks_of(evaluation: Evaluation) -> tuple[str, ...]:
+    """Those that it asks, in the protocol's order."""
+    if evaluation.purpose == Evaluation.Purpose.LEAKAGE:
+        return ()
+    return rules.of(evaluation.challenge, evaluation.protocol).benchmarks
+
+
 @transaction.atomic
 def remaining_benchmarks(evaluation: Evaluation, benchmarks: Sequence[str]) -> list[str]:
     """Return those of `benchmarks` that earlier attempts did not score; at least one.
@@ -217,19 +224,20 @@ def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
     The reason of an earlier failed attempt moves into the provenance.
     """
     current = claims.lock(evaluation)
-    wanted = set(rules.of(current.challenge, current.protocol).benchmarks)
+    wanted = set(benchmarks_of(current))
     if missing := wanted - set(current.scores.values_list("benchmark", flat=True)):
         raise ValueError(f"{current} cannot succeed without scores on {', '.join(sorted(missing))}")
     if current.error_code:
         provenance |= {"earlier_failure": {"code": current.error_code, "message": current.error_message}}
     claims.finish(current, _end_of(current), provenance=provenance, error_code="", error_message="")
-    logs.add(current, Line("All benchmarks are scored."))
+    logs.add(current, Line("All benchmarks are scored." if wanted else "It is measured."))
     _follow(evaluation.submission)
     if current.smoke_run:
         return
     if current.purpose == Evaluation.Purpose.BOARD:
         reproductions.compare_evaluated(evaluation.submission)
         transfer.ask_where_the_site_wants(current)
+        leakage.ask_where_the_site_wants(current)
     if evaluation.submission.published_at:
         wake_board_builders()
 

@@ -11,6 +11,7 @@ import pytest
 
 from evaluation.wire.evaluating import JOBS
 from portal.accounts.models import User
+from portal.runs import transfer
 from portal.runs.models import Evaluation
 from portal.submissions.models import BaseModel, Submission
 from tests.portal import factories
@@ -185,3 +186,19 @@ def test_a_storage_that_is_away_for_a_while_costs_no_attempt(owner: User, folder
         Evaluation.objects.update(waits_until=None)
     away.rename(folder / "storage")
     assert attempt(made).status == "succeeded"
+
+
+def test_other_domains_are_asked_in_the_precision_of_its_own(owner: User, folder: Path) -> None:
+    follow(folder)
+    made = factories.submission(owner)
+    attempt(made)
+    made.refresh_from_db()
+    transfer.ask(made)
+    while claimed := evaluate.services.claim(worker="test"):
+        evaluate.run(claimed)
+    got = [JOBS.parse(line) for line in (folder / "jobs.jsonl").read_text().splitlines()][1:]
+    assert {job.precision for job in got} == {"fp4"}
+    assert [job.benchmarks[0] for job in got if job.adapter] == ["mmlu_stem", "pubmedqa", "mbpp"]
+    assert [job.benchmarks[0] for job in got if not job.adapter] == ["mmlu_stem", "fpb", "pubmedqa", "mbpp"]
+    measured = Evaluation.objects.exclude(purpose="board")
+    assert {(one.status, one.error_message) for one in measured} == {("measured", "")}

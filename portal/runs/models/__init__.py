@@ -1,11 +1,12 @@
-"""Evaluations of checkpoints with their scores, the baselines trained here, what retraining showed, and which
-rows are official.
+"""Evaluations of checkpoints with their scores and leakage, the baselines trained here, what retraining showed,
+and which rows are official.
 """
 
 from portal.runs.models.baseline import BaselineRun, RoundMetric
 from portal.runs.models.claimable import Claimable
 from portal.runs.models.data_registration import DataRegistration
 from portal.runs.models.evaluation import Evaluation, Score
+from portal.runs.models.leakage import Leakage
 from portal.runs.models.log import LogLine
 from portal.runs.models.presence import WorkerPresence
 from portal.runs.models.reproduction import Reproduction
@@ -16,6 +17,7 @@ __all__ = [
     "Claimable",
     "DataRegistration",
     "Evaluation",
+    "Leakage",
     "LogLine",
     "Reproduction",
     "RoundMetric",

@@ -23,13 +23,15 @@ class Evaluation(Claimable):
 
     What is measured beside the board ends as `measured`, for the same reason: the adapter on another
     challenge's benchmarks (TRANSFER), and the base model alone on a challenge's (BASE), which is there for
-    every entry on that base model, whichever asked for it. `domain` is that challenge.
+    every entry on that base model, whichever asked for it. `domain` is that challenge. A measuring of LEAKAGE
+    asks no benchmark.
     """
 
     class Purpose(models.TextChoices):
         BOARD = "board", "evaluation"
         TRANSFER = "transfer", "adapter on another domain"
         BASE = "base", "base model on a domain"
+        LEAKAGE = "leakage", "measuring of leakage"
 
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="evaluations")
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="evaluations")
@@ -88,6 +90,11 @@ class Evaluation(Claimable):
                     Q(purpose__in=["transfer", "base"], domain__in=list(CHALLENGES))
                     & Q(smoke_run=False, for_audit=False)
                     & ~Q(status="succeeded")
+                )
+                | (
+                    Q(purpose="leakage", domain="", checkpoint__isnull=False)
+                    & Q(smoke_run=False, for_audit=False)
+                    & ~Q(status="succeeded")
                 ),
                 name="evaluation_beside_the_board_never_succeeds",
             ),
@@ -121,6 +128,8 @@ class Evaluation(Claimable):
             return "Smoke run"
         if self.purpose == self.Purpose.BOARD:
             return "Evaluation"
+        if self.purpose == self.Purpose.LEAKAGE:
+            return "Leakage"
         what = "Adapter" if self.purpose == self.Purpose.TRANSFER else "Base model"
         return f"{what} on {CHALLENGES[self.domain].title}"
 
