@@ -16,6 +16,7 @@ from evaluation.method.communication import GB
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.rules.protocol import PROTOCOLS
 from evaluation.statistics import Interval
+from leaderboard.board.beside import BESIDE
 from leaderboard.board.column import ApiField, Column, Facet, Field, Group
 from leaderboard.figures import billions, gigabytes, hours, kilowatt_hours, large, percent, signed_points
 from leaderboard.standing.entries import Cost, Entry, Standing, Trust
@@ -163,26 +164,6 @@ def _rank_limit(end: str) -> Field[Standing]:
     return Field(f"rank_{end}", "count", value, meaning=meaning)
 
 
-def _worst_elsewhere(standing: Standing) -> float | None:
-    found = standing.entry.worst_elsewhere
-    return found.difference if found else None
-
-
-def _worst_elsewhere_interval(standing: Standing) -> Interval | None:
-    found = standing.entry.worst_elsewhere
-    return found.interval if found else None
-
-
-def _worst_elsewhere_domain(standing: Standing) -> str | None:
-    found = standing.entry.worst_elsewhere
-    return found.domain if found else None
-
-
-def _worst_elsewhere_end(standing: Standing, end: int) -> float | None:
-    interval = _worst_elsewhere_interval(standing)
-    return interval[end] if interval else None
-
-
 FIRST = (
     Column(
         "rank",
@@ -291,32 +272,7 @@ REST = (
         meaning="Average less that of the untuned base model, evaluated here in the same way",
         api=ApiField("gain", "Average less that of the untuned base model"),
     ),
-    Column(
-        "worst_elsewhere",
-        "Worst elsewhere",
-        _worst_elsewhere,
-        lambda s: signed_points(_worst_elsewhere(s)) or "",
-        "points",
-        "1",
-        group=Group.SCORE,
-        interval=_worst_elsewhere_interval,
-        difference=True,
-        falls=True,
-        meaning="The worst change against the base model on another domain: below zero it forgot",
-        exported=(
-            Field(
-                "worst_elsewhere", "number", _worst_elsewhere, "fraction", "Worst change on another domain"
-            ),
-            Field("worst_elsewhere_low", "number", lambda s: _worst_elsewhere_end(s, 0), "fraction"),
-            Field("worst_elsewhere_high", "number", lambda s: _worst_elsewhere_end(s, 1), "fraction"),
-            Field("worst_elsewhere_domain", "text", _worst_elsewhere_domain, meaning="The domain it is on"),
-        ),
-        api=ApiField(
-            "worst_elsewhere",
-            "The worst change against the base model on another domain; null unless measured on all",
-            interval="worst_elsewhere_interval",
-        ),
-    ),
+    *BESIDE,
     Column(
         "strategy",
         "Strategy",

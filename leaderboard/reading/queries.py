@@ -21,6 +21,7 @@ from evaluation.method.strategies import strategy_title
 from evaluation.rules.base_size import named_size
 from evaluation.rules.protocol import PROTOCOLS, PUBLIC, Protocol
 from evaluation.statistics import PackedAnswers
+from leaderboard.reading.leakage import figures_of
 from leaderboard.reading.model_names import family_of
 from leaderboard.reading.transfer import changes_of
 from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Trust
@@ -101,6 +102,7 @@ def read(
     costs = _costs(chosen)
     marks = marks_of(chosen, as_of=moment)
     transfers = changes_of(chosen, evaluations, moment)
+    leakages = figures_of(chosen, moment)
     models = _models()
     entries = []
     for row in rows:
@@ -112,7 +114,13 @@ def read(
         entry = _entry(row, evaluation, found, costs.get(pk, {}), models)
         mark = marks.get(pk)
         trust = Trust(mark.outcome) if mark else entry.trust
-        entry = replace(entry, flags=tuple(flags.get(pk, ())), trust=trust, transfer=transfers.get(pk, ()))
+        entry = replace(
+            entry,
+            flags=tuple(flags.get(pk, ())),
+            trust=trust,
+            transfer=transfers.get(pk, ()),
+            leakage=leakages.get(pk),
+        )
         entries.append(_left_since(entry, row[-1]) if moment else entry)
     by_submission = {
         pk: kept for pk, (number, *_) in counted.items() if (kept := answers.get(number)) is not None

@@ -12,6 +12,7 @@ from functools import cached_property
 
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import Interval, RankRange, mean_interval, wilson_interval
+from leaderboard.standing.leakage import LeakageFigure
 from leaderboard.standing.transfer import DomainChange, WorstChange, worst_of
 
 
@@ -136,6 +137,7 @@ class Entry:
     size_by_name: bool = False
     left: str = ""
     transfer: tuple[DomainChange, ...] = ()
+    leakage: LeakageFigure | None = None
 
     @cached_property
     def average(self) -> float | None:

@@ -24,6 +24,7 @@ from portal.api.findings import as_details
 from portal.baselines.services import InvalidRun, RunRefused
 from portal.intake.services import InvalidSubmission, TransitionRefused
 from portal.outages.causes import is_outage
+from portal.runs.leakage import LeakageRefused
 from portal.runs.transfer import TransferRefused
 from portal.uploads.errors import UploadError
 
@@ -124,7 +125,7 @@ def _as_api_exception(error: Exception) -> exceptions.APIException | None:
         return exceptions.NotFound("There is nothing here that you may see.")
     if isinstance(error, PermissionDenied):
         return exceptions.PermissionDenied()
-    if isinstance(error, TransitionRefused | RunRefused | TransferRefused):
+    if isinstance(error, TransitionRefused | RunRefused | TransferRefused | LeakageRefused):
         return NotPossibleNow(str(error))
     if isinstance(error, RequestDataTooBig):
         return BodyTooLarge()

@@ -28,6 +28,7 @@ v1: list[URLPattern | URLResolver] = [
     path("submissions/<int:pk>/send/", submissions.SubmissionSend.as_view(), name="api-send"),
     path("submissions/<int:pk>/withdraw/", submissions.SubmissionWithdraw.as_view(), name="api-withdraw"),
     path("submissions/<int:pk>/evaluate/", submissions.SubmissionEvaluate.as_view(), name="api-evaluate"),
+    path("submissions/<int:pk>/leakage/", submissions.SubmissionLeakage.as_view(), name="api-ask-leakage"),
     path("submissions/<int:pk>/transfer/", submissions.SubmissionTransfer.as_view(), name="api-ask-transfer"),
     path("queue/", queue.QueueDetail.as_view(), name="api-queue"),
     path("evaluations/<int:pk>/", evaluations.EvaluationDetail.as_view(), name="api-evaluation"),

@@ -15,7 +15,7 @@ from django.db.models import Model, Q, QuerySet
 from evaluation.findings import Severity
 from portal.accounts.models import Team
 from portal.review.models import Decision
-from portal.runs.models import BaselineRun, Evaluation, Reproduction, RoundMetric, Score
+from portal.runs.models import BaselineRun, Evaluation, Leakage, Reproduction, RoundMetric, Score
 from portal.submissions.models import (
     BaseModel,
     Checkpoint,
@@ -194,6 +194,20 @@ TABLES: tuple[Table, ...] = (
             moment="created_at",
         ),
         lambda: Score.objects.filter(evaluation__in=_evaluations()),
+    ),
+    Table(
+        "leakages",
+        "What tests of membership showed of adapters; `basis` is how training rows are known",
+        Leakage,
+        _columns(
+            count="id evaluation_id members others",
+            number="auc auc_low auc_high true_positives true_positives_low true_positives_high epsilon "
+            "seconds",
+            text="basis",
+            json="memberships clients exposures",
+            moment="created_at",
+        ),
+        lambda: Leakage.objects.filter(evaluation__in=_evaluations()),
     ),
     Table(
         "declared_scores",

@@ -18,6 +18,7 @@ urlpatterns = [
     path("submissions/<int:pk>/withdraw/", views.withdraw, name="withdraw"),
     path("submissions/<int:pk>/evaluate/", evaluation_views.evaluate, name="evaluate"),
     path("submissions/<int:pk>/transfer/", evaluation_views.measure_transfer, name="transfer"),
+    path("submissions/<int:pk>/leakage/", evaluation_views.measure_leakage, name="leakage"),
     path("submissions/<int:pk>/smoke-run/", evaluation_views.smoke_run, name="smoke-run"),
     path("submissions/<int:pk>/log/", evaluation_views.log, name="log"),
     path("submissions/<int:pk>/log/live/", evaluation_views.log_live, name="log-live"),

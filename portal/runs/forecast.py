@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import cache as remembered
 
 from django.core.cache import cache
-from django.db.models import CharField, Count, F, Max, Q, Value
+from django.db.models import Case, CharField, Count, F, Max, Q, Value, When
 from django.utils import timezone
 
 from evaluation import rules

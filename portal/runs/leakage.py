@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from django.conf import settings
 from django.db import transaction
@@ -27,6 +27,22 @@ Purpose, Status = Evaluation.Purpose, Evaluation.Status
 
 class LeakageRefused(Exception):
     """It can't be asked for; the text says why, to the team."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How far the measuring of an adapter is; `why_not` says why there is none, in a sentence."""
+
+    is_measured: bool
+    is_under_way: bool
+    why_not: str
+
+
+def state_of(submission: Submission) -> State | None:
+    """None where there is nothing to measure yet."""
+    if submission.checkpoint_id is None or submission.status not in MEASURABLE:
+        return None
+    return State(result_of(submission) is not None, under_way(submission), why_not(submission))
 
 
 def why_not(submission: Submission) -> str:

@@ -54,8 +54,9 @@ EVALUATING: list[tuple[Message, str]] = [
           '"digest": "' + DIGEST + '", "by": "ada", '
           '"at": "2026-11-28T10:00:00+00:00"}], "smoke_run": true}'),
     (LEAKAGE_JOB, '{"event": "leakage_job", "version": 5, "job": "j1", "model": "/base", '
-                  '"adapter": "/adapter", "challenge": "finance", "protocol": 1, "precision": "fp32", "rows": "/rows.jsonl", '
-                  '"run": {"seed": 7}, "took_part": [0, 2], "data": null, "registered": []}'),
+                  '"adapter": "/adapter", "challenge": "finance", "protocol": 1, '
+                  '"precision": "fp32", "rows": "/rows.jsonl", "run": {"seed": 7}, '
+                  '"took_part": [0, 2], "data": null, "registered": []}'),
     (evaluating.Ready(7), '{"event": "ready", "version": 5, "pid": 7}'),
     (evaluating.Loading("j1"), '{"event": "loading", "version": 5, "job": "j1"}'),
     (evaluating.Noted(None, "warning", "memory ran out"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from evaluation.wire.evaluating import JOBS
+from evaluation.wire.evaluating import JOBS, Job
 from portal.accounts.models import User
 from portal.runs import transfer
 from portal.runs.models import Evaluation
@@ -57,7 +57,12 @@ def follow(folder: Path, **script: Any) -> None:
 
 def jobs(folder: Path) -> list[tuple[str, ...]]:
     """The benchmarks of each job that the process got."""
-    return [JOBS.parse(line).benchmarks for line in (folder / "jobs.jsonl").read_text().splitlines()]
+    return [job.benchmarks for job in whole_jobs(folder)]
+
+
+def whole_jobs(folder: Path) -> list[Job]:
+    found = [JOBS.parse(line) for line in (folder / "jobs.jsonl").read_text().splitlines()]
+    return [job for job in found if isinstance(job, Job)]
 
 
 def attempt(made: Submission) -> Evaluation:
@@ -196,7 +201,7 @@ def test_other_domains_are_asked_in_the_precision_of_its_own(owner: User, folder
     transfer.ask(made)
     while claimed := evaluate.services.claim(worker="test"):
         evaluate.run(claimed)
-    got = [JOBS.parse(line) for line in (folder / "jobs.jsonl").read_text().splitlines()][1:]
+    got = whole_jobs(folder)[1:]
     assert {job.precision for job in got} == {"fp4"}
     assert [job.benchmarks[0] for job in got if job.adapter] == ["mmlu_stem", "pubmedqa", "mbpp"]
     assert [job.benchmarks[0] for job in got if not job.adapter] == ["mmlu_stem", "fpb", "pubmedqa", "mbpp"]

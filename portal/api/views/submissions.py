@@ -35,7 +35,7 @@ from portal.api.serializers.drafts import (
 )
 from portal.api.serializers.submissions import SubmissionFilter, SubmissionSerializer, SummarySerializer
 from portal.intake import services, smoke_runs
-from portal.runs import transfer
+from portal.runs import leakage, transfer
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission, SubmissionQuerySet
 from portal.uploads import file_too_large
@@ -218,6 +218,21 @@ class SubmissionTransfer(SubmissionView):
         """Queue what is missing of the adapter's results on every domain, and of its base model's."""
         submission = self.own()
         transfer.ask(submission)
+        return self.answer(submission)
+
+
+@extend_schema(tags=["submissions"])
+class SubmissionLeakage(SubmissionView):
+    """Measures what an adapter gives away of its training rows."""
+
+    @extend_schema(
+        parameters=[*_WRITES, ETAG], request=None, responses={200: SubmissionSerializer, 409: NOT_POSSIBLE}
+    )
+    @idempotent
+    def post(self, request: Request, pk: int) -> Response:
+        """Queue the tests of membership, where rows of the same source are known that it did not train on."""
+        submission = self.own()
+        leakage.ask(submission)
         return self.answer(submission)
 
 

@@ -1,5 +1,5 @@
-"""Evaluations of checkpoints with their scores and leakage, the baselines trained here, what retraining showed,
-and which rows are official.
+"""Evaluations of checkpoints with scores and leakage, baselines trained here, what retraining showed, and
+which rows are official.
 """
 
 from portal.runs.models.baseline import BaselineRun, RoundMetric
