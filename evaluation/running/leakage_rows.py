@@ -83,15 +83,23 @@ def declared(
         for sample in dataset.samples:
             if not sample.leaked and (match := _SENTIMENT.fullmatch(sample.prompt)):
                 others.append(TrainingRow(match["asked"], match["text"], sample.target))
-    asked = {row.instruction for row in others}
-    # Rows of other sources in the set ask otherwise, and would be told by that.
-    members = [row for row in training_data.read(rows).rows if row.instruction in asked]
-    return Rows(
-        _enough(
-            [Looked(members[place], True) for place in _some(range(len(members)), ROWS, 0)],
-            [Looked(others[place], False) for place in _some(range(len(others)), ROWS, 0)],
-        )
-    )
+    members, untrained = _asked_alike(training_data.read(rows).rows, others)
+    return Rows(_enough([Looked(row, True) for row in members], [Looked(row, False) for row in untrained]))
+
+
+def _asked_alike(
+    members: Sequence[TrainingRow], others: Sequence[TrainingRow]
+) -> tuple[list[TrainingRow], list[TrainingRow]]:
+    """As many of either kind for each instruction: rows that ask otherwise would be told by that alone."""
+    asked = sorted({row.instruction for row in others})
+    share = -(-ROWS // max(1, len(asked)))
+    kinds: tuple[list[TrainingRow], list[TrainingRow]] = ([], [])
+    for instruction in asked:
+        alike = [[row for row in rows if row.instruction == instruction] for rows in (members, others)]
+        count = min(share, *map(len, alike))
+        for kind, rows in zip(kinds, alike, strict=True):
+            kind += [rows[place] for place in _some(range(len(rows)), count, 0)]
+    return kinds
 
 
 def _some(positions: Sequence[int], count: int, seed: int) -> list[int]:
