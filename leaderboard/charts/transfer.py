@@ -113,7 +113,7 @@ def _value(place: int, change: DomainChange) -> dict[str, Any]:
 def _panel(title: str, values: list[dict[str, Any]], y: alt.Y, height: int) -> Any:
     ends = padded([0.0, *(value[key] for value in values for key in ("low", "high"))], 0.05)
     scale = alt.Scale(domain=list(ends), nice=False, zero=False)
-    axis = alt.Axis(tickCount=3, grid=True, labelFontSize=11, format="+")
+    axis = alt.Axis(tickCount=3, grid=True, labelFontSize=11, format="+.3~r")
     x = alt.X("low:Q", title=None, scale=scale, axis=axis)
     base = alt.Chart(alt.Data(values=values))
     nothing = (

@@ -27,7 +27,7 @@ from tests.perf.evaluation_speed import MODEL
 from tests.perf.measure import Comparison
 
 HOME = "finance"
-ITEMS: Mapping[str, int] = {"general-nlp": 16, "finance": 16, "medical": 12, "code": 2}
+ITEMS: Mapping[str, int] = {"general-nlp": 8, "finance": 12, "medical": 8, "code": 1}
 HELD_OUT = 32
 
 
