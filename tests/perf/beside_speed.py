@@ -12,9 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
+from evaluation.checkpoints import ADAPTER_FILE
 from evaluation.demonstration.base_model import build
 from evaluation.federated import data, presets
 from evaluation.leakage.canaries import REFERENCES
@@ -27,7 +29,7 @@ from tests.perf.evaluation_speed import MODEL
 from tests.perf.measure import Comparison
 
 HOME = "finance"
-ITEMS: Mapping[str, int] = {"general-nlp": 8, "finance": 12, "medical": 8, "code": 1}
+ITEMS: Mapping[str, int] = {"general-nlp": 8, "finance": 8, "medical": 6, "code": 1}
 HELD_OUT = 32
 
 
@@ -45,7 +47,7 @@ def compare() -> Iterator[Comparison]:
     torch.set_num_threads(1)
     base = build(MODEL)
     with tempfile.TemporaryDirectory() as name:
-        adapter = make_adapter(base, Path(name) / "adapter")
+        adapter = _mild(make_adapter(base, Path(name) / "adapter"))
         evaluator, loads = Evaluator(), _Loads()
         _seconds(evaluator, loads, base, HOME, adapter)  # loads the model, and warms up
         home = _seconds(evaluator, loads, base, HOME, adapter)
@@ -64,6 +66,13 @@ def compare() -> Iterator[Comparison]:
         home, f"{text * 4 * ROWS / home:.2f} times one evaluation, from {texts} texts; each canary of a run "
         f"{text * (REFERENCES + 1) / home:.3f} more",
     )  # fmt: skip
+
+
+def _mild(adapter: Path) -> Path:
+    """A thousandth of the random adapter, with which the model still ends its answers."""
+    file = adapter / ADAPTER_FILE
+    save_file({name: tensor / 1_000 for name, tensor in load_file(file).items()}, file)
+    return adapter
 
 
 def _seconds(evaluator: Evaluator, loads: _Loads, base: Path, challenge: str, adapter: Path) -> float:
