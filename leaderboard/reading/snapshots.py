@@ -12,14 +12,15 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection, transaction
-from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.db.models import Count, Max, Q, Sum
 from django.utils import timezone
 
 from evaluation import rules
@@ -86,6 +87,7 @@ class _Known:
 
 _known: dict[_Board, _Known] = {}
 _past: dict[str, Snapshot] = {}
+_BESIDE = Q(status=Evaluation.Status.MEASURED)
 _past_lock = threading.Lock()
 
 
@@ -221,21 +223,24 @@ def _states() -> dict[_Board, _State]:
             Count("pk"), Max("status_changed_at"), Sum("team"), declared=Count("pk", filter=is_declared)
         )
     )
+    for_boards = Q(
+        submission__status=Submission.Status.PUBLISHED, status=Evaluation.Status.SUCCEEDED, for_audit=False
+    )
     runs = (
-        Evaluation.objects.filter(
-            submission__status=Submission.Status.PUBLISHED,
-            status=Evaluation.Status.SUCCEEDED,
-            for_audit=False,
-        )
+        Evaluation.objects.filter(for_boards | _BESIDE)
         .order_by()
-        .values_list("submission__challenge", "protocol")
+        .values_list("status", "submission__challenge", "protocol")
         .annotate(Count("pk"), Max("finished_at"))
     )
+    by_status = sorted(runs)
     verdicts = Reproduction.objects.order_by().values_list("original__challenge").annotate(Max("judged_at"))
-    # Of all boards: an adapter is held against its base model's results, whichever entry asked for those.
-    beside = dict(_beside(Evaluation.objects.all()))
     of_challenge = {row[0]: row[1:] for row in entries}
-    of_board = {_Board(*row[:2]): row[2:] for row in runs}
+    of_board = {_Board(*row[1:3]): row[3:] for row in by_status if row[0] == Evaluation.Status.SUCCEEDED}
+    # Of all boards: an adapter is held against its base model's results, whichever entry asked for those.
+    beside: dict[int, list[object]] = defaultdict(list)
+    for status, _, protocol, *facts in by_status:
+        if status == Evaluation.Status.MEASURED:
+            beside[protocol].append(facts)
     judged = {row[0]: row[1:] for row in verdicts}
     filled: dict[str, set[int]] = {slug: set() for slug in CHALLENGES}
     for slug, (*_, declared) in of_challenge.items():
@@ -251,12 +256,6 @@ def _states() -> dict[_Board, _State]:
         for slug in CHALLENGES
         for number in PROTOCOLS
     }
-
-
-def _beside(evaluations: QuerySet[Evaluation]) -> Iterator[tuple[int, tuple[object, ...]]]:
-    """By protocol, how much was measured beside the boards, and when last."""
-    measured = evaluations.filter(status=Evaluation.Status.MEASURED).order_by().values_list("protocol")
-    return ((number, tuple(facts)) for number, *facts in measured.annotate(Count("pk"), Max("finished_at")))
 
 
 def _past_state(board: _Board, moment: datetime) -> _State:
@@ -278,7 +277,9 @@ def _past_state(board: _Board, moment: datetime) -> _State:
         .values_list("protocol")
         .annotate(Count("pk"), Max("finished_at"))
     )
-    beside = dict(_beside(Evaluation.objects.filter(finished_at__lte=moment)))
+    beside = Evaluation.objects.filter(_BESIDE, protocol=board.protocol, finished_at__lte=moment).aggregate(
+        count=Count("pk"), last=Max("finished_at")
+    )
     verdicts = Reproduction.objects.filter(
         original__in=shown.values("pk"),
         verdict=Reproduction.Verdict.CONFIRMED,
@@ -286,7 +287,7 @@ def _past_state(board: _Board, moment: datetime) -> _State:
     ).aggregate(count=Count("pk"), last=Max("judged_at"))
     under = {number: found for number, *found in runs if number in PROTOCOLS}
     filled = {*under, *([PUBLIC.number] if entries["imported"] else [])}
-    facts = (*entries.values(), under.get(board.protocol), *verdicts.values(), beside.get(board.protocol))
+    facts = (*entries.values(), under.get(board.protocol), *verdicts.values(), *beside.values())
     return _State.of(board, filled, facts)
 
 
