@@ -250,6 +250,8 @@ EVALUATION_ATTEMPTS = env.evaluation_attempts
 EVALUATION_STALL_SECONDS = env.evaluation_stall_seconds
 OUTAGE_PATIENCE_SECONDS = env.outage_patience_seconds
 AUDIT_PERCENT = env.audit_percent
+MEASURE_TRANSFER = env.measure_transfer
+MEASURE_LEAKAGE = env.measure_leakage
 
 # --- Training of baselines ------------------------------------------------------------------------
 

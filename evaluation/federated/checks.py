@@ -48,6 +48,7 @@ _COUNTS = {
     "held_out": (0, 10_000_000),
     "own_held_out": (0, 1_000_000),
     "keep_every": (0, 10_000),
+    "canaries": (0, 100),
     "seed": (0, 2**63 - 1),
     "threads": (1, 1_024),
 }

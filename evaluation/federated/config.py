@@ -84,6 +84,7 @@ class FederatedConfig:
     Rows are written in the form of `template` with the instruction made of `instruction_columns`, without any
     of those of the challenge's public app. What the public apps do not do: `learn_end_token`, `draw_anew`
     other rows in each round, `group_by_length` the rows of a round's batches.
+    `canaries` of the clients hold a canary besides their rows (`evaluation.leakage.canaries`).
     A client computes on the CPU with `threads`, whatever the machine has: sums are divided among them, and so
     the last digits of the adapter depend on their number.
     `devices` is how the clients differ. What a client sends back is compressed as `compression` says, with
@@ -129,6 +130,7 @@ class FederatedConfig:
     top_k: float = TOP_K
     own_held_out: int = 0
     keep_every: int = 0
+    canaries: int = 0
 
     @property
     def form(self) -> RowForm:
@@ -212,6 +214,7 @@ class FederatedConfig:
             "train.learn-end-token": self.learn_end_token,
             "train.draw-anew": self.draw_anew,
             "train.group-by-length": self.group_by_length,
+            "train.canaries": self.canaries,
             "train.seed": self.seed,
             "train.threads": self.threads,
             "train.learning-rate-max": self.learning_rate,
@@ -301,6 +304,7 @@ class FederatedConfig:
                 top_k=float(values["compression.top-k"]),
                 own_held_out=int(values["evaluate.own-held-out-rows"]),
                 keep_every=int(values["evaluate.keep-every-rounds"]),
+                canaries=int(values["train.canaries"]),
             )
         except KeyError as error:
             raise EvaluationError(f"the run configuration has no key {error}") from error

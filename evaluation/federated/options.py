@@ -51,6 +51,7 @@ _PLAIN = {
     "template": str,
     "learn_end_token": bool,
     "draw_anew": bool,
+    "canaries": int,
     "group_by_length": bool,
 }
 
@@ -174,6 +175,7 @@ def _add_settings(whole: argparse.ArgumentParser) -> None:
     rows.add_argument(
         "--learn-end-token", action=argparse.BooleanOptionalAction, help="the end token after each answer"
     )
+    rows.add_argument("--canaries", type=int, help="clients that hold a secret to test leakage by")
     rows.add_argument("--draw-anew", action=argparse.BooleanOptionalAction, help="other rows in each round")
     rows.add_argument(
         "--group-by-length", action=argparse.BooleanOptionalAction, help="rows of like length in a batch"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from evaluation.federated.encoding import IGNORED, Tokens, batches, encode
 from evaluation.federated.factors import Arrays, cut
 from evaluation.federated.local_model import LocalModel, local_model, tokenizer
 from evaluation.federated.local_terms import Correction, Proximal, Pruning, TailDecay, Term
+from evaluation.leakage.canaries import COPIES, canaries_of
 from evaluation.method.row_form import RowForm
 from evaluation.method.strategies import get
 
@@ -73,12 +74,22 @@ def tokenised(config: FederatedConfig, client: int) -> tuple[Tokens, ...]:
     alone = get(config.strategy).cohort == "one"
     positions = tuple(position for part in clients for position in part) if alone else clients[client]
     rows = _tokens(config.train_data, positions, config.model, config.form, config.sequence_length)
+    rows += _canaries(config, range(config.clients) if alone else (client,))
     if not any(row.learnt for row in rows):
         raise DataError(
             f"none of the client's {len(rows)} rows has a response within {config.sequence_length} tokens, "
             f"or the tokenizer writes the headings of the template {config.template} otherwise within a row"
         )
     return rows
+
+
+def _canaries(config: FederatedConfig, clients: Collection[int]) -> tuple[Tokens, ...]:
+    """The canaries that those clients hold, as often as they have them."""
+    held = canaries_of(config.seed, config.clients, config.canaries)
+    rows = [canary.row for canary in held if canary.client in clients]
+    vocabulary = tokenizer(config.model) if rows else None
+    written = tuple(encode(row, config.form, vocabulary, config.sequence_length) for row in rows)
+    return written * COPIES
 
 
 @lru_cache(maxsize=4096)

@@ -138,7 +138,7 @@ USE_PRIVACY = (rf"{_PRIVACY}(?:enabled?|use|on)", r"(?:[\w.]+\.)?(?:use|enable)_
 IGNORED = (
     r"(?:train|training)\.training_(?:arguments|args)\.[\w.]+",
     r"model\.(?:gradient_checkpointing|attn|attn_implementation|torch_dtype|dtype|revision|path|use_fast_tokenizer)",
-    r"train\.(?:save_every_round|dynamic_data_seed|seed|threads|data|data_digest|padding_side|evaluate_split|validation_split[\w]*)",
+    r"train\.(?:save_every_round|dynamic_data_seed|seed|threads|data|data_digest|padding_side|canaries|evaluate_split|validation_split[\w]*)",
     r"(?:strategy\.)?fraction_evaluate|strategy\.min_(?:evaluate|available)_(?:nodes|clients)",
     r"train\.learning_rate_schedule|privacy\.(?:clipping_mode|target_quantile|quantile_rate)",
     r"partition\.(?:kind|alpha|column|labels)|evaluate\.(?:(?:own_)?held_out_rows|(?:keep_)?every_rounds)",

@@ -21,7 +21,9 @@ from evaluation.method.strategies import strategy_title
 from evaluation.rules.base_size import named_size
 from evaluation.rules.protocol import PROTOCOLS, PUBLIC, Protocol
 from evaluation.statistics import PackedAnswers
+from leaderboard.reading.leakage import figures_of
 from leaderboard.reading.model_names import family_of
+from leaderboard.reading.transfer import changes_of
 from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Trust
 from leaderboard.standing.ranking import Answers
 from portal.runs.models import Evaluation, Score
@@ -110,6 +112,8 @@ def read(
     flags = _flags(chosen)
     costs = _costs(chosen)
     marks = marks_of(chosen, as_of=moment)
+    transfers = changes_of(chosen, evaluations, moment)
+    leakages = figures_of(chosen, moment)
     models = _models()
     entries = []
     for row in rows:
@@ -122,6 +126,8 @@ def read(
         trust = Trust(mark.outcome) if mark else None
         judged = _Judged(evaluation, found, tuple(flags.get(pk, ())), trust)
         entry = _entry(row, judged, costs.get(pk, {}), models)
+        if pk in transfers or pk in leakages:
+            entry = replace(entry, transfer=transfers.get(pk, ()), leakage=leakages.get(pk))
         entries.append(_left_since(entry, row[-1]) if moment else entry)
     by_submission = {
         pk: kept for pk, (number, *_) in counted.items() if (kept := answers.get(number)) is not None

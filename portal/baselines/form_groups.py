@@ -56,6 +56,7 @@ GROUPS = (
     Group(
         "Differential privacy",
         (
+            "canaries",
             "private",
             "privacy_clipping",
             "privacy_clipping_norm",

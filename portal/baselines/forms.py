@@ -196,6 +196,12 @@ class RunForm(forms.Form):
         initial=0,
     )
     evaluate_every = _count("And after the last round.", lowest=0, label="Every so many rounds", initial=0)
+    canaries = _count(
+        "That hold a secret besides their rows, to see whether the adapter gives it away; 0 for none.",
+        lowest=0,
+        label="Clients with a canary",
+        initial=0,
+    )
     private = forms.BooleanField(required=False, label="Clip updates and add noise to their mean")
     privacy_clipping = forms.ChoiceField(
         label="Clipping", choices=[("fixed", "fixed norm"), ("adaptive", "adaptive")]
@@ -352,6 +358,7 @@ _PLAIN = (
     "held_out",
     "own_held_out",
     "evaluate_every",
+    "canaries",
     "seed",
     "threads",
 )
@@ -364,6 +371,7 @@ def _at_rest(name: str) -> tuple[object, ...]:
         "held_out": 0,
         "own_held_out": 0,
         "evaluate_every": 0,
+        "canaries": 0,
         "template": "alpaca",
         "devices_deadline": 0.0,
         "devices_drop_out": 0.0,
@@ -389,6 +397,6 @@ def initial_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     lists = {name: ", ".join(map(str, value)) for name, value in devices.items() if isinstance(value, tuple)}
     values |= {f"devices_{name}": value for name, value in (devices | lists).items()}
     defaults = {"schedule": "cosine", "adapter": LORA.key, "dropout": 0.0, "minimum_clients": 1}
-    defaults |= {"held_out": 0, "own_held_out": 0, "evaluate_every": 0, "template": "alpaca"}
+    defaults |= {"held_out": 0, "own_held_out": 0, "evaluate_every": 0, "canaries": 0, "template": "alpaca"}
     defaults |= {"compression": "none", "top_k": TOP_K}
     return {**defaults, **values, "private": privacy is not None}

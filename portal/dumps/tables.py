@@ -15,7 +15,7 @@ from django.db.models import F, Model, Q, QuerySet
 from evaluation.findings import Severity
 from portal.accounts.models import Team
 from portal.review.models import Audit, AuditDraw, Confirmation, Decision, EntryRequest
-from portal.runs.models import BaselineRun, Evaluation, Reproduction, RoundMetric, Score
+from portal.runs.models import BaselineRun, Evaluation, Leakage, Reproduction, RoundMetric, Score
 from portal.submissions.models import (
     BaseModel,
     Checkpoint,
@@ -72,9 +72,10 @@ def _entries() -> QuerySet[Any]:
 
 def _evaluations() -> QuerySet[Any]:
     """Those that are results of the entry: no audit, and none of an adapter that it had before its team was
-    asked to change it."""
+    asked to change it; and those that count on no board, as of its base model."""
     of_entry = Q(checkpoint=None) | Q(checkpoint=F("submission__checkpoint"))
-    finished = Evaluation.objects.filter(status=Evaluation.Status.SUCCEEDED, for_audit=False)
+    ended = [Evaluation.Status.SUCCEEDED, Evaluation.Status.MEASURED]
+    finished = Evaluation.objects.filter(status__in=ended, for_audit=False)
     return finished.filter(of_entry, _public("submission__"))
 
 
@@ -202,11 +203,12 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "evaluations",
-        "Finished evaluations, with the provenance of each as JSON",
+        "Finished evaluations, with the provenance of each as JSON; those `measured` count on no board, and "
+        "asked the benchmarks of `domain`, of the adapter or, with purpose `base`, of its base model",
         Evaluation,
         _columns(
             count="id submission_id base_model_id checkpoint_id protocol",
-            text="status",
+            text="status purpose domain",
             json="provenance",
             moment="queued_at started_at finished_at",
         ),
@@ -226,6 +228,20 @@ TABLES: tuple[Table, ...] = (
             moment="created_at",
         ),
         lambda: Score.objects.filter(evaluation__in=_evaluations()),
+    ),
+    Table(
+        "leakages",
+        "What tests of membership showed of adapters; `basis` is how training rows are known",
+        Leakage,
+        _columns(
+            count="id evaluation_id members others",
+            number="auc auc_low auc_high true_positives true_positives_low true_positives_high epsilon "
+            "seconds",
+            text="basis",
+            json="memberships clients exposures",
+            moment="created_at",
+        ),
+        lambda: Leakage.objects.filter(evaluation__in=_evaluations()),
     ),
     Table(
         "declared_scores",

@@ -291,7 +291,7 @@ def _facts(submission: Submission) -> dict[str, Any]:
     if submission.decide_by:
         facts["decide_by"] = submission.decide_by.isoformat(timespec="seconds")
     if submission.status == Status.FAILED:
-        evaluation = submission.evaluations.order_by("-pk").first()
+        evaluation = submission.evaluations.filter(purpose="board").order_by("-pk").first()
         if evaluation:
             facts["error"] = {"code": evaluation.error_code, "message": evaluation.error_message}
     return facts

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import cache as remembered
 
 from django.core.cache import cache
-from django.db.models import Count, Max, Q
+from django.db.models import Case, CharField, Count, F, Max, Q, Value, When
 from django.utils import timezone
 
 from evaluation import rules
@@ -32,7 +32,7 @@ from portal.runs.presence import Worker
 
 Status = Evaluation.Status
 Kind = tuple[str, int, int, bool]
-"""Challenge, protocol, parameters of the base model, and whether it is a smoke run."""
+"""Challenge asked about, or "leakage"; protocol; parameters of the base model; whether it is a smoke run."""
 
 Spans = tuple[float, float]
 """Seconds, of a short and of a long one; or the times that follow from them."""
@@ -50,7 +50,13 @@ FEW = 5
 
 _KEPT_SECONDS = 10
 
-_KIND = ("submission__challenge", "protocol", "base_model__parameters", "smoke_run")
+_ASKED = Case(
+    When(purpose=Evaluation.Purpose.LEAKAGE, then=Value(Evaluation.Purpose.LEAKAGE.value)),
+    When(domain="", then=F("submission__challenge")),
+    default=F("domain"),
+    output_field=CharField(),
+)
+_KIND = (_ASKED, "protocol", "base_model__parameters", "smoke_run")
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,9 @@ def _minutes(minutes: int) -> str:
 def expected_end(evaluation: Evaluation) -> Interval | None:
     """Of one that runs; None where nothing similar was evaluated, or it takes longer than is known."""
     size = evaluation.base_model.parameters or 0
-    spans = _spans()((evaluation.submission.challenge, evaluation.protocol, size, evaluation.smoke_run))
+    of_leakage = evaluation.purpose == Evaluation.Purpose.LEAKAGE
+    asked = evaluation.purpose if of_leakage else evaluation.challenge
+    spans = _spans()((asked, evaluation.protocol, size, evaluation.smoke_run))
     if spans is None or evaluation.started_at is None:
         return None
     low, high = (evaluation.started_at.timestamp() + seconds for seconds in spans)
@@ -249,7 +257,9 @@ class _Line:
 def _spans() -> Callable[[Kind], Spans | None]:
     """What tells how many seconds an evaluation of a kind takes, from a short to a long one."""
     latest = (
-        Evaluation.objects.filter(status__in=[Status.SUCCEEDED, Status.TRIED], started_at__isnull=False)
+        Evaluation.objects.filter(
+            status__in=[Status.SUCCEEDED, Status.TRIED, Status.MEASURED], started_at__isnull=False
+        )
         .order_by("-started_at")
         .values_list(*_KIND, "started_at", "finished_at")[:MEASURED]
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evaluation.errors import Fault, WireError
-from evaluation.wire import evaluating, training
+from evaluation.wire import evaluating, leakage, training
 from evaluation.wire.messages import VERSION, Failed, Message, Vocabulary, dump
 from evaluation.wire.registration import Registration
 
@@ -29,6 +29,16 @@ JOB = evaluating.Job(
     registered=(Registration("fiqa", "owner/name", COMMIT, 304, DIGEST, "ada", "2026-11-28T10:00:00+00:00"),),
     smoke_run=True,
 )  # fmt: skip
+LEAKAGE_JOB = leakage.LeakageJob(
+    job="j1", model="/base", adapter="/adapter", challenge="finance", protocol=1, precision="fp32",
+    rows="/rows.jsonl", run={"seed": 7}, took_part=(0, 2), data=None, registered=(),
+)  # fmt: skip
+MEMBERSHIP = leakage.Membership("loss_ratio", 0.75, (0.5, 1.0), 0.25, None)
+LEAKAGE = leakage.LeakageMeasured(
+    job="j1", members=40, others=20, memberships=(MEMBERSHIP,),
+    clients=(leakage.ClientLeakage(2, 20, MEMBERSHIP),), exposures=(leakage.Exposure(0, 3.5, 8.0),),
+    seconds=1.5,
+)  # fmt: skip
 SCORED = evaluating.Scored(
     job="j1", benchmark="fpb", value=0.5, standard_error=0.25, n=4, correct=2, unscored=0, data="other",
     data_digest="sha256:0", available=9, official=False, unofficial_reasons=("other data",),
@@ -44,6 +54,10 @@ EVALUATING: list[tuple[Message, str]] = [
           '"dataset": "owner/name", "commit": "' + COMMIT + '", "rows": 304, '
           '"digest": "' + DIGEST + '", "by": "ada", '
           '"at": "2026-11-28T10:00:00+00:00"}], "smoke_run": true}'),
+    (LEAKAGE_JOB, '{"event": "leakage_job", "version": 5, "job": "j1", "model": "/base", '
+                  '"adapter": "/adapter", "challenge": "finance", "protocol": 1, '
+                  '"precision": "fp32", "rows": "/rows.jsonl", "run": {"seed": 7}, '
+                  '"took_part": [0, 2], "data": null, "registered": []}'),
     (evaluating.Ready(7), '{"event": "ready", "version": 5, "pid": 7}'),
     (evaluating.Loading("j1"), '{"event": "loading", "version": 5, "job": "j1"}'),
     (evaluating.Noted(None, "warning", "memory ran out"),
@@ -57,6 +71,12 @@ EVALUATING: list[tuple[Message, str]] = [
              '"unofficial_reasons": ["other data"], "correct_bits": "wA==", "scored_bits": "8A==", '
              '"seconds": 1.5, "tokens": 12, "tokens_per_second": 8.0, '
              '"energy_joules": null, "items": "/out/fpb.jsonl"}'),
+    (LEAKAGE, '{"event": "leakage", "version": 5, "job": "j1", "members": 40, "others": 20, '
+              '"memberships": [{"signal": "loss_ratio", "auc": 0.75, "auc_interval": [0.5, 1.0], '
+              '"true_positives": 0.25, "true_positives_interval": null}], '
+              '"clients": [{"client": 2, "rows": 20, "membership": {"signal": "loss_ratio", "auc": 0.75, '
+              '"auc_interval": [0.5, 1.0], "true_positives": 0.25, "true_positives_interval": null}}], '
+              '"exposures": [{"client": 0, "bits": 3.5, "most": 8.0}], "seconds": 1.5}'),
     (evaluating.Done("j1", {"precision": "fp32", "usage": {"fpb": [1, 2.5, None]}}),
      '{"event": "done", "version": 5, "job": "j1", '
      '"provenance": {"precision": "fp32", "usage": {"fpb": [1, 2.5, null]}}}'),
@@ -87,8 +107,8 @@ TRAINING: list[tuple[Message, str]] = [
 ]  # fmt: skip
 # The type checker sees no common type of vocabularies.
 CASES: list[tuple[Vocabulary[Any], Message, str]] = [
-    *((evaluating.JOBS, message, line) for message, line in EVALUATING[:1]),
-    *((evaluating.EVENTS, message, line) for message, line in EVALUATING[1:]),
+    *((evaluating.JOBS, message, line) for message, line in EVALUATING[:2]),
+    *((evaluating.EVENTS, message, line) for message, line in EVALUATING[2:]),
     *((training.EVENTS, message, line) for message, line in TRAINING),
 ]
 IDS = [f"{type(message).__module__.rpartition('.')[2]}.{type(message).__name__}" for _, message, _ in CASES]

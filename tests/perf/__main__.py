@@ -23,6 +23,7 @@ NAMES = (
     "evaluation_speed",
     "harness_speed",
     "adapters_speed",
+    "beside_speed",
     "vllm_speed",
     "protocol_one",
     "protocol_two",

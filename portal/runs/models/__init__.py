@@ -1,5 +1,5 @@
-"""Evaluations of checkpoints with their scores, the baselines trained here, what retraining showed, and which
-rows are official.
+"""Evaluations of checkpoints with scores and leakage, baselines trained here, what retraining showed, and
+which rows are official.
 """
 
 from portal.runs.models.baseline import BaselineRun, RoundMetric
@@ -7,6 +7,7 @@ from portal.runs.models.claimable import Claimable
 from portal.runs.models.data_registration import DataRegistration
 from portal.runs.models.dropped_answers import DroppedAnswers
 from portal.runs.models.evaluation import Evaluation, Score
+from portal.runs.models.leakage import Leakage
 from portal.runs.models.log import LogLine
 from portal.runs.models.presence import WorkerPresence
 from portal.runs.models.reproduction import Reproduction
@@ -18,6 +19,7 @@ __all__ = [
     "DataRegistration",
     "DroppedAnswers",
     "Evaluation",
+    "Leakage",
     "LogLine",
     "Reproduction",
     "RoundMetric",
