@@ -64,9 +64,9 @@ class Estimate:
         return _half_width(self, (1 - confidence) / 2)
 
     def interval(self, confidence: float = 0.95) -> Interval:
-        """`value` ± h; of a mean of proportions see `mean_over_seeds`."""
+        """`value` ± h, within -1 and 1; of a mean of proportions see `mean_over_seeds`."""
         half = self.half_width(confidence)
-        return self.value - half, self.value + half
+        return max(-1.0, self.value - half), min(1.0, self.value + half)
 
     @property
     def p_value(self) -> float:

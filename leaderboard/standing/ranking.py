@@ -159,9 +159,10 @@ def _gain_interval(
     if not own or not base or _shape(own) != _shape(base):
         return None
     if runs:
-        return difference_over_seeds(runs, [_packed(base)]).interval()
-    pairs = [discordance(a.packed, b.packed) for a, b in zip(own, base, strict=True)]
-    low, high = paired_interval([differences(pair) for pair in pairs])
+        low, high = difference_over_seeds(runs, [_packed(base)]).interval()
+    else:
+        pairs = [discordance(a.packed, b.packed) for a, b in zip(own, base, strict=True)]
+        low, high = paired_interval([differences(pair) for pair in pairs])
     return (low, high) if low < high else None
 
 

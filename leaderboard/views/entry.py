@@ -35,6 +35,7 @@ from leaderboard.entry.place import Place
 from leaderboard.figures import duration, size
 from leaderboard.interchange.formats import Offer, offers
 from leaderboard.interchange.reading import result_of
+from leaderboard.reading.fellow_runs import left_out, runs_of_method
 from leaderboard.results_api import offer_address
 from leaderboard.views.charts import busy, picture_response
 from portal.review.cases import may_decide
@@ -86,6 +87,7 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
         "page_address": shlex.quote(settings.SITE_URL + entry_page(submission.pk, place.protocol)),
         "rounds": _rounds_picture(run) if run else None,
         "elsewhere": _elsewhere(submission, place, counting),
+        "left_out": left_out(runs_of_method(submission)),
     }
     return _not_for_others(render(request, "leaderboard/entry.html", context), submission)
 
