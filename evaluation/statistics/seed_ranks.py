@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evaluation.statistics.packed import PackedAnswers
 from evaluation.statistics.seeds import Run, RunAnswers, half_widths, p_values
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from evaluation.statistics.ranks import Compared
     from evaluation.statistics.seeds import SeedsOfMany
+
+    _Pairs = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+    """Numbers of the two, the one's mean less the other's, and its variance by items and by seeds."""
 
 _AT_ONCE = 512
 """Entries of which the single answers are held in memory as numbers."""
@@ -36,7 +39,7 @@ def compare(
     from scipy.special import ndtri
 
     above, below = numpy.zeros(len(entries), int), numpy.zeros(len(entries), int)
-    between: list[tuple[float, int, int]] = []
+    open_pairs: list[_Pairs] = []
     board = _Seeded.of(runs)
     for others in _portions(entries, board):
         for row, (apart, items, seeds) in enumerate(board.against(others)):
@@ -49,13 +52,14 @@ def compare(
             below[entry] += int((decided & (apart > 0)).sum())
             numpy.add.at(above, others.entries[decided & (apart > 0)], 1)
             numpy.add.at(below, others.entries[decided & (apart < 0)], 1)
-            near = (near & counted).nonzero()[0]
-            p = p_values(apart[near], items[near], [(seeds[near], board.freedom)])
-            for k, z in zip(near.tolist(), (-ndtri(p / 2)).tolist(), strict=True):
-                pair = (int(entry), int(others.entries[k]))
-                higher, lower = pair if apart[k] > 0 else pair[::-1]
-                between.append((z, higher, lower))
-    return above, below, between
+            near &= counted
+            theirs = others.entries[near]
+            open_pairs.append((numpy.full(theirs.size, entry), theirs, apart[near], items[near], seeds[near]))
+    own, theirs, apart, items, seeds = (numpy.concatenate(parts) for parts in zip(*open_pairs, strict=True))
+    # All at once: finding where an interval ends takes many steps.
+    z = -ndtri(p_values(apart, items, [(seeds, board.freedom)]) / 2)
+    higher, lower = numpy.where(apart > 0, own, theirs), numpy.where(apart > 0, theirs, own)
+    return above, below, list(zip(z.tolist(), higher.tolist(), lower.tolist(), strict=True))
 
 
 def _told(
