@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from evaluation.statistics import seed_ranks
 from evaluation.statistics.packed import PackedAnswers
 
 if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
-    Compared = tuple[NDArray[numpy.int64], NDArray[numpy.int64], list[tuple[float, int, int]]]
-    """How many are surely better and worse than each, and the pairs in between: z, the higher, the lower."""
+    from evaluation.statistics.seed_ranks import Compared
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,7 @@ def rank_ranges(
     sure, possible = _critical(alpha / tests), _critical(alpha / (tests // 2 + 1))
     above, below, open_pairs = _of_single_runs(entries, runs, sure, possible)
     if runs:
-        from evaluation.statistics.seed_ranks import compare
-
-        better, worse, also_open = compare(entries, runs, sure, possible)
+        better, worse, also_open = seed_ranks.compare(entries, runs, sure, possible)
         above, below, open_pairs = above + better, below + worse, open_pairs + also_open
     rejected = int(below.sum())
     for z_pair, higher, lower in sorted(open_pairs, reverse=True):

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
-    from evaluation.statistics.ranks import Compared
     from evaluation.statistics.seeds import SeedsOfMany
 
+    Compared = tuple[NDArray[numpy.int64], NDArray[numpy.int64], list[tuple[float, int, int]]]
+    """How many are surely better and worse than each, and the pairs in between: z, the higher, the lower."""
     _Pairs = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
     """Numbers of the two, the one's mean less the other's, and its variance by items and by seeds."""
 
