@@ -79,7 +79,7 @@ class Estimate:
         """
         if not (self.items or self.seeds) or not self.value:
             return 1.0
-        return float(p_values(*_as_arrays(self.value, self.items), _seeds_as_arrays(self.seeds))[0])
+        return float(p_values(_one(self.value), _one(self.items), _seeds_of_one(self.seeds))[0])
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def half_widths(
     variance = items + sum(part for part, _ in seeds)
     uncertain = sum((part**2 / freedom for part, freedom in seeds), numpy.zeros_like(items))
     free = numpy.divide(variance**2, uncertain, out=numpy.full_like(items, numpy.inf), where=uncertain > 0)
-    welch = numpy.where(uncertain > 0, -stdtrit(free, tail), z) * numpy.sqrt(variance)
+    welch: NDArray[numpy.float64] = numpy.where(uncertain > 0, -stdtrit(free, tail), z) * numpy.sqrt(variance)
     if not seeds:
         return welch
     mover = numpy.sqrt(z**2 * items + sum(stdtrit(freedom, tail) ** 2 * part for part, freedom in seeds))
@@ -249,17 +249,17 @@ def p_values(
 
 
 def _half_width(estimate: Estimate, tail: float) -> float:
-    return float(half_widths(*_as_arrays(estimate.items), _seeds_as_arrays(estimate.seeds), tail)[0])
+    return float(half_widths(_one(estimate.items), _seeds_of_one(estimate.seeds), tail)[0])
 
 
-def _as_arrays(*figures: float) -> list[NDArray[numpy.float64]]:
+def _one(figure: float) -> NDArray[numpy.float64]:
     import numpy
 
-    return [numpy.array([figure]) for figure in figures]
+    return numpy.array([figure])
 
 
-def _seeds_as_arrays(seeds: Sequence[Seeds]) -> list[SeedsOfMany]:
-    return [(_as_arrays(part.variance)[0], part.freedom) for part in seeds]
+def _seeds_of_one(seeds: Sequence[Seeds]) -> list[SeedsOfMany]:
+    return [(_one(part.variance), part.freedom) for part in seeds]
 
 
 def _of_mean(values: NDArray[numpy.float64]) -> float:
