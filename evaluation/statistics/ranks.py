@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from evaluation.statistics import seed_ranks
 from evaluation.statistics.packed import PackedAnswers
 
 if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
-
-    Compared = tuple[NDArray[numpy.int64], NDArray[numpy.int64], list[tuple[float, int, int]]]
-    """How many are surely better and worse than each, and the pairs in between: z, the higher, the lower."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,7 @@ def rank_ranges(
     sure, possible = _critical(alpha / tests), _critical(alpha / (tests // 2 + 1))
     found = _of_single_runs(entries, runs, sure, possible)
     if runs:
-        from evaluation.statistics.seed_ranks import compare
-
-        found = found.joined(*compare(entries, runs, sure, possible))
+        found = found.joined(*seed_ranks.compare(entries, runs, sure, possible))
     rejected = int(found.below.sum())
     falling = numpy.lexsort((-found.lower, -found.higher, -found.z))
     passed = falling[: _passing(found.z[falling], lambda k: _critical(alpha / (tests - rejected - k)))]

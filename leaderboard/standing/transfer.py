@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.statistics import Interval, PackedAnswers, paired_interval
+from evaluation.statistics import Interval, PackedAnswers, interval_of_answers
 
 CONFIDENCE = 0.95
 
@@ -76,7 +76,10 @@ class WorstChange:
 def benchmark_change(benchmark: str, pair: Pair) -> BenchmarkChange:
     adapter, base = pair
     return BenchmarkChange(
-        benchmark, base.right_count / base.items, adapter.right_count / adapter.items, paired_interval([pair])
+        benchmark,
+        base.right_count / base.items,
+        adapter.right_count / adapter.items,
+        interval_of_answers([pair]),
     )
 
 
@@ -86,8 +89,8 @@ def domain_change(domain: str, pairs: Sequence[Pair], elsewhere: int) -> DomainC
         domain,
         _mean([base.right_count / base.items for _, base in pairs]),
         _mean([adapter.right_count / adapter.items for adapter, _ in pairs]),
-        paired_interval(pairs, confidence=CONFIDENCE),
-        paired_interval(pairs, confidence=1 - (1 - CONFIDENCE) / elsewhere),
+        interval_of_answers(pairs, confidence=CONFIDENCE),
+        interval_of_answers(pairs, confidence=1 - (1 - CONFIDENCE) / elsewhere),
     )
 
 

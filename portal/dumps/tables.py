@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from django.apps import apps
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import Case, Expression, F, Model, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce, NullIf
 
 from evaluation.findings import Severity
 from portal.accounts.models import Team
@@ -33,11 +34,17 @@ Rows = Callable[[], QuerySet[Any, Any]]
 class Column:
     """A field of the table's rows, by the name of its column in the database, and what it holds.
 
-    "json" is text that holds JSON, "decimal" text of a decimal number.
+    "json" is text that holds JSON, "decimal" text of a decimal number. `told` is what a dump has in place of
+    what stands in the database.
     """
 
     name: str
     holds: Kind
+    told: Expression | None = None
+
+    @property
+    def read(self) -> str | Expression:
+        return self.told or self.name
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,14 @@ def _public(prefix: str = "") -> Q:
 
 def _entries() -> QuerySet[Any]:
     return Submission.objects.filter(_public())
+
+
+def _public_first_run() -> Expression:
+    """The run that all public ones of a method name: its first, or where that is not public the eldest."""
+    method = Coalesce(OuterRef("repeats_id"), OuterRef("pk"))
+    runs = _entries().filter(Q(pk=method) | Q(repeats=method))
+    eldest = runs.order_by(F("repeats_id").asc(nulls_first=True), "published_at", "pk").values("pk")[:1]
+    return Case(When(repeats=None, then=None), default=NullIf(Subquery(eldest), F("pk")))
 
 
 def _evaluations() -> QuerySet[Any]:
@@ -151,13 +166,16 @@ TABLES: tuple[Table, ...] = (
         "entries",
         "Published and disqualified entries",
         Submission,
-        _columns(
-            count="id team_id base_model_id checkpoint_id source_place",
-            text="challenge kind method description paper_url code_url adapter_config_text config_text "
-            "import_digest status source_url",
-            json="method_card",
-            moment="status_changed_at created_at sent_at published_at",
-            day="source_date",
+        (
+            *_columns(
+                count="id team_id base_model_id checkpoint_id source_place",
+                text="challenge kind method description paper_url code_url adapter_config_text config_text "
+                "import_digest status source_url",
+                json="method_card",
+                moment="status_changed_at created_at sent_at published_at",
+                day="source_date",
+            ),
+            Column("repeats_id", "count", _public_first_run()),
         ),
         _entries,
         persons=("submitter_id",),

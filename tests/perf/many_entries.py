@@ -58,11 +58,16 @@ class _Copied(Board):
         checkpoints = self._copy(
             Checkpoint, [self._checkpoint(entry) for entry in entries if not entry.untuned]
         )
-        adapted = iter(checkpoints)
-        submissions = self._copy(
-            Submission,
-            [self._submission(entry, None if entry.untuned else next(adapted)) for entry in entries],
+        adapted = dict(
+            zip((entry.number for entry in entries if not entry.untuned), checkpoints, strict=True)
         )
+        found: dict[int, Submission] = {}
+        for further in (False, True):
+            now = [entry for entry in entries if entry.repeats is further]
+            made = [self._submission(entry, adapted.get(entry.number), found) for entry in now]
+            copied = self._copy(Submission, made)
+            found |= dict(zip((entry.number for entry in now), copied, strict=True))
+        submissions = [found[entry.number] for entry in entries]
         self._copy(_events(), [_published(submission) for submission in submissions])
         self._copy(Resource, list(self._costs(submissions, entries)))
         evaluations = self._copy(Evaluation, [self._evaluation(submission) for submission in submissions])

@@ -115,7 +115,7 @@ class SubmissionList(SubmissionView, generics.ListAPIView[Submission]):
         shown = Submission.objects.visible_to(self.request.user)
         return (
             _filtered(shown, serializer.validated_data, self.request.user)
-            .select_related("team", "base_model", "checkpoint")
+            .select_related(*_BESIDE)
             .defer(*_HEAVY)
         )
 
@@ -252,7 +252,9 @@ class SubmissionWithdraw(SubmissionView):
 
 
 _TEXTS = ("config_text", "adapter_config_text", "flower_run_text")
-_HEAVY = (*_TEXTS, "base_model__tensors", "checkpoint__summary")
+_BESIDE = ("team", "base_model", "checkpoint", "repeats")
+_OF_FIRST_RUN = tuple(f"repeats__{text}" for text in (*_TEXTS, "description", "method_card", "overlap"))
+_HEAVY = (*_TEXTS, "base_model__tensors", "checkpoint__summary", *_OF_FIRST_RUN)
 
 
 def with_details(submissions: QuerySet[Submission]) -> QuerySet[Submission]:
@@ -265,7 +267,7 @@ def with_details(submissions: QuerySet[Submission]) -> QuerySet[Submission]:
     counting = Evaluation.objects.filter(for_audit=False, purpose=Evaluation.Purpose.BOARD)
     evaluations = counting.select_related("submission").defer(*(f"submission__{text}" for text in _TEXTS))
     return (
-        submissions.select_related("team", "base_model", "checkpoint")
+        submissions.select_related(*_BESIDE)
         .defer(*_HEAVY)
         .prefetch_related(
             "findings",
