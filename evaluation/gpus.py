@@ -1,4 +1,4 @@
-"""NVIDIA GPUs as their driver sees them: which there are, what memory is free, and the energy used.
+"""NVIDIA GPUs as their driver sees them: which there are, their memory, energy and condition.
 
 Light to import: a worker, and the process that starts the clients of a training, ask without loading torch.
 """
@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from types import ModuleType
 
 _MILLIJOULE = 1e-3
+# NVML's bits of why clocks are lower than they might be, of which an idle GPU has others. Power: braked from
+# outside, not the cap that a busy GPU is always held to.
+SLOWED_BY = {"heat": 0x20 | 0x40, "power": 0x80}
 _BF16_CAPABILITY = (8, 0)
 
 
@@ -26,6 +29,20 @@ class Gpu:
     def computes_bf16(self) -> bool:
         """As they do since Ampere."""
         return self.capability >= _BF16_CAPABILITY
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A GPU at one moment: `uuid`, bytes of its memory, degrees Celsius, and what slows it: heat, power.
+
+    The last two are None where the driver does not tell, as of a part of a GPU.
+    """
+
+    uuid: str
+    memory_used: int
+    memory_bytes: int
+    temperature: int | None
+    slowed_by: tuple[str, ...] | None
 
 
 def count() -> int:
@@ -69,6 +86,26 @@ def devices() -> tuple[Gpu, ...]:
                 major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
                 capability = (int(major), int(minor))
             found.append(Gpu(capability, int(nvml.nvmlDeviceGetMemoryInfo(handle).total)))
+    return tuple(found)
+
+
+def conditions() -> tuple[Condition, ...]:
+    """How the GPUs that this process may use are at this moment; whose memory is unknown is left out."""
+    nvml = _driver()
+    if nvml is None:
+        return ()
+    found = []
+    for uuid in visible():
+        with suppress(nvml.NVMLError):
+            handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
+            memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+            temperature = slowed_by = None
+            with suppress(nvml.NVMLError):
+                temperature = int(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))
+            with suppress(nvml.NVMLError):
+                reasons = int(nvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
+                slowed_by = tuple(cause for cause, bits in SLOWED_BY.items() if reasons & bits)
+            found.append(Condition(uuid, int(memory.used), int(memory.total), temperature, slowed_by))
     return tuple(found)
 
 

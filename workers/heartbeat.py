@@ -7,6 +7,7 @@ import threading
 
 from django.db import DatabaseError, close_old_connections, connection
 
+from evaluation import gpus
 from portal.runs import presence
 from workers import evaluate
 
@@ -39,7 +40,7 @@ def _beat() -> None:
 def _say(*, there: bool) -> None:
     try:
         if there:
-            presence.beat(evaluate.WORKER_NAME, evaluate.left_to_others())
+            presence.beat(evaluate.WORKER_NAME, evaluate.left_to_others(), gpus.conditions())
         else:
             presence.leave(evaluate.WORKER_NAME)
     except DatabaseError:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from django.db.models import Max
 from django.utils import timezone
 
+from evaluation.gpus import Condition
 from portal.runs.models import Evaluation, WorkerPresence
 from portal.runs.services import LeftToOthers
 
@@ -38,11 +39,10 @@ class Worker:
         return ""
 
 
-def beat(name: str, leaves: Collection[LeftToOthers]) -> None:
+def beat(name: str, leaves: Collection[LeftToOthers], gpus: Collection[Condition] = ()) -> None:
     """Say that the worker is there."""
-    WorkerPresence.objects.update_or_create(
-        name=name, defaults={"seen_at": timezone.now(), "leaves": [asdict(left) for left in leaves]}
-    )
+    said = {"leaves": [asdict(left) for left in leaves], "gpus": [asdict(gpu) for gpu in gpus]}
+    WorkerPresence.objects.update_or_create(name=name, defaults={"seen_at": timezone.now(), **said})
 
 
 def leave(name: str) -> None:
