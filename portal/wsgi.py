@@ -4,9 +4,11 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from portal import addresses
+from portal import addresses, error_reports
 from portal.environment import read_environment
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-addresses.require_embedded(read_environment())
+_environment = read_environment()
+addresses.require_embedded(_environment)
+error_reports.start(_environment.sentry_dsn)
 application = get_wsgi_application()
