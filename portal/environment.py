@@ -44,6 +44,7 @@ class Environment(BaseSettings):
     metrics_token: str = ""
     log_format: Literal["text", "json"] = "text"
     sentry_dsn: str = ""
+    otel_exporter_otlp_endpoint: str = ""
     email_host: str = ""
     email_port: PositiveInt = 587
     email_user: str = ""
@@ -168,6 +169,15 @@ class Environment(BaseSettings):
             raise ValueError("must be https://KEY@HOST/PROJECT, as Sentry shows it")
         if value and find_spec("sentry_sdk") is None:
             raise ValueError("its package is missing: pip install '.[sentry]'")
+        return value
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _traces_installed(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        if value and find_spec("opentelemetry") is None:
+            raise ValueError("its packages are missing: pip install '.[traces]'")
         return value
 
     @field_validator("sign_in_huggingface", "sign_in_github", "sign_in_orcid")

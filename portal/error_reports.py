@@ -1,8 +1,8 @@
 """Errors of web process, worker and scheduler sent to Sentry, where SENTRY_DSN names one.
 
 Of what the log says at the level ERROR the types of exceptions, the places in the code and the ids are sent.
-Texts stay here, as an error's own words may quote an adapter, a person or a secret: the ids find the line of the
-log that has them.
+Texts stay here, as an error's own words may quote an adapter, a person or a secret: the ids find the line of
+the log that has them.
 """
 
 from __future__ import annotations

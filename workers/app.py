@@ -13,7 +13,7 @@ from celery.schedules import crontab  # noqa: E402 -- Django has to be set up fi
 from celery.signals import worker_ready, worker_shutting_down  # noqa: E402
 from django.conf import settings  # noqa: E402
 
-from portal import addresses, error_reports  # noqa: E402
+from portal import addresses, error_reports, tracing  # noqa: E402
 from portal.environment import read_environment  # noqa: E402
 from portal.outages import waiting  # noqa: E402
 from portal.queues import (  # noqa: E402
@@ -28,6 +28,7 @@ from portal.queues import (  # noqa: E402
 _environment = read_environment()
 addresses.require_embedded(_environment)
 error_reports.start(_environment.sentry_dsn)
+tracing.start(_environment.otel_exporter_otlp_endpoint, "flowertune-worker")
 settings.VAR_DIR.mkdir(parents=True, exist_ok=True)  # the scheduler keeps its times there
 
 # How late a retry of a notification may be; new ones wake a worker at once.
