@@ -9,7 +9,12 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from types import ModuleType
+
+ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+"""For the environment of what computes on GPUs: a number then means the same one to CUDA as to the driver, also
+where CUDA would count the fastest first."""
 
 _MILLIJOULE = 1e-3
 # NVML's bits of why clocks are lower than they might be, of which an idle GPU has others. Power: braked from
@@ -151,8 +156,8 @@ def _listed() -> list[str] | None:
     value = os.environ.get("CUDA_VISIBLE_DEVICES")
     if value is None:
         return None
-    listed = [device.strip() for device in value.split(",")]
-    return [device for device in listed if device and device != "-1"]
+    # CUDA too takes no device behind one that is none.
+    return list(takewhile(lambda device: device not in ("", "-1"), map(str.strip, value.split(","))))
 
 
 def _driver() -> ModuleType | None:

@@ -130,6 +130,15 @@ app.conf.update(
 
 
 @worker_ready.connect
+def _clear_leftovers(**_: object) -> None:
+    """Of a worker that was killed here: the periodic recovery may run on another machine."""
+    from workers import evaluate, train
+
+    evaluate.clear_leftovers()
+    train.clear_leftovers()
+
+
+@worker_ready.connect
 def _tell_of_this_worker(**_: object) -> None:
     from workers import heartbeat
 

@@ -15,7 +15,9 @@ class WorkerPresence(models.Model):
     name = models.CharField(max_length=120, unique=True)
     seen_at = models.DateTimeField()
     leaves = models.JSONField(default=list)
-    gpus = models.JSONField(default=list)
+    gpus = models.JSONField(
+        default=list, db_default=[]
+    )  # a worker of an earlier release says nothing of them
 
     class Meta:
         ordering = ["name"]

@@ -60,7 +60,8 @@ def measured(config: FederatedConfig, output: Path) -> list[float | None]:
 
 
 @pytest.mark.parametrize(
-    ("visible", "count"), [(None, 4), ("0,2", 2), ("", 0), ("-1", 0), ("GPU-1, GPU-2,GPU-3", 3)]
+    ("visible", "count"),
+    [(None, 4), ("0,2", 2), ("", 0), ("-1", 0), ("2,-1,0", 1), ("GPU-1, GPU-2,GPU-3", 3)],
 )
 def test_gpus_are_those_that_the_driver_has_and_the_environment_shows(
     driver: None, visible: str | None, count: int, monkeypatch: pytest.MonkeyPatch
