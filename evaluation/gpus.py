@@ -13,8 +13,8 @@ from itertools import takewhile
 from types import ModuleType
 
 ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-"""For the environment of what computes on GPUs: a number then means the same one to CUDA as to the driver, also
-where CUDA would count the fastest first."""
+"""For the environment of what computes on GPUs: a number means the same one to CUDA as to the driver then,
+also where CUDA would count the fastest first."""
 
 _MILLIJOULE = 1e-3
 # NVML's bits of why clocks are lower than they might be, of which an idle GPU has others. Power: braked from

@@ -1,7 +1,8 @@
 """`python -m tests.fleet`: a site on three machines that share nothing but their network, struck under load.
 
-Says for each event how long the work took to go on, then what was lost, doubled or left behind, and what errors
-readers met (exit status 1 if there is any). Linux, as root: it makes network namespaces. It takes some minutes.
+Says for each event how long the work took to go on, then what was lost, doubled or left behind, and what
+errors readers met (exit status 1 if there is any). Linux, as root: it makes network namespaces. It takes some
+minutes.
 """
 
 from __future__ import annotations

@@ -57,9 +57,11 @@ def _cut(machine: Machine, seconds: float) -> None:
 def _lose(machine: Machine) -> None:
     """With a transaction open, whose locks the database keeps for a machine that says nothing. Until the work
     that it had is done by another one."""
-    _until(lambda: _stores(machine))
+    _until(lambda: _frozen_while_it_stores(machine))
     machine.lose()
     in_hand = list(Evaluation.objects.filter(worker__startswith=f"{machine.name}:", status="running"))
+    if not in_hand:
+        raise AssertionError(f"{machine.name} had nothing in hand")
     _until(lambda: all(Evaluation.objects.get(pk=one.pk).status == "succeeded" for one in in_hand))
 
 
@@ -92,8 +94,19 @@ def _in_hand(machine: Machine) -> bool:
     return Evaluation.objects.filter(worker__startswith=f"{machine.name}:", status="running").exists()
 
 
+def _frozen_while_it_stores(machine: Machine) -> bool:
+    """Frozen, if it has a transaction open at this moment that has locked its evaluation."""
+    if not _stores(machine):
+        return False
+    machine.freeze()
+    time.sleep(0.05)  # what it had sent before has arrived
+    if _stores(machine):
+        return True
+    machine.thaw()
+    return False
+
+
 def _stores(machine: Machine) -> bool:
-    """Whether one of its connections has written within a transaction that is open at this moment."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE host(client_addr) = %s"

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from portal.environment import PROJECT_ROOT
 
 NETWORK = "10.77.0"
@@ -94,6 +96,19 @@ class Machine:
     def ended(self) -> list[str]:
         """What ended although nobody told it to."""
         return list(self._ask({"ended": None})["ended"])
+
+    def freeze(self) -> None:
+        """Every process stands still, in the middle of whatever it does."""
+        for process in self._processes():
+            process.suspend()
+
+    def thaw(self) -> None:
+        for process in self._processes():
+            process.resume()
+
+    def _processes(self) -> list[psutil.Process]:
+        assert self._first
+        return psutil.Process(self._first.pid).children(recursive=True)
 
     def lose(self) -> None:
         """The power is gone: nothing on it says a last word, and its disk is what it was."""

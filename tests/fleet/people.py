@@ -39,13 +39,15 @@ class Load:
     """Of readers: what they met instead of a page."""
     slowest: float = 0.0
     over: threading.Event = field(default_factory=threading.Event)
+    _sender: threading.Thread = field(default_factory=threading.Thread)
 
     @contextmanager
     def going_on(self) -> Iterator[Load]:
         """Within this block they are at it; the reviewer goes on until all is decided."""
         token, cookies = _introduce(self.url)
-        acts: list[Callable[[], None]] = [lambda: self._send(token), lambda: self._publish(cookies)]
-        threads = [threading.Thread(target=act, daemon=True) for act in [*acts, *[self._read] * READERS]]
+        acts = [lambda: self._send(token), lambda: self._publish(cookies), *[self._read] * READERS]
+        threads = [threading.Thread(target=act, daemon=True) for act in acts]
+        self._sender = threads[0]
         for thread in threads:
             thread.start()
         try:
@@ -56,7 +58,9 @@ class Load:
                 thread.join()
 
     def stop_sending(self) -> None:
+        """Return once the last one was answered."""
         self.pause = 0.0
+        self._sender.join()
 
     def _send(self, token: str) -> None:
         headers = {"Authorization": f"Bearer {token}"}
