@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import psutil
 from django.db import connection
 
 from portal.runs.models import Evaluation
@@ -57,7 +58,8 @@ def _cut(machine: Machine, seconds: float) -> None:
 def _lose(machine: Machine) -> None:
     """With a transaction open, whose locks the database keeps for a machine that says nothing. Until the work
     that it had is done by another one."""
-    _until(lambda: _frozen_while_it_stores(machine))
+    processes = machine.processes()  # known before, as it has to be quick
+    _until(lambda: _frozen_while_it_stores(machine, processes))
     machine.lose()
     in_hand = list(Evaluation.objects.filter(worker__startswith=f"{machine.name}:", status="running"))
     if not in_hand:
@@ -94,23 +96,26 @@ def _in_hand(machine: Machine) -> bool:
     return Evaluation.objects.filter(worker__startswith=f"{machine.name}:", status="running").exists()
 
 
-def _frozen_while_it_stores(machine: Machine) -> bool:
-    """Frozen, if it has a transaction open at this moment that has locked its evaluation."""
+def _frozen_while_it_stores(machine: Machine, processes: Sequence[psutil.Process]) -> bool:
+    """All stand still, if one has a transaction open at this moment that has locked its evaluation."""
     if not _stores(machine):
         return False
-    machine.freeze()
+    for process in processes:
+        process.suspend()
     time.sleep(0.05)  # what it had sent before has arrived
     if _stores(machine):
         return True
-    machine.thaw()
+    for process in processes:
+        process.resume()
     return False
 
 
 def _stores(machine: Machine) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE host(client_addr) = %s"
-            " AND state LIKE 'idle in transaction%%' AND query LIKE '%%runs_evaluation%%FOR UPDATE%%'",
+            "SELECT count(*) FROM pg_stat_activity JOIN pg_locks USING (pid)"
+            " WHERE host(client_addr) = %s AND state = 'idle in transaction'"
+            " AND relation = 'runs_evaluation'::regclass AND mode = 'RowShareLock'",
             [machine.address],
         )
         return bool(cursor.fetchone()[0])

@@ -97,16 +97,7 @@ class Machine:
         """What ended although nobody told it to."""
         return list(self._ask({"ended": None})["ended"])
 
-    def freeze(self) -> None:
-        """Every process stands still, in the middle of whatever it does."""
-        for process in self._processes():
-            process.suspend()
-
-    def thaw(self) -> None:
-        for process in self._processes():
-            process.resume()
-
-    def _processes(self) -> list[psutil.Process]:
+    def processes(self) -> list[psutil.Process]:
         assert self._first
         return psutil.Process(self._first.pid).children(recursive=True)
 
@@ -163,7 +154,8 @@ class Fleet:
     def remove(self) -> None:
         """Also what a run that was killed left behind."""
         for name in self.names:
-            subprocess.run(["ip", "netns", "delete", _NETNS + name], capture_output=True, check=False)
+            for words in (("link", "delete", f"ft-{name}"), ("netns", "delete", _NETNS + name)):
+                subprocess.run(["ip", *words], capture_output=True, check=False)
         subprocess.run(["ip", "link", "delete", _BRIDGE], capture_output=True, check=False)
 
 

@@ -1,15 +1,20 @@
-"""Who queues up at a team or a user holds up others who do, and nobody who only speaks of them."""
+"""What is locked holds up who needs it, and nobody else: teams, users, the work of a lost machine."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.utils import timezone
 
 from portal.accounts.models import Membership, Team, User, personal_team
 from portal.intake import services as intake
+from portal.runs import claims
+from portal.runs import services as runs
+from portal.runs.models import Evaluation
 from portal.submissions.models import Submission
 from tests.portal import factories
 
@@ -46,3 +51,19 @@ def test_a_user_whose_team_is_looked_up_is_named_meanwhile(owner: User) -> None:
     with transaction.atomic():
         personal_team(owner)
         elsewhere(lambda: Membership.objects.create(team=team, user=owner, role=Membership.Role.MEMBER))
+
+
+def test_work_that_a_lost_machine_still_has_locked_does_not_hold_up_the_recovery_of_the_rest(
+    owner: User,
+) -> None:
+    for _ in range(2):
+        factories.submission(owner)
+    first, second = runs.claim(worker="lost:1"), runs.claim(worker="lost:2")
+    assert first and second
+    Evaluation.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    with transaction.atomic():
+        claims.lock(first)
+        elsewhere(runs.release_expired)
+    status = dict(Evaluation.objects.values_list("pk", "status"))
+    assert status == {first.pk: "running", second.pk: "queued"}
+    assert runs.release_expired() == 1
