@@ -103,7 +103,7 @@ def _frozen_while_it_stores(machine: Machine, processes: Sequence[psutil.Process
     for process in processes:
         process.suspend()
     time.sleep(0.05)  # what it had sent before has arrived
-    if _stores(machine):
+    if _stores(machine) and _in_hand(machine):  # else it was about to take one
         return True
     for process in processes:
         process.resume()
