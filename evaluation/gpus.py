@@ -1,4 +1,4 @@
-"""NVIDIA GPUs as their driver sees them: which there are, what memory is free, and the energy used.
+"""NVIDIA GPUs as their driver sees them: which there are, their memory, energy and condition.
 
 Light to import: a worker, and the process that starts the clients of a training, ask without loading torch.
 """
@@ -9,9 +9,17 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from types import ModuleType
 
+ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+"""For the environment of what computes on GPUs: a number means the same one to CUDA as to the driver then,
+also where CUDA would count the fastest first."""
+
 _MILLIJOULE = 1e-3
+# NVML's bits of why clocks are lower than they might be, of which an idle GPU has others. Power: braked from
+# outside, not the cap that a busy GPU is always held to.
+SLOWED_BY = {"heat": 0x20 | 0x40, "power": 0x80}
 _BF16_CAPABILITY = (8, 0)
 
 
@@ -26,6 +34,20 @@ class Gpu:
     def computes_bf16(self) -> bool:
         """As they do since Ampere."""
         return self.capability >= _BF16_CAPABILITY
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A GPU at one moment: `uuid`, bytes of its memory, degrees Celsius, and what slows it: heat, power.
+
+    The last two are None where the driver does not tell, as of a part of a GPU.
+    """
+
+    uuid: str
+    memory_used: int
+    memory_bytes: int
+    temperature: int | None
+    slowed_by: tuple[str, ...] | None
 
 
 def count() -> int:
@@ -86,6 +108,26 @@ def devices() -> tuple[Gpu, ...]:
     return tuple(found)
 
 
+def conditions() -> tuple[Condition, ...]:
+    """How the GPUs that this process may use are at this moment; whose memory is unknown is left out."""
+    nvml = _driver()
+    if nvml is None:
+        return ()
+    found = []
+    for uuid in visible():
+        with suppress(nvml.NVMLError):
+            handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
+            memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+            temperature = slowed_by = None
+            with suppress(nvml.NVMLError):
+                temperature = int(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))
+            with suppress(nvml.NVMLError):
+                reasons = int(nvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
+                slowed_by = tuple(cause for cause, bits in SLOWED_BY.items() if reasons & bits)
+            found.append(Condition(uuid, int(memory.used), int(memory.total), temperature, slowed_by))
+    return tuple(found)
+
+
 def compute_bf16() -> bool:
     """Whether what this process computes on has arithmetic in bf16; a processor computes in any precision."""
     return all(gpu.computes_bf16 for gpu in devices())
@@ -128,8 +170,8 @@ def _listed() -> list[str] | None:
     value = os.environ.get("CUDA_VISIBLE_DEVICES")
     if value is None:
         return None
-    listed = [device.strip() for device in value.split(",")]
-    return [device for device in listed if device and device != "-1"]
+    # CUDA too takes no device behind one that is none.
+    return list(takewhile(lambda device: device not in ("", "-1"), map(str.strip, value.split(","))))
 
 
 def _driver() -> ModuleType | None:

@@ -26,6 +26,13 @@ def about(**ids: object) -> Iterator[None]:
         _ids.reset(before)
 
 
+def ids_of(record: logging.LogRecord | None) -> Mapping[str, object]:
+    """What a line belongs to that is logged at this moment in this thread."""
+    # Django logs an answer of 400 and above when all middleware is through, and says of which request.
+    request_id = getattr(getattr(record, "request", None), "log_id", None)
+    return {**_ids.get(), **({"request": request_id} if request_id else {})}
+
+
 class JsonLines(logging.Formatter):
     """One object a line: time (UTC), level, logger, message, the ids, and a traceback as `exception`."""
 
@@ -35,11 +42,8 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **{name: _plain(value) for name, value in _ids.get().items()},
+            **{name: _plain(value) for name, value in ids_of(record).items()},
         }
-        # Django logs an answer of 400 and above when all middleware is through, and says of which request.
-        if request_id := getattr(getattr(record, "request", None), "log_id", None):
-            line["request"] = request_id
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

@@ -17,6 +17,15 @@ POSTGRES_SOCKET = ".s.PGSQL.5432"
 VALKEY_SOCKET = "valkey.sock"
 
 
+# A machine that is lost says nothing, and a kernel waits two hours: its locks would hold up the others' work.
+# Both sides give up a connection after half a minute without an answer.
+_GIVEN_UP: dict[str, object] = {
+    **{"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 30_000},
+    "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=4"
+    " -c tcp_user_timeout=30000",
+}
+
+
 @dataclass(frozen=True)
 class Services:
     """Where the database and the broker are, whoever runs them."""
@@ -60,7 +69,12 @@ def django_database(url: str) -> dict[str, object]:
     options = dict(conninfo_to_dict(url))
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     database: dict[str, object] = {key: str(options.pop(name, "")) for key, name in names.items()}
-    return {"ENGINE": "portal.database", **database, "OPTIONS": options}
+    is_on_network = bool(database["HOST"]) and not str(database["HOST"]).startswith("/")
+    return {
+        "ENGINE": "portal.database",
+        **database,
+        "OPTIONS": (_GIVEN_UP if is_on_network else {}) | options,
+    }
 
 
 def celery_broker(url: str) -> str:

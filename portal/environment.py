@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import Field, PositiveInt, ValidationError, field_validator
@@ -42,6 +43,8 @@ class Environment(BaseSettings):
     trust_proxy: bool = False
     metrics_token: str = ""
     log_format: Literal["text", "json"] = "text"
+    sentry_dsn: str = ""
+    otel_exporter_otlp_endpoint: str = ""
     email_host: str = ""
     email_port: PositiveInt = 587
     email_user: str = ""
@@ -159,6 +162,25 @@ class Environment(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("sentry_dsn")
+    @classmethod
+    def _sentry_installed(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and not (parts.scheme in ("http", "https") and parts.username and parts.path.strip("/")):
+            raise ValueError("must be https://KEY@HOST/PROJECT, as Sentry shows it")
+        if value and find_spec("sentry_sdk") is None:
+            raise ValueError("its package is missing: pip install '.[sentry]'")
+        return value
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _traces_installed(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        if value and find_spec("opentelemetry") is None:
+            raise ValueError("its packages are missing: pip install '.[traces]'")
+        return value
 
     @field_validator("sign_in_huggingface", "sign_in_github", "sign_in_orcid")
     @classmethod

@@ -14,7 +14,7 @@ from celery.schedules import crontab  # noqa: E402 -- Django has to be set up fi
 from celery.signals import worker_ready, worker_shutting_down  # noqa: E402
 from django.conf import settings  # noqa: E402
 
-from portal import addresses  # noqa: E402
+from portal import addresses, error_reports, tracing  # noqa: E402
 from portal.environment import read_environment  # noqa: E402
 from portal.outages import waiting  # noqa: E402
 from portal.queues import (  # noqa: E402
@@ -25,7 +25,10 @@ from portal.queues import (  # noqa: E402
     app,
 )
 
-addresses.require_embedded(read_environment())
+_environment = read_environment()
+addresses.require_embedded(_environment)
+error_reports.start(_environment.sentry_dsn)
+tracing.start(_environment.otel_exporter_otlp_endpoint, "flowertune-worker")
 settings.VAR_DIR.mkdir(parents=True, exist_ok=True)  # the scheduler keeps its times there
 
 # How late a retry of a notification may be; new ones wake a worker at once.
@@ -126,6 +129,15 @@ app.conf.update(
         },
     },
 )
+
+
+@worker_ready.connect
+def _clear_leftovers(**_: object) -> None:
+    """Of a worker that was killed here: the periodic recovery may run on another machine."""
+    from workers import evaluate, train
+
+    evaluate.clear_leftovers()
+    train.clear_leftovers()
 
 
 @worker_ready.connect

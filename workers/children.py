@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 from django.conf import settings
 
-from evaluation import memory_kills
+from evaluation import gpus, memory_kills
 from evaluation.errors import EngineCrashError, EvaluationError, MemoryTakenError
 from evaluation.log_lines import FORMAT_VARIABLE
 
@@ -38,6 +38,7 @@ PASSED_ON = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "CUDA_HOME",
+    "CUDA_DEVICE_ORDER",
     "CUDA_VISIBLE_DEVICES",
     "NVIDIA_VISIBLE_DEVICES",
     FORMAT_VARIABLE,
@@ -148,13 +149,18 @@ class Child:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | {
-        "HOME": str(home),
-        "HF_HOME": str(home / "huggingface"),
-        "HF_HUB_OFFLINE": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        # Threads that wait for others sleep: spinning ones slow down every process on the machine.
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
-    }
+    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return (
+        gpus.ORDER
+        | passed_on
+        | {
+            "HOME": str(home),
+            "HF_HOME": str(home / "huggingface"),
+            "HF_HUB_OFFLINE": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            # Threads that wait for others sleep: spinning ones slow down every process on the machine.
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+        }
+    )

@@ -34,6 +34,7 @@ from portal.runs import claims, leakage, services
 from portal.runs.models import Evaluation
 from portal.runs.services import LeftToOthers
 from workers import capabilities, data_sets, turns
+from workers.attempt_spans import AttemptSpans
 from workers.base_models import in_use, model_folder
 from workers.leases import Check, Lease, once_the_database_answers
 from workers.log import WorkerLog
@@ -96,12 +97,17 @@ def run(evaluation: Evaluation) -> None:
 
 
 def _run(evaluation: Evaluation) -> None:
+    with AttemptSpans(evaluation).whole() as spans:
+        _attempt(evaluation, spans)
+
+
+def _attempt(evaluation: Evaluation, spans: AttemptSpans) -> None:
     scratch, log = settings.VAR_DIR / "runs" / str(evaluation.claim_id), WorkerLog(evaluation)
     logger.info("%s begins", evaluation)
     try:
         scratch.mkdir(parents=True)
         with in_use(evaluation.base_model):
-            _run_in(scratch, evaluation, log)
+            _run_in(scratch, evaluation, log, spans)
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over; this worker leaves it", evaluation)
     except turns.ShuttingDownError:
@@ -109,7 +115,9 @@ def _run(evaluation: Evaluation) -> None:
     except PausedError:
         _ended(log, lambda: services.give_back(evaluation, "an operator paused the worker or the queue"))
     except Exception as error:  # noqa: BLE001 -- the supervisor: whatever broke, the row says so
-        _fail(evaluation, log, broken(evaluation, error))
+        failure = broken(evaluation, error)
+        spans.failed(failure.code)
+        _fail(evaluation, log, failure)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -127,7 +135,7 @@ def clear_leftovers() -> None:
             upload.unlink(missing_ok=True)
 
 
-def _run_in(scratch: Path, evaluation: Evaluation, log: WorkerLog) -> None:
+def _run_in(scratch: Path, evaluation: Evaluation, log: WorkerLog, spans: AttemptSpans) -> None:
     lease, output = Lease(evaluation, log.write), scratch / "output"
     log.note(f"Preparing the files: {evaluation.base_model.hub_id} and the adapter.")
     lease.renew({"phase": "preparing the files"})
@@ -141,6 +149,7 @@ def _run_in(scratch: Path, evaluation: Evaluation, log: WorkerLog) -> None:
 
     def record(event: Event) -> dict[str, Any] | None:
         log.hear(event)
+        spans.hear(event)
         if isinstance(event, Scored):
             scored = event
             _ended(log, lambda: _record(evaluation, scored, output))
@@ -163,6 +172,7 @@ def _run_in(scratch: Path, evaluation: Evaluation, log: WorkerLog) -> None:
         case Done(provenance=provenance):
             _ended(log, lambda: services.succeed(evaluation, provenance=provenance))
         case Failed() as failed:
+            spans.failed(failed.code)
             _fail(evaluation, log, Failure(failed.code, failed.message, failed.fault))
         case _:
             _ended(log, lambda: services.give_back(evaluation))

@@ -107,6 +107,7 @@ class Heartbeat:
             hardware=self._hardware,
             waits=self._waits[:600],
             cached=self._cached,
+            gpus=tuple(gpus.conditions()),
         )
         evaluates = broker.EVALUATE in self._listens_to
         presence.beat(orders.WORKER_NAME, evaluate.left_to_others() if evaluates else (), said)

@@ -286,7 +286,7 @@ class DeviceSignIn(models.Model):
 @transaction.atomic
 def personal_team(user: User) -> Team:
     """Return the team that is `user`'s own from the start, making it under the user's name at first."""
-    User.objects.select_for_update().get(pk=user.pk)  # two first pages at once make one team
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)  # two first pages at once make one team
     team = Team.objects.filter(personal_of=user).first()
     if team:
         return team

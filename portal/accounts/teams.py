@@ -32,7 +32,7 @@ class TeamRefused(Exception):
 @transaction.atomic
 def found(*, owner: User, name: str) -> Team:
     """Make a team that `owner` owns. Raises TeamRefused when the name is taken or the owner has too many."""
-    User.objects.select_for_update().get(pk=owner.pk)
+    User.objects.select_for_update(no_key=True).get(pk=owner.pk)
     if owner.memberships.filter(role=Role.OWNER).count() >= OWNED_TEAMS:
         raise TeamRefused(f"You own {OWNED_TEAMS} teams, which is the limit.")
     team = Team(name=name)

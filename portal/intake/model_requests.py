@@ -23,7 +23,9 @@ class RequestRefused(Exception):
 @transaction.atomic
 def ask(*, user: User, hub_id: str, reason: str) -> BaseModelRequest:
     """Put a wish on record and tell the operators. Raises RequestRefused."""
-    User.objects.select_for_update().get(pk=user.pk)  # one after the other, so that none slips past the limit
+    User.objects.select_for_update(no_key=True).get(
+        pk=user.pk
+    )  # one after the other, so that none slips past the limit
     known = listed(hub_id)
     if known is not None and known.active:
         raise RequestRefused(f"{known.hub_id} is on the list already: choose it in the form.")

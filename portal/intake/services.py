@@ -255,8 +255,11 @@ def _refuse(findings: list[Finding]) -> None:
 
 
 def _lock(team: Team) -> None:
-    """Submissions of one team queue up here, so that none slips past the quota."""
-    Team.objects.select_for_update().get(pk=team.pk)
+    """Submissions of one team queue up here, so that none slips past the quota.
+
+    What only speaks of the team goes on meanwhile: it is not its key that is locked.
+    """
+    Team.objects.select_for_update(no_key=True).get(pk=team.pk)
 
 
 def _redraft(

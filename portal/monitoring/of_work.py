@@ -11,6 +11,7 @@ from django.db.models.functions import Coalesce, NullIf
 from django.utils import timezone
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
+from evaluation.gpus import SLOWED_BY, Condition
 from evaluation.rules.challenges import CHALLENGES
 from portal.outages.models import Heartbeat, Outage
 from portal.runs import claims, presence
@@ -26,6 +27,7 @@ SEEN_OF_LATE = timedelta(hours=1)
 def read() -> Iterator[Metric]:
     yield from _queues()
     yield from _workers()
+    yield from _gpus()
     yield from _outages()
     yield _broken_attempts()
     yield from _speed()
@@ -120,6 +122,34 @@ def _workers() -> Iterator[Metric]:
     if beat is not None:
         scheduler.add_metric([], beat.timestamp())
     yield from (states, seen, scheduler)
+
+
+def _gpus() -> Iterator[Metric]:
+    """Of workers that are there, by their last sign of life; a GPU that two share is told once."""
+    labels = ["machine", "gpu"]
+    used = GaugeMetricFamily(
+        "flowertune_gpu_memory_used_bytes", "Memory of a GPU that is taken", labels=labels
+    )
+    size = GaugeMetricFamily("flowertune_gpu_memory_size_bytes", "Memory of a GPU", labels=labels)
+    temperature = GaugeMetricFamily("flowertune_gpu_temperature_celsius", "Heat of a GPU", labels=labels)
+    slowed = GaugeMetricFamily(
+        "flowertune_gpu_throttled", "1 where a GPU is slowed by this, else 0", labels=[*labels, "by"]
+    )
+    rows = WorkerPresence.objects.filter(seen_at__gt=timezone.now() - presence.ALIVE).order_by("seen_at")
+    found = {
+        (claims.machine_of(name), gpu["uuid"]): Condition(**gpu)
+        for name, gpus in rows.values_list("name", "gpus")
+        for gpu in gpus
+    }
+    for (machine, uuid), gpu in sorted(found.items()):
+        used.add_metric([machine, uuid], gpu.memory_used)
+        size.add_metric([machine, uuid], gpu.memory_bytes)
+        if gpu.temperature is not None:
+            temperature.add_metric([machine, uuid], gpu.temperature)
+        if gpu.slowed_by is not None:
+            for cause in SLOWED_BY:
+                slowed.add_metric([machine, uuid, cause], cause in gpu.slowed_by)
+    yield from (used, size, temperature, slowed)
 
 
 def _outages() -> Iterator[Metric]:

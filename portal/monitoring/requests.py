@@ -1,4 +1,4 @@
-"""Counts and times requests by route, and gives each an id, which its log lines and its answer carry."""
+"""Counts, times and traces requests by route, and gives each an id, for its log lines and its answer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
 
 from evaluation.log_lines import about
+from portal import tracing
+from portal.tracing import Span
 
 REQUEST_ID = "X-Request-ID"
 UNKNOWN = "unknown"
@@ -40,14 +42,23 @@ class RequestRecord:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        began, request_id = time.monotonic(), _id_of(request)
+        began, at, request_id = time.monotonic(), time.time(), _id_of(request)
         request.log_id = request_id  # type: ignore[attr-defined]
-        with about(request=request_id):
+        with about(request=request_id), tracing.request() as concerned:
             response = self.get_response(request)
         match = request.resolver_match
         method = request.method if request.method in _METHODS else UNKNOWN
         route = match.route if match else UNKNOWN
         _SECONDS.labels(route, method, response.status_code).observe(time.monotonic() - began)
+        for submission, first in concerned.items():
+            said: dict[str, str | int] = {
+                "http.request.method": method,
+                "http.route": route,
+                "http.response.status_code": response.status_code,
+                "request": request_id,
+            }
+            key = tracing.ROOT if first else ""
+            tracing.record(Span(submission, f"{method} {route}", at, time.time(), key=key, attributes=said))
         response[REQUEST_ID] = request_id
         return response
 

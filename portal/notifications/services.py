@@ -91,7 +91,7 @@ def add_webhook(*, team: Team, url: str, events: Iterable[str]) -> tuple[Webhook
 
     Raises NotificationRefused when the team has too many.
     """
-    Team.objects.select_for_update().get(pk=team.pk)
+    Team.objects.select_for_update(no_key=True).get(pk=team.pk)
     if team.webhooks.count() >= MOST_WEBHOOKS:
         raise NotificationRefused(f"The team has {MOST_WEBHOOKS} webhooks, which is the limit.")
     secret = signatures.new_secret()

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from django.db import transaction
 from django.utils import timezone
 
+from portal import tracing
 from portal.baselines.retraining import RetrainingRefused, retrain
 from portal.intake.services import TransitionRefused
 from portal.notifications.models import Event
@@ -19,6 +21,7 @@ from portal.queues import wake_board_builders
 from portal.review.models import ChangeRequest, Decision
 from portal.runs import services as runs
 from portal.submissions.models import Submission
+from portal.tracing import Span
 
 Action = Decision.Action
 Status = Submission.Status
@@ -26,6 +29,10 @@ Status = Submission.Status
 
 def carry_out(current: Submission, decision: Decision, *, due_at: datetime | None = None) -> None:
     """Let a decision take effect on a locked submission. Raises TransitionRefused where it cannot."""
+    if current.status == Status.IN_REVIEW:
+        since, now = current.status_changed_at.timestamp(), timezone.now().timestamp()
+        transaction.on_commit(lambda: tracing.record(Span(current.pk, "in review", since, now)))
+    transaction.on_commit(lambda: tracing.concerns(current.pk))
     if decision.act == Action.CHANGES:
         assert due_at
         _ask_for_changes(current, decision, due_at)

@@ -66,7 +66,9 @@ def ask(
 
     `team` is for whom it is asked: claims and appeals need it. Raises RequestRefused.
     """
-    User.objects.select_for_update().get(pk=user.pk)  # one after the other, so that none slips past the limit
+    User.objects.select_for_update(no_key=True).get(
+        pk=user.pk
+    )  # one after the other, so that none slips past the limit
     current = Submission.objects.select_related("team").get(pk=submission.pk)
     _refuse_pointless(kind, current, user, team)
     own = EntryRequest.objects.filter(user=user)

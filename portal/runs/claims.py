@@ -136,8 +136,10 @@ def release_expired(work: QuerySet[Work], fail_attempt: Callable[[Work, Failure]
     released = 0
     for lost in expired:
         with transaction.atomic():
-            # Its worker, or another recovery, may have been faster.
-            if expired.filter(pk=lost.pk, claim_id=lost.claim_id).select_for_update().exists():
+            # Its worker, or another recovery, may have been faster; and whose row a lost machine still has
+            # locked must not hold up the others.
+            row = expired.filter(pk=lost.pk, claim_id=lost.claim_id).select_for_update(skip_locked=True)
+            if row.exists():
                 fail_attempt(lost, _LOST)
                 released += 1
     return released

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
+from evaluation.gpus import Condition
 from portal.control.models import Hold
 from portal.queues import EVALUATE
 from portal.runs.models import Evaluation, WorkerPresence
@@ -43,6 +44,7 @@ class Said:
     hardware: str
     waits: str = ""
     cached: tuple[CachedModel, ...] = ()
+    gpus: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from evaluation.log_lines import about
 from evaluation.rules import protocol as protocols
 from evaluation.rules.protocol import PROTOCOLS
 from evaluation.wire.evaluating import Scored
+from portal import tracing
 from portal.control.models import Queue
 from portal.notifications.models import Event
 from portal.notifications.services import submission_changed
@@ -308,7 +309,10 @@ def _end_of(evaluation: Evaluation) -> Evaluation.Status:
 
 
 def _say_queued(evaluation: Evaluation) -> None:
-    """The line of the operators' log that has both the request and what came of it."""
+    """In the operators' log, with the request and what came of it, and in the trace, which it may begin."""
+    if tracing.is_on():
+        earlier = Evaluation.objects.filter(submission=evaluation.submission_id, pk__lt=evaluation.pk)
+        tracing.concerns(evaluation.submission_id, first=not earlier.exists())
     with about(submission=evaluation.submission_id, evaluation=evaluation.pk):
         logger.info("%s is queued", evaluation)
 

@@ -44,7 +44,7 @@ def create(*, user: User, length: int, name: str = "") -> Upload:
     key = uuid4()
     with transaction.atomic():
         # Uploads of one user begin one after the other, so that none slips past the limits.
-        User.objects.select_for_update().get(pk=user.pk)
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)
         _check_open(user, length)
         check_daily(user, length)
         upload = Upload.objects.create(

@@ -32,6 +32,8 @@ class HubServer:
         kind: Literal["model", "dataset"] = "model",
         commit: str = COMMIT,
         branch: str = "main",
+        host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         self.repo = repo
         self.files = dict(files)
@@ -52,7 +54,7 @@ class HubServer:
         self._api_path = f"/api/{kind}s/{repo}"
         self._files_path = f"/{'datasets/' if kind == 'dataset' else ''}{repo}/resolve/"
         self._file_path = f"{self._files_path}{commit}/"
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer((host, port), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     @property

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -62,6 +63,8 @@ def test_a_server_that_finds_no_services_says_what_to_do(tmp_path: Path, module:
 
 def test_django_reads_the_url_as_libpq_does() -> None:
     database = addresses.django_database("postgresql://me:p%40ss@db.example:5433/board?sslmode=require")
+    options = database.pop("OPTIONS")
+    assert isinstance(options, dict) and options["sslmode"] == "require"
     assert database == {
         "ENGINE": "portal.database",
         "NAME": "board",
@@ -69,8 +72,17 @@ def test_django_reads_the_url_as_libpq_does() -> None:
         "PASSWORD": "p@ss",
         "HOST": "db.example",
         "PORT": "5433",
-        "OPTIONS": {"sslmode": "require"},
     }
+
+
+def test_a_lost_machine_is_given_up_by_both_sides_unless_the_url_says_otherwise() -> None:
+    def options(url: str) -> Any:
+        return addresses.django_database(url)["OPTIONS"]
+
+    far = options("postgresql://me@db.example/board")
+    assert far["tcp_user_timeout"] == 30_000 and "tcp_user_timeout=30000" in far["options"]
+    assert options("postgresql://me@db.example/board?tcp_user_timeout=5")["tcp_user_timeout"] == "5"
+    assert options("postgresql://me@/board?host=/run/postgresql") == {}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+from evaluation.gpus import Condition
 from portal.accounts.models import User
 from portal.environment import PROJECT_ROOT
 from portal.monitoring import of_running, of_work, site
@@ -27,6 +29,7 @@ from portal.outages import records
 from portal.outages.causes import HUB
 from portal.runs import presence, services
 from portal.runs.models import Evaluation
+from portal.runs.presence import Said
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db
@@ -95,6 +98,24 @@ def test_a_lease_that_ran_out_is_told_also_where_the_next_attempt_went_well(
     assert evaluation
     assert values(scraped(client))["flowertune_broken_attempts worker_lost running"] == 1
     services.give_back(evaluation)
+
+
+def test_gpus_are_told_by_machine_once_however_many_workers_share_them(client: Client) -> None:
+    hot = Condition("GPU-1", 60 * 10**9, 80 * 10**9, 91, ("heat",))
+    part = Condition("MIG-1", 0, 10 * 10**9, None, None)
+    said = Said(timezone.now(), ("evaluate",), "", "two GPUs")
+    presence.beat("machine:7", (), replace(said, gpus=(replace(hot, temperature=40, slowed_by=()),)))
+    presence.beat("machine:8", (), replace(said, gpus=(hot, part)))
+    found = {name: value for name, value in values(scraped(client)).items() if "_gpu_" in name}
+    assert found == {
+        "flowertune_gpu_memory_used_bytes GPU-1 machine": 60e9,
+        "flowertune_gpu_memory_size_bytes GPU-1 machine": 80e9,
+        "flowertune_gpu_temperature_celsius GPU-1 machine": 91,
+        "flowertune_gpu_throttled heat GPU-1 machine": 1,
+        "flowertune_gpu_throttled power GPU-1 machine": 0,
+        "flowertune_gpu_memory_used_bytes MIG-1 machine": 0,
+        "flowertune_gpu_memory_size_bytes MIG-1 machine": 10e9,
+    }
 
 
 def test_what_was_measured_and_what_waits_for_people_is_told(client: Client, owner: User) -> None:

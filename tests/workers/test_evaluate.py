@@ -86,7 +86,8 @@ def test_what_the_process_says_is_recorded(owner: User, folder: Path) -> None:
     assert (score.value, score.standard_error, score.n, score.correct) == (0.5, 0.1, 2, 1)
     assert (bytes(score.correct_bits), bytes(score.scored_bits)) == (b"\x80", b"\xc0")
     with score.items.open() as items:
-        assert (score.unofficial_reasons, items.read()) == (["demonstration data"], b"{}\n")
+        assert score.unofficial_reasons == ["demonstration data"]
+        assert items.read().splitlines() == [b'{"correct": true}', b'{"correct": false}']
 
 
 def test_what_happens_is_in_the_evaluations_log_without_the_machines_folders(

@@ -236,6 +236,7 @@ def test_the_child_sees_no_secret(staff: User, monkeypatch: pytest.MonkeyPatch) 
     train_once(claimed())
     environment = (train.state_folder(run) / "state" / "environment.json").read_text()
     assert "do not tell" not in environment and "OMP_WAIT_POLICY" in environment
+    assert json.loads(environment)["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
 def test_what_runs_that_are_over_left_is_cleared(staff: User) -> None:

@@ -12,8 +12,9 @@ class WorkerPresence(models.Model):
     """A worker that was there at `seen_at`.
 
     `leaves` lists what it leaves to others, each as the fields of a `LeftToOthers`; `cached` what of the hub
-    is on its disk, each as the fields of a `CachedModel`. Fields that were added later have a default of the
-    database, so that a worker of an earlier release can still say that it is there.
+    is on its disk, each as the fields of a `CachedModel`; `gpus` what its GPUs were like then, each as the
+    fields of a `Condition`. Fields that were added later have a default of the database, so that a worker of
+    an earlier release can still say that it is there.
     """
 
     name = models.CharField(max_length=120, unique=True)
@@ -32,6 +33,7 @@ class WorkerPresence(models.Model):
         max_length=600, blank=True, db_default="", help_text="Why it begins nothing, in words"
     )
     cached = models.JSONField(default=list, db_default=[])
+    gpus = models.JSONField(default=list, db_default=[])
 
     class Meta:
         ordering = ["name"]

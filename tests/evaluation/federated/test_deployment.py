@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -16,10 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from evaluation.federated import deployment
 from evaluation.federated.config import FederatedConfig
@@ -46,38 +41,20 @@ def wait_until_open(port: int) -> None:
         time.sleep(0.1)
 
 
-def certificates(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for the loopback address, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    written, secret = folder / "certificate.pem", folder / "key.pem"
-    written.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    secret.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return written, secret
+def certificates(folder: Path) -> tuple[Path, Path, Path]:
+    """An authority's certificate, one for the loopback address and its key, made as docs/fleet.md does."""
+    text = (ROOT / "docs" / "fleet.md").read_text()
+    commands = [line.strip() for line in text.splitlines() if line.startswith("    openssl ")]
+    for command in commands:
+        words = shlex.split(command.replace("IP:10.0.0.1", "IP:127.0.0.1"))
+        subprocess.run(words, cwd=folder, check=True, capture_output=True)
+    return folder / "ca.pem", folder / "server.pem", folder / "server.key"
 
 
 @pytest.fixture
 def federation(tmp_path: Path, base_model: Path, rows_file: Path) -> Iterator[deployment.SuperLink]:
     """A SuperLink that speaks TLS alone, and two SuperNodes that know where their model and rows are."""
-    certificate, key = certificates(tmp_path)
+    authority, certificate, key = certificates(tmp_path)
     fleet, control, server_io, *node_io = free_ports(5)
     home = tmp_path / "flower"
     home.mkdir()
@@ -87,7 +64,7 @@ def federation(tmp_path: Path, base_model: Path, rows_file: Path) -> Iterator[de
     }  # fmt: skip
     superlink: list[str | Path] = [
         "flower-superlink", "--disable-runtime-dependency-installation",
-        "--ssl-ca-certfile", certificate, "--ssl-certfile", certificate, "--ssl-keyfile", key,
+        "--ssl-ca-certfile", authority, "--ssl-certfile", certificate, "--ssl-keyfile", key,
         "--fleet-api-address", f"127.0.0.1:{fleet}", "--control-api-address", f"127.0.0.1:{control}",
         "--serverappio-api-address", f"127.0.0.1:{server_io}",
     ]  # fmt: skip
@@ -95,7 +72,7 @@ def federation(tmp_path: Path, base_model: Path, rows_file: Path) -> Iterator[de
     for partition, port in enumerate(node_io):
         own = f'partition-id={partition} model-path="{base_model}" train-data="{rows_file}"'
         programs.append([
-            "flower-supernode", "--superlink", f"127.0.0.1:{fleet}", "--root-certificates", certificate,
+            "flower-supernode", "--superlink", f"127.0.0.1:{fleet}", "--root-certificates", authority,
             "--clientappio-api-address", f"127.0.0.1:{port}", "--node-config", own,
         ])  # fmt: skip
     with ExitStack() as stack:
@@ -108,7 +85,7 @@ def federation(tmp_path: Path, base_model: Path, rows_file: Path) -> Iterator[de
             stack.enter_context(started)
             stack.callback(started.terminate)
         wait_until_open(control)
-        yield deployment.SuperLink(f"127.0.0.1:{control}", certificate)
+        yield deployment.SuperLink(f"127.0.0.1:{control}", authority)
 
 
 def test_the_app_trains_on_a_superlink_with_two_supernodes(

@@ -60,7 +60,8 @@ def measured(config: FederatedConfig, output: Path) -> list[float | None]:
 
 
 @pytest.mark.parametrize(
-    ("visible", "count"), [(None, 4), ("0,2", 2), ("", 0), ("-1", 0), ("GPU-1, GPU-2,GPU-3", 3)]
+    ("visible", "count"),
+    [(None, 4), ("0,2", 2), ("", 0), ("-1", 0), ("2,-1,0", 1), ("GPU-1, GPU-2,GPU-3", 3)],
 )
 def test_gpus_are_those_that_the_driver_has_and_the_environment_shows(
     driver: None, visible: str | None, count: int, monkeypatch: pytest.MonkeyPatch
@@ -119,13 +120,41 @@ def test_gpus_compute_in_bf16_from_ampere_on(
     assert gpus.compute_bf16()
 
 
+def test_the_condition_of_a_gpu_is_what_its_driver_tells_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told_of_a_whole_gpu(handle: str, *_: object) -> int:
+        if handle == "MIG-1":
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return 71
+
+    def reasons(handle: str) -> int:
+        idle, thermal, capped = 0x1, 0x20, 0x4
+        return told_of_a_whole_gpu(handle) and idle | thermal | capped
+
+    nvml = ModuleType("nvml")
+    nvml.__dict__.update(
+        NVMLError=pynvml.NVMLError,
+        NVML_TEMPERATURE_GPU=0,
+        nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
+        nvmlDeviceGetUUID=lambda handle: handle,
+        nvmlDeviceGetMemoryInfo=lambda _handle: SimpleNamespace(used=75, total=80),
+        nvmlDeviceGetTemperature=told_of_a_whole_gpu,
+        nvmlDeviceGetCurrentClocksEventReasons=reasons,
+    )
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1,MIG-1")
+    monkeypatch.setattr(gpus, "_driver", lambda: nvml)
+    assert gpus.conditions() == (
+        gpus.Condition("GPU-1", 75, 80, 71, ("heat",)),
+        gpus.Condition("MIG-1", 75, 80, None, None),
+    )
+
+
 def test_without_a_driver_there_is_no_gpu_and_no_energy(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> None:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
 
     monkeypatch.setattr(pynvml, "nvmlInit", missing)
     assert gpus.count() == 0
-    assert gpus.visible() == ()
+    assert gpus.visible() == gpus.conditions() == ()
     assert gpus.compute_bf16(), "the processor does"
     assert gpus.free_bytes("GPU-1") is None
     assert gpus.total_energy_joules(gpus.visible()) is None
