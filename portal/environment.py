@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -25,7 +26,9 @@ Numbers = Annotated[tuple[int, ...], NoDecode]
 
 
 class Environment(BaseSettings):
-    """Each field is the environment variable of the same name in capitals; docs/operating.md lists them."""
+    """Each field is the environment variable of the same name in capitals, or a secret's file of that name in one
+    of `secret_folders`; docs/operating.md lists them.
+    """
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, case_sensitive=False)
 
@@ -35,6 +38,7 @@ class Environment(BaseSettings):
     database_url: str = ""
     redis_url: str = ""
     embedded_state_dir: Path | None = None
+    static_root: Path | None = None
 
     site_url: str = "http://127.0.0.1:8000"
     allowed_hosts: Names = Field(default=["127.0.0.1", "localhost", "[::1]"])
@@ -253,10 +257,16 @@ def _client(pair: str) -> dict[str, Any]:
     return {"client_id": client_id, "secret": secret}
 
 
+def secret_folders() -> list[Path]:
+    """Where secrets are files: as containers get them, and as a systemd unit's LoadCredential= hands them over."""
+    places = ("/run/secrets", os.environ.get("CREDENTIALS_DIRECTORY"))
+    return [Path(place) for place in places if place and Path(place).is_dir()]
+
+
 def read_environment() -> Environment:
     """Raises ImproperlyConfigured naming every variable that is wrong, not only the first."""
     try:
-        return Environment()
+        return Environment(_secrets_dir=secret_folders())
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"

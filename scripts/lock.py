@@ -1,6 +1,6 @@
 """Writes constraints.txt: the versions of everything that the project's packages bring, as installed here.
 
-Only what the extras web, worker and dev reach is written, so nothing that was installed by the way gets
+Only what the extras web, embedded, worker and dev reach is written, so nothing that was installed by the way gets
 in. Run by `make lock` after a pin in pyproject.toml was changed and installed.
 """
 
@@ -14,10 +14,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ("web", "worker", "dev")
+EXTRAS = ("web", "embedded", "worker", "dev")
 HEADER = """\
 # Written by scripts/lock.py. To change a version: edit pyproject.toml, then
-#   .venv/bin/pip install -e '.[web,worker,s3,dev]' && make lock
+#   .venv/bin/pip install -e '.[web,embedded,worker,s3,dev]' && make lock
 # A build suffix such as torch's +cpu is left out: each machine takes the build that its index offers.
 """
 
