@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -19,6 +18,8 @@ from evaluation.rules.challenges import CHALLENGES
 from evaluation.rules.protocol import CURRENT, PROTOCOLS
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+# Where containers find their secrets.
+SECRETS = Path("/run/secrets")
 
 Names = Annotated[list[str], NoDecode]
 Limits = Annotated[Mapping[str, int], NoDecode]
@@ -26,8 +27,8 @@ Numbers = Annotated[tuple[int, ...], NoDecode]
 
 
 class Environment(BaseSettings):
-    """Each field is the environment variable of the same name in capitals, or a secret's file of that name in one
-    of `secret_folders`; docs/operating.md lists them.
+    """Each field is the environment variable of the same name in capitals, else the file of that name in
+    `SECRETS`; docs/operating.md lists them.
     """
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, case_sensitive=False)
@@ -257,16 +258,10 @@ def _client(pair: str) -> dict[str, Any]:
     return {"client_id": client_id, "secret": secret}
 
 
-def secret_folders() -> list[Path]:
-    """Where secrets are files: as containers get them, and as a systemd unit's LoadCredential= hands them over."""
-    places = ("/run/secrets", os.environ.get("CREDENTIALS_DIRECTORY"))
-    return [Path(place) for place in places if place and Path(place).is_dir()]
-
-
 def read_environment() -> Environment:
     """Raises ImproperlyConfigured naming every variable that is wrong, not only the first."""
     try:
-        return Environment(_secrets_dir=secret_folders())
+        return Environment(_secrets_dir=SECRETS if SECRETS.is_dir() else None)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
