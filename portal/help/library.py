@@ -71,6 +71,7 @@ GROUPS = (
         "Run a site",
         (
             Listing("operating", "From one machine to many workers, settings, outages."),
+            Listing("containers", "Images, compose, systemd units, Kubernetes, and the rights they take."),
             Listing("reviewing", "The review desk: how a case is read and decided."),
             Listing("review-rules", "Who may decide what, and what the database keeps."),
             Listing("sandbox", "How programs that a model wrote are run."),
