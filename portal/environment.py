@@ -31,7 +31,12 @@ class Environment(BaseSettings):
     `SECRETS`; docs/operating.md lists them.
     """
 
-    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, case_sensitive=False)
+    model_config = SettingsConfigDict(
+        extra="ignore",
+        env_ignore_empty=True,
+        case_sensitive=False,
+        secrets_dir=SECRETS if SECRETS.is_dir() else None,
+    )
 
     debug: bool = False
     secret_key: str = ""
@@ -261,7 +266,7 @@ def _client(pair: str) -> dict[str, Any]:
 def read_environment() -> Environment:
     """Raises ImproperlyConfigured naming every variable that is wrong, not only the first."""
     try:
-        return Environment(_secrets_dir=SECRETS if SECRETS.is_dir() else None)
+        return Environment()
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"

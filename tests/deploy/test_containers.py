@@ -167,7 +167,8 @@ def test_secrets_are_made_once_and_fit_each_other(tmp_path: Path, monkeypatch: p
     assert identity["credentials"] == [
         {"accessKey": made["site/s3_access_key_id"], "secretKey": made["site/s3_secret_access_key"]}
     ]
-    read = Environment(_secrets_dir=folder / "site")
+    monkeypatch.setitem(Environment.model_config, "secrets_dir", folder / "site")
+    read = Environment()
     assert read.database_url == made["site/database_url"] and read.metrics_token == "an operator's own"
     again = {
         str(file.relative_to(folder)): file.read_text().strip()
