@@ -5,9 +5,15 @@ PORT ?= 8000
 BIN := .venv/bin
 # Without ARGS all cores are used; a chosen part is sooner done in one process (ARGS="tests/portal -n 2" says otherwise).
 PYTEST = $(BIN)/pytest -n $(if $(ARGS),0,logical)
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 export PYTHON
 
-.PHONY: help setup dev vllm client demo test test-long test-vllm readers test-readers coverage lint format run bench lock clean
+# Podman's own format of images has no health checks.
+ENGINE ?= $(notdir $(firstword $(shell command -v docker podman)))
+IMAGES ?= web worker
+images: export BUILDAH_FORMAT = docker
+
+.PHONY: help setup dev vllm client images demo test test-long test-vllm readers test-readers coverage lint format run bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +29,12 @@ vllm: setup ## Install vLLM, the second engine: the CUDA build where there is an
 
 client: setup ## Build the participants' command line into dist/, as the site serves it at /client/
 	@$(BIN)/python -m scripts.client
+
+images: ## Build the container images (ENGINE=podman IMAGES="web worker worker-cuda")
+	@for image in $(IMAGES); do \
+		$(ENGINE) build --file Containerfile --target $$image --tag flowertune-$$image --build-arg VERSION=$(VERSION) \
+			--build-arg REVISION=$$(git rev-parse HEAD) $(BUILD_ARGS) . || exit; \
+	done
 
 demo: setup ## Serve a site with evaluated entries, without any model hub, until Ctrl-C (PORT=8000)
 	@$(BIN)/python manage.py demo --port $(PORT)

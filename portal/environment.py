@@ -19,6 +19,8 @@ from evaluation.rules.challenges import CHALLENGES
 from evaluation.rules.protocol import CURRENT, PROTOCOLS
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+# Where containers find their secrets.
+SECRETS = Path("/run/secrets")
 
 Names = Annotated[list[str], NoDecode]
 Limits = Annotated[Mapping[str, int], NoDecode]
@@ -26,9 +28,16 @@ Numbers = Annotated[tuple[int, ...], NoDecode]
 
 
 class Environment(BaseSettings):
-    """Each field is the environment variable of the same name in capitals; docs/operating.md lists them."""
+    """Each field is the environment variable of the same name in capitals, else the file of that name in
+    `SECRETS`; docs/operating.md lists them.
+    """
 
-    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, case_sensitive=False)
+    model_config = SettingsConfigDict(
+        extra="ignore",
+        env_ignore_empty=True,
+        case_sensitive=False,
+        secrets_dir=SECRETS if SECRETS.is_dir() else None,
+    )
 
     debug: bool = False
     secret_key: str = ""
@@ -36,6 +45,7 @@ class Environment(BaseSettings):
     database_url: str = ""
     redis_url: str = ""
     embedded_state_dir: Path | None = None
+    static_root: Path | None = None
 
     site_url: str = "http://127.0.0.1:8000"
     allowed_hosts: Names = Field(default=["127.0.0.1", "localhost", "[::1]"])

@@ -209,7 +209,7 @@ CONTENT_SECURITY_POLICY = {
 # --- Files --------------------------------------------------------------------------------------
 
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT = env.static_root or VAR_DIR / "static"
 STORAGES = {
     "default": env.storage(),
     "staticfiles": {

@@ -14,10 +14,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ("web", "worker", "sentry", "traces", "dev")
+EXTRAS = ("web", "embedded", "worker", "sentry", "traces", "dev")
 HEADER = """\
 # Written by scripts/lock.py. To change a version: edit pyproject.toml, then
-#   .venv/bin/pip install -e '.[web,worker,s3,sentry,traces,dev]' && make lock
+#   .venv/bin/pip install -e '.[web,embedded,worker,s3,sentry,traces,dev]' && make lock
 # A build suffix such as torch's +cpu is left out: each machine takes the build that its index offers.
 """
 

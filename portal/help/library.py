@@ -72,6 +72,7 @@ GROUPS = (
         (
             Listing("operating", "From one machine to many workers, settings, outages."),
             Listing("fleet", "Three machines without a shared folder: what is set, lost, upgraded."),
+            Listing("containers", "Images, compose, systemd units, Kubernetes, and the rights they take."),
             Listing("reviewing", "The review desk: how a case is read and decided."),
             Listing("review-rules", "Who may decide what, and what the database keeps."),
             Listing("sandbox", "How programs that a model wrote are run."),
