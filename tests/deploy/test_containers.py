@@ -31,7 +31,6 @@ HEAVY = {
     "ray",
     "datasets",
     "vllm",
-    "scipy",
     "pandas",
 }
 
