@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from django.db import transaction
+from django.db.models.functions import Coalesce
 
 from evaluation.wire.training import Ready, Round
 from portal.outages.causes import Failure
@@ -22,8 +23,10 @@ _MEASURED = [
 
 @transaction.atomic
 def claim(*, worker: str) -> BaselineRun | None:
-    """Take the run that waits longest, or return None when none waits."""
-    claim_id = claims.take(BaselineRun.objects.order_by("queued_at", "pk"), worker=worker)
+    """Take the run that waits longest of those of the highest priority, or return None when none waits."""
+    priority = Coalesce("study_run__study__priority", 0)
+    waiting = BaselineRun.objects.order_by(priority.desc(), "queued_at", "pk")
+    claim_id = claims.take(waiting, worker=worker)
     if claim_id is None:
         return None
     return BaselineRun.objects.select_related("base_model", "original").get(claim_id=claim_id)

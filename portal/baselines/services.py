@@ -93,8 +93,15 @@ def start(request: Request) -> BaselineRun:
     if has_errors(found):
         raise InvalidRun(found)
     reference_team(request.requester)
+    run = enqueue(request)
+    wake_trainers()
+    return run
+
+
+def enqueue(request: Request) -> BaselineRun:
+    """The queued run of a request that was checked; whoever calls this wakes the workers."""
     config, base_model = request.plan.config, request.plan.base_model
-    run = BaselineRun.objects.create(
+    return BaselineRun.objects.create(
         challenge=config.challenge,
         base_model=base_model,
         strategy=config.strategy,
@@ -106,8 +113,6 @@ def start(request: Request) -> BaselineRun:
         requested_by=request.requester,
         original=request.original,
     )
-    wake_trainers()
-    return run
 
 
 def cancel(run: BaselineRun, *, by: User) -> None:

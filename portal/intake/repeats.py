@@ -20,7 +20,7 @@ OTHER_METHOD = "submission.other_method"
 SAME_CONFIG = "submission.same_configuration"
 FIELD = "repeats"
 
-_ENDED = (
+ENDED = (
     Submission.Status.INVALID,
     Submission.Status.FAILED,
     Submission.Status.REJECTED,
@@ -32,7 +32,7 @@ _ENDED = (
 def repeatable_by(user: User) -> QuerySet[Submission]:
     """First runs of the user's teams, of which a further run may be sent."""
     first_runs = Submission.objects.of_member(user).filter(repeats=None, checkpoint__isnull=False)
-    return first_runs.exclude(status__in=_ENDED)
+    return first_runs.exclude(status__in=ENDED)
 
 
 def against_first_run(
@@ -77,7 +77,7 @@ def _unlike(
 
 
 def _why_not(draft: Draft, first: Submission) -> str:
-    if first.status in _ENDED:
+    if first.status in ENDED:
         return f"Submission {first.pk} is {first.get_status_display()}: send this run as one of its own."
     if first.repeats_id:
         return f"Submission {first.pk} is a further run itself. Name the first one, {first.repeats_id}."
