@@ -307,6 +307,7 @@ SPECTACULAR_SETTINGS = {
             "submissions",
             "evaluations",
             "baseline runs",
+            "studies",
             "leaderboards",
             "log",
             "teams",

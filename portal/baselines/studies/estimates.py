@@ -244,7 +244,7 @@ def _basis(
     spans: Mapping[str, Span | None],
 ) -> Iterable[str]:
     if trained:
-        yield f"Training from the rates of {_count(trained, 'run')} measured here{_strange(planned, trained)}."
+        yield f"Training from {_count(trained, 'run')} measured here{_strange(planned, trained)}."
     else:
         yield "No run was measured here yet, so the time of training is not known."
     if spans["evaluation"] is not None:

@@ -129,13 +129,25 @@ class Table:
         return [result for result in self.cells if result.cell.challenge == challenge]
 
 
+@dataclass(frozen=True)
+class _Answers:
+    """A run's (right, scored) answers to each benchmark, and the single ones as far as they are known."""
+
+    counts: Sequence[tuple[int, int]]
+    packed: Run
+
+    @property
+    def is_complete(self) -> bool:
+        return len(self.packed) == len(self.counts) and all(answers.complete for answers in self.packed)
+
+
 def table_of(study: Study, *, sees_all: bool) -> Table:
     """Read a study in a constant number of queries. Scores that are not public yet are for `sees_all`."""
     plan = plans.read(study.plan)
     newest: dict[tuple[int, int], BaselineRun] = {}
     for place in _places(study):
         newest[place.cell, place.seed] = place.run
-    answers: dict[int, Run] = {}
+    answers: dict[int, _Answers] = {}
     results = []
     for cell in plan.cells:
         benchmarks = list(site_rules(cell.challenge).benchmarks)
@@ -184,7 +196,7 @@ def _places(study: Study) -> Iterable[StudyRun]:
 
 
 def _place(
-    seed: int, run: BaselineRun, benchmarks: Sequence[str], answers: dict[int, Run], *, sees_all: bool
+    seed: int, run: BaselineRun, benchmarks: Sequence[str], answers: dict[int, _Answers], *, sees_all: bool
 ) -> PlaceRun:
     entry = run.submission
     if is_over(run):
@@ -202,9 +214,14 @@ def _place(
     if len(values) < len(benchmarks) or not (is_public or sees_all):
         words = "in review" if len(values) == len(benchmarks) else entry.get_status_display()
         return PlaceRun(seed, run.pk, "scoring", words, entry.pk, is_public)
-    answers[run.pk] = [
-        PackedAnswers.from_bytes(one.n, bytes(one.correct_bits), bytes(one.scored_bits)) for one in scores
-    ]
+    answers[run.pk] = _Answers(
+        [(one.correct, one.n - one.unscored) for one in scores],
+        [
+            PackedAnswers.from_bytes(one.n, bytes(one.correct_bits), bytes(one.scored_bits))
+            for one in scores
+            if one.correct_bits
+        ],
+    )
     costs = {resource.kind: resource.value for resource in entry.resources.all()}
     sums = {
         name: sum(costs[kind] for kind in kinds) if all(kind in costs for kind in kinds) else None
@@ -216,7 +233,7 @@ def _place(
     return PlaceRun(seed, run.pk, "scored", words, entry.pk, is_public, average, values, mark, **sums)
 
 
-def _result(cell: Cell, runs: Sequence[PlaceRun], answers: Mapping[int, Run]) -> CellResult:
+def _result(cell: Cell, runs: Sequence[PlaceRun], answers: Mapping[int, _Answers]) -> CellResult:
     scored = [run for run in runs if run.average is not None]
     return CellResult(
         cell=cell,
@@ -229,16 +246,16 @@ def _result(cell: Cell, runs: Sequence[PlaceRun], answers: Mapping[int, Run]) ->
     )
 
 
-def _score(runs: Sequence[Run]) -> CellScore | None:
-    """The mean over the seeds; of one, and of runs with unscored items, the first's alone."""
-    complete = [run for run in runs if all(answers.complete for answers in run)]
+def _score(runs: Sequence[_Answers]) -> CellScore | None:
+    """The mean over seeds whose single answers are known, all to the same items; else of the first alone."""
+    complete = [run.packed for run in runs if run.is_complete]
     alike = [run for run in complete if [a.items for a in run] == [a.items for a in complete[0]]]
     if len(alike) > 1:
         found = mean_over_seeds(alike)
         return CellScore(found.value, found.interval, found.runs, found.spread)
     if not runs:
         return None
-    counts = [(answers.right_count, answers.scored_count) for answers in (alike or runs)[0]]
+    counts = runs[0].counts
     return CellScore(fmean(right / n for right, n in counts), mean_interval(counts), 1, None)
 
 
