@@ -10,6 +10,7 @@ from evaluation.federated import study
 from evaluation.federated.study import Cell, StudyPlan
 from evaluation.findings import Finding, Severity
 from portal.baselines import services
+from portal.submissions.base_models import listed
 from portal.submissions.models import BaseModel
 
 
@@ -40,13 +41,13 @@ def on_site(text: str) -> SitePlan:
         plan = study.read(text)
     except study.PlanError as error:
         raise StudyRefused(error.problems) from error
-    listed = {model.hub_id.casefold(): model for model in BaseModel.objects.all()}
-    missing = [name for name in plan.base_models if name.casefold() not in listed]
+    found = {name: listed(name) for name in plan.base_models}
+    missing = [name for name, base_model in found.items() if base_model is None]
     if missing:
         raise StudyRefused(
             [f"{name} is not on the list of base models: `manage.py add_base_model`" for name in missing]
         )
-    return SitePlan(text, plan, {name: listed[name.casefold()] for name in plan.base_models})
+    return SitePlan(text, plan, {name: base_model for name, base_model in found.items() if base_model})
 
 
 def check(planned: SitePlan) -> list[Finding]:
