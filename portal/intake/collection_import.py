@@ -7,6 +7,7 @@ its first line and the entry's description say whose word that is.
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -138,7 +139,7 @@ def _base_model(shape: adapter_configs.AdapterConfig) -> BaseModel:
 def _strategy_in(repository: str) -> str:
     """The strategy that a repository is named after, FedAvg where none is."""
     words = repository.rpartition("/")[2].replace("_", "-").split("-")
-    spelled = [*words, *("-".join(pair) for pair in zip(words, words[1:], strict=False))]
+    spelled = [*words, *("-".join(pair) for pair in itertools.pairwise(words))]
     found = next((info for word in spelled if (info := on_card(word))), None)
     return found.name if found else "fedavg"
 

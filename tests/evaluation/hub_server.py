@@ -20,8 +20,8 @@ class HubServer:
     `announced` overrides the sizes that the listing names, `delivered` the bytes that come, and `redirects`
     sends the request for a file to another address. Files in `large` are announced by their SHA-256, and the
     connection that first brings one in `cut` breaks off half-way. `others` are served at the same address.
-    `collections` are lists of repositories by their slugs. `renamed` is what it calls the repository today. Whose token is among `writers` may propose changes, which
-    are kept in `pull_requests`.
+    `renamed` is what it calls the repository today. Whose token is among `writers` may propose changes, which
+    are kept in `pull_requests`. `collections` are lists of repositories by their slugs.
     """
 
     def __init__(
