@@ -105,8 +105,8 @@ def carbon(joules: float) -> str:
     """What the energy emits by the grid that it came from: 0.3 to 7.1 g, or kg."""
     low, high = carbon_grams(joules)
     if high >= 1000:
-        return f"{low / 1000:.2g} to {high / 1000:.2g} kg"
-    return f"{low:.2g} to {high:.2g} g"
+        return f"{low / 1000:.3g} to {high / 1000:.3g} kg"
+    return f"{low:.3g} to {high:.3g} g"
 
 
 def amount(value: float, unit: str) -> str:

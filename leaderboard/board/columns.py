@@ -342,7 +342,6 @@ REST = (
         shown=False,
         falls=True,
         meaning="The gain over the untuned base model for each kWh of its training",
-        api=ApiField("points_per_kwh", "Percentage points of gain for each kWh of training"),
     ),
     _cost("trainable_parameters", "Trained parameters", _PARAMETERS, shown=False),
     Column(

@@ -64,7 +64,9 @@ def test_adapters_come_with_card_and_origin_and_are_sent(reviewer: User) -> None
         assert (submission.status, submission.kind) == ("queued", "reference")
         assert submission.origin == f"{repository}@{COMMIT}"
     assert first.description == ""
-    assert second.method_card["strategy"] == "fedprox" and second.method_card["rank"] == 4
+    assert (
+        second.method_card and second.method_card["strategy"] == "fedprox" and second.method_card["rank"] == 4
+    )
     assert "is reviewer's statement" in second.description
     again = list(import_adapters(fetch_collection(SLUG), wanted, user=reviewer))
     assert [one.reason for one in again[:2]] == ["there already"] * 2

@@ -47,7 +47,7 @@ class StudyRunSerializer(serializers.Serializer[Any]):
     bytes = serializers.FloatField(allow_null=True)
     seconds = serializers.FloatField(allow_null=True)
     energy_joules = serializers.FloatField(allow_null=True)
-    data = serializers.CharField(help_text="official, or why the score is not")
+    rows = serializers.CharField(help_text="official, or why the score is not")
     scores = serializers.DictField(child=serializers.FloatField(), help_text="By benchmark")
 
 

@@ -15,7 +15,7 @@ from portal.baselines.studies.table import CellResult, Table, method_of
 from portal.submissions.rules import site_rules
 
 _PLACE = ("cell", "base_model", "challenge", "strategy", "adapter", "partition", "seed")
-_RUN = ("run", "stage", "entry", "public", "average", "bytes", "seconds", "energy_joules", "data")
+_RUN = ("run", "stage", "entry", "public", "average", "bytes", "seconds", "energy_joules", "rows")
 
 
 @dataclass(frozen=True)
