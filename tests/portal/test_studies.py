@@ -130,7 +130,7 @@ def test_exports_hold_the_plan_and_every_run(study: Study) -> None:
     assert tomllib.loads(whole["plan"])["seeds"] == [1, 2]
     assert whole["cells"][0]["score"]["seeds"] == 1
     latex = FORMATS["tex"].write(table)
-    assert r"& FedAvg & \textbf{70.00} {\scriptsize $\pm$" in latex and "& FedProx & --" in latex
+    assert r"& FedAvg & 70.00 {\scriptsize $\pm$" in latex and "& FedProx & --" in latex
     assert FORMATS["toml"].write(table) == PLAN
 
 

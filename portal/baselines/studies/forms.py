@@ -57,7 +57,7 @@ class StudyForm(forms.Form):
     text = forms.CharField(
         required=False,
         label="Plan",
-        widget=forms.Textarea(attrs=_WIDE | {"rows": 14}),
+        widget=forms.Textarea(attrs=_WIDE | {"rows": 14, "class": "code study-plan"}),
         help_text="TOML. What stands here counts, and the choices above do not.",
     )
     priority = forms.IntegerField(

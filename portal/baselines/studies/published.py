@@ -30,7 +30,7 @@ class Beside:
     base_model: str
     challenge: str
     published: tuple[Published, ...]
-    own: CellResult | None
+    own: CellResult
 
     @property
     def highest(self) -> Published:
@@ -43,7 +43,7 @@ class Beside:
     @property
     def difference(self) -> float | None:
         """The study's best less the highest published."""
-        return self.own.score.value - self.highest.average if self.own and self.own.score else None
+        return self.own.score.value - self.highest.average if self.own.score else None
 
 
 def beside_published(table: Table) -> list[Beside]:
@@ -54,9 +54,8 @@ def beside_published(table: Table) -> list[Beside]:
         for challenge in table.plan.challenges:
             figures = known.get((_name(base_model), challenge))
             if figures:
-                own = next(
-                    (r for r in table.of(challenge) if r.cell.base_model == base_model and r.best), None
-                )
+                cells = [r for r in table.of(challenge) if r.cell.base_model == base_model]
+                own = max(cells, key=lambda r: r.score.value if r.score else -1.0)
                 found.append(Beside(base_model, CHALLENGES[challenge].title, tuple(figures), own))
     return found
 

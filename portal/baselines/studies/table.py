@@ -122,6 +122,12 @@ class Table:
         return sum(run.stage == "scored" and not run.is_public for cell in self.cells for run in cell.runs)
 
     @property
+    def mark(self) -> str:
+        """What all scores have in common, where none is official: it is said once."""
+        marks = {result.mark for result in self.cells if result.score}
+        return marks.pop() if len(marks) == 1 else ""
+
+    @property
     def challenges(self) -> list[Challenge]:
         return [CHALLENGES[slug] for slug in self.plan.challenges]
 
@@ -265,15 +271,15 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def _with_best(results: Sequence[CellResult]) -> Iterable[CellResult]:
-    """The best of each challenge on each base model is marked, as papers set it in bold."""
-    best: dict[tuple[str, str], float] = {}
+    """The best of a challenge on a base model is marked, as papers set it in bold; not where all tie."""
+    values: dict[tuple[str, str], set[float]] = {}
     for result in results:
-        key = (result.cell.challenge, result.cell.base_model)
         if result.score:
-            best[key] = max(best.get(key, -1.0), result.score.value)
+            key = (result.cell.challenge, result.cell.base_model)
+            values.setdefault(key, set()).add(result.score.value)
     for result in results:
-        key = (result.cell.challenge, result.cell.base_model)
-        is_best = result.score is not None and result.score.value == best[key]
+        known = values.get((result.cell.challenge, result.cell.base_model), set())
+        is_best = result.score is not None and len(known) > 1 and result.score.value == max(known)
         yield replace(result, best=is_best)
 
 
