@@ -52,17 +52,16 @@ def on_site(text: str) -> SitePlan:
 
 def check(planned: SitePlan) -> list[Finding]:
     """What is to be known before the study starts, each thing once. Raises StudyRefused where it cannot."""
-    refused: dict[str, int] = {}
+    refused: dict[str, list[Cell]] = {}
     known: dict[tuple[str, str], Finding] = {}
     for cell, found in _findings(planned):
         for finding in found:
             if finding.severity is Severity.ERROR:
-                text = f"cell {cell.number} ({in_words(cell)}): {finding.message}"
-                refused[text] = cell.number
+                refused.setdefault(finding.message, []).append(cell)
             else:
                 known.setdefault((finding.code, finding.message), finding)
     if refused:
-        raise StudyRefused(list(refused))
+        raise StudyRefused([_refusal(message, cells) for message, cells in refused.items()])
     return list(known.values())
 
 
@@ -71,6 +70,12 @@ def in_words(cell: Cell) -> str:
     partition = "" if cell.partition.kind == "iid" else cell.partition_name
     base_model = cell.base_model.rpartition("/")[2]
     return ", ".join(filter(None, (base_model, cell.challenge, cell.strategy, cell.adapter, partition)))
+
+
+def _refusal(message: str, cells: list[Cell]) -> str:
+    """One problem with the cells that have it."""
+    more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+    return f"cell {cells[0].number} ({in_words(cells[0])}){more}: {message}"
 
 
 def _findings(planned: SitePlan) -> Iterator[tuple[Cell, list[Finding]]]:
