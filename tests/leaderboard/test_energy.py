@@ -6,7 +6,6 @@ import csv
 import io
 
 import pytest
-from django.http import StreamingHttpResponse
 from django.test import Client
 
 from evaluation.energy import carbon_grams, points_per_kilowatt_hour
@@ -32,8 +31,7 @@ def test_points_per_kwh_are_the_gain_over_the_energy_of_training(client: Client,
     energy = Cost(Resource.Kind.ENERGY, 7.2e6, Resource.Basis.MEASURED)
     entry = factories.published(owner, correct=70, costs=[energy])
     file = client.get("/leaderboard/finance.csv")
-    assert isinstance(file, StreamingHttpResponse)
-    rows = list(csv.DictReader(io.StringIO(b"".join(file.streaming_content).decode())))
+    rows = list(csv.DictReader(io.StringIO(file.getvalue().decode())))
     found = {row["method"]: row for row in rows}
     column = next(name for name in rows[0] if name.startswith("points_per_kwh"))
     assert float(found["FedAvg"][column]) == pytest.approx(5.0) and found["untuned"][column] == ""
