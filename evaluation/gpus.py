@@ -55,6 +55,20 @@ def visible() -> tuple[str, ...]:
     return tuple(found)
 
 
+def names() -> tuple[str, ...]:
+    """What their maker calls the GPUs that this process may use."""
+    nvml = _driver()
+    if nvml is None:
+        return ()
+    return tuple(str(nvml.nvmlDeviceGetName(nvml.nvmlDeviceGetHandleByUUID(uuid))) for uuid in visible())
+
+
+def driver_version() -> str | None:
+    """None without a driver."""
+    nvml = _driver()
+    return None if nvml is None else str(nvml.nvmlSystemGetDriverVersion())
+
+
 def devices() -> tuple[Gpu, ...]:
     """The GPUs that this process may use; none without a driver. Whose memory is unknown is left out."""
     nvml = _driver()

@@ -19,12 +19,16 @@ from typing import Literal, TextIO
 from evaluation import gpus
 from evaluation.engines import Choice
 from evaluation.errors import EngineCrashError, EvaluationError, outage_of
+from evaluation.federated.config import FederatedConfig
 from evaluation.gpu_turns import Turn
 from evaluation.log_lines import about, warnings_to_stderr
 from evaluation.running import run
+from evaluation.running.leakage import LeakagePlan, measure
+from evaluation.running.provenance import Provenance
 from evaluation.running.run import Evaluator, Observer, Outcome, Plan
 from evaluation.running.score import Score, write_items
 from evaluation.wire.evaluating import JOBS, Done, Job, Loading, Noted, Progress, Ready, Scored
+from evaluation.wire.leakage import LeakageJob, LeakageMeasured
 from evaluation.wire.messages import Failed, Message, dump
 
 # Not of this project's: its lines go to standard error alone, as teams are told of the same by events.
@@ -68,7 +72,7 @@ def _level(number: int) -> Literal["info", "warning", "error"]:
 class _Reporter(Observer):
     """Turns what happens in one job into events."""
 
-    def __init__(self, job: Job, events: Events) -> None:
+    def __init__(self, job: Job | LeakageJob, events: Events) -> None:
         self._job = job
         self._events = events
         self._first: tuple[float, int] | None = None
@@ -107,7 +111,12 @@ class _Reporter(Observer):
         )
         self._events.send(told)
 
+    def read(self, done: int, total: int) -> None:
+        """So many texts went through the model, to measure leakage."""
+        self.progress(run.Progress("", done, total, done, total, "reading"))
+
     def scored(self, result: Score) -> None:
+        assert isinstance(self._job, Job)
         items = Path(self._job.output) / f"{result.benchmark}.jsonl"
         write_items(items, [result])
         told = Scored(
@@ -141,8 +150,12 @@ def run_line(line: str, evaluator: Evaluator, events: Events) -> None:
         job = JOBS.parse(line)
         named = job.job
         with about(claim=named):
-            evaluation = _evaluate(job, evaluator, events)
-        events.send(Done(named, evaluation.provenance.as_dict()))
+            provenance = (
+                _measured(job, evaluator, events)
+                if isinstance(job, LeakageJob)
+                else _evaluate(job, evaluator, events).provenance
+            )
+        events.send(Done(named, provenance.as_dict()))
     except EvaluationError as error:
         events.send(Failed.of(error, named))
     except Exception as error:  # noqa: BLE001 - the boundary to the supervisor: it must hear of every failure
@@ -168,6 +181,34 @@ def _evaluate(job: Job, evaluator: Evaluator, events: Events) -> Outcome:
         smoke_run=job.smoke_run,
     )
     return evaluator.evaluate(plan, _Reporter(job, events))
+
+
+def _measured(job: LeakageJob, evaluator: Evaluator, events: Events) -> Provenance:
+    plan = LeakagePlan(
+        model=job.model,
+        adapter=Path(job.adapter),
+        challenge=job.challenge,
+        protocol=job.protocol,
+        precision=job.precision,
+        rows=Path(job.rows),
+        run=FederatedConfig.from_dict(job.run) if job.run is not None else None,
+        took_part=job.took_part,
+        data=job.data,
+        registered=job.registered,
+    )
+    reporter = _Reporter(job, events)
+    found = measure(plan, evaluator, reporter, reporter.read)
+    told = LeakageMeasured(
+        job=job.job,
+        members=found.members,
+        others=found.others,
+        memberships=found.memberships,
+        clients=found.clients,
+        exposures=found.exposures,
+        seconds=round(found.seconds, 3),
+    )
+    events.send(told)
+    return found.provenance
 
 
 def _read_lines(lines: queue.SimpleQueue[str]) -> None:

@@ -23,9 +23,11 @@ _FRONT = re.compile(
 )
 # The key with what belongs to it: indented lines, entries of its list, empty lines and comments between them.
 _BLOCK = re.compile(
-    r"^model-index[ \t]*:.*\n(?:(?:[ \t]+|-).*\n|[ \t]*(?:#.*)?\n(?=(?:[ \t]*\n)*(?:[ \t]+\S|-)))*",
+    r"^model-index[ \t]*:.*\n(?:(?:[ \t]+|-).*\n|[ \t]*(?:#.*)?\r?\n(?=(?:[ \t]*\r?\n)*(?:[ \t]+\S|-)))*",
     re.MULTILINE,
 )
+_COMMENT = re.compile(r"(?:^|[ \t])#", re.MULTILINE)
+_MARK = "\ufeff"
 
 
 def with_results(readme: str, index: str, page: str) -> str:
@@ -40,25 +42,35 @@ def with_results(readme: str, index: str, page: str) -> str:
     newline = "\r\n" if "\r\n" in readme[:1000] else "\n"
     found = _FRONT.match(readme)
     if found is None:
-        return f"---\n{index}---\n{readme}".replace("\r\n", "\n").replace("\n", newline)
+        mark, text = (_MARK, readme[1:]) if readme.startswith(_MARK) else ("", readme)
+        return mark + f"---\n{index}---\n".replace("\n", newline) + text
     front = found["front"]
     known = _front_matter(front)
     merged = _merged(known.get(_KEY), given[_KEY], page)
     if merged == known.get(_KEY):
         return readme
     text = _written({_KEY: merged}).replace("\n", newline)
-    if _KEY not in known:
-        changed = front + ("" if front.endswith("\n") or not front else newline) + text
-    else:
-        plain = front.replace("\r\n", "\n")
-        changed, count = _BLOCK.subn(lambda _: text.replace("\r\n", "\n"), plain, count=1)
-        if count != 1 or _without(_front_matter(changed)) != _without(known):
-            raise UsageError(
-                f"The {_KEY} of {README} is written in a way that this program does not edit. Write it as a "
-                "list in lines of its own, or take it out first."
-            )
-        changed = changed.replace("\n", newline)
+    changed = _replaced(front, text) if _KEY in known else front + text
+    if _front_matter(changed) != {**known, _KEY: merged}:
+        raise _not_editable("in a way that this program does not edit")
     return readme[: found.start("front")] + changed + readme[found.end("front") :]
+
+
+def _replaced(front: str, text: str) -> str:
+    """The front matter with another block of the key, which must not take a comment with it."""
+    block = _BLOCK.search(front)
+    if block is None:
+        raise _not_editable("in a way that this program does not edit")
+    if _COMMENT.search(block[0]):
+        raise _not_editable("with comments, which would be lost")
+    return front[: block.start()] + text + front[block.end() :]
+
+
+def _not_editable(how: str) -> UsageError:
+    return UsageError(
+        f"The {_KEY} of {README} is written {how}. Write it as a plain list in lines of its own, or take it "
+        "out first."
+    )
 
 
 def _front_matter(front: str) -> dict[str, Any]:
@@ -71,25 +83,29 @@ def _front_matter(front: str) -> dict[str, Any]:
 
 
 def _merged(known: object, new: list[Any], page: str) -> list[Any]:
-    """The models of a card with the new results in the first, those of the same page taken out."""
-    models = [dict(model) for model in known if isinstance(model, dict)] if isinstance(known, list) else []
-    for model in models:
-        results = model.get("results")
-        kept = results if isinstance(results, list) else []
-        model["results"] = [result for result in kept if not _is_of(result, page)]
-    if not models:
+    """The models of a card with the new results in the first, those of the same page taken out.
+
+    Raises UsageError where what is there is no list of models with results: none of it may be lost.
+    """
+    if not known:
         return new
-    models[0]["results"] = models[0]["results"] + new[0]["results"]
+    if not isinstance(known, list) or not all(_is_model(model) for model in known):
+        raise _not_editable("not as the hub reads it")
+    models = [
+        {**model, "results": [one for one in model.get("results") or [] if not _is_of(one, page)]}
+        for model in known
+    ]
+    models[0]["results"] += new[0]["results"]
     return models
+
+
+def _is_model(model: object) -> bool:
+    return isinstance(model, dict) and isinstance(model.get("results") or [], list)
 
 
 def _is_of(result: object, page: str) -> bool:
     source = result.get("source") if isinstance(result, dict) else None
     return isinstance(source, dict) and source.get("url") == page
-
-
-def _without(front: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in front.items() if key != _KEY}
 
 
 def _parsed(text: str) -> Any:

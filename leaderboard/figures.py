@@ -43,6 +43,11 @@ def visible(text: str) -> str:
     return text.replace("\n", "\\n")
 
 
+def points_range(interval: tuple[float, float]) -> str:
+    """The ends of a difference's interval in points, like -1.20 to +0.40."""
+    return f"{signed_points(interval[0])} to {signed_points(interval[1])}"
+
+
 def hours(seconds: float | Unknown) -> str | None:
     """Seconds as hours with enough digits for short ones."""
     if seconds is None or seconds == "":

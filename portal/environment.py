@@ -83,6 +83,8 @@ class Environment(BaseSettings):
     evaluation_stall_seconds: PositiveInt = 1800
     outage_patience_seconds: PositiveInt = 86_400
     audit_percent: float = Field(default=5, gt=0, le=100)
+    measure_transfer: bool = False
+    measure_leakage: bool = False
 
     training_data: str = ""
     training_state: Path | None = None

@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "portal.apps.PortalConfig",
     "portal.accounts",
     "portal.outages",
+    "portal.control",
     "portal.submissions",
     "portal.uploads",
     "portal.runs",
@@ -71,6 +72,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "portal.monitoring.requests.RequestRecord",
     "portal.database.patience.RequestPatience",
+    "portal.control.unready.MigrationsFirst",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -248,6 +250,8 @@ EVALUATION_ATTEMPTS = env.evaluation_attempts
 EVALUATION_STALL_SECONDS = env.evaluation_stall_seconds
 OUTAGE_PATIENCE_SECONDS = env.outage_patience_seconds
 AUDIT_PERCENT = env.audit_percent
+MEASURE_TRANSFER = env.measure_transfer
+MEASURE_LEAKAGE = env.measure_leakage
 
 # --- Training of baselines ------------------------------------------------------------------------
 
@@ -310,6 +314,7 @@ SPECTACULAR_SETTINGS = {
             "studies",
             "leaderboards",
             "log",
+            "operate",
             "teams",
             "tokens",
         )
@@ -318,6 +323,8 @@ SPECTACULAR_SETTINGS = {
         "SubmissionStatus": "portal.submissions.models.Submission.Status",
         "RunStatus": "portal.runs.models.Claimable.Status",
         "SubmissionKind": "portal.submissions.models.Submission.Kind",
+        "HoldKind": "portal.control.models.Hold.Kind",
+        "WorkKind": "portal.operate.work.Kind",
         "ResourceKind": "portal.submissions.models.Resource.Kind",
         "ChallengeSlug": "portal.api.serializers.common.CHALLENGE_CHOICES",
         "SeverityEnum": "portal.api.serializers.common.SEVERITY_CHOICES",

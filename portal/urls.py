@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("portal.site_texts.urls")),
     path("baselines/", include("portal.baselines.urls")),
     path("studies/", include("portal.baselines.studies.urls")),
+    path("operate/", include("portal.operate.urls")),
     path("docs/", include("portal.help.docs_urls")),
     path("help/", include("portal.help.urls")),
     path("accounts/", include("portal.account_pages.urls")),

@@ -8,6 +8,7 @@ from django.db.utils import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from portal import valkey
+from portal.control import unready
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -16,9 +17,16 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """The process and what it needs answer; 503 naming what does not."""
-    checks = {"database": _database_answers(), "broker": valkey.answers(settings.REDIS_URL)}
-    return JsonResponse(checks, status=200 if all(checks.values()) else 503)
+    """The process and what it needs answer, and the migrations are applied; 503 naming what is not so."""
+    is_there = _database_answers()
+    reason = unready.reason() if is_there else ""
+    checks: dict[str, object] = {
+        "database": is_there,
+        "broker": valkey.answers(settings.REDIS_URL),
+        "migrations": is_there and not reason,
+    }
+    status = 200 if all(checks.values()) else 503
+    return JsonResponse(checks | ({"reason": reason} if reason else {}), status=status)
 
 
 def _database_answers() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,6 +45,8 @@ django.setup()
 
 from django.conf import settings  # noqa: E402
 from django.db import OperationalError, connection  # noqa: E402
+
+from portal.control import maintenance  # noqa: E402
 
 connection.settings_dict["TEST"]["NAME"] = _own.database_name
 
@@ -147,3 +150,10 @@ def smollm2() -> Path:
 def fresh_boards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests publish and look at once; a server looks for changes of a board once a second."""
     monkeypatch.setattr("leaderboard.reading.snapshots.CHECK_SECONDS", 0)
+
+
+@pytest.fixture(autouse=True)
+def no_maintenance_of_an_earlier_test() -> None:
+    """What the process remembers for a moment."""
+    maintenance._Known.current = None
+    maintenance._Known.until = time.monotonic() + maintenance.LOOKS_SECONDS

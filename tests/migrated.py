@@ -6,11 +6,13 @@ import hashlib
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
+from evaluation.wire.messages import VERSION as WIRE
 from tests import own
 
 _PREFIX = "migrated_"
@@ -54,6 +56,8 @@ def _digest() -> str:
     digest = hashlib.sha256()
     for path in [*sorted((own.ROOT / "portal").rglob("migrations/*.py")), own.ROOT / "constraints.txt"]:
         digest.update(_named(path) + path.read_bytes())
+    # `migrate` writes down which release it is of, and work begins only where that fits.
+    digest.update(f"{version('flowertune-leaderboard')} {WIRE}".encode())
     return digest.hexdigest()[:16]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import django
 
@@ -18,7 +19,6 @@ from portal.environment import read_environment  # noqa: E402
 from portal.outages import waiting  # noqa: E402
 from portal.queues import (  # noqa: E402
     DELIVER_NOTIFICATIONS,
-    EVALUATE,
     FIND_RESEMBLANCES,
     MAINTENANCE,
     WRITE_LOG,
@@ -35,6 +35,8 @@ LOG_SECONDS = 60
 # How late a submission that came into review may be compared with the others.
 RESEMBLANCE_SECONDS = 30
 
+# Only now, as it asks the database: web processes send messages and run no task.
+app.task_cls = "workers.task:FittingTask"
 app.conf.update(
     imports=["workers.tasks", "leaderboard.tasks"],
     worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -127,11 +129,10 @@ app.conf.update(
 
 
 @worker_ready.connect
-def _tell_of_this_worker(**_: object) -> None:
+def _tell_of_this_worker(sender: Any, **_: object) -> None:
     from workers import heartbeat
 
-    if EVALUATE in app.amqp.queues.consume_from:
-        heartbeat.start()
+    heartbeat.start(sender, app.amqp.queues.consume_from)
 
 
 @worker_shutting_down.connect

@@ -22,7 +22,7 @@ _GB = 1024**3
 
 def in_use(base_model: BaseModel) -> AbstractContextManager[None]:
     """Within this block the model stays on the disk."""
-    is_kept_anyway = base_model.local_path or not settings.BASE_MODEL_CACHE_BYTES
+    is_kept_anyway = base_model.local_path or not cache.is_writable()
     return nullcontext() if is_kept_anyway else cache.in_use(base_model.hub_id)
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,22 +22,27 @@ from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.engines.hardware import Hardware
+from evaluation.federated.config import FederatedConfig
+from evaluation.leakage.sources import SAME_SOURCE
 from evaluation.log_lines import about
+from evaluation.rules.challenges import CHALLENGES
 from evaluation.wire.evaluating import Done, Event, Job, Loading, Progress, Scored
+from evaluation.wire.leakage import LeakageJob, LeakageMeasured
 from evaluation.wire.messages import Failed
 from portal.outages.causes import DamagedFileError, Failure, stored_bytes
-from portal.runs import claims, services
+from portal.runs import claims, leakage, services
 from portal.runs.models import Evaluation
 from portal.runs.services import LeftToOthers
 from workers import capabilities, data_sets, turns
 from workers.base_models import in_use, model_folder
 from workers.leases import Check, Lease, once_the_database_answers
 from workers.log import WorkerLog
+from workers.orders import WORKER_NAME, PausedError
 from workers.supervisor import EvaluationProcess, broken, shutting_down
 
 logger = logging.getLogger(__name__)
 
-WORKER_NAME = f"{socket.gethostname()}:{os.getpid()}"
+_PHASES = {"judging": "running the programs", "reading": "reading texts"}
 LEFTOVER_SECONDS = 86_400
 
 _process = EvaluationProcess()
@@ -62,9 +66,7 @@ def run_queued() -> None:
                 services.say_what_waits(left)
                 return
             # Found out only now, because trying the sandbox takes seconds.
-            unjudged = capabilities.left_for_want_of_a_sandbox(
-                evaluation.submission.challenge, evaluation.protocol
-            )
+            unjudged = capabilities.left_for_want_of_a_sandbox(evaluation.challenge, evaluation.protocol)
             if unjudged is None:
                 run(evaluation)
             else:
@@ -104,6 +106,8 @@ def _run(evaluation: Evaluation) -> None:
         logger.warning("%s was cancelled or taken over; this worker leaves it", evaluation)
     except turns.ShuttingDownError:
         _ended(log, lambda: services.give_back(evaluation))
+    except PausedError:
+        _ended(log, lambda: services.give_back(evaluation, "an operator paused the worker or the queue"))
     except Exception as error:  # noqa: BLE001 -- the supervisor: whatever broke, the row says so
         _fail(evaluation, log, broken(evaluation, error))
     finally:
@@ -128,14 +132,21 @@ def _run_in(scratch: Path, evaluation: Evaluation, log: WorkerLog) -> None:
     log.note(f"Preparing the files: {evaluation.base_model.hub_id} and the adapter.")
     lease.renew({"phase": "preparing the files"})
     with lease.kept() as check:
-        job = _job(scratch, evaluation, output, check)
-    log.note(f"The files are here; evaluating {', '.join(_titles(job.benchmarks))} in {job.precision}.")
+        if evaluation.purpose == Evaluation.Purpose.LEAKAGE:
+            job: Job | LeakageJob = _leakage_job(scratch, evaluation, lease, check)
+        else:
+            job = _job(scratch, evaluation, output, check)
+    what = f"evaluating {', '.join(_titles(job.benchmarks))}" if isinstance(job, Job) else "measuring leakage"
+    log.note(f"The files are here; {what} in {job.precision}.")
 
     def record(event: Event) -> dict[str, Any] | None:
         log.hear(event)
         if isinstance(event, Scored):
             scored = event
             _ended(log, lambda: _record(evaluation, scored, output))
+        if isinstance(event, LeakageMeasured):
+            measured = event
+            _ended(log, lambda: leakage.record(evaluation, measured))
         return _progress(event)
 
     def needed() -> int:
@@ -158,7 +169,9 @@ def _run_in(scratch: Path, evaluation: Evaluation, log: WorkerLog) -> None:
 
 
 def _job(scratch: Path, evaluation: Evaluation, output: Path, check: Check) -> Job:
-    asked = rules.of(evaluation.submission.challenge, evaluation.protocol)
+    asked = rules.of(evaluation.challenge, evaluation.protocol)
+    # On other domains too in the precision of its own, so that the base model stays loaded between them.
+    home = rules.of(evaluation.submission.challenge, evaluation.protocol)
     output.mkdir()
     return Job(
         job=str(evaluation.claim_id),
@@ -167,12 +180,38 @@ def _job(scratch: Path, evaluation: Evaluation, output: Path, check: Check) -> J
         benchmarks=tuple(services.remaining_benchmarks(evaluation, asked.benchmarks)),
         protocol=evaluation.protocol,
         engine=settings.EVALUATION_ENGINE,
-        precision=settings.EVALUATION_PRECISION or asked.precision,
+        precision=settings.EVALUATION_PRECISION or home.precision,
         data=settings.EVALUATION_DATA or str(data_sets.benchmark_rows(asked.benchmarks, scratch / "data")),
         limit=settings.EVALUATION_LIMIT.get(asked.challenge.slug),
         output=str(output),
         registered=data_sets.registered(asked.benchmarks),
         smoke_run=evaluation.smoke_run,
+    )
+
+
+def _leakage_job(scratch: Path, evaluation: Evaluation, lease: Lease, check: Check) -> LeakageJob:
+    """Of a training here with its settings and rows; of another adapter with its challenge's, and benchmarks
+    of the same sources."""
+    run, challenge = leakage.run_of(evaluation.submission), evaluation.submission.challenge
+    items = SAME_SOURCE.get(challenge, ())
+    model = model_folder(evaluation.base_model, check)
+    set_of_challenge = CHALLENGES[challenge].training_set.hub_id
+    rows = data_sets.training_rows(run.config["train_data"] if run else set_of_challenge, lease)
+    config = run and replace(FederatedConfig.from_dict(run.config), model=model, train_data=rows).as_dict()
+    return LeakageJob(
+        job=str(evaluation.claim_id),
+        model=str(model),
+        adapter=str(_adapter_folder(scratch, evaluation)),
+        challenge=challenge,
+        protocol=evaluation.protocol,
+        precision=leakage.precision_of(evaluation),
+        rows=str(rows),
+        run=config or None,
+        took_part=leakage.took_part(run) if run else (),
+        data=None
+        if run
+        else settings.EVALUATION_DATA or str(data_sets.benchmark_rows(items, scratch / "data")),
+        registered=() if run else data_sets.registered(items),
     )
 
 
@@ -208,7 +247,7 @@ def _progress(event: Event) -> dict[str, Any] | None:
             return {"phase": "loading the base model"}
         case Progress():
             return {
-                "phase": "running the programs" if event.phase == "judging" else "evaluating",
+                "phase": _PHASES.get(event.phase, "evaluating"),
                 "benchmark": event.benchmark,
                 "done": event.done,
                 "total": event.total,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import socket
 import threading
 from functools import partial
 from pathlib import Path
@@ -24,11 +23,11 @@ from portal.notifications.services import submission_changed
 from portal.outages.causes import BROKEN, Failure, failure_of
 from portal.submissions.models import HubFetch
 from workers.leases import done_while, once_the_database_answers, renewed
+from workers.orders import MACHINE, WORKER_NAME
 from workers.supervisor import shutting_down
 
 logger = logging.getLogger(__name__)
 
-MACHINE = socket.gethostname()
 
 _LAPSED = (
     "The token for the hub is kept for half an hour only and is gone. Give it again, or upload the files."
@@ -44,7 +43,7 @@ def run_waiting() -> None:
     if not _AT_A_TIME.acquire(blocking=False):
         return
     try:
-        while (fetch := hub_fetches.claim(machine=MACHINE)) is not None:
+        while (fetch := hub_fetches.claim(machine=MACHINE, worker=WORKER_NAME)) is not None:
             run(fetch)
     finally:
         _AT_A_TIME.release()

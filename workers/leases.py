@@ -14,9 +14,11 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 from django.db.utils import InterfaceError, OperationalError
 
+from portal.control.models import Queue
 from portal.outages.waiting import LostError
 from portal.runs import claims
-from portal.runs.models import Claimable
+from portal.runs.models import BaselineRun, Claimable
+from workers.orders import raise_if_paused
 
 logger = logging.getLogger(__name__)
 
@@ -34,17 +36,20 @@ Check = Callable[[], None]
 class Lease:
     """Renews the lease of claimed work, and bears a database that is away: nobody can take the work then.
 
-    `also` writes what else there is to write under the claim, each time.
+    Each renewal raises PausedError where an operator wants the work back. `also` writes what else there is to
+    write under the claim, each time.
     """
 
     def __init__(self, work: Claimable, also: Callable[[], None] | None = None) -> None:
         self._work = work
+        self._queue = Queue.TRAIN if isinstance(work, BaselineRun) else Queue.EVALUATE
         self._also = also
         self._renewed = time.monotonic()
         self._is_away = False
 
     def renew(self, progress: dict[str, Any] | None = None) -> None:
-        """Raises ClaimLostError."""
+        """Raises ClaimLostError and PausedError."""
+        raise_if_paused(self._queue)
         now = time.monotonic()
         if progress is None and now - self._renewed < PROGRESS_SECONDS:
             return
@@ -66,6 +71,7 @@ class Lease:
         """Renew from a thread meanwhile: fetching a base model may take longer than a lease."""
 
         def renew() -> None:
+            raise_if_paused(self._queue)
             claims.renew(self._work)
             self._renewed = time.monotonic()
 
@@ -97,7 +103,7 @@ def renewed(renew: Callable[[], None], what: str) -> Iterator[Check]:
                         logger.warning("the database is away; %s goes on being prepared", what)
                     is_away = True
                 except LostError as loss:
-                    logger.warning("%s was taken over while it was prepared", what)
+                    logger.warning("%s is left while it was prepared: %s", what, loss)
                     losses.append(loss)
         finally:
             connection.close()

@@ -60,5 +60,6 @@ class WorkerLog:
         if (event.benchmark, event.phase, reached) in self._told:
             return
         self._told.add((event.benchmark, event.phase, reached))
-        what = "programs run" if event.phase == "judging" else "answers"
-        self.note(f"{BENCHMARKS[event.benchmark].title}: {event.done:,} of {event.total:,} {what}")
+        what = {"judging": "programs run", "reading": "texts read"}.get(event.phase, "answers")
+        of = f"{BENCHMARKS[event.benchmark].title}: " if event.benchmark else ""
+        self.note(f"{of}{event.done:,} of {event.total:,} {what}")

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from evaluation.errors import EngineCrashError, Fault, WireError
 from evaluation.wire.evaluating import EVENTS, Done, Event, Job, Ready
+from evaluation.wire.leakage import LeakageJob
 from evaluation.wire.messages import Ending, Failed, Message, dump
 from portal.outages.causes import Failure, failure_of
 from portal.runs.models import Claimable
@@ -87,7 +88,9 @@ class EvaluationProcess:
         """The base model that the process keeps for the next job; it may end while it is idle."""
         return self._loaded if self._child is not None and self._child.is_running else None
 
-    def run(self, job: Job, lease: Lease, record: Record[Event], *, base_model: int) -> Ending | None:
+    def run(
+        self, job: Job | LeakageJob, lease: Lease, record: Record[Event], *, base_model: int
+    ) -> Ending | None:
         """Let the process do a job, as `hear_out` tells it.
 
         However this ends, nothing works on the job any more: a process within it is killed.

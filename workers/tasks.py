@@ -123,8 +123,9 @@ def keep_review_deadlines() -> None:
 @app.task(name="workers.tasks.audit")
 def audit() -> None:
     """Draw the month's audits where that is due, and write down what came of those under way."""
-    audits.draw_this_month()
-    audits.settle()
+    if mirrored() is None:
+        audits.draw_this_month()
+        audits.settle()
 
 
 @app.task(name=DELIVER_NOTIFICATIONS)

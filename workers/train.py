@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -32,11 +30,11 @@ from workers import data_sets, turns
 from workers.base_models import in_use, model_folder
 from workers.children import Child
 from workers.leases import Check, Lease, once_the_database_answers
+from workers.orders import WORKER_NAME, PausedError
 from workers.supervisor import broken, hear_out, shutting_down
 
 logger = logging.getLogger(__name__)
 
-WORKER_NAME = f"{socket.gethostname()}:{os.getpid()}"
 MODULE = "evaluation.federated"
 FURTHER = "--further"
 # Somebody waits for an evaluation; a training run takes its hours anyway.
@@ -138,7 +136,7 @@ def _train(run: BaselineRun, process: TrainingProcess) -> None:
             _train_in(state_folder(run), run, process)
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over; this worker leaves it", run)
-    except turns.ShuttingDownError:
+    except (turns.ShuttingDownError, PausedError):
         _written(lambda: queue.give_back(run))
     except (InvalidSubmission, RunRefused) as error:
         logger.exception("the result of %s was refused", run)

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from evaluation.benchmarks.samples import Completion, Decoding, Request
+from evaluation.errors import ModelError
 from evaluation.rules.protocol import Precision
 
 Answered = Callable[[int], None]
@@ -35,6 +36,18 @@ class EngineFacts:
     batching: str = ""
     batch_invariant: bool = False
     reason: str = ""
+
+
+Logarithms = list[tuple[float, ...]]
+"""Of each text, the logarithms of the probabilities of its scored tokens."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """Tokens of a text, and the positions, from 1 on and rising, of those whose probability is asked for."""
+
+    tokens: tuple[int, ...]
+    scored: tuple[int, ...]
 
 
 class Engine(ABC):
@@ -69,6 +82,17 @@ class Engine(ABC):
         self, requests: Sequence[Request], decoding: Decoding, answered: Answered
     ) -> Iterator[Completion]:
         """Answer every request exactly once, in any order. Raises OutOfMemoryError."""
+
+    def tokenizer(self) -> Any:
+        """The model's own. Raises ModelError where the engine gives none."""
+        raise ModelError(f"the engine {self.name} gives no tokenizer")
+
+    def log_probabilities(self, texts: Sequence[Text], done: Answered) -> Logarithms:  # noqa: ARG002
+        """Natural ones, of each text's `scored` tokens, given all before them; `done` is told of texts.
+
+        Raises OutOfMemoryError, and ModelError where the engine gives none.
+        """
+        raise ModelError(f"the engine {self.name} gives no probabilities of given texts")
 
     @abstractmethod
     def facts(self) -> EngineFacts:

@@ -12,7 +12,7 @@ import transformers
 
 from evaluation import gpus, hardware
 from evaluation.benchmarks.samples import Completion, Decoding, Request
-from evaluation.engines import adapters, canary
+from evaluation.engines import adapters, canary, likelihood
 from evaluation.engines.adapters import Adapter
 from evaluation.engines.base_models import (
     context_tokens,
@@ -23,7 +23,7 @@ from evaluation.engines.base_models import (
 )
 from evaluation.engines.batches import Prompt
 from evaluation.engines.decoding import Decoder, Ending
-from evaluation.engines.engine import Answered, Engine, EngineFacts
+from evaluation.engines.engine import Answered, Engine, EngineFacts, Text
 from evaluation.engines.forward import Forward
 from evaluation.engines.limits import Limits, useful
 from evaluation.engines.memory import Needs, memory_for, memory_of
@@ -117,6 +117,13 @@ class TransformersEngine(Engine):
 
     def count_tokens(self, text: str) -> int:
         return len(self._tokenizer(text, add_special_tokens=False).input_ids)
+
+    def tokenizer(self) -> Any:
+        return self._tokenizer
+
+    def log_probabilities(self, texts: Sequence[Text], done: Answered) -> list[tuple[float, ...]]:
+        with memory_for("the probabilities of a batch"):
+            return likelihood.log_probabilities(self._base(), texts, done)
 
     def generate(
         self, requests: Sequence[Request], decoding: Decoding, answered: Answered

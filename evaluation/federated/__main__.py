@@ -9,17 +9,17 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Event
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 from evaluation.errors import EvaluationError, outage_of
-from evaluation.federated import comparison, data, deployment, options, partitioning, simulation
+from evaluation.federated import comparison, data, deployment, options, partitioning, robustness, simulation
 from evaluation.federated.checks import check_settings, findings
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.events import as_text
+from evaluation.federated.events import Report, as_text
 from evaluation.federated.job import PreparedRun, prepare
 from evaluation.findings import Severity
 from evaluation.log_lines import warnings_to_stderr
@@ -66,6 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(asked: argparse.Namespace, events: TextIO | None) -> None:
     configs = options.runs(asked)
+    if asked.robustness:
+        _compare_disturbed(configs, asked, events)
+        return
     if asked.show_partition:
         _show(configs[0])
         return
@@ -75,29 +78,58 @@ def _run(asked: argparse.Namespace, events: TextIO | None) -> None:
         _send(configs, asked, events)
         return
 
+    report = _report_to(events)
+    if len(configs) == 1:
+        first = prepare(configs[0], _output(asked), report, state=asked.state, resume=asked.resume)
+        simulation.run(_with_further(first) if asked.further else [first])
+        return
+    folders = _run_all({config.strategy: config for config in configs}, asked, report)
+    print("\n".join(comparison.table([comparison.read(folder) for folder in folders.values()])), flush=True)
+
+
+def _report_to(events: TextIO | None) -> Report:
+    """What is told of runs: JSON lines to `events`, else text to standard output."""
+
     def report(event: Told) -> None:
         print(dump(event) if events else as_text(event), file=events, flush=True)
 
+    return report
+
+
+def _run_all(
+    configs: Mapping[str, FederatedConfig], asked: argparse.Namespace, report: Report
+) -> dict[str, Path]:
+    """Run those of these runs that are not finished, each in a folder of its name; returns the folders."""
     output, state = _output(asked), asked.state
-    if len(configs) == 1:
-        first = prepare(configs[0], output, report, state=state, resume=asked.resume)
-        simulation.run(_with_further(first) if asked.further else [first])
-        return
-    folders = {config.strategy: output / config.strategy for config in configs}
+    folders = {name: output / name for name in configs}
     jobs = [
-        prepare(
-            config,
-            folders[config.strategy],
-            report,
-            state=state / config.strategy if state else None,
-            resume=asked.resume,
-        )
-        for config in configs
-        if not (asked.resume and comparison.is_finished(folders[config.strategy]))
+        prepare(config, folders[name], report, state=state / name if state else None, resume=asked.resume)
+        for name, config in configs.items()
+        if not (asked.resume and comparison.is_finished(folders[name]))
     ]
     if jobs:
         simulation.run(jobs)
-    print("\n".join(comparison.table([comparison.read(folder) for folder in folders.values()])), flush=True)
+    return folders
+
+
+def _compare_disturbed(
+    configs: list[FederatedConfig], asked: argparse.Namespace, events: TextIO | None
+) -> None:
+    """Run each of these undisturbed and disturbed, and print what that costs it."""
+    if "superlink" in asked:
+        raise EvaluationError("--robustness runs on this machine: it goes without --superlink")
+
+    runs = {
+        f"{config.strategy}/{name}": own
+        for config in configs
+        for name, own in robustness.disturbed(config).items()
+    }
+    folders = _run_all(runs, asked, _report_to(events))
+    records: dict[str, dict[str, Any]] = {}
+    for label, folder in folders.items():
+        strategy, _, name = label.partition("/")
+        records.setdefault(strategy, {})[name] = comparison.read(folder)
+    print("\n".join(robustness.table(records)), flush=True)
 
 
 def _with_further(first: PreparedRun) -> Iterator[PreparedRun]:

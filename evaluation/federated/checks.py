@@ -18,6 +18,7 @@ from evaluation.errors import DataError, EvaluationError, ModelError, UnknownNam
 from evaluation.federated.config import (
     ALL_LINEAR,
     CLIPPING,
+    COMPRESSIONS,
     PARTITIONS,
     PEFT_DEFAULT,
     PRECISION_BITS,
@@ -45,6 +46,9 @@ _COUNTS = {
     "alpha": (1, 1_000_000),
     "evaluate_every": (0, 10_000),
     "held_out": (0, 10_000_000),
+    "own_held_out": (0, 1_000_000),
+    "keep_every": (0, 10_000),
+    "canaries": (0, 100),
     "seed": (0, 2**63 - 1),
     "threads": (1, 1_024),
 }
@@ -53,6 +57,7 @@ _CHOICES = {
     "schedule": SCHEDULES,
     "precision": tuple(PRECISION_BITS),
     "template": tuple(TEMPLATES),
+    "compression": COMPRESSIONS,
 }
 
 
@@ -72,6 +77,8 @@ def findings(
     checks.learning_rates()
     checks.partition()
     checks.privacy()
+    checks.devices()
+    checks.compression()
     if base is not None:
         checks.base_model(base)
     return checks.found.collected()
@@ -90,7 +97,7 @@ def check_files(config: FederatedConfig) -> None:
     """Raise ModelError or DataError when the base model or the rows are not on this machine."""
     if not (config.model / "config.json").is_file():
         raise ModelError(f"there is no base model in {config.model}: no config.json in that folder")
-    if not config.train_data.is_file():
+    if not config.train_data.exists():
         raise DataError(f"training data {config.train_data} does not exist")
 
 
@@ -159,12 +166,12 @@ class _Checks:
         if config.minimum_clients > config.clients_per_round:
             message = f"({config.minimum_clients:,}) is more than are asked ({config.clients_per_round:,})"
             self._error("run.value", "minimum_clients", message)
-        if (config.evaluate_every > 0) != (config.held_out > 0):
+        if (config.evaluate_every > 0) != (config.held_out + config.own_held_out > 0):
             message = (
                 "held-out and evaluate-every go together: rows kept from training, and how often they serve"
             )
             self.found.error("run.value", message, "held_out" if config.evaluate_every else "evaluate_every")
-        if rows is not None and rows - config.held_out < config.clients:
+        if rows is not None and rows - config.held_out < config.clients * (1 + config.own_held_out):
             kept = f" but the {config.held_out:,} held out" if config.held_out else ""
             message = f"{config.clients:,} clients cannot share the {rows:,} rows{kept}"
             self.found.error("run.rows", message, "clients")
@@ -188,13 +195,18 @@ class _Checks:
     def partition(self) -> None:
         partition = self.config.partition
         self._one_of("partition.kind", partition.kind, PARTITIONS)
-        drawn, grouped = partition.kind in ("dirichlet", "size"), partition.kind in ("dirichlet", "natural")
+        drawn = partition.kind in ("dirichlet", "size")
+        grouped = partition.kind in ("dirichlet", "natural", "label")
         if drawn and not (partition.alpha is not None and 0 < partition.alpha < math.inf):
             self._error("run.partition", "partition.alpha", f"must be above 0, not {partition.alpha}")
         if not drawn and partition.alpha is not None:
             self._error("run.partition", "partition.alpha", f"means nothing for {partition.kind} partitions")
         if grouped and not partition.column:
             self._error("run.partition", "partition.column", "must name the column that decides")
+        if partition.kind == "label" and not (partition.labels and partition.labels > 0):
+            self._error("run.partition", "partition.labels", "must be at least 1")
+        if partition.kind != "label" and partition.labels is not None:
+            self._error("run.partition", "partition.labels", f"means nothing for {partition.kind} partitions")
         if not grouped and partition.column:
             self._error("run.partition", "partition.column", f"means nothing for {partition.kind} partitions")
 
@@ -213,6 +225,64 @@ class _Checks:
         for name, value in (("delta", privacy.delta), ("target_quantile", privacy.target_quantile)):
             if not 0 < value < 1:
                 self._error("run.privacy", f"privacy.{name}", f"must be between 0 and 1, not {value:g}")
+
+    def devices(self) -> None:
+        """What tells the clients apart, each in its range, and that some of them are in time."""
+        config, devices = self.config, self.config.devices
+        info = STRATEGIES.get(config.strategy)
+        for name, lowest, highest in (
+            ("ranks", 1, config.rank),
+            ("steps", 1, 100_000),
+            ("speeds", 1e-6, 1e6),
+        ):
+            values = getattr(devices, name)
+            wrong = next((value for value in values if not lowest <= value <= highest), None)
+            if wrong is not None:
+                self._error(
+                    "run.value", f"devices.{name}", f"must be from {lowest:g} to {highest:g}, not {wrong:g}"
+                )
+            elif len(values) > config.clients:
+                message = f"({len(values):,}) are more than the clients ({config.clients:,})"
+                self._error("run.value", f"devices.{name}", message)
+        if devices.ranks and info and not info.ranks:
+            several = ", ".join(one.title for one in STRATEGIES.values() if one.ranks)
+            message = f"are all the same with {info.title}; clients may differ with {several}"
+            self._error("run.value", "devices.ranks", message)
+        if devices.steps and info and info.cohort == "one":
+            self._error("run.value", "devices.steps", f"mean nothing for {info.title}")
+        if not 0 <= devices.drop_out < 1:
+            self._error(
+                "run.value", "devices.drop_out", f"must be 0 or more and below 1, not {devices.drop_out:g}"
+            )
+        if not 0 <= devices.poisoned <= config.clients:
+            self._error(
+                "run.value",
+                "devices.poisoned",
+                f"must be from 0 to {config.clients:,}, not {devices.poisoned:,}",
+            )
+        if not 0 <= devices.deadline < math.inf:
+            self._error("run.value", "devices.deadline", f"must be 0 or more, not {devices.deadline:g}")
+        elif devices.deadline and not self.found.has_errors and self._all_are_late():
+            self._error("run.value", "devices.deadline", "leaves out every client")
+
+    def _all_are_late(self) -> bool:
+        config, devices = self.config, self.config.devices
+        times = (devices.time(client, config.steps_of(client)) for client in range(config.clients))
+        return min(times) > devices.deadline
+
+    def compression(self) -> None:
+        info = STRATEGIES.get(self.config.strategy)
+        if not 0 < self.config.top_k <= 1:
+            self._error("run.value", "top_k", f"must be above 0 and at most 1, not {self.config.top_k:g}")
+        if self.config.compression == "none" or info is None:
+            return
+        if info.sends == "residual":
+            message = (
+                f"means nothing for {info.title}: what its clients send is no change of what they were sent"
+            )
+            self._error("run.value", "compression", message)
+        if not info.communicates:
+            self._error("run.value", "compression", f"means nothing for {info.title}, which sends nothing")
 
     def base_model(self, base: BaseModelTensors) -> None:
         """Target modules that are not there, ranks over the matrices, and the challenge's budget."""

@@ -1,7 +1,7 @@
 """The Flower ClientApp: tells which part of the data it holds, and trains the adapter it is sent.
 
-A client keeps no state of its own. The message (configuration, adapter) and the node's partition decide all
-that it computes, so that any simulated process can serve any client.
+A client keeps no state of its own. The message (configuration, adapter, what it would have kept) and the
+node's partition decide all that it computes, so that any simulated process can serve any client.
 """
 
 from __future__ import annotations
@@ -11,36 +11,47 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 from evaluation import gpus
 from evaluation.errors import EvaluationError, outage_of
-from evaluation.federated import peak_memory
+from evaluation.federated import at_home, peak_memory
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.exchange import (
     ADAPTER,
     CONFIG,
+    CONTROL,
     ENERGY,
     EXAMPLES,
     HARDWARE,
     HELD_OUT_LOSS,
+    HOME,
     LEARNING_RATE,
     METRICS,
+    OWN_ROWS,
     PARTITION,
     PEAK_RSS,
     PEAK_VRAM,
     PROXIMAL,
+    PRUNE_DECAY,
+    PRUNE_WEIGHT,
+    RANK,
     ROUND,
     ROWS,
+    STEPS,
     TRAIN_LOSS,
     TRAIN_SECONDS,
     TRAINS,
     WORKER,
     refusal,
 )
-from evaluation.federated.factors import Arrays
+from evaluation.federated.factors import Arrays, rank_in
+
+if TYPE_CHECKING:
+    from evaluation.federated.training import Work
 
 # Tells this process from others in its replies.
 _WORKER = secrets.randbits(48)
@@ -105,23 +116,20 @@ def introduce(message: Message, context: Context) -> Message:
 def train(message: Message, context: Context) -> Message:
     """Train the adapter in the message on this node's rows and send what was trained, and what that took."""
     from evaluation import hardware
-    from evaluation.federated import training
+    from evaluation.federated import reply, training
 
-    settings = message.content[CONFIG]
     config = _run_config(message, context)
     partition = _partition(config, context)
-    work = training.Work(
-        server_round=int(settings[ROUND]),
-        learning_rate=float(settings[LEARNING_RATE]),
-        trains=str(settings[TRAINS]),
-        proximal_mu=float(settings.get(PROXIMAL, 0.0)),
-    )
+    sent, home, control = (_arrays(message, record) for record in (ADAPTER, HOME, CONTROL))
+    work = _work(message.content[CONFIG], home, control)
     gpu = hardware.gpu_uuid()
     before = gpus.energy_joules(gpu)
-    result = training.train(config, partition, work, _arrays(message))
+    result = training.train(config, partition, work, sent | at_home.of_group(home, at_home.OWN))
     after = gpus.energy_joules(gpu)  # of the round's training alone
     metrics = {
         EXAMPLES: len(training.tokenised(config, partition)),
+        STEPS: result.steps,
+        RANK: rank_in(result.arrays) or config.rank,
         TRAIN_LOSS: result.loss,
         TRAIN_SECONDS: result.seconds,
         PEAK_RSS: result.peak_rss_bytes,
@@ -130,17 +138,41 @@ def train(message: Message, context: Context) -> Message:
     }
     if before is not None and after is not None:
         metrics[ENERGY] = after - before
-    content = RecordDict({ADAPTER: _record(result.arrays), METRICS: MetricRecord(metrics)})
+    content = RecordDict({METRICS: MetricRecord(metrics)})
+    path, received = work.learning_rate * result.steps, reply.Received(sent, home, control)
+    for name, arrays in reply.of(config, partition, received, result.arrays, path).items():
+        content[name] = _record(arrays)
     return Message(content, reply_to=message)
+
+
+def _work(settings: ConfigRecord, home: Arrays, control: Arrays) -> Work:
+    from evaluation.federated.local_terms import Pruning
+    from evaluation.federated.strategies import scaffold
+    from evaluation.federated.training import Work
+
+    pruning = None
+    if PRUNE_DECAY in settings:
+        pruning = Pruning(float(settings[PRUNE_DECAY]), float(settings[PRUNE_WEIGHT]))
+    return Work(
+        server_round=int(settings[ROUND]),
+        learning_rate=float(settings[LEARNING_RATE]),
+        trains=str(settings[TRAINS]),
+        rank=int(settings[RANK]),
+        proximal_mu=float(settings.get(PROXIMAL, 0.0)),
+        pruning=pruning,
+        correction=scaffold.correction(control, at_home.of_group(home, at_home.CONTROL)),
+    )
 
 
 @refusing
 def evaluate(message: Message, context: Context) -> Message:
-    """Answer with the loss of the adapter in the message on the rows that no client trains on."""
+    """Answer with the loss of the adapter in the message on rows that are not trained on, all or its own."""
     from evaluation.federated import training
 
-    config = _run_config(message, context)
-    loss = training.held_out_loss(config, _arrays(message))
+    config, settings = _run_config(message, context), message.content[CONFIG]
+    own = _partition(config, context) if settings.get(OWN_ROWS) else None
+    arrays = _arrays(message) | at_home.of_group(_arrays(message, HOME), at_home.OWN)
+    loss = training.held_out_loss(config, arrays, own, int(settings.get(RANK, config.rank)))
     return Message(RecordDict({METRICS: MetricRecord({HELD_OUT_LOSS: loss})}), reply_to=message)
 
 
@@ -167,8 +199,8 @@ def _partition(config: FederatedConfig, context: Context) -> int:
     return partition
 
 
-def _arrays(message: Message) -> Arrays:
-    return {name: array.numpy() for name, array in message.content[ADAPTER].items()}
+def _arrays(message: Message, record: str = ADAPTER) -> Arrays:
+    return {name: array.numpy() for name, array in message.content.array_records.get(record, {}).items()}
 
 
 def _record(arrays: Arrays) -> ArrayRecord:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar
 
 from evaluation import adapter_kinds as kinds
 from evaluation.adapter_kinds import LORA, AdapterKind
 from evaluation.errors import EvaluationError
+from evaluation.federated.devices import ALIKE, Devices
+from evaluation.federated.typed_values import typed
 from evaluation.method.row_form import BOTH, RowForm, columns_of
 from evaluation.method.strategies import STRATEGIES
 from evaluation.rules.protocol import FOUR_BIT
 
 Scalar = str | int | float | bool
+N = TypeVar("N", int, float)
 
-PARTITIONS = ("iid", "dirichlet", "size", "natural")
+PARTITIONS = ("iid", "dirichlet", "size", "natural", "label")
 SCHEDULES = ("cosine", "constant")
+COMPRESSIONS = ("none", "bf16", "int8", "top-k")
+TOP_K = 0.01
 CLIPPING = ("fixed", "adaptive")
 # Bits a weight of the frozen base model takes in memory, as FlowerTune configs write `model.quantization`.
 PRECISION_BITS = {"fp4": 4, "nf4": 4, "bf16": 16, "fp32": 32}
@@ -39,12 +43,14 @@ class Partition:
     `iid`: equal parts of a shuffle, the benchmark's. `dirichlet`: the shares of each value of `column` are
     drawn from a Dirichlet distribution with concentration `alpha` (Hsu et al., arXiv 1909.06335). `size`:
     the clients' sizes are so drawn, rows alike. `natural`: whole groups of rows with one value of `column`
-    stay on one client.
+    stay on one client. `label`: each client holds `labels` of the column's values, whose rows it shares with
+    the others that hold them (McMahan et al., arXiv 1602.05629).
     """
 
     kind: str = "iid"
     alpha: float | None = None
     column: str | None = None
+    labels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,8 +84,12 @@ class FederatedConfig:
     Rows are written in the form of `template` with the instruction made of `instruction_columns`, without any
     of those of the challenge's public app. What the public apps do not do: `learn_end_token`, `draw_anew`
     other rows in each round, `group_by_length` the rows of a round's batches.
+    `canaries` of the clients hold a canary besides their rows (`evaluation.leakage.canaries`).
     A client computes on the CPU with `threads`, whatever the machine has: sums are divided among them, and so
     the last digits of the adapter depend on their number.
+    `devices` is how the clients differ. What a client sends back is compressed as `compression` says, with
+    top-k to the share `top_k` of its largest numbers. `own_held_out` rows are kept of each client, for the
+    loss on them beside the one on `held_out`. Every `keep_every` rounds the adapter is kept, never where 0.
     """
 
     challenge: str
@@ -115,6 +125,12 @@ class FederatedConfig:
     learn_end_token: bool = False
     draw_anew: bool = False
     group_by_length: bool = False
+    devices: Devices = ALIKE
+    compression: str = "none"
+    top_k: float = TOP_K
+    own_held_out: int = 0
+    keep_every: int = 0
+    canaries: int = 0
 
     @property
     def form(self) -> RowForm:
@@ -144,6 +160,14 @@ class FederatedConfig:
     def kind(self) -> AdapterKind:
         """The kind of the adapter. Raises UnknownNameError where there is none of that name."""
         return kinds.get(self.adapter)
+
+    def rank_of(self, client: int) -> int:
+        """The rank of a client's adapter; `rank` is that of the server's."""
+        return self.devices.rank(client, self.rank)
+
+    def steps_of(self, client: int) -> int:
+        """How many local steps a client takes in a round."""
+        return self.devices.local_steps(client, self.local_steps)
 
     @property
     def fraction(self) -> float:
@@ -190,6 +214,7 @@ class FederatedConfig:
             "train.learn-end-token": self.learn_end_token,
             "train.draw-anew": self.draw_anew,
             "train.group-by-length": self.group_by_length,
+            "train.canaries": self.canaries,
             "train.seed": self.seed,
             "train.threads": self.threads,
             "train.learning-rate-max": self.learning_rate,
@@ -212,8 +237,19 @@ class FederatedConfig:
             "partition.kind": self.partition.kind,
             "partition.alpha": self.partition.alpha or 0.0,
             "partition.column": self.partition.column or "",
+            "partition.labels": self.partition.labels or 0,
             "evaluate.every-rounds": self.evaluate_every,
             "evaluate.held-out-rows": self.held_out,
+            "evaluate.own-held-out-rows": self.own_held_out,
+            "evaluate.keep-every-rounds": self.keep_every,
+            "devices.ranks": _text(self.devices.ranks),
+            "devices.steps": _text(self.devices.steps),
+            "devices.speeds": _text(self.devices.speeds),
+            "devices.deadline": self.devices.deadline,
+            "devices.drop-out": self.devices.drop_out,
+            "devices.poisoned": self.devices.poisoned,
+            "compression.kind": self.compression,
+            "compression.top-k": self.top_k,
             "num-server-rounds": self.rounds,
             "num-supernodes": self.clients,
         }
@@ -251,6 +287,7 @@ class FederatedConfig:
                     kind=str(values["partition.kind"]),
                     alpha=float(values["partition.alpha"]) or None,
                     column=str(values["partition.column"]) or None,
+                    labels=int(values["partition.labels"]) or None,
                 ),
                 schedule=str(values["train.learning-rate-schedule"]),
                 minimum_clients=int(values["strategy.min-train-nodes"]),
@@ -262,6 +299,12 @@ class FederatedConfig:
                 learn_end_token=bool(values["train.learn-end-token"]),
                 draw_anew=bool(values["train.draw-anew"]),
                 group_by_length=bool(values["train.group-by-length"]),
+                devices=_devices(values),
+                compression=str(values["compression.kind"]),
+                top_k=float(values["compression.top-k"]),
+                own_held_out=int(values["evaluate.own-held-out-rows"]),
+                keep_every=int(values["evaluate.keep-every-rounds"]),
+                canaries=int(values["train.canaries"]),
             )
         except KeyError as error:
             raise EvaluationError(f"the run configuration has no key {error}") from error
@@ -277,6 +320,10 @@ class FederatedConfig:
             "target_modules": list(self.target_modules),
             "instruction_columns": list(self.instruction_columns),
             "strategy_options": dict(self.strategy_options),
+            "devices": {
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in asdict(self.devices).items()
+            },
         }
 
     @classmethod
@@ -287,7 +334,7 @@ class FederatedConfig:
         Raises EvaluationError that names a missing, unknown or ill-typed field.
         """
         stated = values if "template" in values else {**BEFORE_TEMPLATES, **values}
-        config: FederatedConfig = _typed(cls, stated, "")
+        config: FederatedConfig = typed(cls, stated, "")
         return config
 
 
@@ -333,38 +380,24 @@ def _privacy(values: Mapping[str, Scalar]) -> Privacy:
     )
 
 
-def _typed(kind: type[Any], values: Mapping[str, Any], place: str) -> Any:
-    """An object of the dataclass `kind` from JSON values, each of the type that its field has."""
-    hints, known = get_type_hints(kind), {field.name: field for field in fields(kind)}
-    for name in values:
-        if name not in known:
-            raise EvaluationError(f"{place}{name} is no setting of a run")
-    given = {name: _value(hints[name], value, place + name) for name, value in values.items()}
-    missing = [n for n, field in known.items() if n not in given and field.default is MISSING]
-    if missing:
-        raise EvaluationError(f"{place}{missing[0]} is missing")
-    return kind(**given)
+def _devices(values: Mapping[str, Scalar]) -> Devices:
+    return Devices(
+        ranks=numbers(str(values["devices.ranks"]), int),
+        steps=numbers(str(values["devices.steps"]), int),
+        speeds=numbers(str(values["devices.speeds"]), float),
+        deadline=float(values["devices.deadline"]),
+        drop_out=float(values["devices.drop-out"]),
+        poisoned=int(values["devices.poisoned"]),
+    )
 
 
-def _value(hint: Any, value: Any, place: str) -> Any:
-    """`value` as the type `hint`, one of those that the fields of a run have."""
-    if type(None) in get_args(hint):
-        if value is None:
-            return None
-        hint = next(part for part in get_args(hint) if part is not type(None))
-    if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
-        return _typed(hint, value, f"{place}.")
-    if hint is Path and isinstance(value, str):
-        return Path(value)
-    if hint == tuple[str, ...] and isinstance(value, list) and all(isinstance(v, str) for v in value):
-        return tuple(value)
-    if hint == tuple[tuple[str, float], ...] and isinstance(value, Mapping):
-        return tuple(sorted((str(k), _value(float, v, f"{place}.{k}")) for k, v in value.items()))
-    if hint is float and type(value) in (int, float):
-        return float(value)
-    if hint in (bool, int, str) and type(value) is hint:
-        return value
-    raise EvaluationError(f"{place} cannot be {json.dumps(value, ensure_ascii=False, default=str):.60}")
+def _text(values: tuple[float, ...]) -> str:
+    return ",".join(map(str, values))
+
+
+def numbers(text: str, kind: Callable[[str], N]) -> tuple[N, ...]:
+    """Numbers from a comma-separated list. Raises ValueError for one that is none."""
+    return tuple(kind(word) for word in text.split(",") if word.strip())
 
 
 def sampled(clients: int, fraction: float) -> int:

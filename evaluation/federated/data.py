@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from evaluation.errors import DataError
 from evaluation.rules import challenges
 
 DEMONSTRATION = Path(__file__).resolve().parents[1] / "demonstration" / "train"
+DOMAIN = "domain"
+"""The column of rows that come from several challenges' files: the challenge."""
 HUB = "hub"
 """Said in place of a path: the challenge's own training set."""
 _KINDS = (".jsonl", ".parquet")
@@ -52,16 +54,19 @@ class TrainingData:
         return tuple(value for value in values if value is not None)
 
 
-def locate(location: Path | None, challenge: str) -> Path:
+def locate(location: Path | None, challenge: str, column: str | None = None) -> Path:
     """The file meant: itself, the challenge's file of a folder, the built-in demonstration rows for None, or
     for `hub` the challenge's training set, fetched if it is not here.
 
+    Where the column that decides on the clients is DOMAIN, a folder is meant with all that it has.
     Raises DataError when there is none; HubError where the hub is at fault or out of reach.
     """
     if location == Path(HUB):
         wanted = challenges.get(challenge).training_set
         return training.fetch(wanted, training.default_folder(), RegisterFile())
     path = DEMONSTRATION if location is None else location
+    if path.is_dir() and column == DOMAIN:
+        return path
     if path.is_dir():
         name = challenge.replace("-", "_")
         found = [file for kind in _KINDS if (file := path / f"{name}{kind}").is_file()]
@@ -77,8 +82,11 @@ def locate(location: Path | None, challenge: str) -> Path:
 def read(path: Path) -> TrainingData:
     """Read a file of training rows, JSON lines or another kind that data come in.
 
+    Of a folder, those of all challenges that it has files of, with the challenge as their column DOMAIN.
     Raises DataError that names row and column.
     """
+    if path.is_dir():
+        return _of_all_domains(path)
     rows = tuple(row for _, row in training.read(path))
     if not rows:
         raise DataError(f"training data {path} has no rows")
@@ -89,3 +97,30 @@ def read(path: Path) -> TrainingData:
     name = origin or (f"demonstration/train/{path.name}" if demonstration else path.name)
     digest = training.digest_of(rows)
     return TrainingData(name, rows, digest, demonstration, origin)
+
+
+def _of_all_domains(folder: Path) -> TrainingData:
+    names = {slug: slug.replace("-", "_") for slug in challenges.CHALLENGES}
+    files = {
+        slug: file
+        for slug, name in names.items()
+        for kind in _KINDS
+        if (file := folder / f"{name}{kind}").is_file()
+    }
+    if not files:
+        raise DataError(f"{folder} has no file of training rows named by a challenge")
+    parts = {slug: read.__wrapped__(file) for slug, file in files.items()}
+    rows = tuple(
+        replace(row, others=(*row.others, (DOMAIN, slug)))
+        for slug, part in parts.items()
+        for row in part.rows
+    )
+    demonstration = all(part.demonstration for part in parts.values())
+    origins = [part.origin for part in parts.values()]
+    return TrainingData(
+        ", ".join(part.name for part in parts.values()),
+        rows,
+        training.digest_of(rows),
+        demonstration,
+        ", ".join(origins) if all(origins) else "",
+    )

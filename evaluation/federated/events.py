@@ -35,10 +35,15 @@ def as_text(event: Event) -> str:
 def _round_text(measured: RoundEnded) -> str:
     """A round in one line. MB are 1024² bytes, as in the FlowerTune rules."""
     held_out = "" if measured.held_out_loss is None else f", held-out loss {measured.held_out_loss:.4f}"
+    if measured.client_losses:
+        worst = max(measured.client_losses, key=lambda one: one.loss)
+        held_out += f", worst of the clients' own {worst.loss:.4f} (client {worst.client})"
+    clients = ", ".join(map(str, measured.clients)) or "none"
+    train_loss = "" if measured.train_loss is None else f", train loss {measured.train_loss:.4f}"
     text = (
-        f"round {measured.round}/{measured.rounds}: clients {', '.join(map(str, measured.clients))}, "
-        f"train loss {measured.train_loss:.4f}{held_out}, {measured.bytes_down / _MB:.1f} MB down, "
-        f"{measured.bytes_up / _MB:.1f} MB up, {measured.seconds:.1f} s"
+        f"round {measured.round}/{measured.rounds}: clients {clients}{train_loss}{held_out}, "
+        f"{measured.bytes_down / _MB:.1f} MB down, {measured.bytes_up / _MB:.1f} MB up, "
+        f"{measured.seconds:.1f} s"
     )
     for failure in measured.failures:
         text += f"; left out client {failure.client}: {failure.reason}"

@@ -18,16 +18,23 @@ from evaluation.errors import DiskError, EvaluationError, MemoryTakenError, OutO
 ADAPTER = "arrays"
 CONFIG = "config"
 METRICS = "metrics"
+CONTROL = "control"  # SCAFFOLD's control variates
+HOME = "home"  # what a client would keep, see `evaluation.federated.at_home`
 # Entries of the configuration that a round adds.
 ROUND = "server-round"
 LEARNING_RATE = "learning-rate"
 TRAINS = "trains"  # which matrices: both, A or B
 PROXIMAL = "proximal-mu"  # Flower's FedProx sends it
+RANK = "rank"  # of the client's adapter
+PRUNE_DECAY = "prune-decay"  # HetLoRA
+PRUNE_WEIGHT = "prune-weight"
+OWN_ROWS = "own-rows"  # whether a loss is taken on the client's own rows
 # Entries of a reply.
 PARTITION = "partition-id"
 EXAMPLES = "num-examples"
 TRAIN_LOSS = "train-loss"
 TRAIN_SECONDS = "train-seconds"
+STEPS = "local-steps"
 WORKER = "worker"
 HELD_OUT_LOSS = "held-out-loss"
 PEAK_RSS = "peak-rss-bytes"
@@ -105,13 +112,15 @@ def payload_bytes(messages: Iterable[Message]) -> int:
     """Bytes of all tensors in these messages.
 
     Counted is what the arrays hold, elements times element size, in each message's array records as they
-    are: what the FlowerTune rules call communication. Not counted are serialisation headers, configuration
-    and metrics (a few hundred bytes a message), and transport. An error reply holds no tensors.
+    are, compressed or not: what the FlowerTune rules call communication. Not counted are serialisation
+    headers, configuration and metrics (a few hundred bytes a message), transport, and what a client would
+    have kept at home. An error reply holds no tensors.
     """
     return sum(
         int(numpy.prod(array.shape, dtype=numpy.int64)) * numpy.dtype(array.dtype).itemsize
         for message in messages
         if message.has_content()
-        for record in message.content.array_records.values()
+        for name, record in message.content.array_records.items()
+        if name != HOME
         for array in record.values()
     )

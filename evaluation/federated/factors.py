@@ -89,6 +89,40 @@ def chosen(names: Iterable[str], what: str) -> list[str]:
     return [name for name in names if is_residual(name) in wanted]
 
 
+def cut(arrays: Arrays, rank: int) -> Arrays:
+    """The arrays of an adapter with the first `rank` rows of each A and columns of each B."""
+    return {name: array[_leading(name, rank)] for name, array in arrays.items()}
+
+
+def filled_up(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> Arrays:
+    """The inverse of `cut` for adapters of these shapes, with zeros: it has the same products."""
+    whole = {}
+    for name, array in arrays.items():
+        whole[name] = array
+        if array.shape != shapes[name]:
+            whole[name] = numpy.zeros(shapes[name], array.dtype)
+            whole[name][tuple(slice(0, side) for side in array.shape)] = array
+    return whole
+
+
+def rank_in(arrays: Arrays) -> int | None:
+    """The rank of an adapter, told from the first matrix of it; None where there is none."""
+    for name, array in arrays.items():
+        if name.endswith(".lora_A.weight"):
+            return int(array.shape[0])
+        if name.endswith(".lora_B.weight"):
+            return int(array.shape[1])
+    return None
+
+
+def _leading(name: str, rank: int) -> tuple[slice, ...]:
+    if name.endswith((".lora_A.weight", ".lora_embedding_A")):
+        return (slice(0, rank),)
+    if name.endswith((".lora_B.weight", ".lora_embedding_B")):
+        return (slice(None), slice(0, rank))
+    return (slice(None),)
+
+
 def total(terms: Sequence[Product], weights: Sequence[float] | None = None) -> Product:
     """Σ_k weight_k · b_k·a_k, exactly: the factors side by side. Ranks may differ; weights default to 1."""
     factors = [1.0] * len(terms) if weights is None else weights

@@ -19,7 +19,7 @@ from evaluation.federated import adapter
 from evaluation.federated.accumulation import Room
 from evaluation.federated.adapter import LoraSettings, first_values
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.factors import Arrays, chosen, products
+from evaluation.federated.factors import Arrays, chosen, cut, filled_up, products
 from evaluation.precision import compute_alike
 from evaluation.rules.protocol import FOUR_BIT
 
@@ -45,10 +45,16 @@ class LocalModel:
     residual: Factors = field(default_factory=dict)
     room: Room = field(default_factory=Room)
 
-    def put(self, arrays: Arrays, seed: str) -> None:
-        """Take over an adapter and its residual. Tensors that `arrays` lacks get first values by `seed`."""
-        shapes = {name: tuple(tensor.shape) for name, tensor in self.tensors.items() if name not in arrays}
-        whole = self.magnitudes | first_values(shapes, seed) | arrays
+    def put(self, arrays: Arrays, seed: str, rank: int | None = None) -> None:
+        """Take over an adapter and its residual. Tensors that `arrays` lacks get first values by `seed`.
+
+        An adapter of a smaller `rank` than the model's is filled up with zeros, which no gradient reaches:
+        rows of A and columns of B beyond it stay zero, so that training is that of an adapter of that rank.
+        """
+        every = {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+        lacking = {name: shape for name, shape in every.items() if name not in arrays}
+        first = cut(self.magnitudes | first_values(lacking, seed), rank or self.settings.rank)
+        whole = filled_up({name: (first | arrays)[name] for name in every}, every)
         with torch.no_grad():
             for name, tensor in self.tensors.items():
                 tensor.copy_(torch.from_numpy(whole[name]))
@@ -57,6 +63,15 @@ class LocalModel:
         for module, product in products(arrays, "residual").items():
             a = torch.from_numpy(product.a).to(self.device)
             self.residual[module] = a, torch.from_numpy(product.b).to(self.device) * scale
+
+    def pairs(self) -> list[tuple[torch.nn.Parameter, torch.nn.Parameter]]:
+        """The parameters of A and B of each module."""
+        named = dict(self.model.named_parameters())
+        return [
+            (parameter, named[name.replace(".lora_A.", ".lora_B.")])
+            for name, parameter in named.items()
+            if ".lora_A." in name
+        ]
 
     def parameters(self, what: str = "both") -> list[torch.nn.Parameter]:
         """The adapter's parameters: `both` for all of them, or `A` or `B`."""

@@ -15,6 +15,7 @@ from evaluation.errors import EvaluationError
 from evaluation.federated import config as configuration
 from evaluation.federated import data, presets
 from evaluation.federated.config import FederatedConfig, Partition, Privacy
+from evaluation.federated.devices import Devices
 from evaluation.hub import base_models
 from evaluation.hub.base_models import NamedModel
 from evaluation.method.row_form import TEMPLATES
@@ -41,11 +42,16 @@ _PLAIN = {
     "precision": str,
     "evaluate_every": int,
     "held_out": int,
+    "own_held_out": int,
+    "keep_every": int,
+    "compression": str,
+    "top_k": float,
     "seed": int,
     "threads": int,
     "template": str,
     "learn_end_token": bool,
     "draw_anew": bool,
+    "canaries": int,
     "group_by_length": bool,
 }
 
@@ -118,10 +124,36 @@ def _add_settings(whole: argparse.ArgumentParser) -> None:
     federation.add_argument("--rounds", type=int)
     federation.add_argument("--evaluate-every", type=int, help="rounds between losses on the held-out rows")
     federation.add_argument("--held-out", type=int, help="rows that nobody trains on")
+    federation.add_argument(
+        "--own-held-out", type=int, help="rows of each client kept from its training, for its own loss"
+    )
+    federation.add_argument("--keep-every", type=int, help="rounds between adapters that are kept")
+    federation.add_argument(
+        "--compression", help=f"of what clients send: {', '.join(configuration.COMPRESSIONS)}"
+    )
+    federation.add_argument("--top-k", type=float, help="share of its numbers that top-k sends")
     partition = whole.add_argument_group("partition")
     partition.add_argument("--partition", help=f"one of {', '.join(configuration.PARTITIONS)}")
     partition.add_argument("--partition-alpha", type=float, help="concentration: small is uneven")
-    partition.add_argument("--partition-column", help="column that decides")
+    partition.add_argument(
+        "--partition-column", help="column that decides; `domain` takes all challenges' rows of a folder"
+    )
+    partition.add_argument("--partition-labels", type=int, help="values of the column that a client holds")
+    devices = whole.add_argument_group(
+        "clients that differ", "Lists with commas are dealt to the clients in turn; time is simulated."
+    )
+    devices.add_argument("--client-ranks", help="of their adapters, such as 4,8,16")
+    devices.add_argument("--client-steps", help="local steps")
+    devices.add_argument("--client-speeds", help="1, or 0.5 for one that needs twice the time")
+    devices.add_argument("--deadline", type=float, help="of a round, in steps' time of a client of speed 1")
+    devices.add_argument("--drop-out", type=float, help="probability that a client does not answer")
+    devices.add_argument("--poisoned", type=int, help="clients that send their change reversed and enlarged")
+    devices.add_argument(
+        "--robustness",
+        action="store_true",
+        default=False,
+        help="run each strategy undisturbed, with drop-out and with poisoned clients, and compare",
+    )
     training = whole.add_argument_group("local training")
     training.add_argument("--local-steps", type=int)
     training.add_argument("--batch-size", type=int)
@@ -143,6 +175,7 @@ def _add_settings(whole: argparse.ArgumentParser) -> None:
     rows.add_argument(
         "--learn-end-token", action=argparse.BooleanOptionalAction, help="the end token after each answer"
     )
+    rows.add_argument("--canaries", type=int, help="clients that hold a secret to test leakage by")
     rows.add_argument("--draw-anew", action=argparse.BooleanOptionalAction, help="other rows in each round")
     rows.add_argument(
         "--group-by-length", action=argparse.BooleanOptionalAction, help="rows of like length in a batch"
@@ -189,7 +222,7 @@ def runs(options: argparse.Namespace) -> list[FederatedConfig]:
     model = _model(given)
     rows = given.get("train_data")
     if "superlink" not in given or rows is None:  # else the file lies on the SuperLink's machine
-        rows = data.locate(rows, challenge.slug)
+        rows = data.locate(rows, challenge.slug, given.get("partition_column"))
     base_model_id = model.hub_id or model.title
     chosen = (given["strategy"],) if "strategy" in given else preset.grid or (None,)
     settings = [preset.of(challenge, strategy) for strategy in chosen]
@@ -233,7 +266,8 @@ def _kept(path: Path, given: Mapping[str, Any]) -> FederatedConfig:
     config = FederatedConfig.from_dict(values | places)
     if "train_data" not in given or "superlink" in given:
         return config
-    return replace(config, train_data=data.locate(given["train_data"], config.challenge).resolve())
+    column = given.get("partition_column", config.partition.column)
+    return replace(config, train_data=data.locate(given["train_data"], config.challenge, column).resolve())
 
 
 def _changed(config: FederatedConfig, given: Mapping[str, Any]) -> FederatedConfig:
@@ -261,6 +295,7 @@ def _changed(config: FederatedConfig, given: Mapping[str, Any]) -> FederatedConf
         changes["learning_rate_min"] = changes.get("learning_rate", config.learning_rate)
     changes["partition"] = _partition(config.partition, given)
     changes["privacy"] = _privacy(config.privacy, given)
+    changes["devices"] = _devices(config.devices, given)
     return replace(config, **changes)
 
 
@@ -278,8 +313,25 @@ def _options(words: list[str]) -> dict[str, float]:
 def _partition(partition: Partition, given: Mapping[str, Any]) -> Partition:
     if given.get("partition", partition.kind) != partition.kind:
         partition = Partition(given["partition"])
-    named = {"alpha": "partition_alpha", "column": "partition_column"}
+    named = {"alpha": "partition_alpha", "column": "partition_column", "labels": "partition_labels"}
     return replace(partition, **{name: given[option] for name, option in named.items() if option in given})
+
+
+def _devices(devices: Devices, given: Mapping[str, Any]) -> Devices:
+    changes: dict[str, Any] = {
+        name: given[name] for name in ("deadline", "drop_out", "poisoned") if name in given
+    }
+    kinds: dict[str, type[int] | type[float]] = {"ranks": int, "steps": int, "speeds": float}
+    for name, kind in kinds.items():
+        if (option := f"client_{name}") in given:
+            try:
+                changes[name] = configuration.numbers(given[option], kind)
+            except ValueError:
+                place = option.replace("_", "-")
+                raise EvaluationError(
+                    f"--{place} must be numbers with commas, not {given[option]!r}"
+                ) from None
+    return replace(devices, **changes)
 
 
 def _privacy(privacy: Privacy | None, given: Mapping[str, Any]) -> Privacy | None:

@@ -27,10 +27,13 @@ _BAR = 40
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of rows: those of each client, and those that nobody trains on. Disjoint and complete."""
+    """Positions of rows: those that each client trains on, those that nobody does, and each client's own of
+    the latter kind. Disjoint and complete.
+    """
 
     clients: tuple[tuple[int, ...], ...]
     held_out: tuple[int, ...]
+    own_held_out: tuple[tuple[int, ...], ...] = ()
 
 
 def split(config: FederatedConfig, data: TrainingData) -> Split:
@@ -38,9 +41,21 @@ def split(config: FederatedConfig, data: TrainingData) -> Split:
 
     Raises DataError when a client would get no row, or a row lacks the column that decides.
     """
-    column = config.partition.column if config.partition.kind in ("dirichlet", "natural") else None
+    column = config.partition.column if config.partition.kind in ("dirichlet", "natural", "label") else None
     values = data.column(column) if column else ("",) * len(data.rows)
-    return _split(config.partition, values, config.clients, config.held_out, config.seed)
+    division = _split(config.partition, values, config.clients, config.held_out, config.seed)
+    return _keeping(division, config.own_held_out) if config.own_held_out else division
+
+
+def _keeping(division: Split, rows: int) -> Split:
+    """The same with the last rows of each client, which the shuffle put there, kept from its training."""
+    for client, part in enumerate(division.clients):
+        if len(part) <= rows:
+            raise DataError(
+                f"client {client} has {len(part)} rows, of which {rows} cannot be kept for its loss"
+            )
+    kept = tuple(part[-rows:] for part in division.clients)
+    return Split(tuple(part[:-rows] for part in division.clients), division.held_out, kept)
 
 
 @lru_cache(maxsize=4)
@@ -59,6 +74,8 @@ def _split(partition: Partition, values: tuple[str, ...], clients: int, held_out
 
 def _parts(partition: Partition, values: Sequence[str], clients: int, seed: int) -> list[list[int]]:
     """For each client the places in `values` that it gets."""
+    if partition.kind == "label":
+        return _by_label(partition, values, clients, seed)
     # Imported here because it brings plotting libraries that only those who share rows should wait for.
     from datasets import Dataset
     from flwr_datasets import partitioner
@@ -81,6 +98,30 @@ def _parts(partition: Partition, values: Sequence[str], clients: int, seed: int)
             )
         return _dealt(_loaded(partitioner.NaturalIdPartitioner("value"), rows), clients, seed)
     return _loaded(partitioner.IidPartitioner(clients), rows)
+
+
+def _by_label(partition: Partition, values: Sequence[str], clients: int, seed: int) -> list[list[int]]:
+    """The values, shuffled and dealt to the clients; each value's rows in turn to those that hold it."""
+    assert partition.labels is not None
+    order = sorted(set(values))
+    if not len(order) <= clients * partition.labels or partition.labels > len(order):
+        raise DataError(
+            f"{clients} clients with {partition.labels} values each cannot hold the {len(order)} values of "
+            f"column {partition.column!r}, all of them and none twice on one client"
+        )
+    random.Random(seed).shuffle(order)  # noqa: S311 - reproducible, not secret
+    holders: dict[str, list[int]] = {value: [] for value in order}
+    for place in range(clients * partition.labels):
+        holders[order[place % len(order)]].append(place // partition.labels)
+    parts: list[list[int]] = [[] for _ in range(clients)]
+    seen: Counter[str] = Counter()
+    for place, value in enumerate(values):
+        parts[holders[value][seen[value] % len(holders[value])]].append(place)
+        seen[value] += 1
+    lacking = next((client for client, part in enumerate(parts) if not part), None)
+    if lacking is not None:
+        raise DataError(f"client {lacking} would get no row: its values have fewer rows than clients")
+    return parts
 
 
 def _drawn(by_label: Partitioner, rows: Any, clients: int, partition: Partition) -> list[list[int]]:

@@ -18,6 +18,7 @@ from evaluation.federated.app_file import pyproject
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.data import TrainingData
 from evaluation.federated.factors import Arrays
+from evaluation.federated.kept_rounds import KeptRounds
 from evaluation.wire.training import Ready, Round
 
 PACKAGES = ("flwr", "flwr-datasets", "ray", "torch", "transformers", "peft")
@@ -37,11 +38,12 @@ class Run:
     wall_seconds: float
 
 
-def write(run: Run, adapter: GlobalAdapter, arrays: Arrays, output: Path) -> None:
+def write(run: Run, adapter: GlobalAdapter, arrays: Arrays, kept: KeptRounds, output: Path) -> None:
     """Write all files of a run beside `output` and rename the folder when it is complete."""
     partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
     try:
         adapter.save(arrays, partial)
+        kept.give_to(partial)
         (partial / "pyproject.toml").write_text(pyproject(run.config, run.data), encoding="utf-8")
         record = json.dumps(training_record(run, adapter.parameters()), indent=1, allow_nan=False)
         (partial / "training.json").write_text(record + "\n", encoding="utf-8")

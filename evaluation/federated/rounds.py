@@ -2,57 +2,45 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
-from flwr.serverapp.strategy import Strategy
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 from evaluation.errors import EvaluationError
-from evaluation.federated import peak_memory
+from evaluation.federated import at_home, held_out, peak_memory
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.exchange import (
     ADAPTER,
     CONFIG,
     ENERGY,
     EXAMPLES,
-    HELD_OUT_LOSS,
+    HOME,
     LEARNING_RATE,
     METRICS,
     PEAK_RSS,
     PEAK_VRAM,
+    RANK,
     TRAIN_LOSS,
     TRAIN_SECONDS,
     TRAINS,
     WORKER,
-    Exchange,
     failed_by,
     payload_bytes,
 )
-from evaluation.federated.factors import Arrays, chosen
+from evaluation.federated.factors import Arrays, chosen, cut
+from evaluation.federated.federation import Federation
 from evaluation.federated.privacy import epsilon
 from evaluation.federated.strategies import resumable
 from evaluation.federated.strategies.cohort import Cohort, choose
+from evaluation.federated.strategies.ranked import Ranked, rank_of
+from evaluation.federated.strategies.updates import arrays_in
+from evaluation.federated.usable import Asked, Usable, sorted_out
 from evaluation.method.strategies import get
 from evaluation.wire.training import ClientFailure, Round
-
-
-@dataclass(frozen=True)
-class Federation:
-    """Everything that stays the same over the rounds.
-
-    `nodes` maps a client's partition to its node id, `rows` to its number of rows.
-    """
-
-    config: FederatedConfig
-    strategy: Strategy
-    exchange: Exchange
-    nodes: Mapping[int, int]
-    rows: Mapping[int, int]
 
 
 @dataclass(frozen=True)
@@ -60,12 +48,13 @@ class Progress:
     """A run between two rounds: all that the next round depends on, and what the last ones measured.
 
     `adapter` holds the global adapter in fp32, its residual if the strategy has one, by sorted names;
-    `strategy` is what the strategy itself keeps, such as momentum.
+    `strategy` is what the strategy itself keeps, such as momentum, `homes` what each client would keep.
     """
 
     adapter: Arrays
     round: int = 0
     strategy: Mapping[str, Arrays] = field(default_factory=dict)
+    homes: Mapping[int, Arrays] = field(default_factory=dict)
     records: tuple[Round, ...] = ()
 
 
@@ -76,40 +65,42 @@ def run(federation: Federation, progress: Progress, on_round: Callable[[Progress
     it would have given without a break. Raises EvaluationError when too few clients of a round are left.
     """
     resumable.restore(federation.strategy, dict(progress.strategy))
-    for server_round in range(progress.round + 1, federation.config.rounds + 1):
-        adapter, record = _round(federation, server_round, progress.adapter)
-        progress = Progress(
-            adapter, server_round, resumable.state_of(federation.strategy), (*progress.records, record)
-        )
+    for _ in range(progress.round, federation.config.rounds):
+        progress = _round(federation, progress)
         on_round(progress)
     return progress
 
 
-def _round(federation: Federation, server_round: int, adapter: Arrays) -> tuple[Arrays, Round]:
-    config, start = federation.config, time.perf_counter()
+def _round(federation: Federation, before: Progress) -> Progress:
+    config, start, server_round = federation.config, time.perf_counter(), before.round + 1
     info = get(config.strategy)
-    sent = _messages(federation, server_round, adapter)
-    replies = federation.exchange.receive(federation.exchange.send(sent))
+    clients = choose(config, federation.rows, server_round)
+    absent = _absent(config, clients, server_round)
+    sent = _messages(federation, before, clients)
+    there = [message for client, message in sent.items() if client not in absent]
+    replies = federation.exchange.receive(federation.exchange.send(there))
     exchanged = time.perf_counter() - start
     bytes_up = payload_bytes(replies)  # before strategies, some of which empty the replies
-    accepted, failures = _judge(federation, sent, replies, server_round, adapter)
-    metrics = [dict(reply.content[METRICS]) for reply in accepted.values()]
+    usable = _usable(federation, before, sent, replies, absent)
+    metrics = [dict(reply.content[METRICS]) for reply in usable.replies.values()]
     aggregating = time.perf_counter()
-    following = _aggregated(federation.strategy, server_round, list(accepted.values()), adapter)
+    following, homes = _aggregated(federation, before, usable)
     end = time.perf_counter()
-    held_out_loss, missing = _held_out_loss(federation, server_round, following, min(accepted))
+    losses = held_out.losses(federation, server_round, following, homes, [*usable.replies, *clients])
     examples = sum(int(metric[EXAMPLES]) for metric in metrics)
     train_seconds = sum(metric[TRAIN_SECONDS] for metric in metrics)
-    vram = max(int(metric[PEAK_VRAM]) for metric in metrics) or None
-    return following, Round(
+    vram = max((int(metric[PEAK_VRAM]) for metric in metrics), default=0) or None
+    weighted = sum(metric[TRAIN_LOSS] * int(metric[EXAMPLES]) for metric in metrics)
+    record = Round(
         round=server_round,
-        clients=tuple(accepted),
-        failures=(*failures, *missing),
+        clients=tuple(usable.replies),
+        failures=(*usable.failures, *losses.failures),
         examples=examples,
         learning_rate=config.learning_rate_in(server_round),
-        train_loss=sum(metric[TRAIN_LOSS] * int(metric[EXAMPLES]) for metric in metrics) / examples,
-        held_out_loss=held_out_loss,
-        bytes_down=payload_bytes(sent) if info.communicates else 0,
+        train_loss=weighted / examples if examples else None,
+        held_out_loss=losses.shared,
+        client_losses=losses.own,
+        bytes_down=payload_bytes(sent.values()) if info.communicates else 0,
         bytes_up=bytes_up if info.communicates else 0,
         messages_down=len(sent),
         messages_up=len(replies),
@@ -117,78 +108,133 @@ def _round(federation: Federation, server_round: int, adapter: Arrays) -> tuple[
         aggregate_seconds=end - aggregating,
         communicate_seconds=max(0.0, exchanged - _busiest(metrics)),
         seconds=end - start,
-        client_peak_rss_bytes=max(int(metric[PEAK_RSS]) for metric in metrics),
+        simulated_time=_simulated_time(config, clients, absent),
+        client_peak_rss_bytes=max((int(metric[PEAK_RSS]) for metric in metrics), default=0),
         client_peak_vram_bytes=vram,
         server_peak_rss_bytes=peak_memory.bytes_so_far(),
         gpu_seconds=train_seconds if vram else None,
         energy_joules=_energy(metrics),
         epsilon=epsilon(config, server_round),
     )
+    kept = resumable.state_of(federation.strategy)
+    return Progress(following, server_round, kept, homes, (*before.records, record))
 
 
-def _messages(federation: Federation, server_round: int, adapter: Arrays) -> list[Message]:
-    """The round's training messages, one a chosen client."""
-    config, info = federation.config, get(federation.config.strategy)
-    clients = choose(config, federation.rows, server_round)
+def _absent(config: FederatedConfig, clients: Sequence[int], server_round: int) -> dict[int, str]:
+    """The clients that will not answer in this round, as simulated, and why."""
+    reasons = {
+        client: config.devices.why_absent(client, config.steps_of(client), config.seed, server_round)
+        for client in clients
+    }
+    return {client: reason for client, reason in reasons.items() if reason}
+
+
+def _simulated_time(
+    config: FederatedConfig, clients: Sequence[int], absent: Mapping[int, str]
+) -> float | None:
+    """How long the round takes in steps' time: to the last answer, to the deadline where one is lacking."""
+    devices = config.devices
+    if not devices.are_timed:
+        return None
+    answered = [devices.time(client, config.steps_of(client)) for client in clients if client not in absent]
+    return devices.deadline if absent and devices.deadline else max(answered, default=0.0)
+
+
+def _messages(federation: Federation, before: Progress, clients: Sequence[int]) -> dict[int, Message]:
+    """The round's training messages by client: the adapter cut to its rank, and what it would have kept."""
+    config, info, server_round = federation.config, get(federation.config.strategy), before.round + 1
     settings = {LEARNING_RATE: config.learning_rate_in(server_round), TRAINS: info.trained_in(server_round)}
-    return list(
-        federation.strategy.configure_train(
-            server_round,
-            _record(adapter, info.sends),
-            ConfigRecord(config.run_config() | settings),
-            Cohort({client: federation.nodes[client] for client in clients}),
-        )
+    configured = federation.strategy.configure_train(
+        server_round,
+        _record({name: before.adapter[name] for name in chosen(before.adapter, info.sends)}),
+        ConfigRecord(config.run_config() | settings),
+        Cohort({client: federation.nodes[client] for client in clients}),
+    )
+    partitions = {node: client for client, node in federation.nodes.items()}
+    messages = {}
+    for message in configured:
+        client = partitions[message.metadata.dst_node_id]
+        messages[client] = _for_client(federation, before, client, message)
+    return messages
+
+
+def _for_client(federation: Federation, before: Progress, client: int, message: Message) -> Message:
+    """A message of its own, as Flower's strategies give the same content to all."""
+    rank = rank_of(federation.strategy, federation.config, client)
+    content = RecordDict(dict(message.content))
+    content[CONFIG] = ConfigRecord(dict(message.content[CONFIG]) | {RANK: rank})
+    if rank != federation.config.rank:
+        content[ADAPTER] = _record(cut(arrays_in(message.content[ADAPTER]), rank))
+    if client in before.homes:
+        content[HOME] = _record(before.homes[client])
+    return Message(
+        content, dst_node_id=message.metadata.dst_node_id, message_type=message.metadata.message_type
     )
 
 
-def _record(adapter: Arrays, what: str) -> ArrayRecord:
-    return ArrayRecord({name: Array(adapter[name]) for name in chosen(adapter, what)})
+def _record(arrays: Arrays) -> ArrayRecord:
+    return ArrayRecord({name: Array(array) for name, array in arrays.items()})
 
 
-def _aggregated(strategy: Strategy, server_round: int, replies: list[Message], adapter: Arrays) -> Arrays:
-    """The global adapter after the round: what the strategy makes of the replies, over what it was."""
-    record, _ = strategy.aggregate_train(server_round, replies)
+def _usable(
+    federation: Federation,
+    before: Progress,
+    sent: Mapping[int, Message],
+    replies: Sequence[Message],
+    absent: Mapping[int, str],
+) -> Usable:
+    """The replies that count, and the failures of all others.
+
+    A round that lacks clients because they are simulated to be absent changes nothing and is gone on from.
+    Raises EvaluationError when fewer are usable than the run asks for, the outage where one is the reason.
+    """
+    config, server_round = federation.config, before.round + 1
+    partitions = {node: client for client, node in federation.nodes.items()}
+    by_client = {partitions[reply.metadata.src_node_id]: reply for reply in replies}
+    may_prune = isinstance(federation.strategy, Ranked)
+    asked = {
+        client: Asked(arrays_in(message.content[ADAPTER]), int(message.content[CONFIG][RANK]), may_prune)
+        for client, message in sent.items()
+        if client not in absent
+    }
+    usable = sorted_out(config, server_round, before.adapter, asked, by_client)
+    left_out = (*usable.failures, *(ClientFailure(client, reason) for client, reason in absent.items()))
+    failures = tuple(sorted(left_out, key=lambda failure: failure.client))
+    count, needed = len(usable.replies), min(config.fewest_replies, len(sent))
+    if count >= needed:
+        return Usable(usable.replies, usable.homes, failures)
+    if count + len(absent) >= needed:
+        return Usable({}, {}, failures)
+    reasons = "; ".join(f"client {failure.client}: {failure.reason}" for failure in failures)
+    gave = f"only {count} of at least {config.fewest_replies} clients" if count else "no client"
+    raise failed_by(replies)(f"round {server_round}: {gave} gave a usable adapter ({reasons})")
+
+
+def _aggregated(
+    federation: Federation, before: Progress, usable: Usable
+) -> tuple[Arrays, Mapping[int, Arrays]]:
+    """The global adapter after the round: what the strategy makes of the replies, over what it was.
+
+    With it comes what the clients keep. Tensors that stay with the clients are those of the largest one.
+    """
+    if not usable.replies:
+        return before.adapter, before.homes
+    server_round, homes = before.round + 1, dict(sorted({**before.homes, **usable.homes}.items()))
+    record, _ = federation.strategy.aggregate_train(server_round, list(usable.replies.values()))
     changed = {name: array.numpy().astype(numpy.float32, copy=False) for name, array in record.items()}
+    if get(federation.config.strategy).stays:
+        largest = min(homes, key=lambda client: (-federation.rows[client], client))
+        changed |= at_home.of_group(homes[largest], at_home.OWN)
     for name, array in changed.items():
         if not numpy.isfinite(array).all():
             raise EvaluationError(f"round {server_round}: the aggregate of {name} is not finite")
-    return dict(sorted((adapter | changed).items()))
-
-
-def _held_out_loss(
-    federation: Federation, server_round: int, adapter: Arrays, client: int
-) -> tuple[float | None, list[ClientFailure]]:
-    """The global adapter's loss on the held-out rows, in the rounds that take it, by a client that answered.
-
-    A client that fails at it costs the figure, not the round.
-    """
-    config = federation.config
-    if not config.evaluates_in(server_round):
-        return None, []
-    message = Message(
-        RecordDict(
-            {
-                ADAPTER: _record(adapter, get(config.strategy).sends),
-                CONFIG: ConfigRecord(config.run_config()),
-            }
-        ),
-        dst_node_id=federation.nodes[client],
-        message_type=MessageType.EVALUATE,
-    )
-    replies = federation.exchange.receive(federation.exchange.send([message]))
-    if not replies or replies[0].has_error():
-        reason = replies[0].error.reason if replies else "it did not reply"
-        return None, [ClientFailure(client, f"no held-out loss: {reason}")]
-    loss = float(replies[0].content[METRICS][HELD_OUT_LOSS])
-    if not math.isfinite(loss):
-        return None, [ClientFailure(client, f"its {HELD_OUT_LOSS} is {loss}")]
-    return loss, []
+    return dict(sorted((before.adapter | changed).items())), homes
 
 
 def _energy(metrics: Sequence[Mapping[str, float]]) -> float | None:
     """Joules that the clients' GPUs used while they trained; None unless each could tell."""
     known = [metric[ENERGY] for metric in metrics if ENERGY in metric]
-    return sum(known) if len(known) == len(metrics) else None
+    return sum(known) if known and len(known) == len(metrics) else None
 
 
 def _busiest(metrics: Sequence[Mapping[str, float]]) -> float:
@@ -196,71 +242,4 @@ def _busiest(metrics: Sequence[Mapping[str, float]]) -> float:
     seconds: defaultdict[int, float] = defaultdict(float)
     for metric in metrics:
         seconds[int(metric[WORKER])] += metric[TRAIN_SECONDS]
-    return max(seconds.values())
-
-
-def _judge(
-    federation: Federation,
-    sent: Sequence[Message],
-    replies: Sequence[Message],
-    server_round: int,
-    adapter: Arrays,
-) -> tuple[dict[int, Message], list[ClientFailure]]:
-    """The usable replies, by client in order, and the clients without one with what is wrong.
-
-    The order is fixed because the sum of a mean depends on it in the last bit, and replies come in any order;
-    so is that of the tensors in a reply, by which Flower's strategies match them.
-    Raises EvaluationError when fewer are usable than the run asks for, the outage where one is the reason.
-    """
-    config, trains = federation.config, get(federation.config.strategy).trained_in(server_round)
-    expected = {name: adapter[name] for name in chosen(adapter, trains)}
-    partitions = {node: partition for partition, node in federation.nodes.items()}
-    by_client = {partitions[reply.metadata.src_node_id]: reply for reply in replies}
-    accepted, failures = {}, []
-    for client in sorted(partitions[message.metadata.dst_node_id] for message in sent):
-        reply = by_client.get(client)
-        reason = next(_faults(reply, expected), None) if reply else "it did not reply in time"
-        if reply and reason is None:
-            arrays = reply.content[ADAPTER]
-            reply.content[ADAPTER] = ArrayRecord({name: arrays[name] for name in expected})
-            accepted[client] = reply
-        else:
-            failures.append(ClientFailure(client, str(reason)))
-    if len(accepted) < min(config.fewest_replies, len(sent)):
-        reasons = "; ".join(f"client {failure.client}: {failure.reason}" for failure in failures)
-        gave = (
-            f"only {len(accepted)} of at least {config.fewest_replies} clients" if accepted else "no client"
-        )
-        raise failed_by(replies)(f"round {server_round}: {gave} gave a usable adapter ({reasons})")
-    return accepted, failures
-
-
-def _faults(reply: Message, adapter: Arrays) -> Iterator[str]:
-    """What makes a reply unusable, the first thing first; nothing when it is sound."""
-    if reply.has_error():
-        yield f"it failed: {reply.error.reason}"
-        return
-    if set(reply.content.array_records) != {ADAPTER} or set(reply.content.metric_records) != {METRICS}:
-        yield "its reply does not hold one adapter and one set of metrics"
-        return
-    metrics = reply.content[METRICS]
-    for key in (EXAMPLES, TRAIN_LOSS, TRAIN_SECONDS, PEAK_RSS, PEAK_VRAM, WORKER):
-        if not isinstance(metrics.get(key), int | float) or not math.isfinite(metrics[key]):
-            yield f"its {key} is {metrics.get(key)}"
-    if metrics.get(EXAMPLES, 0) < 1:
-        yield "it trained on no rows"
-    arrays = reply.content[ADAPTER]
-    if set(arrays) != set(adapter):
-        yield f"its adapter has other tensors: {_some(set(arrays) ^ set(adapter))}"
-        return
-    for name, expected in adapter.items():
-        array = arrays[name].numpy()
-        if array.shape != expected.shape or array.dtype != expected.dtype:
-            yield f"{name} is {array.dtype} {array.shape}, expected {expected.dtype} {expected.shape}"
-        elif not numpy.isfinite(array).all():
-            yield f"{name} holds NaN or infinite values"
-
-
-def _some(names: Sequence[str] | set[str]) -> str:
-    ordered = sorted(names)
-    return ", ".join(ordered[:3]) + (f" and {len(ordered) - 3} more" if len(ordered) > 3 else "")
+    return max(seconds.values(), default=0.0)

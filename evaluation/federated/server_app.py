@@ -28,6 +28,7 @@ from evaluation.federated.exchange import (
 )
 from evaluation.federated.factors import Arrays
 from evaluation.federated.job import PreparedRun, prepare
+from evaluation.federated.kept_rounds import KeptRounds
 from evaluation.federated.planned import planned_bytes
 from evaluation.wire.messages import Failed, dump
 from evaluation.wire.training import Done, Event, Ready, RoundEnded
@@ -48,6 +49,7 @@ def federate(grid: Grid, job: PreparedRun) -> None:
     # The clients import and load now, and so does this process: hence the order, and imports after `send`.
     from evaluation.federated import partitioning, results, rounds
     from evaluation.federated.adapter import GlobalAdapter
+    from evaluation.federated.federation import Federation
     from evaluation.federated.strategies.building import build
 
     strategy, adapter = build(config), GlobalAdapter(config)
@@ -73,16 +75,23 @@ def federate(grid: Grid, job: PreparedRun) -> None:
     for record in progress.records:  # whoever listens may have missed what was kept last
         job.report(RoundEnded.of(record, config.rounds))
 
+    kept = KeptRounds.of(config, job.output, job.state.folder if job.state else None)
+
     def keep_and_tell(after: rounds.Progress) -> None:
+        kept.keep(after.round, adapter, after.adapter)  # before the state, which says that the round is over
         if job.state:
             job.state.save(after)
         job.report(RoundEnded.of(after.records[-1], config.rounds))
 
-    federation = rounds.Federation(config, strategy, exchange, clients.nodes, clients.rows)
-    last = rounds.run(federation, progress, keep_and_tell)
-    before = sum(record.seconds for record in progress.records)  # in the processes that were interrupted
-    run = results.Run(config, job.rows, last.records, ready, before + time.perf_counter() - started)
-    results.write(run, adapter, last.adapter, job.output)
+    federation = Federation(config, strategy, exchange, clients.nodes, clients.rows)
+    try:
+        last = rounds.run(federation, progress, keep_and_tell)
+        before = sum(record.seconds for record in progress.records)  # in the processes that were interrupted
+        run = results.Run(config, job.rows, last.records, ready, before + time.perf_counter() - started)
+        results.write(run, adapter, last.adapter, kept, job.output)
+    finally:
+        if not job.state:
+            kept.delete()
     job.report(Done(str(job.output), run.wall_seconds))
 
 

@@ -10,20 +10,29 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from evaluation.errors import DataError, EvaluationError
-from evaluation.federated.config import BEFORE_TEMPLATES, THREADS, FederatedConfig
+from evaluation.federated.config import BEFORE_TEMPLATES, THREADS, TOP_K, FederatedConfig
 from evaluation.wire.training import Round
 
 if TYPE_CHECKING:
     from evaluation.federated.rounds import Progress
 
 _RUN, _PROGRESS, _HEADER = "run.json", "progress.safetensors", "progress"
+_BEFORE_DEVICES: Mapping[str, Any] = {
+    "devices": {"ranks": [], "steps": [], "speeds": [], "deadline": 0.0, "drop_out": 0.0, "poisoned": 0},
+    "compression": "none",
+    "top_k": TOP_K,
+    "own_held_out": 0,
+    "keep_every": 0,
+}
+"""The settings of runs that were kept without them."""
+_BEFORE_CLIENT_LOSSES: Mapping[str, Any] = {"client_losses": (), "simulated_time": None}
 # Where a model or its rows lie says nothing about what they are; the rows' identity does.
 _PLACES = ("model", "train_data")
 
@@ -54,9 +63,9 @@ class RunState:
             raise DataError(f"the state in {self.folder} cannot be read: {error}") from error
         if not isinstance(kept, dict):
             raise DataError(f"the state in {self.folder} cannot be read: {_RUN} holds no object")
-        # What was kept before threads and templates were settings goes on as it was trained until then.
+        # What was kept before these were settings goes on as it was trained until then.
         before = {} if "template" in kept else BEFORE_TEMPLATES
-        different = _different({"threads": THREADS, **before, **kept}, self._identity())
+        different = _different({"threads": THREADS, **before, **_BEFORE_DEVICES, **kept}, self._identity())
         if different:
             raise EvaluationError(
                 f"{self.folder} holds another run: {', '.join(different)} differ; "
@@ -71,10 +80,13 @@ class RunState:
             "round": progress.round,
             "records": [asdict(record) for record in progress.records],
             "state": {group: sorted(arrays) for group, arrays in progress.strategy.items()},
+            "homes": sorted(progress.homes),
         }
         tensors = {f"adapter/{name}": array for name, array in progress.adapter.items()}
         for group, arrays in progress.strategy.items():
             tensors |= {f"state/{group}/{name}": array for name, array in arrays.items()}
+        for client, arrays in progress.homes.items():
+            tensors |= {f"home/{client}/{name}": array for name, array in arrays.items()}
         _replace(self.folder / _PROGRESS, save(tensors, {_HEADER: json.dumps(header, allow_nan=False)}))
 
     def load(self) -> Progress | None:
@@ -89,15 +101,16 @@ class RunState:
         try:
             with safe_open(path, framework="numpy") as file:
                 header = json.loads(file.metadata()[_HEADER])
-                adapter, state = _sorted_out({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-            records = msgspec.convert(header["records"], tuple[Round, ...])
+                kept = _sorted_out({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            kept_records = [{**_BEFORE_CLIENT_LOSSES, **record} for record in header["records"]]
+            records = msgspec.convert(kept_records, tuple[Round, ...])
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"the state in {path} is damaged: {error}") from error
-        groups = {group: state.get(group, {}) for group in header["state"]}
         return Progress(
             round=int(header["round"]),
-            adapter=dict(sorted(adapter.items())),
-            strategy=groups,
+            adapter=dict(sorted(kept.adapter.items())),
+            strategy={group: kept.state.get(group, {}) for group in header["state"]},
+            homes={client: kept.homes.get(str(client), {}) for client in header.get("homes", ())},
             records=records,
         )
 
@@ -115,17 +128,25 @@ class RunState:
         return settings | {"training rows": self.rows}
 
 
-def _sorted_out(tensors: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    adapter: dict[str, Any] = {}
-    state: dict[str, dict[str, Any]] = {}
+@dataclass(frozen=True)
+class _Tensors:
+    """Those of a file, by what they are."""
+
+    adapter: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, dict[str, Any]] = field(default_factory=dict)
+    homes: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def _sorted_out(tensors: Mapping[str, Any]) -> _Tensors:
+    kept = _Tensors()
     for name, array in tensors.items():
         kind, _, rest = name.partition("/")
         if kind == "adapter":
-            adapter[rest] = array
+            kept.adapter[rest] = array
         else:
             group, _, own = rest.partition("/")
-            state.setdefault(group, {})[own] = array
-    return adapter, state
+            (kept.homes if kind == "home" else kept.state).setdefault(group, {})[own] = array
+    return kept
 
 
 def _different(kept: Mapping[str, Any], asked: Mapping[str, Any], within: str = "") -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,8 +17,10 @@ from evaluation.federated import data, partitioning, peak_memory
 from evaluation.federated.accumulation import accumulate
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.encoding import IGNORED, Tokens, batches, encode
-from evaluation.federated.factors import Arrays
+from evaluation.federated.factors import Arrays, cut
 from evaluation.federated.local_model import LocalModel, local_model, tokenizer
+from evaluation.federated.local_terms import Correction, Proximal, Pruning, TailDecay, Term
+from evaluation.leakage.canaries import COPIES, canaries_of
 from evaluation.method.row_form import RowForm
 from evaluation.method.strategies import get
 
@@ -30,25 +32,32 @@ MAX_GRADIENT_NORM = 1.0
 class Work:
     """What the server asks of a client in one round.
 
-    `trains` says which matrices: `both` (with DoRA's magnitudes), `A` or `B`. `proximal_mu` is FedProx's μ.
+    `trains` says which matrices: `both` (with DoRA's magnitudes), `A` or `B`. `rank` is that of the client's
+    adapter where it is not the run's, `steps` its local steps. `proximal_mu` is FedProx's μ, `pruning` is
+    HetLoRA's, `correction` SCAFFOLD's c - c_k.
     """
 
     server_round: int
     learning_rate: float
     trains: str = "both"
+    rank: int | None = None
     proximal_mu: float = 0.0
+    pruning: Pruning | None = None
+    correction: Arrays | None = None
 
 
 @dataclass(frozen=True)
 class LocalResult:
     """What a client's round gave.
 
-    `loss` is the mean over the local steps. `peak_rss_bytes` is the process's highest resident set so far:
+    `arrays` are those that were trained, of the rank that the client has now. `loss` is the mean over the
+    local steps. `peak_rss_bytes` is the process's highest resident set so far:
     it includes Python, torch and the base model. `peak_vram_bytes` is torch's allocation peak during the
     round, base model included, and None without CUDA.
     """
 
     arrays: Arrays
+    steps: int
     loss: float
     seconds: float
     peak_rss_bytes: int
@@ -65,12 +74,22 @@ def tokenised(config: FederatedConfig, client: int) -> tuple[Tokens, ...]:
     alone = get(config.strategy).cohort == "one"
     positions = tuple(position for part in clients for position in part) if alone else clients[client]
     rows = _tokens(config.train_data, positions, config.model, config.form, config.sequence_length)
+    rows += _canaries(config, range(config.clients) if alone else (client,))
     if not any(row.learnt for row in rows):
         raise DataError(
             f"none of the client's {len(rows)} rows has a response within {config.sequence_length} tokens, "
             f"or the tokenizer writes the headings of the template {config.template} otherwise within a row"
         )
     return rows
+
+
+def _canaries(config: FederatedConfig, clients: Collection[int]) -> tuple[Tokens, ...]:
+    """The canaries that those clients hold, as often as they have them."""
+    held = canaries_of(config.seed, config.clients, config.canaries)
+    rows = [canary.row for canary in held if canary.client in clients]
+    vocabulary = tokenizer(config.model) if rows else None
+    written = tuple(encode(row, config.form, vocabulary, config.sequence_length) for row in rows)
+    return written * COPIES
 
 
 @lru_cache(maxsize=4096)
@@ -91,22 +110,28 @@ def train(config: FederatedConfig, client: int, work: Work, arrays: Arrays) -> L
     """
     local, rows = local_model(config), tokenised(config, client)
     moment = f"{config.seed}/{client}/{work.server_round}"
-    local.put(arrays, moment if get(config.strategy).sends == "residual" else str(config.seed))
+    rank, steps = work.rank or config.rank, local_steps(config, client)
+    local.put(arrays, moment if get(config.strategy).sends == "residual" else str(config.seed), rank)
     torch.manual_seed(int.from_bytes(hashlib.sha256(moment.encode()).digest()[:8], signed=True))
-    drawn = batches(config, rows, _steps(config), moment)
+    drawn = batches(config, rows, steps, moment)
+    tail = TailDecay(local.pairs(), work.pruning, rank) if work.pruning else None
+    before = tail.size() if tail else 0.0
     on_cuda = local.device.type == "cuda"
     if on_cuda:
         torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
     try:
-        losses = list(_descent(local, work, drawn))
+        losses = list(_descent(local, work, drawn, [tail] if tail else []))
         mean = float(torch.stack(losses).mean())
     except torch.OutOfMemoryError as error:
         raise lacking(
             f"out of memory training a single row of up to {config.sequence_length} tokens"
         ) from error
+    if work.pruning and tail and tail.size() < before:
+        rank = work.pruning.kept(rank)
     return LocalResult(
-        arrays=local.arrays(work.trains),
+        arrays=cut(local.arrays(work.trains), rank),
+        steps=steps,
         loss=mean,
         seconds=time.perf_counter() - start,
         peak_rss_bytes=peak_memory.bytes_so_far(),
@@ -114,43 +139,54 @@ def train(config: FederatedConfig, client: int, work: Work, arrays: Arrays) -> L
     )
 
 
-def _steps(config: FederatedConfig) -> int:
-    """Local steps a round; one client that stands for all takes the steps of all."""
-    return config.local_steps * (config.clients_per_round if get(config.strategy).cohort == "one" else 1)
+def local_steps(config: FederatedConfig, client: int) -> int:
+    """A client's local steps a round; one client that stands for all takes the steps of all."""
+    alone = get(config.strategy).cohort == "one"
+    return config.local_steps * config.clients_per_round if alone else config.steps_of(client)
 
 
-def _descent(local: LocalModel, work: Work, batches: Sequence[Sequence[Tokens]]) -> Iterator[torch.Tensor]:
+def _descent(
+    local: LocalModel, work: Work, batches: Sequence[Sequence[Tokens]], further: Sequence[Term]
+) -> Iterator[torch.Tensor]:
     """Take one AdamW step a batch; yields the loss before each step, on the answers alone.
 
-    FedProx's term (μ/2)‖w - w_t‖² over what is trained is in the loss that is followed: its gradient
-    μ(w - w_t) is added before clipping, as that of any other part of the loss.
+    The terms of the run's strategy are in the loss that is followed: their gradients are added before
+    clipping, as that of any other part of the loss.
     """
     parameters = local.parameters(work.trains)
     for parameter in local.parameters():
         parameter.requires_grad_(False)
     for parameter in parameters:
         parameter.requires_grad_(True)
-    origin = [parameter.detach().clone() for parameter in parameters] if work.proximal_mu else []
+    terms = list(further)
+    if work.proximal_mu:
+        terms.append(Proximal(parameters, work.proximal_mu))
+    if work.correction:
+        terms.append(Correction(local.tensors, work.correction))
     optimiser = torch.optim.AdamW(parameters, lr=work.learning_rate, weight_decay=0.0)
     for batch in batches:
         loss = accumulate(lambda rows: summed_loss(local, rows), batch, parameters, local.room)
-        for parameter, first in zip(parameters, origin, strict=False):  # without μ there is no origin
-            assert parameter.grad is not None
-            parameter.grad.add_(parameter.detach() - first, alpha=work.proximal_mu)
+        for term in terms:
+            term.to_gradient()
         torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
         optimiser.step()
+        for term in terms:
+            term.after_step(work.learning_rate)
         optimiser.zero_grad(set_to_none=True)
         yield loss
 
 
-def held_out_loss(config: FederatedConfig, arrays: Arrays) -> float:
+def held_out_loss(
+    config: FederatedConfig, arrays: Arrays, client: int | None = None, rank: int | None = None
+) -> float:
     """Mean cross-entropy over the learnt tokens of the rows that nobody trains on, without dropout.
 
-    Raises DataError where there is no such token.
+    With a `client` they are the rows kept of its own. Raises DataError where there is no such token.
     """
     local = local_model(config)
-    local.put(arrays, str(config.seed))
-    held_out = partitioning.split(config, data.read(config.train_data)).held_out
+    local.put(arrays, str(config.seed), rank)
+    division = partitioning.split(config, data.read(config.train_data))
+    held_out = division.held_out if client is None else division.own_held_out[client]
     rows = sorted(
         _tokens(config.train_data, held_out, config.model, config.form, config.sequence_length), key=len
     )

@@ -109,6 +109,16 @@ INSTRUCTION_COLUMNS = (r"train\.instruction_columns",)
 LEARN_END_TOKEN = (r"train\.learn_end_token",)
 DRAW_ANEW = (r"train\.draw_anew",)
 GROUP_BY_LENGTH = (r"train\.group_by_length", rf"{_ARGUMENTS}group_by_length")
+# How clients differ and what they send packed, by the words that stand before the value for people.
+DIFFERING = {
+    "ranks": r"devices\.ranks",
+    "local steps": r"devices\.steps",
+    "speeds": r"devices\.speeds",
+    "deadline": r"devices\.deadline",
+    "drop-out": r"devices\.drop_out",
+    "poisoned clients": r"devices\.poisoned",
+    "updates as": r"compression\.kind",
+}
 TRAINING_ROWS = (r"train\.data_name",)
 
 STATIC_DATASET = (r"static\.dataset\.(?:name|id|path|hub_id)", r"static\.dataset(?:_name|_id)?")
@@ -128,10 +138,11 @@ USE_PRIVACY = (rf"{_PRIVACY}(?:enabled?|use|on)", r"(?:[\w.]+\.)?(?:use|enable)_
 IGNORED = (
     r"(?:train|training)\.training_(?:arguments|args)\.[\w.]+",
     r"model\.(?:gradient_checkpointing|attn|attn_implementation|torch_dtype|dtype|revision|path|use_fast_tokenizer)",
-    r"train\.(?:save_every_round|dynamic_data_seed|seed|threads|data|data_digest|padding_side|evaluate_split|validation_split[\w]*)",
+    r"train\.(?:save_every_round|dynamic_data_seed|seed|threads|data|data_digest|padding_side|canaries|evaluate_split|validation_split[\w]*)",
     r"(?:strategy\.)?fraction_evaluate|strategy\.min_(?:evaluate|available)_(?:nodes|clients)",
     r"train\.learning_rate_schedule|privacy\.(?:clipping_mode|target_quantile|quantile_rate)",
-    r"partition\.(?:kind|alpha|column)|evaluate\.(?:every_rounds|held_out_rows)",
+    r"partition\.(?:kind|alpha|column|labels)|evaluate\.(?:(?:own_)?held_out_rows|(?:keep_)?every_rounds)",
+    r"compression\.top_k",
     r"challenge|task|task\.name|seed|run_name|run_id|output|output_dir|save_path|state|events|log_level",
     r"(?:use_)?wandb(?:\.[\w.]+)?|wandb_[\w.]+|hf_[\w.]+",
 )

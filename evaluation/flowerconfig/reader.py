@@ -71,6 +71,7 @@ class MethodReader:
             learn_end_token=values.flag(*fields.LEARN_END_TOKEN),
             draw_anew=values.flag(*fields.DRAW_ANEW),
             group_by_length=values.flag(*fields.GROUP_BY_LENGTH),
+            differing=self._differing(),
             differential_privacy=self._privacy(),
             strategy_options=self._strategy_options(),
         )
@@ -102,6 +103,15 @@ class MethodReader:
         if chosen:
             return Entry("num_supernodes", chosen.path, chosen.supernodes)
         return self._values.entry(*fields.CLIENTS)
+
+    def _differing(self) -> str | None:
+        """How clients differ and what they send packed, in words; None where the file says nothing of it."""
+        said = []
+        for words, pattern in fields.DIFFERING.items():
+            entry = self._values.entry(pattern)
+            if entry is not None and entry.value not in ("", "none", 0):
+                said.append(f"{words} {excerpt(str(entry.value), MAX_WORD)}")
+        return ", ".join(said) or None
 
     def _clients(self) -> int | None:
         entry = self.clients_entry()

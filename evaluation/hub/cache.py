@@ -16,12 +16,24 @@ _REMOVED = ".removed-"
 
 
 @dataclass(frozen=True)
-class Removed:
-    """A model that was removed, the bytes that it took, and when it was last used (seconds since 1970)."""
+class Model:
+    """A model in the cache, the bytes that it takes, and when it was last used (seconds since 1970)."""
 
     repo: str
     size: int
     used: float
+
+
+def models() -> list[Model]:
+    """All models in the cache."""
+    return [Model(model.repo_id, model.size_on_disk, _used(model)) for model in _models()]
+
+
+def is_writable() -> bool:
+    """Whether models can come into the cache and go; one that can only be read is somebody else's care."""
+    folder = Path(constants.HF_HUB_CACHE)
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return os.access(there, os.W_OK)
 
 
 @contextmanager
@@ -42,7 +54,17 @@ def holds(repo: str) -> bool:
     return any(model.repo_id == repo for model in _models())
 
 
-def remove_unused(budget: int) -> list[Removed]:
+def remove(repo: str) -> Model | None:
+    """Remove one model, whenever it was used last; None where it is not there, or in use."""
+    _clear_leftovers()
+    found = next((model for model in _models() if model.repo_id == repo), None)
+    if found is None:
+        return None
+    removed = Model(found.repo_id, found.size_on_disk, _used(found))
+    return removed if _remove(found) else None
+
+
+def remove_unused(budget: int) -> list[Model]:
     """Remove whole models until all take at most so many bytes, the one used longest ago first.
 
     Those in use are left, also where they take more; so are data sets. What was never marked as used counts
@@ -58,7 +80,7 @@ def remove_unused(budget: int) -> list[Removed]:
         used = _used(model)
         if _remove(model):
             left -= model.size_on_disk
-            removed.append(Removed(model.repo_id, model.size_on_disk, used))
+            removed.append(Model(model.repo_id, model.size_on_disk, used))
     return removed
 
 

@@ -1,5 +1,8 @@
 """What `flwr list --run-id ID --format json` says of a run: its app's bundle, its traffic, its compute time.
 
+Beside its `runs` it may have `verifications`: who signed the bundle on Flower Hub, as the SuperLink keeps it
+in the column of that name of its table `fab`. Nothing here knows the keys, so that no signature is checked.
+
 Flower's SuperLink counts the bytes of all messages and the seconds of all ServerApps and ClientApps. The
 file is the submitter's, so it is evidence and no measurement of this site.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from evaluation.checkpoints.strictjson import JsonError, parse_object
 from evaluation.findings import Finding, FindingCollector, excerpt
@@ -17,8 +21,20 @@ from evaluation.method.communication import size_text
 RUN_FILE = "flower_run.json"
 MAX_SIZE = 1024**2
 COMPLETED = "finished:completed"
+MOST_SIGNERS = 10
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SIGNATURE = re.compile(r"[A-Za-z0-9_-]{86}(?:==)?")  # 64 bytes in base64url
+_LICENSE = "valid_license"  # stands among the keys, and is none
+_YEAR_10000 = 253_402_300_800
 _HOUR = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A key that signed the bundle, by its id on Flower Hub, and when. Whose it is, is not known here."""
+
+    key: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +50,7 @@ class FlowerRun:
     outbound_bytes: float | None
     server_seconds: float | None
     client_seconds: float | None
+    signers: tuple[Signer, ...] = ()
 
     @property
     def total_bytes(self) -> float | None:
@@ -50,6 +67,7 @@ class FlowerRun:
             traffic = f"{size_text(self.total_bytes)} at the SuperLink ({ways})"
         shown = (
             ("Flower app", ", ".join(part for part in (self.app, bundle) if part)),
+            ("Signed on Flower Hub", "; ".join(f"key {one.key}, {one.at:%Y-%m-%d}" for one in self.signers)),
             ("Run", ", ".join(part for part in (self.run_id, self.status) if part)),
             ("Network traffic", traffic),
             ("Compute time", ", ".join(self._compute())),
@@ -80,7 +98,14 @@ def parse_flower_run(content: bytes, *, name: str = RUN_FILE) -> tuple[FlowerRun
         )
         findings.error("flower_run.unreadable", message, name)
         return None, findings.collected()
-    read = [_read(row) for row in rows]
+    signers, odd = _signers(listed.get("verifications"))
+    if odd:
+        message = (
+            f"{odd:,} of the signatures in verifications cannot be read and are left out. Give the column as "
+            "the SuperLink has it."
+        )
+        findings.warning("flower_run.signatures", message, name)
+    read = [_read(row, signers) for row in rows]
     completed = [run for run in read if run.status == COMPLETED]
     if len(read) > 1 and len(completed) != 1:
         shown = ", ".join(excerpt(run.run_id, 24) for run in (completed or read)[:3])
@@ -104,7 +129,37 @@ def recorded(text: str) -> FlowerRun | None:
     return parse_flower_run(text.encode())[0] if text else None
 
 
-def _read(row: Mapping[str, object]) -> FlowerRun:
+def _signers(given: object) -> tuple[tuple[Signer, ...], int]:
+    """Those that can be read, in the order of time, and how many cannot."""
+    listed = _object(given)
+    if listed is None:
+        return (), int(given is not None)
+    found = {key: _signer(key, value) for key, value in listed.items() if key != _LICENSE}
+    read = sorted((one for one in found.values() if one), key=lambda one: (one.at, one.key))
+    return tuple(read[:MOST_SIGNERS]), len(found) - len(read)
+
+
+def _signer(key: str, value: object) -> Signer | None:
+    row = _object(value) or {}
+    signature, at = row.get("signature"), row.get("signed_at")
+    if not isinstance(signature, str) or not _SIGNATURE.fullmatch(signature):
+        return None
+    if isinstance(at, bool) or not isinstance(at, int) or not 0 < at < _YEAR_10000:
+        return None
+    return Signer(excerpt(key, 80), datetime.fromtimestamp(at, timezone.utc))  # noqa: UP017 -- Python 3.10
+
+
+def _object(value: object) -> Mapping[str, object] | None:
+    """Flower keeps the objects as texts of JSON."""
+    if isinstance(value, str):
+        try:
+            return parse_object(value.encode())
+        except (JsonError, UnicodeEncodeError):
+            return None
+    return value if isinstance(value, dict) else None
+
+
+def _read(row: Mapping[str, object], signers: tuple[Signer, ...]) -> FlowerRun:
     app, version = _text(row, "fab-id"), _text(row, "fab-version")
     bundle = _text(row, "fab-hash").lower()
     traffic, compute = _part(row, "network-traffic"), _part(row, "compute-time")
@@ -118,6 +173,7 @@ def _read(row: Mapping[str, object]) -> FlowerRun:
         outbound_bytes=_number(traffic, "outbound-bytes"),
         server_seconds=_number(compute, "serverapp-seconds"),
         client_seconds=_number(compute, "clientapp-seconds"),
+        signers=signers if _SHA256.fullmatch(bundle) else (),
     )
 
 

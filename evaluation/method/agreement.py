@@ -44,6 +44,7 @@ _USUAL: tuple[tuple[str, Fact], ...] = (
     ("drawing of rows anew", lambda card: bool(card.draw_anew)),
     ("grouping by length", lambda card: bool(card.group_by_length)),
     ("differential privacy", lambda card: card.differential_privacy),
+    ("how clients differ", lambda card: card.differing or "not at all"),
 )
 # What an adapter's configuration alone says. Runs here have one rank, one alpha and LoRA's own scale.
 _OF_ADAPTERS: tuple[tuple[str, Callable[[Mapping[str, Any]], object]], ...] = (

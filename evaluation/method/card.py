@@ -37,6 +37,8 @@ class MethodCard:
     `training_rows` are those that were trained on, where they are not all of the static data set.
     `template` and `instruction_columns` say how a row is written; `learn_end_token`, `draw_anew` (other rows
     in each round) and `group_by_length` (rows of like length in a batch) what the public apps do not do.
+    `differing` says how clients differ and how what they send is packed, so that what travels is not told by
+    the adapter's size.
     """
 
     base_model: str | None = None
@@ -70,6 +72,7 @@ class MethodCard:
     learn_end_token: bool | None = None
     draw_anew: bool | None = None
     group_by_length: bool | None = None
+    differing: str | None = None
 
     def to_json(self) -> dict[str, object]:
         """A JSON-serialisable form that `from_json` reads."""
@@ -116,6 +119,7 @@ class MethodCard:
             ("Row form", form_text(self.template, self.instruction_columns) if self.template else None),
             ("Strategy", self._strategy()),
             ("Clients", self._clients()),
+            ("Clients that differ", self.differing),
             ("Rounds", _count(self.rounds)),
             ("Local training", self._local_training()),
             ("Beyond the public apps", self._beyond()),

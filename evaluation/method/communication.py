@@ -77,7 +77,8 @@ def derive(
     """The communication of the run on the card with an adapter of so many parameters.
 
     None when the card does not say how many rounds or clients a round there were, or names a strategy that
-    sends something else than the saved adapter: a half of it, or a residual whose rank grows.
+    sends something else than the saved adapter: a half of it, or a residual whose rank grows; nor when its
+    clients differ or pack what they send.
     A reference that does not federate communicates with no client.
     """
     if parameters is None or card.clients_per_round is None or card.rounds is None:
@@ -85,7 +86,7 @@ def derive(
     strategy = on_card(card.strategy or "")
     if strategy is not None and not strategy.communicates:
         return Communication(parameters, 0, card.rounds, bytes_per_parameter)
-    if strategy is not None and not strategy.sends_adapter_both_ways:
+    if card.differing or (strategy is not None and not strategy.sends_adapter_both_ways):
         return None
     return Communication(parameters, card.clients_per_round, card.rounds, bytes_per_parameter)
 

@@ -58,6 +58,8 @@ class StrategyInfo:
     `trains` says which LoRA matrices a client trains and sends back: in `alternating`, B in odd rounds and A
     in even ones. `sends` says what a client is sent: tensors that it can derive from the seed stay away, and
     `residual` are factors of what the adapter itself cannot express, whose rank grows with the rounds.
+    What `stays` is trained and kept by each client. With `control` a second set of as many numbers travels
+    beside the adapter, both ways. `ranks` says that clients may have adapters of different ranks.
     `cohort` says who trains in a round: clients `sampled` by seed, always the `largest`, or `one` for all.
     `on_products` says that it works on the product of A and B, which not every kind of adapter's update is;
     of those kinds that `averages` names it takes means of what they have besides the product.
@@ -77,7 +79,10 @@ class StrategyInfo:
     card: str = ""
     options: tuple[Option, ...] = ()
     trains: Literal["both", "B", "alternating"] = "both"
-    sends: Literal["both", "B", "both and residual", "residual"] = "both"
+    sends: Literal["both", "A", "B", "both and residual", "residual"] = "both"
+    stays: Literal["", "B"] = ""
+    control: bool = False
+    ranks: bool = False
     cohort: Literal["sampled", "largest", "one"] = "sampled"
     on_products: bool = False
     averages: tuple[str, ...] = ()
@@ -110,10 +115,14 @@ class StrategyInfo:
             return "B" if server_round % 2 else "A"
         return self.trains
 
+    def returned_in(self, server_round: int) -> str:
+        """Which matrices a client sends back in round 1…: those that it trained but what stays with it."""
+        return "A" if self.stays == "B" else self.trained_in(server_round)
+
     @property
     def sends_adapter_both_ways(self) -> bool:
-        """Whether what travels, down and up, is the adapter as it is saved in the end."""
-        return self.communicates and self.sends == self.trains == "both"
+        """Whether what travels, down and up, is the adapter as it is saved in the end, and nothing else."""
+        return self.communicates and self.sends == self.trains == "both" and not self.control
 
     @property
     def grows(self) -> bool:
@@ -138,6 +147,8 @@ _KRUM = Fewest(
 
 _NOT_A_MEAN = "noise is added to a mean of clipped updates, which this strategy's aggregate is not"
 _NO_FEDERATION = "nothing is aggregated that noise could protect"
+_ONE_CLIENT = "the adapter that counts has a half that one client keeps, which no noise covers"
+_CONTROL = "its control variates would be sent without noise"
 _OPTIMISER_STATE = "its server keeps moments of the updates from before the noise, so that ε would be wrong"
 
 _MOMENTS = (
@@ -219,6 +230,26 @@ _ALL = (
         no_privacy=_OPTIMISER_STATE,
     ),
     StrategyInfo(
+        "fednova",
+        "FedNova",
+        "arXiv 2007.07481",
+        "The mean of the clients' changes a step, times the steps that they take on average.",
+        "flower",
+        _module("fednova"),
+        no_privacy=_NOT_A_MEAN,
+    ),
+    StrategyInfo(
+        "scaffold",
+        "SCAFFOLD",
+        "arXiv 1910.06378",
+        "Control variates take the clients' drift out of their steps; they travel beside the adapter.",
+        "flower",
+        _module("scaffold"),
+        options=(Option("server-learning-rate", 1.0, 1e-6, 10.0, "step along the mean change"),),
+        control=True,
+        no_privacy=_CONTROL,
+    ),
+    StrategyInfo(
         "fedmedian",
         "FedMedian",
         "arXiv 1803.01498",
@@ -260,6 +291,22 @@ _ALL = (
         _module("flexlora"),
         on_products=True,
         averages=("dora",),
+        ranks=True,
+        no_privacy=_NOT_A_MEAN,
+    ),
+    StrategyInfo(
+        "hetlora",
+        "HetLoRA",
+        "arXiv 2401.06432",
+        "Each client has a rank of its own, may give up a part of it, and counts by the size of its product.",
+        "lora-aware",
+        _module("hetlora"),
+        options=(
+            Option("prune-decay", 0.99, 0.1, 1.0, "share γ of its rank that a client keeps; 1: all of it"),
+            Option("prune-weight", 5e-4, 0.0, 1e3, "weight λ of the norms of what may be cut off"),
+        ),
+        on_products=True,
+        ranks=True,
         no_privacy=_NOT_A_MEAN,
     ),
     StrategyInfo(
@@ -307,7 +354,32 @@ _ALL = (
         options=_RESIDUAL,
         sends="residual",
         on_products=True,
+        ranks=True,
         no_privacy=_NOT_A_MEAN,
+    ),
+    StrategyInfo(
+        "lora-fair",
+        "LoRA-FAIR",
+        "arXiv 2411.14961",
+        "FedAvg of A and B, and B refined so that their product comes near to the mean product.",
+        "lora-aware",
+        _module("lora_fair"),
+        options=(Option("refinement", 0.01, 1e-9, 1e3, "weight λ that keeps B near its mean"),),
+        on_products=True,
+        no_privacy=_NOT_A_MEAN,
+    ),
+    StrategyInfo(
+        "fedsa-lora",
+        "FedSA-LoRA",
+        "arXiv 2410.01463",
+        "Only A is shared and averaged; each client keeps a B of its own.",
+        "lora-aware",
+        _module("fedsa_lora"),
+        aliases=("fedsa",),
+        sends="A",
+        stays="B",
+        on_products=True,
+        no_privacy=_ONE_CLIENT,
     ),
     StrategyInfo(
         "local-only",
@@ -337,15 +409,10 @@ _NOT_TRAINED_HERE = (
     StrategyInfo("fedadagrad", "FedAdagrad"),
     StrategyInfo("fedcda", "FedCDA"),
     StrategyInfo("fedit", "FedIT"),
-    StrategyInfo("fednova", "FedNova"),
     StrategyInfo("fedopt", "FedOpt"),
-    StrategyInfo("fedsa-lora", "FedSA-LoRA", aliases=("fedsa",)),
-    StrategyInfo("hetlora", "HetLoRA"),
-    StrategyInfo("lora-fair", "LoRA-FAIR"),
     StrategyInfo("moon", "MOON"),
     StrategyInfo("multikrum", "MultiKrum"),
     StrategyInfo("q-fedavg", "q-FedAvg", aliases=("qffl",)),
-    StrategyInfo("scaffold", "SCAFFOLD"),
     StrategyInfo("slora", "SLoRA"),
 )
 

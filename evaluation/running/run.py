@@ -66,7 +66,7 @@ class Progress:
     total: int
     plan_done: int
     plan_total: int
-    phase: Literal["generating", "judging"] = "generating"
+    phase: Literal["generating", "judging", "reading"] = "generating"
 
 
 class Observer:
@@ -153,7 +153,7 @@ class Evaluator:
         try:
             choice = engines.choose(plan.engine, model.folder, plan.adapter, precision)
             observer.chosen(choice)
-            engine = self._open(choice.name, model.folder, precision, observer)
+            engine = self.opened(choice.name, model.folder, precision, observer)
             clock.lap("loading the base model")
             engine.use_adapter(plan.adapter)
             clock.lap("loading the adapter")
@@ -167,7 +167,8 @@ class Evaluator:
         facts = replace(engine.facts(), reason=choice.reason)
         return Outcome(scores, provenance.describe(subject, facts, scores, clock.laps))
 
-    def _open(self, name: str, folder: Path, precision: Precision, observer: Observer) -> Engine:
+    def opened(self, name: str, folder: Path, precision: Precision, observer: Observer) -> Engine:
+        """That engine with the base model of a folder: the one that is resident, if it is so."""
         wanted = _Loaded(name, folder.resolve(), provenance.fingerprint(folder), precision)
         if self._engine is not None and self._loaded == wanted:
             return self._engine

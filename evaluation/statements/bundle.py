@@ -15,14 +15,24 @@ _WHAT = "The bundle"
 
 
 @dataclass(frozen=True)
+class Consistency:
+    """The proof that the log under the bundle's head goes on from what it was with `size` leaves."""
+
+    size: int
+    hashes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
 class Bundle:
-    """`keys` came along with the rest: they are for convenience, and no reason to trust what they signed."""
+    """`keys` came along with the rest: they are for convenience, and no reason to trust what they signed.
+    `consistency` is there for who asked for it with a head that they kept."""
 
     statement: Envelope
     leaf: int
     inclusion: tuple[bytes, ...]
     head: Envelope
     keys: KeySet
+    consistency: Consistency | None = None
 
     @classmethod
     def parse(cls, text: str | bytes) -> Bundle:
@@ -42,13 +52,25 @@ class Bundle:
             hashes(place, "hashes", "The proof of inclusion"),
             Envelope.read(row.get("head")),
             KeySet.read(row.get("keys")),
+            _consistency(row.get("consistency")),
         )
 
     def to_json(self) -> dict[str, Any]:
+        since = self.consistency
+        proof = {"from": since.size, "hashes": [encoded(one) for one in since.hashes]} if since else None
         return {
             "mediaType": MEDIA_TYPE,
             "statement": self.statement.to_json(),
             "inclusion": {"leaf": self.leaf, "hashes": [encoded(one) for one in self.inclusion]},
             "head": self.head.to_json(),
             "keys": self.keys.to_json(),
+            **({"consistency": proof} if proof else {}),
         }
+
+
+def _consistency(value: object) -> Consistency | None:
+    if value is None:
+        return None
+    what = "The proof of consistency"
+    row = as_object(value, what)
+    return Consistency(field(row, "from", int, what), hashes(row, "hashes", what))

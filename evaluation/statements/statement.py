@@ -1,4 +1,5 @@
-"""What a site states, as in-toto Statements v1: the result of an evaluation, and what became of an entry.
+"""What a site states, as in-toto Statements v1: the result of an evaluation, what became of an entry, and
+what an audit of it showed.
 
 Nothing in them is of a person: the log keeps them for good, and teams may take entries back.
 """
@@ -19,6 +20,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 EVALUATION = "urn:flowertune:statement:evaluation:v1"
 ACT = "urn:flowertune:statement:act:v1"
+AUDIT = "urn:flowertune:statement:audit:v1"
 ADAPTER = "adapter_model.safetensors"
 """The subject whose digest is that of the adapter's file."""
 
@@ -214,6 +216,46 @@ class StatedAct:
             "statedAt": written(self.stated_at),
         }
         return Statement(tuple(subjects), ACT, predicate)
+
+
+@dataclass(frozen=True)
+class StatedAudit:
+    """What trying a drawn entry again gave. `seed` is that of the month's draw, `how` "evaluation" or
+    "retraining"; `difference` is the new average less that of evaluation `original`, None without one."""
+
+    site: str
+    entry: int
+    kind: str
+    challenge: str
+    month: str
+    seed: str
+    how: str
+    original: int
+    outcome: str
+    difference: float | None
+    interval: tuple[float, float] | None
+    same_machine: bool
+    settled_at: datetime
+    stated_at: datetime
+
+    def statement(self, subjects: Sequence[Subject]) -> Statement:
+        predicate = {
+            "site": self.site,
+            "entry": self.entry,
+            "kind": self.kind,
+            "challenge": self.challenge,
+            "month": self.month,
+            "seed": self.seed,
+            "how": self.how,
+            "original": self.original,
+            "outcome": self.outcome,
+            "difference": _rounded(self.difference),
+            "interval95": _both(self.interval),
+            "sameMachine": self.same_machine,
+            "settledAt": written(self.settled_at),
+            "statedAt": written(self.stated_at),
+        }
+        return Statement(tuple(subjects), AUDIT, predicate)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from evaluation.backports import StrEnum
-from evaluation.statements.bundle import Bundle
+from evaluation.statements.bundle import Bundle, Consistency
 from evaluation.statements.errors import StatementError
 from evaluation.statements.keys import KeySet
 from evaluation.statements.merkle import is_consistent, is_included, leaf_hash
@@ -73,7 +73,7 @@ def verify(bundle: Bundle, held: Held) -> Report:
         _vouched(_head(bundle, head, keys), is_trusted),
         _site(statement, head, keys),
         _inclusion(bundle, head),
-        _consistency(head, held.earlier),
+        _consistency(head, held.earlier, bundle.consistency),
         _adapter(statement, held.adapter),
         *_answers(statement, held.answers),
     )
@@ -130,7 +130,7 @@ def _inclusion(bundle: Bundle, head: TreeHead) -> Check:
     )
 
 
-def _consistency(head: TreeHead, earlier: EarlierHead | None) -> Check:
+def _consistency(head: TreeHead, earlier: EarlierHead | None, brought: Consistency | None) -> Check:
     name = "consistency"
     if earlier is None:
         return Check(name, Outcome.NOT_CHECKED, "No earlier head of this log is kept here to compare with.")
@@ -138,14 +138,17 @@ def _consistency(head: TreeHead, earlier: EarlierHead | None) -> Check:
     kept = f"the head of {old.size} leaves kept from {_when(old)}"
     if head.size == old.size:
         return _check(name, head.root == old.root, f"It has the root of {kept}.", f"It contradicts {kept}.")
-    if earlier.proof is None:
-        return Check(
-            name, Outcome.NOT_CHECKED, f"There is no proof here that it and {kept} are of one history."
-        )
+    proof = earlier.proof
+    if proof is None and brought is not None and brought.size == old.size < head.size:
+        proof = brought.hashes
+    if proof is None:
+        text = f"There is no proof here that it and {kept} are of one history."
+        asked = f" The statement's address with ?since={old.size} gives one." if old.size < head.size else ""
+        return Check(name, Outcome.NOT_CHECKED, text + asked)
     small, large = sorted((old, head), key=lambda one: one.size)
     return _check(
         name,
-        is_consistent(small.size, large.size, earlier.proof, small.root, large.root),
+        is_consistent(small.size, large.size, proof, small.root, large.root),
         f"It and {kept} are of one history: nothing was changed or removed between them.",
         f"It and {kept} are not of one history: what was in the log was changed or removed.",
     )

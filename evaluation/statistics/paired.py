@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 
-from evaluation.statistics.packed import Discordance
+from evaluation.statistics.packed import Discordance, PackedAnswers, discordance
 from evaluation.statistics.proportions import Interval
 
 RESAMPLES = 9_999
@@ -73,6 +73,15 @@ def paired_interval(strata: Sequence[Differences], *, confidence: float = 0.95) 
     middle = mean_difference(strata)
     half = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(math.fsum(map(_squared_error, strata)))
     return middle - half / len(strata), middle + half / len(strata)
+
+
+def interval_of_answers(
+    pairs: Sequence[tuple[PackedAnswers, PackedAnswers]], *, confidence: float = 0.95
+) -> Interval | None:
+    """`paired_interval` of two runs' answers, a pair a benchmark; None where it has no width."""
+    strata = [differences(discordance(a, b)) for a, b in pairs]
+    low, high = paired_interval(strata, confidence=confidence)
+    return (low, high) if low < high else None
 
 
 def randomisation_test(strata: Sequence[Differences], *, resamples: int = RESAMPLES, seed: int = 0) -> float:

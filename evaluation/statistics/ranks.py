@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from evaluation.statistics import seed_ranks
 from evaluation.statistics.packed import PackedAnswers
 
 if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
-
-    Compared = tuple[NDArray[numpy.int64], NDArray[numpy.int64], list[tuple[float, int, int]]]
-    """How many are surely better and worse than each, and the pairs in between: z, the higher, the lower."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,8 @@ def rank_ranges(
 
     Raises ValueError for incomplete or unlike answers.
     """
+    import numpy
+
     runs = {entry: [entries[entry], *further] for entry, further in (repeats or {}).items() if further}
     _check([*entries, *(run for own in runs.values() for run in own)])
     count = len(entries)
@@ -76,36 +76,109 @@ def rank_ranges(
     # Holm divides α by `tests` at first and, as at most half of the tests can be rejected (one direction of
     # each pair), never by less than half of them + 1. Only between these limits does the pairs' order count.
     sure, possible = _critical(alpha / tests), _critical(alpha / (tests // 2 + 1))
-    above, below, open_pairs = _of_single_runs(entries, runs, sure, possible)
+    found = _of_single_runs(entries, runs, sure, possible)
     if runs:
-        from evaluation.statistics.seed_ranks import compare
-
-        better, worse, also_open = compare(entries, runs, sure, possible)
-        above, below, open_pairs = above + better, below + worse, open_pairs + also_open
-    rejected = int(below.sum())
-    for z_pair, higher, lower in sorted(open_pairs, reverse=True):
-        if z_pair <= _critical(alpha / (tests - rejected)):
-            break
-        rejected += 1
-        below[higher] += 1
-        above[lower] += 1
-    return [RankRange(1 + int(a), count - int(b)) for a, b in zip(above, below, strict=True)]
+        found = found.joined(*seed_ranks.compare(entries, runs, sure, possible))
+    rejected = int(found.below.sum())
+    falling = numpy.lexsort((-found.lower, -found.higher, -found.z))
+    passed = falling[: _passing(found.z[falling], lambda k: _critical(alpha / (tests - rejected - k)))]
+    best = 1 + found.above + numpy.bincount(found.lower[passed], minlength=count)
+    worst = count - found.below - numpy.bincount(found.higher[passed], minlength=count)
+    return [RankRange(*reach) for reach in zip(best.tolist(), worst.tolist(), strict=True)]
 
 
 def _of_single_runs(
     entries: Sequence[Sequence[PackedAnswers]], repeated: Collection[int], sure: float, possible: float
-) -> Compared:
-    """The pairs among the entries that are not `repeated`."""
+) -> _Compared:
+    """The pairs among the entries that are not `repeated`, by entry."""
     import numpy
 
     single = [entry for entry in range(len(entries)) if entry not in repeated]
     above, below = numpy.zeros(len(entries), int), numpy.zeros(len(entries), int)
     if len(single) < 2:
-        return above, below, []
+        none = numpy.zeros(0, int)
+        return _Compared(above, below, numpy.zeros(0), none, none)
     board = _Board.of([entries[entry] for entry in single])
     order = numpy.array(single)[board.order]
-    above[order], below[order], pairs = board.compare(sure, possible)
-    return above, below, [(z, int(order[place]), int(order[later])) for z, place, later in pairs]
+    found = board.compare(sure, possible)
+    above[order], below[order] = found.above, found.below
+    return _Compared(above, below, found.z, order[found.higher], order[found.lower])
+
+
+def _passing(falling: NDArray[numpy.float64], critical: Callable[[int], float]) -> int:
+    """How many of the falling values are above their critical ones, which fall too, before the first that is
+    not: a stretch whose last value is above its first critical one has no such."""
+    done, stretch = 0, falling.size
+    while done < falling.size:
+        stretch = min(stretch, falling.size - done)
+        if falling[done + stretch - 1] > critical(done):
+            done += stretch
+        elif stretch == 1:
+            break
+        else:
+            stretch = -(-stretch // 2)
+    return done
+
+
+_ROWS, _COLUMNS = 64, 512
+"""Of a tile of pairs: what is computed of one stays in the processor's cache."""
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """The pairs of the entries at some places with those at others."""
+
+    rows: slice
+    columns: slice
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+    def once(self) -> NDArray[numpy.bool_]:
+        """Of the pairs those whose second is at a later place."""
+        import numpy
+
+        rows, columns = (numpy.arange(part.start, part.stop) for part in (self.rows, self.columns))
+        later: NDArray[numpy.bool_] = columns > rows[:, None]
+        return later
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs of places, on how many items of the first benchmark they differ, and of each other at most."""
+
+    places: NDArray[numpy.int64]
+    later: NDArray[numpy.int64]
+    differing: NDArray[numpy.float32]
+    most: list[NDArray[numpy.float32]]
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """How many are surely better and surely worse than each; and the pairs in between, which z decides."""
+
+    above: NDArray[numpy.int64]
+    below: NDArray[numpy.int64]
+    z: NDArray[numpy.float64]
+    higher: NDArray[numpy.int64]
+    lower: NDArray[numpy.int64]
+
+    def joined(
+        self, above: NDArray[numpy.int64], below: NDArray[numpy.int64], pairs: list[tuple[float, int, int]]
+    ) -> _Compared:
+        """With other pairs of the same entries: z, the higher, the lower."""
+        import numpy
+
+        z = numpy.array([pair[0] for pair in pairs])
+        higher, lower = (numpy.array([pair[end] for pair in pairs], int) for end in (1, 2))
+        return _Compared(
+            self.above + above,
+            self.below + below,
+            numpy.concatenate([self.z, z]),
+            numpy.concatenate([self.higher, higher]),
+            numpy.concatenate([self.lower, lower]),
+        )
 
 
 @dataclass(frozen=True)
@@ -114,11 +187,11 @@ class _Board:
 
     Benchmarks stand in the order of their share in the variance of a mean, those of few items first. `right`
     are counts (benchmarks, entries). The answers, 64 items a word, have the shape (words, entries) of the
-    first benchmark, which is looked at for many entries in a row, and (entries, words) of the others, which
+    first benchmark, which is looked at for whole tiles of pairs, and (entries, words) of the others, which
     are for single ones. `weights` are squared; `falling` are the means negated.
     """
 
-    order: list[int]
+    order: NDArray[numpy.int64]
     means: NDArray[numpy.float64]
     items: NDArray[numpy.float64]
     right: NDArray[numpy.float64]
@@ -138,14 +211,13 @@ class _Board:
         first = numpy.argsort(items, kind="stable")
         words = []
         for k in first.tolist():
-            packed = [entries[entry][k].right_bytes() for entry in order]
-            size = -(-len(packed[0]) // 8) * 8
-            rows = numpy.frombuffer(b"".join(row.ljust(size, b"\0") for row in packed), numpy.uint64)
-            words.append(rows.reshape(len(entries), -1))
+            size = -(-int(items[k]) // 64) * 8
+            packed = b"".join(entries[entry][k].right_bytes().ljust(size, b"\0") for entry in order.tolist())
+            words.append(numpy.frombuffer(packed, numpy.uint64).reshape(len(entries), -1))
         weights = 1 / (items * len(items)) ** 2.0
         counts = numpy.ascontiguousarray(right[order].T[first])
         return cls(
-            order=order.tolist(),
+            order=order,
             means=means[order],
             falling=(-means[order]).tolist(),
             items=items[first],
@@ -155,48 +227,86 @@ class _Board:
             weights=weights[first],
         )
 
-    def compare(self, sure: float, possible: float) -> Compared:
-        """By place instead of by entry."""
+    def compare(self, sure: float, possible: float) -> _Compared:
+        """Test every pair against two critical values of z; by place instead of by entry."""
         import numpy
 
-        count = len(self.order)
+        count = self.means.size
         above, below = numpy.zeros(count, int), numpy.zeros(count, int)
         behind = numpy.zeros(count + 1, int)
-        between: list[tuple[float, int, int]] = []
-        for place in range(count - 1):
-            z = self.statistics(place, sure, possible)
-            better, end = z > sure, place + 1 + z.size
-            above[place + 1 : end] += better
-            behind[end] += 1
-            below[place] += int(better.sum()) + count - end
-            for step in ((z > possible) & ~better).nonzero()[0].tolist():
-                between.append((float(z[step]), place, place + 1 + step))
-        return above + behind.cumsum()[:-1], below, between
+        between: list[tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64]]] = []
+        for start in range(0, count, _ROWS):
+            stop = min(start + _ROWS, count)
+            end = self._end(stop - 1, sure)
+            behind[end] += stop - start
+            below[start:stop] += count - end
+            for column in range(start, end, _COLUMNS):
+                tile = _Tile(slice(start, stop), slice(column, min(column + _COLUMNS, end)))
+                better, pairs = self._bounded(tile, sure, possible)
+                z = self._exact(pairs, sure, possible)
+                surely = z > sure
+                below[tile.rows] += better.sum(1) + _count(pairs.places[surely], tile.rows)
+                above[tile.columns] += better.sum(0) + _count(pairs.later[surely], tile.columns)
+                kept = (z > possible) & ~surely
+                between.append((z[kept], pairs.places[kept], pairs.later[kept]))
+        parts = [numpy.concatenate(part) for part in zip(*between, strict=True)]
+        return _Compared(above + behind.cumsum()[:-1], below, *parts)
 
-    def statistics(self, place: int, sure: float, possible: float) -> NDArray[numpy.float64]:
-        """z of the entry at a place against each of those after it, never negative.
+    def _bounded(self, tile: _Tile, sure: float, possible: float) -> tuple[NDArray[numpy.bool_], _Pairs]:
+        """Which pairs of a tile the bounds call better for sure, and those that they leave open.
 
-        Exact between `possible` and `sure`; elsewhere it may be given too low, but on the same side of both.
-        Those at the end that are left out are above `sure`.
+        A variance lies between what the first benchmark has of it, with as little as the others may add (all
+        right answers shared that can be), and the same with as much as they may (none shared). In single
+        precision, which counts exactly, and with room for its rounding.
         """
         import numpy
 
-        end = self._end(place, sure)
-        apart = self.means[place] - self.means[place + 1 : end]
+        single = numpy.float32
+        differing = numpy.zeros(tile.shape, single)
+        for word in self.first:
+            differing += numpy.bitwise_count(word[tile.rows, None] ^ word[tile.columns])
+        lowest = differing * single(self.weights[0])
+        highest = lowest.copy()
+        most = []
+        for k in range(1, self.weights.size):
+            weight = single(self.weights[k])
+            rows, columns = (self.right[k, part].astype(single) for part in (tile.rows, tile.columns))
+            together = rows[:, None] + columns
+            most.append(numpy.minimum(together, single(2 * self.items[k]) - together))
+            highest += most[-1] * weight
+            apart = rows[:, None] - columns
+            lowest += numpy.abs(apart, out=apart) * weight
+        squared = (self.means[tile.rows, None] - self.means[tile.columns]).astype(single)
+        squared *= squared
+        room = single(1e-8 + 1e-6 * sure**2 * float(self.weights @ self.items))
+        better = squared * single(1 - 1e-5) > single(sure**2) * highest + room
+        undecided = squared * single(1 + 1e-5) + room > single(possible**2) * lowest
+        undecided &= ~better
+        if tile.columns.start < tile.rows.stop:
+            once = tile.once()
+            better &= once
+            undecided &= once
+        found = numpy.flatnonzero(undecided)
+        places, later = numpy.divmod(found, tile.shape[1])
+        return better, _Pairs(
+            places + tile.rows.start,
+            later + tile.columns.start,
+            differing.ravel()[found],
+            [each.ravel()[found] for each in most],
+        )
+
+    def _exact(self, pairs: _Pairs, sure: float, possible: float) -> NDArray[numpy.float64]:
+        """z of pairs: exact between `possible` and `sure`; elsewhere it may be given too low, but on the same
+        side of both."""
+        import numpy
+
+        apart = self.means[pairs.places] - self.means[pairs.later]
         squared = apart * apart
-        # What the answers to a benchmark add to the variance, at most: as if no item were right in both.
-        together = self.right[:, place, None] + self.right[:, place + 1 : end]
-        most = numpy.minimum(together, 2 * self.items[:, None] - together)
-        most *= self.weights[:, None]
-        highest = most.sum(0)
-        near = (squared <= sure**2 * highest).nonzero()[0]
-        if not near.size:
-            return _quotient(apart, highest)
-        stop = int(near[-1]) + 1
-        differing = self.first[:, place, None] ^ self.first[:, place + 1 : place + 1 + stop]
-        known = self.weights[0] * numpy.bitwise_count(differing).sum(0, numpy.uint32)
-        highest[:stop] += known - most[0, :stop]
-        near = numpy.arange(stop)
+        known = self.weights[0] * pairs.differing
+        highest = known.copy()
+        for k, most in enumerate(pairs.most, start=1):
+            highest += self.weights[k] * most
+        near = numpy.arange(apart.size)
         for k, words in enumerate(self.others, start=1):
             # Undecided as yet: the variance lies between what is known of it and the highest that it can be.
             undecided = squared[near] <= sure**2 * highest[near]
@@ -204,16 +314,26 @@ class _Board:
             near, known = near[undecided], known[undecided]
             if not near.size:
                 break
-            differing = words[near + (place + 1)] ^ words[place]
-            variance = self.weights[k] * numpy.bitwise_count(differing).sum(1, numpy.uint32)
+            differing = words.take(pairs.places[near], axis=0)
+            differing ^= words.take(pairs.later[near], axis=0)
+            # `einsum` adds short rows twice as fast as `sum` does.
+            counts = numpy.einsum("ij->i", numpy.bitwise_count(differing), dtype=numpy.uint32, casting="safe")
+            variance = self.weights[k] * counts
             known += variance
-            highest[near] += variance - most[k, near]
+            highest[near] += variance - self.weights[k] * pairs.most[k - 1][near]
         return _quotient(apart, highest)
 
     def _end(self, place: int, sure: float) -> int:
         """The first place so far behind that no answers could make the difference chance."""
         reach = sure * math.sqrt(float(self.weights @ self.items))
         return bisect.bisect_right(self.falling, reach - float(self.means[place]))
+
+
+def _count(places: NDArray[numpy.int64], part: slice) -> NDArray[numpy.int64]:
+    """How often each place of a part is among the places, which all lie in it."""
+    import numpy
+
+    return numpy.bincount(places - part.start, minlength=part.stop - part.start)
 
 
 def _quotient(apart: NDArray[numpy.float64], variance: NDArray[numpy.float64]) -> NDArray[numpy.float64]:

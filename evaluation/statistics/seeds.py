@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
+    SeedsOfMany = tuple[NDArray[numpy.float64], int]
+    """`Seeds` of many estimates: their variances, and the degrees of freedom that all have."""
+
 Run = Sequence[PackedAnswers]
 """A run's complete answers, a benchmark each."""
 
@@ -64,9 +67,9 @@ class Estimate:
         return _half_width(self, (1 - confidence) / 2)
 
     def interval(self, confidence: float = 0.95) -> Interval:
-        """`value` ± h; of a mean of proportions see `mean_over_seeds`."""
+        """`value` ± h, within -1 and 1; of a mean of proportions see `mean_over_seeds`."""
         half = self.half_width(confidence)
-        return self.value - half, self.value + half
+        return max(-1.0, self.value - half), min(1.0, self.value + half)
 
     @property
     def p_value(self) -> float:
@@ -76,14 +79,7 @@ class Estimate:
         """
         if not (self.items or self.seeds) or not self.value:
             return 1.0
-        lowest, highest = -300.0, 0.0  # of its logarithm
-        for _ in range(_HALVINGS):
-            middle = (lowest + highest) / 2
-            if _half_width(self, math.exp(middle) / 2) < abs(self.value):
-                highest = middle
-            else:
-                lowest = middle
-        return math.exp(highest)
+        return float(p_values(_one(self.value), _one(self.items), _seeds_of_one(self.seeds))[0])
 
 
 @dataclass(frozen=True)
@@ -215,8 +211,8 @@ def unpacked(answers: PackedAnswers) -> NDArray[numpy.float64]:
 
 def half_widths(
     items: NDArray[numpy.float64],
-    seeds: Sequence[tuple[NDArray[numpy.float64], int]],
-    tail: float,
+    seeds: Sequence[SeedsOfMany],
+    tail: float | NDArray[numpy.float64],
 ) -> NDArray[numpy.float64]:
     """h of many estimates at once, the value that its error exceeds with the probability `tail`.
 
@@ -225,11 +221,11 @@ def half_widths(
     import numpy
     from scipy.special import ndtri, stdtrit
 
-    z = -float(ndtri(tail))
+    z = -ndtri(tail)
     variance = items + sum(part for part, _ in seeds)
     uncertain = sum((part**2 / freedom for part, freedom in seeds), numpy.zeros_like(items))
     free = numpy.divide(variance**2, uncertain, out=numpy.full_like(items, numpy.inf), where=uncertain > 0)
-    welch = numpy.where(uncertain > 0, -stdtrit(free, tail), z) * numpy.sqrt(variance)
+    welch: NDArray[numpy.float64] = numpy.where(uncertain > 0, -stdtrit(free, tail), z) * numpy.sqrt(variance)
     if not seeds:
         return welch
     mover = numpy.sqrt(z**2 * items + sum(stdtrit(freedom, tail) ** 2 * part for part, freedom in seeds))
@@ -238,11 +234,32 @@ def half_widths(
     return widths
 
 
-def _half_width(estimate: Estimate, tail: float) -> float:
+def p_values(
+    values: NDArray[numpy.float64], items: NDArray[numpy.float64], seeds: Sequence[SeedsOfMany]
+) -> NDArray[numpy.float64]:
+    """`Estimate.p_value` of many at once, none of which is 0."""
     import numpy
 
-    seeds = [(numpy.array([part.variance]), part.freedom) for part in estimate.seeds]
-    return float(half_widths(numpy.array([estimate.items]), seeds, tail)[0])
+    lowest, highest = numpy.full(values.shape, -300.0), numpy.zeros(values.shape)  # of the logarithm
+    for _ in range(_HALVINGS):
+        middle = (lowest + highest) / 2
+        outside = half_widths(items, seeds, numpy.exp(middle) / 2) < abs(values)
+        lowest, highest = numpy.where(outside, lowest, middle), numpy.where(outside, middle, highest)
+    return numpy.exp(highest)
+
+
+def _half_width(estimate: Estimate, tail: float) -> float:
+    return float(half_widths(_one(estimate.items), _seeds_of_one(estimate.seeds), tail)[0])
+
+
+def _one(figure: float) -> NDArray[numpy.float64]:
+    import numpy
+
+    return numpy.array([figure])
+
+
+def _seeds_of_one(seeds: Sequence[Seeds]) -> list[SeedsOfMany]:
+    return [(_one(part.variance), part.freedom) for part in seeds]
 
 
 def _of_mean(values: NDArray[numpy.float64]) -> float:

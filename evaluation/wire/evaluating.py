@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from evaluation.wire.leakage import LeakageJob, LeakageMeasured
 from evaluation.wire.messages import Ending, Failed, Message, Vocabulary
 from evaluation.wire.registration import Registration
 
@@ -66,7 +67,7 @@ class Noted(Message):
 
 @dataclass(frozen=True)
 class Progress(Message):
-    """`done` of `total` answers to a benchmark are generated, or then judged.
+    """`done` of `total` answers to a benchmark are generated, or then judged; of leakage, texts read.
 
     `rate` is answers a second over the whole job, `eta` the seconds that its rest takes at that rate; None
     before the first answer.
@@ -76,7 +77,7 @@ class Progress(Message):
 
     job: str
     benchmark: str
-    phase: Literal["generating", "judging"]
+    phase: Literal["generating", "judging", "reading"]
     done: int
     total: int
     rate: float | None
@@ -125,7 +126,7 @@ class Done(Ending):
     provenance: dict[str, Any]
 
 
-Event = Ready | Loading | Noted | Progress | Scored | Done | Failed
+Event = Ready | Loading | Noted | Progress | Scored | LeakageMeasured | Done | Failed
 
-JOBS: Vocabulary[Job] = Vocabulary(Job)
-EVENTS: Vocabulary[Event] = Vocabulary(Ready, Loading, Noted, Progress, Scored, Done, Failed)
+JOBS: Vocabulary[Job | LeakageJob] = Vocabulary(Job, LeakageJob)
+EVENTS: Vocabulary[Event] = Vocabulary(Ready, Loading, Noted, Progress, Scored, LeakageMeasured, Done, Failed)

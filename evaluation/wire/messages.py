@@ -15,7 +15,7 @@ import msgspec
 
 from evaluation.errors import EvaluationError, Fault, WireError, outage_of
 
-VERSION = 4
+VERSION = 5
 """Raised with every change of a message's name or fields."""
 
 

@@ -59,17 +59,28 @@ class ClientFailure:
 
 
 @dataclass(frozen=True)
+class ClientLoss:
+    """The loss on a client's own held-out rows, by the adapter as that client has it."""
+
+    client: int
+    loss: float
+
+
+@dataclass(frozen=True)
 class Round:
     """One round as it was measured.
 
     `clients` are the partitions whose adapters were aggregated, `examples` the sum of their rows (the weights
-    of the mean). `train_loss` is weighted alike. Bytes are `payload_bytes` of all messages that train, those
-    of failing clients included, and 0 for references, which have no one to communicate with.
+    of the mean). `train_loss` is weighted alike, and None where none was aggregated. Bytes are
+    `payload_bytes` of all messages that train, those of failing clients included, and 0 for references, which
+    have no one to communicate with.
 
     `train_seconds` is the sum over clients, `seconds` the whole round by the clock, of which
     `aggregate_seconds` are the strategy's and `communicate_seconds` what the busiest client process was
     waited for beyond its training: serialising, transport and loading what was sent. Taking `held_out_loss`
-    is outside of them all. `epsilon` is what the rounds so far have spent.
+    and `client_losses` is outside of them all. `simulated_time` is how long the round takes where clients
+    have a speed or the round a deadline, in steps of a client of speed 1. `epsilon` is what the rounds so
+    far have spent.
     """
 
     round: int
@@ -77,8 +88,9 @@ class Round:
     failures: tuple[ClientFailure, ...]
     examples: int
     learning_rate: float
-    train_loss: float
+    train_loss: float | None
     held_out_loss: float | None
+    client_losses: tuple[ClientLoss, ...]
     bytes_down: int
     bytes_up: int
     messages_down: int
@@ -87,6 +99,7 @@ class Round:
     aggregate_seconds: float
     communicate_seconds: float
     seconds: float
+    simulated_time: float | None
     client_peak_rss_bytes: int
     client_peak_vram_bytes: int | None
     server_peak_rss_bytes: int

@@ -162,8 +162,12 @@ def _proposed(context: Context, results: _Results) -> str:
             f"Entry {results.entry} did not come from a repository on the hub, or is not of a team of yours."
         )
     repository = Repository(results.repository, token)
+    try:
+        readme = (repository.read(README) or b"").decode()
+    except UnicodeDecodeError as error:
+        raise ClientError(f"{README} of {results.repository} is no text in UTF-8.") from error
     files = {}
-    for name, content in results.applied((repository.read(README) or b"").decode()).items():
+    for name, content in results.applied(readme).items():
         if repository.read(name) != content:
             files[name] = content
     if not files:

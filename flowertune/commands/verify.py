@@ -15,13 +15,13 @@ from evaluation.commands.text import paragraph
 from evaluation.statements.answers import digest_of_file
 from evaluation.statements.bundle import Bundle
 from evaluation.statements.fields import encoded, written
-from evaluation.statements.statement import ADAPTER
+from evaluation.statements.statement import ADAPTER, Statement
 from evaluation.statements.tree_head import TreeHead
 from evaluation.statements.verification import EarlierHead, Held, Outcome, Report, verify
 from flowertune import known_logs
 from flowertune.commands.options import Commands, Context, add_command
 from flowertune.console import table
-from flowertune.errors import UsageError
+from flowertune.errors import ClientError, UsageError
 from flowertune.exit_status import Status
 from flowertune.known_logs import Trusted
 from flowertune.site import MOST_BYTES, Site, normal_url
@@ -102,7 +102,11 @@ def _opened(target: str) -> Iterator[_Source]:
         raise UsageError(f"{target} is no entry's address. Write it like https://SITE/entries/12/")
     query = f"?{parts.query}" if parts.query else ""
     with Site(normal_url(f"{parts.scheme}://{parts.netloc}{found[1]}")) as site:
-        yield _Source(Bundle.read(site.document("GET", f"entries/{found[2]}/statement/{query}")), site)
+        bundle = Bundle.read(site.document("GET", f"entries/{found[2]}/statement/{query}"))
+        stated = Statement.read(bundle.statement.payload).entry
+        if stated != int(found[2]):
+            raise ClientError(f"The site answered with a statement of entry {stated}.", code="another_entry")
+        yield _Source(bundle, site)
 
 
 def _read(path: Path) -> Bundle:

@@ -17,6 +17,7 @@ from evaluation.method.communication import GB
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.rules.protocol import PROTOCOLS
 from evaluation.statistics import Interval
+from leaderboard.board.beside import BESIDE
 from leaderboard.board.column import ApiField, Column, Facet, Field, Group
 from leaderboard.figures import billions, gigabytes, hours, kilowatt_hours, large, percent, signed_points
 from leaderboard.standing.entries import Cost, Entry, Standing, Trust
@@ -279,6 +280,7 @@ REST = (
         meaning="Average less that of the untuned base model, evaluated here in the same way",
         api=ApiField("gain", "Average less that of the untuned base model"),
     ),
+    *BESIDE,
     Column(
         "strategy",
         "Strategy",

@@ -92,12 +92,14 @@ class ComparisonRow:
 def compared(entries: Sequence[int], protocol: int) -> list[Compared]:
     """Those of the entries that are published, in the order asked for; in a constant number of queries.
 
+    Runs that differ in the seed are one entry, their mean, which stands once however many are asked for.
     With their figures under the protocol; those that have none under it with what they have, and no place.
     """
     published = Submission.objects.filter(pk__in=entries, status=Submission.Status.PUBLISHED)
     rows = {pk: (challenge, card) for pk, challenge, card in published.order_by().values_list(*_SUBMISSION)}
     standings = _standings({pk: challenge for pk, (challenge, _) in rows.items()}, protocol)
     answers = _answers({pk: standing.entry for pk, standing in standings.items()}, protocol)
+    first = {standings[pk].entry.id: pk for pk in reversed(entries) if pk in standings}
     return [
         Compared(
             entry=standings[pk].entry,
@@ -106,7 +108,7 @@ def compared(entries: Sequence[int], protocol: int) -> list[Compared]:
             answers=answers.get(pk, {}),
         )
         for pk in entries
-        if pk in standings
+        if pk in first.values()
     ]
 
 

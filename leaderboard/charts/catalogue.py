@@ -22,7 +22,7 @@ from leaderboard.reading.kept import Kind
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Entry, Standing, Track
 
-LOOK = 8
+LOOK = 9
 """Part of the keys under which pictures are kept: raise it with any change of what is drawn."""
 _FIGURES = Kind("figure", Figure, LOOK, 86_400)
 _INLINE = Kind("inline", str, LOOK, 86_400)
@@ -35,6 +35,7 @@ BOARD = {
     "intervals": "leaderboard.charts.forest",
     "history": "leaderboard.charts.history",
     "strategies": "leaderboard.charts.grid",
+    "transfer": "leaderboard.charts.transfer",
 }
 """The pictures of a board in reading order, with the modules that make them: `board_figure(name, …)`."""
 

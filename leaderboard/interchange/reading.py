@@ -14,6 +14,7 @@ from leaderboard.addresses import entry_page, under
 from leaderboard.interchange.result import BenchmarkResult, Conditions, NotSayableError, Result
 from leaderboard.reading.queries import counting, entry_of
 from leaderboard.standing.entries import BenchmarkScore, Entry
+from portal.dumps.mirroring import mirrored
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
 
@@ -41,12 +42,12 @@ def result_of(submission: Submission, entry: Entry, evaluation: Evaluation | Non
     """Of an entry and the evaluation that gave its figures; None where they are declared."""
     stored = {score.benchmark: score for score in evaluation.scores.all()} if evaluation else {}
     scores = [_score(score, stored.get(score.benchmark)) for score in entry.scores]
-    site, checkpoint = settings.SITE_URL, submission.checkpoint
+    site, checkpoint, mirror = settings.SITE_URL, submission.checkpoint, mirrored()
     statement = under(reverse("api-statement", args=[submission.pk]), entry.protocol)
     return Result(
         site=site,
         url=site + entry_page(submission.pk, entry.protocol),
-        statement=site + statement if evaluation else "",
+        statement=(mirror.site if mirror else site) + statement if evaluation else "",
         entry=submission.pk,
         challenge=submission.challenge,
         challenge_title=CHALLENGES[submission.challenge].title,

@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response, patch_vary_headers
 
 from portal import pace
+from portal.control import maintenance
 
 MOST_BYTES = 32 * 1024**2
 """What a process keeps of what most readers ask for."""
@@ -89,7 +90,7 @@ def shared(
         response = render()
         response["Cache-Control"] = "private, no-cache"
     else:
-        whole = (request.scheme, request.get_host(), key)
+        whole = (request.scheme, request.get_host(), maintenance.stamp(), key)
         shelf = _rare if rare else _common
         kept = shelf.get(whole)
         if kept is None:

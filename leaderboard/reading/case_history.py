@@ -70,7 +70,7 @@ def _evaluations(evaluations: Iterable[Evaluation]) -> Iterator[Happening]:
         if one.finished_at is None:
             continue
         values = [score.value for score in one.scores.all() if score.value is not None]
-        what = "Audit's evaluation" if one.for_audit else "Evaluation"
+        what = "Audit's evaluation" if one.for_audit else one.title
         average = f", average {100 * sum(values) / len(values):.2f}%" if values else ""
         yield Happening(
             one.finished_at,

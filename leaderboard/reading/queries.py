@@ -21,7 +21,9 @@ from evaluation.method.strategies import strategy_title
 from evaluation.rules.base_size import named_size
 from evaluation.rules.protocol import PROTOCOLS, PUBLIC, Protocol
 from evaluation.statistics import PackedAnswers
+from leaderboard.reading.leakage import figures_of
 from leaderboard.reading.model_names import family_of
+from leaderboard.reading.transfer import changes_of
 from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Trust
 from leaderboard.standing.ranking import Answers
 from portal.runs.models import Evaluation, Score
@@ -64,6 +66,17 @@ class Reading:
     answers: Mapping[int, tuple[Answers, ...]]
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """What an entry's place follows from: the evaluation that counts (number, protocol, precision), scores,
+    what speaks against them, and what retraining showed."""
+
+    evaluation: tuple[int, int, str | None] | None
+    scores: list[BenchmarkScore]
+    flags: tuple[Flag, ...]
+    trust: Trust | None
+
+
 def public_at(challenge: str, moment: datetime | None = None) -> SubmissionQuerySet:
     """The submissions of a challenge that are published, or that were at a moment.
 
@@ -99,6 +112,8 @@ def read(
     flags = _flags(chosen)
     costs = _costs(chosen)
     marks = marks_of(chosen, as_of=moment)
+    transfers = changes_of(chosen, evaluations, moment)
+    leakages = figures_of(chosen, moment)
     models = _models()
     entries = []
     for row in rows:
@@ -107,10 +122,12 @@ def read(
         if evaluation is None and pk not in declared:
             continue
         found = scores[evaluation[0]] if evaluation else declared[pk]
-        entry = _entry(row, evaluation, found, costs.get(pk, {}), models)
         mark = marks.get(pk)
-        trust = Trust(mark.outcome) if mark else entry.trust
-        entry = replace(entry, flags=tuple(flags.get(pk, ())), trust=trust)
+        trust = Trust(mark.outcome) if mark else None
+        judged = _Judged(evaluation, found, tuple(flags.get(pk, ())), trust)
+        entry = _entry(row, judged, costs.get(pk, {}), models)
+        if pk in transfers or pk in leakages:
+            entry = replace(entry, transfer=transfers.get(pk, ()), leakage=leakages.get(pk))
         entries.append(_left_since(entry, row[-1]) if moment else entry)
     by_submission = {
         pk: kept for pk, (number, *_) in counted.items() if (kept := answers.get(number)) is not None
@@ -267,8 +284,7 @@ def communication(figures: Mapping[tuple[str, str], float]) -> Cost | None:
 
 def _entry(
     row: Sequence[Any],
-    evaluation: tuple[int, int, str | None] | None,
-    scores: list[BenchmarkScore],
+    judged: _Judged,
     costs: Mapping[str, Cost],
     models: Mapping[str, _Model],
 ) -> Entry:
@@ -290,11 +306,11 @@ def _entry(
         parameters=parameters or named_size(name),
         size_by_name=not parameters,
         kind=kind,
-        trust=_trust(kind),
-        flags=(),
-        protocol=evaluation[1] if evaluation else 0,
-        precision=(evaluation[2] or "") if evaluation else "",
-        scores=tuple(scores),
+        trust=judged.trust or _trust(kind),
+        flags=judged.flags,
+        protocol=judged.evaluation[1] if judged.evaluation else 0,
+        precision=(judged.evaluation[2] or "") if judged.evaluation else "",
+        scores=tuple(judged.scores),
         resources=costs,
         strategy=strategy_title(card.get("strategy")),
         peft=kinds.title(card.get("peft_type"), card.get("use_dora"))

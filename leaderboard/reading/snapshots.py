@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -86,6 +87,7 @@ class _Known:
 
 _known: dict[_Board, _Known] = {}
 _past: dict[str, Snapshot] = {}
+_BESIDE = Q(status=Evaluation.Status.MEASURED)
 _past_lock = threading.Lock()
 
 
@@ -211,7 +213,7 @@ def _name_key(board: _Board) -> str:
 
 def _states() -> dict[_Board, _State]:
     """Of all boards: they change with a challenge's published entries, those that left or were handed over to
-    their team, re-runs under the protocol and reproductions."""
+    their team, re-runs under the protocol, reproductions, and what was measured beside the boards."""
     is_declared = Q(kind=Submission.Kind.IMPORTED, status=Submission.Status.PUBLISHED)
     entries = (
         Submission.objects.filter(status__in=(*Submission.PUBLIC, Submission.Status.WITHDRAWN))
@@ -221,19 +223,24 @@ def _states() -> dict[_Board, _State]:
             Count("pk"), Max("status_changed_at"), Sum("team"), declared=Count("pk", filter=is_declared)
         )
     )
+    for_boards = Q(
+        submission__status=Submission.Status.PUBLISHED, status=Evaluation.Status.SUCCEEDED, for_audit=False
+    )
     runs = (
-        Evaluation.objects.filter(
-            submission__status=Submission.Status.PUBLISHED,
-            status=Evaluation.Status.SUCCEEDED,
-            for_audit=False,
-        )
+        Evaluation.objects.filter(for_boards | _BESIDE)
         .order_by()
-        .values_list("submission__challenge", "protocol")
+        .values_list("status", "submission__challenge", "protocol")
         .annotate(Count("pk"), Max("finished_at"))
     )
+    by_status = sorted(runs)
     verdicts = Reproduction.objects.order_by().values_list("original__challenge").annotate(Max("judged_at"))
     of_challenge = {row[0]: row[1:] for row in entries}
-    of_board = {_Board(*row[:2]): row[2:] for row in runs}
+    of_board = {_Board(*row[1:3]): row[3:] for row in by_status if row[0] == Evaluation.Status.SUCCEEDED}
+    # Of all boards: an adapter is held against its base model's results, whichever entry asked for those.
+    beside: dict[int, list[object]] = defaultdict(list)
+    for status, _, protocol, *facts in by_status:
+        if status == Evaluation.Status.MEASURED:
+            beside[protocol].append(facts)
     judged = {row[0]: row[1:] for row in verdicts}
     filled: dict[str, set[int]] = {slug: set() for slug in CHALLENGES}
     for slug, (*_, declared) in of_challenge.items():
@@ -242,7 +249,9 @@ def _states() -> dict[_Board, _State]:
         filled[board.challenge] |= {board.protocol} & PROTOCOLS.keys()
     return {
         (board := _Board(slug, number)): _State.of(
-            board, filled[slug], (of_challenge.get(slug), of_board.get(board), judged.get(slug))
+            board,
+            filled[slug],
+            (of_challenge.get(slug), of_board.get(board), judged.get(slug), beside.get(number)),
         )
         for slug in CHALLENGES
         for number in PROTOCOLS
@@ -268,6 +277,9 @@ def _past_state(board: _Board, moment: datetime) -> _State:
         .values_list("protocol")
         .annotate(Count("pk"), Max("finished_at"))
     )
+    beside = Evaluation.objects.filter(_BESIDE, protocol=board.protocol, finished_at__lte=moment).aggregate(
+        count=Count("pk"), last=Max("finished_at")
+    )
     verdicts = Reproduction.objects.filter(
         original__in=shown.values("pk"),
         verdict=Reproduction.Verdict.CONFIRMED,
@@ -275,7 +287,7 @@ def _past_state(board: _Board, moment: datetime) -> _State:
     ).aggregate(count=Count("pk"), last=Max("judged_at"))
     under = {number: found for number, *found in runs if number in PROTOCOLS}
     filled = {*under, *([PUBLIC.number] if entries["imported"] else [])}
-    facts = (*entries.values(), under.get(board.protocol), *verdicts.values())
+    facts = (*entries.values(), under.get(board.protocol), *verdicts.values(), *beside.values())
     return _State.of(board, filled, facts)
 
 

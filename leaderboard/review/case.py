@@ -15,6 +15,7 @@ from leaderboard.entry.facts import ResourceRow, peers_of, resource_rows
 from leaderboard.entry.place import Place
 from leaderboard.reading import cases
 from leaderboard.reading.case_history import Happening, history_of
+from leaderboard.reading.fellow_runs import FellowRun, runs_of_method
 from leaderboard.review.comparison import Comparison, compare
 from leaderboard.review.configuration import Configuration, configuration_of
 from leaderboard.review.findings import FindingRow, Weights, finding_rows
@@ -25,7 +26,8 @@ from portal.submissions.models import Submission
 
 @dataclass(frozen=True)
 class Case:
-    """`comparison` is None of what was not evaluated; `earlier` are its team's others, newest first."""
+    """`comparison` is None of what was not evaluated; `earlier` are its team's others, newest first,
+    `runs` those of its method, where there are several."""
 
     submission: Submission
     challenge: Challenge
@@ -38,6 +40,7 @@ class Case:
     costs: Sequence[ResourceRow]
     answers: Sequence[cases.AnswerCounts]
     earlier: Sequence[cases.Other]
+    runs: Sequence[FellowRun]
     history: Sequence[Happening]
 
     @property
@@ -75,6 +78,7 @@ def case_of(submission: Submission) -> Case:
         costs=costs,
         answers=cases.answers_of(submission, place.protocol) if place else (),
         earlier=earlier,
+        runs=runs_of_method(submission),
         history=history_of(submission),
     )
 

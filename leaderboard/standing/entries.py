@@ -10,7 +10,10 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 
+from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import Interval, RankRange, mean_interval, wilson_interval
+from leaderboard.standing.leakage import LeakageFigure
+from leaderboard.standing.transfer import DomainChange, WorstChange, worst_of
 
 
 class Track(StrEnum):
@@ -110,7 +113,8 @@ class Entry:
     a past board what became of it since: "withdrawn", when it stands without its team ("", 0) and has no page
     any more, or "disqualified". `repeats` is the first run of its method, where it is a further one. An entry
     with several `runs`, which differ in the seed alone, has the means over them; `spread` is the standard
-    deviation of their averages and `over_seeds` the interval of the average.
+    deviation of their averages and `over_seeds` the interval of the average. `transfer` are the changes
+    against the base model on the domains that it was measured on, its own among them.
     """
 
     id: int
@@ -150,6 +154,8 @@ class Entry:
     runs: tuple[SeedRun, ...] = ()
     spread: float | None = None
     over_seeds: Interval | None = None
+    transfer: tuple[DomainChange, ...] = ()
+    leakage: LeakageFigure | None = None
 
     @cached_property
     def average(self) -> float | None:
@@ -190,6 +196,12 @@ class Entry:
     def gain_is_chance(self) -> bool:
         """Whether the items leave open that training changed nothing."""
         return self.gain_interval is not None and self.gain_interval[0] <= 0 <= self.gain_interval[1]
+
+    @cached_property
+    def worst_elsewhere(self) -> WorstChange | None:
+        """None unless it was measured on every other domain: the worst of some says nothing of the worst."""
+        others = [change for change in self.transfer if change.domain != self.challenge]
+        return worst_of(others) if len(others) == len(CHALLENGES) - 1 else None
 
     @property
     def has_page(self) -> bool:

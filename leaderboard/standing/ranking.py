@@ -11,15 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evaluation.statistics import (
-    Interval,
-    PackedAnswers,
-    RankRange,
-    differences,
-    discordance,
-    paired_interval,
-    rank_ranges,
-)
+from evaluation.statistics import Interval, PackedAnswers, RankRange, interval_of_answers, rank_ranges
 from evaluation.statistics.seeds import Run, difference_over_seeds
 from leaderboard.standing.entries import Entry, Standing, Track
 from leaderboard.standing.seeds import Joined, joined
@@ -159,10 +151,9 @@ def _gain_interval(
     if not own or not base or _shape(own) != _shape(base):
         return None
     if runs:
-        return difference_over_seeds(runs, [_packed(base)]).interval()
-    pairs = [discordance(a.packed, b.packed) for a, b in zip(own, base, strict=True)]
-    low, high = paired_interval([differences(pair) for pair in pairs])
-    return (low, high) if low < high else None
+        low, high = difference_over_seeds(runs, [_packed(base)]).interval()
+        return (low, high) if low < high else None
+    return interval_of_answers([(a.packed, b.packed) for a, b in zip(own, base, strict=True)])
 
 
 def _conditions(entry: Entry) -> object:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evaluation.statistics.seeds import Run, mean_over_seeds
-from leaderboard.standing.entries import BenchmarkScore, Entry, SeedRun
+from leaderboard.standing.entries import BenchmarkScore, Entry, SeedRun, Trust
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,17 @@ def _mean(members: Sequence[Entry], runs: Sequence[Run]) -> Entry:
     whole = mean_over_seeds(runs)
     return replace(
         members[0],
+        trust=_trust([entry.trust for entry in members]),
         scores=tuple(_score(score, [[run[k]] for run in runs]) for k, score in enumerate(members[0].scores)),
         runs=tuple(SeedRun(entry.id, entry.average) for entry in members if entry.average is not None),
         spread=whole.spread,
         over_seeds=whole.interval,
     )
+
+
+def _trust(runs: Sequence[Trust]) -> Trust:
+    """What retraining one of the runs showed is told of all, first that it was not reproduced."""
+    return next((mark for mark in (Trust.NOT_REPRODUCED, Trust.REPRODUCED) if mark in runs), runs[0])
 
 
 def _score(first: BenchmarkScore, runs: Sequence[Run]) -> BenchmarkScore:

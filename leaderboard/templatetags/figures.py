@@ -10,6 +10,7 @@ register = template.Library()
 for _write in (
     figures.points,
     figures.percent_range,
+    figures.points_range,
     figures.visible,
     figures.hours,
     figures.gigabytes,

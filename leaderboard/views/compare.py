@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,7 +23,7 @@ from leaderboard.reading import items, snapshots
 from leaderboard.reading.items import Item
 from leaderboard.reading.kept import Kind
 from leaderboard.reading.queries import protocols_of
-from leaderboard.standing.entries import Standing
+from leaderboard.standing.entries import Entry, Standing
 from leaderboard.standing.pairing import Answers, PairedTest, Pairing, disagreements, pairings
 from leaderboard.views.items import item_url
 from portal import pace
@@ -88,8 +88,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     protocol = asked_protocol(request.GET) or _protocol(known)
     members = comparison.compared(asked.entries, protocol)
     numbers = [member.entry.id for member in members]
-    unknown = [number for number in asked.entries if number not in numbers]
-    problems = [*asked.problems, *(f"There is no published entry {number}." for number in unknown)]
+    problems = [*asked.problems, *_problems(asked.entries, [member.entry for member in members])]
     challenges = list(dict.fromkeys(member.entry.challenge for member in members))
     context = {
         "problems": problems,
@@ -109,6 +108,17 @@ def compare(request: HttpRequest) -> HttpResponse:
         context |= _paired(request, alike, numbers, protocol)
     status = 404 if asked.entries and not members else 200
     return render(request, "leaderboard/compare.html", context, status=status)
+
+
+def _problems(asked: Sequence[int], shown: Sequence[Entry]) -> Iterator[str]:
+    """What became of the entries that do not stand there under their own number."""
+    means = {run.id: entry.id for entry in shown for run in entry.runs}
+    for number in asked:
+        if number in means:
+            if (mean := means[number]) != number:
+                yield f"Entry {number} is a run of entry {mean}, which stands here as the mean of its runs."
+        elif all(entry.id != number for entry in shown):
+            yield f"There is no published entry {number}."
 
 
 def _protocol(known: set[int]) -> int:

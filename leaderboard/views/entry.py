@@ -35,6 +35,9 @@ from leaderboard.entry.place import Place
 from leaderboard.figures import duration, size
 from leaderboard.interchange.formats import Offer, offers
 from leaderboard.interchange.reading import result_of
+from leaderboard.reading.fellow_runs import left_out, runs_of_method
+from leaderboard.reading.leakage import report_of
+from leaderboard.reading.transfer import DomainRow, matrix_of
 from leaderboard.results_api import offer_address
 from leaderboard.views.charts import busy, picture_response
 from portal.review.cases import may_decide
@@ -80,11 +83,15 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
         "reproduction": _reproduction(submission),
         "audits": audits_of(submission),
         "run": run,
+        "path": entry_page(submission.pk, place.protocol),
         "logged": _logged(submission, place.protocol),
         "statement": under(reverse("api-statement", args=[submission.pk]), place.protocol),
         "page_address": shlex.quote(settings.SITE_URL + entry_page(submission.pk, place.protocol)),
         "rounds": _rounds_picture(run) if run else None,
         "elsewhere": _elsewhere(submission, place, counting),
+        "matrix": _matrix(place, counting),
+        "leakage": report_of(submission) if place.entry.leakage else None,
+        "left_out": left_out(runs_of_method(submission)),
     }
     return _not_for_others(render(request, "leaderboard/entry.html", context), submission)
 
@@ -242,6 +249,13 @@ def _elsewhere(submission: Submission, place: Place, evaluation: Evaluation | No
         _Link(offer, "" if offer.refused else offer_address(submission.pk, offer, protocol))
         for offer in offers(result_of(submission, place.entry, evaluation))
     ]
+
+
+def _matrix(place: Place, counting: Evaluation) -> list[DomainRow]:
+    """The entry's changes on each domain; empty where it was measured on its own alone."""
+    if not place.entry.transfer:
+        return []
+    return matrix_of(place.entry.id, Evaluation.objects.filter(pk=counting.pk))
 
 
 def _reproduction(submission: Submission) -> Reproduction | None:

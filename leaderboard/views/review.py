@@ -35,6 +35,7 @@ from portal.review.acts import ACTS, Act, acts_for
 from portal.review.entry_requests import shown_to
 from portal.review.models import UNDO_SPAN, Decision, ReasonTemplate
 from portal.review.resemblance import resembling
+from portal.runs.ngrams import overlap_of_submission
 from portal.submissions.models import Submission
 
 P = ParamSpec("P")
@@ -127,6 +128,7 @@ def case(request: HttpRequest, pk: int) -> HttpResponse:
     submission = _case(pk)
     context = _desk(submission, user) | {
         "case": case_of(submission),
+        "overlap": overlap_of_submission(submission),
         "resembling": resembling(submission),
         "thread": thread_of(submission, user),
         "next": _next(submission, user),

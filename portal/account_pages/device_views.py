@@ -101,7 +101,7 @@ def device(request: HttpRequest) -> HttpResponse:
     if answer == "refuse":
         return _refused(request, sign_in)
     asked = {"name": _name(sign_in), "scopes": sign_in.scopes}
-    form = TokenForm(request.POST if answer else None, initial=asked)
+    form = TokenForm(request.POST if answer else None, initial=asked, user=user)
     if not answer or not form.is_valid():
         return _page(request, code, sign_in=sign_in, form=form)
     data = form.cleaned_data

@@ -9,7 +9,8 @@ from django import forms
 from django.core.validators import validate_email
 from django.utils import timezone
 
-from portal.accounts.models import ApiToken, Membership, Team, User
+from portal.accounts.access import operates_here
+from portal.accounts.models import ApiToken, Membership, Team, User, all_scopes
 from portal.accounts.teams import INVITATION_LIFETIME, MOST_USES
 
 LIFETIMES = [("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("none", "no end")]
@@ -23,13 +24,20 @@ class TokenForm(forms.Form):
     )
     scopes = forms.MultipleChoiceField(
         choices=ApiToken.Scope.choices,
-        initial=ApiToken.Scope.values,
+        initial=all_scopes,
         widget=forms.CheckboxSelectMultiple,
         label="What it may do",
     )
     lifetime = forms.ChoiceField(
         choices=LIFETIMES, initial="90", label="Valid for", help_text="Shorter is safer."
     )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        """Operators alone can give a program the right to operate."""
+        super().__init__(*args, **kwargs)
+        if not operates_here(user):
+            offered = [one for one in ApiToken.Scope.choices if one[0] != ApiToken.Scope.OPERATE]
+            self.fields["scopes"].choices = offered  # type: ignore[attr-defined]
 
     def expires_at(self) -> datetime | None:
         days = self.cleaned_data["lifetime"]

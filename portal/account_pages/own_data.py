@@ -119,6 +119,8 @@ def _submission(submission: Submission) -> dict[str, Any]:
                 "status": evaluation.status,
                 "smoke_run": evaluation.smoke_run,
                 "for_audit": evaluation.for_audit,
+                "purpose": evaluation.purpose,
+                "domain": evaluation.domain,
                 "scores": _rows(evaluation.scores.all(), "benchmark", "value", "n", "correct", "unscored"),
             }
             for evaluation in submission.evaluations.all()

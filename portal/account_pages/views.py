@@ -49,7 +49,7 @@ def profile(request: HttpRequest) -> HttpResponse:
 def tokens(request: HttpRequest) -> HttpResponse:
     """List the tokens and make a new one, whose secret stands on this answer alone."""
     user = signed_in(request)
-    form = TokenForm(request.POST or None)
+    form = TokenForm(request.POST or None, user=user)
     secret = None
     if request.method == "POST" and form.is_valid():
         _, secret = ApiToken.issue(
@@ -58,7 +58,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
             scopes=form.cleaned_data["scopes"],
             expires_at=form.expires_at(),
         )
-        form = TokenForm()
+        form = TokenForm(user=user)
     context = {"form": form, "secret": secret, "tokens": user.api_tokens.all(), "section": "account"}
     return render(request, "portal/accounts/tokens.html", context, status=422 if form.errors else 200)
 

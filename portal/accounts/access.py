@@ -35,3 +35,8 @@ def reviewers() -> QuerySet[User]:
 def trains_here(user: object) -> bool:
     """Whether `user` starts training runs of this site, and ends and judges them."""
     return isinstance(user, User) and user.acts_as_staff and user.has_perm("runs.add_baselinerun")
+
+
+def operates_here(user: object) -> bool:
+    """Whether `user` tells workers and queues what to do."""
+    return isinstance(user, User) and user.acts_as_staff and user.has_perm("control.operate")

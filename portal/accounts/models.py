@@ -177,6 +177,7 @@ class ApiToken(models.Model):
     class Scope(models.TextChoices):
         READ = "read", "read what you may read"
         SUBMIT = "submit", "submit, change and withdraw"
+        OPERATE = "operate", "operate workers and queues, as an operator"
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=60)
@@ -194,7 +195,7 @@ class ApiToken(models.Model):
         ordering = ["-created_at"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(scopes__contained_by=["read", "submit"]) & Q(scopes__len__gt=0),
+                condition=Q(scopes__contained_by=["read", "submit", "operate"]) & Q(scopes__len__gt=0),
                 name="token_scopes_known",
             ),
         ]
@@ -208,7 +209,7 @@ class ApiToken(models.Model):
         *,
         user: User,
         name: str,
-        scopes: Collection[str] = tuple(Scope.values),
+        scopes: Collection[str] = ("read", "submit"),
         expires_at: datetime | None = None,
     ) -> tuple[ApiToken, str]:
         """Make a token and return it with its secret, which cannot be read again."""

@@ -8,7 +8,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from portal.accounts.access import acts_as_staff, trains_here
+from portal.accounts.access import acts_as_staff, operates_here, trains_here
 from portal.accounts.models import ApiToken
 
 READ, SUBMIT = ApiToken.Scope.READ, ApiToken.Scope.SUBMIT
@@ -43,11 +43,28 @@ class HasScope(BasePermission):
         return True
 
 
-class TrainsHere(BasePermission):
-    """Staff who may start training runs, where the site asks for it with a second factor on their account."""
+class StaffOnly(BasePermission):
+    """Staff with a right, where the site asks for it with a second factor on their account."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         user = request.user
         if user.is_authenticated and user.is_staff and not acts_as_staff(user):
             raise PermissionDenied("Staff need a second factor on their account. Set one up on the site.")
+        return self.has_right(user)
+
+    def has_right(self, user: object) -> bool:
+        raise NotImplementedError
+
+
+class TrainsHere(StaffOnly):
+    """Who may start training runs."""
+
+    def has_right(self, user: object) -> bool:
         return trains_here(user)
+
+
+class OperatesHere(StaffOnly):
+    """Who tells workers and queues what to do."""
+
+    def has_right(self, user: object) -> bool:
+        return operates_here(user)

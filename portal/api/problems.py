@@ -22,8 +22,11 @@ from evaluation.findings.catalogue import CATALOGUE
 from portal.api.errors import BodyTooLarge, MalformedRequest, NotPossibleNow
 from portal.api.findings import as_details
 from portal.baselines.services import InvalidRun, RunRefused
+from portal.control.orders import OrderRefused
 from portal.intake.services import InvalidSubmission, TransitionRefused
 from portal.outages.causes import is_outage
+from portal.runs.leakage import LeakageRefused
+from portal.runs.transfer import TransferRefused
 from portal.uploads.errors import UploadError
 
 CONTENT_TYPE = "application/problem+json"
@@ -123,7 +126,7 @@ def _as_api_exception(error: Exception) -> exceptions.APIException | None:
         return exceptions.NotFound("There is nothing here that you may see.")
     if isinstance(error, PermissionDenied):
         return exceptions.PermissionDenied()
-    if isinstance(error, TransitionRefused | RunRefused):
+    if isinstance(error, TransitionRefused | RunRefused | OrderRefused | TransferRefused | LeakageRefused):
         return NotPossibleNow(str(error))
     if isinstance(error, RequestDataTooBig):
         return BodyTooLarge()

@@ -55,6 +55,11 @@ class Curve:
 
 _CHARTS = (
     ("Loss", "", (("training rows", "train_loss"), ("held-out rows", "held_out_loss"))),
+    (
+        "Loss on the clients' own held-out rows",
+        "",
+        (("worst client", "worst_client_loss"), ("mean of the clients", "mean_client_loss")),
+    ),
     ("Bytes a round", "B", (("to the clients", "bytes_down"), ("from the clients", "bytes_up"))),
     (
         "Time a round",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from evaluation import adapter_kinds
 from evaluation.adapter_kinds import LORA
 from evaluation.federated import config as configuration
 from evaluation.federated import presets
-from evaluation.federated.config import FederatedConfig, Partition, Privacy
+from evaluation.federated.config import TOP_K, FederatedConfig, Partition, Privacy
+from evaluation.federated.devices import ALIKE, Devices
 from evaluation.findings import Finding, Severity
 from evaluation.method.row_form import COLUMN_CHOICES, TEMPLATES
 from evaluation.method.strategies import STRATEGIES, StrategyInfo
 from evaluation.rules.challenges import CHALLENGES
 from portal.baselines import services
+from portal.baselines.form_groups import GROUPS, Group
 from portal.runs.models import BaselineRun
 from portal.submissions.models import BaseModel, Submission
 
@@ -43,52 +45,9 @@ def _number(help_text: str = "", **kwargs: Any) -> forms.FloatField:
     return forms.FloatField(help_text=help_text, widget=number, **kwargs)
 
 
-@dataclass(frozen=True)
-class Group:
-    """Fields that stand together under a title; `more` ones are folded away."""
-
-    title: str
-    names: tuple[str, ...]
-    more: bool = False
-
-
-GROUPS = (
-    Group("The run", ("challenge", "base_model", "strategy", "method")),
-    Group("Federation", ("clients", "clients_per_round", "rounds", "minimum_clients")),
-    Group(
-        "Local training",
-        (
-            "local_steps",
-            "batch_size",
-            "sequence_length",
-            "schedule",
-            "learning_rate",
-            "learning_rate_min",
-        ),
-    ),
-    Group("Adapter", ("adapter", "rank", "alpha", "dropout", "target_modules", "precision")),
-    Group(
-        "Form of the rows",
-        ("template", "instruction_columns", "learn_end_token", "draw_anew", "group_by_length"),
-        more=True,
-    ),
-    Group("Partition of the rows", ("partition_kind", "partition_alpha", "partition_column"), more=True),
-    Group("Loss on held-out rows", ("held_out", "evaluate_every"), more=True),
-    Group(
-        "Differential privacy",
-        (
-            "private",
-            "privacy_clipping",
-            "privacy_clipping_norm",
-            "privacy_noise_multiplier",
-            "privacy_delta",
-            "privacy_target_quantile",
-            "privacy_quantile_rate",
-        ),
-        more=True,
-    ),
-    Group("Reproducing it", ("seed", "threads"), more=True),
-)
+def _numbers(help_text: str, **kwargs: Any) -> forms.CharField:
+    dealt = f"{help_text} Dealt to the clients in turn; left empty all are alike."
+    return forms.CharField(required=False, max_length=400, help_text=dealt, **kwargs)
 
 
 class RunFilter(forms.Form):
@@ -195,6 +154,7 @@ class RunForm(forms.Form):
             ("dirichlet", "by label, Dirichlet"),
             ("size", "unequal sizes"),
             ("natural", "whole groups of a column"),
+            ("label", "so many labels a client"),
         ],
     )
     partition_alpha = _number(
@@ -203,10 +163,45 @@ class RunForm(forms.Form):
         required=False,
     )
     partition_column = forms.CharField(
-        required=False, max_length=60, label="Column", help_text="For Dirichlet and groups."
+        required=False, max_length=60, label="Column", help_text="For Dirichlet, groups and labels."
     )
+    partition_labels = _count("Values of the column that a client holds.", label="Labels", required=False)
+    devices_ranks = _numbers("Of the clients' adapters, such as 4, 8, 16.", label="Ranks")
+    devices_steps = _numbers("Local steps, where they are not the same for all.", label="Steps")
+    devices_speeds = _numbers("1, or 0.5 for one that needs twice the time.", label="Speeds")
+    devices_deadline = _number(
+        "Of a round, in steps' time of a client of speed 1; 0 for none. Later clients are left out.",
+        label="Deadline",
+        initial=0.0,
+    )
+    devices_drop_out = _number("Probability that a client does not answer.", label="Drop-out", initial=0.0)
+    devices_poisoned = _count(
+        "Clients that send their change reversed and enlarged.", lowest=0, label="Poisoned", initial=0
+    )
+    compression = forms.ChoiceField(
+        choices=[
+            ("none", "fp32, not compressed"),
+            ("bf16", "changes in bf16"),
+            ("int8", "changes in int8"),
+            ("top-k", "largest changes, top-k"),
+        ],
+        initial="none",
+    )
+    top_k = _number("Share of its numbers that top-k sends.", label="Top-k share", initial=TOP_K)
     held_out = _count("Kept from training; 0 for none.", lowest=0, label="Rows", initial=0)
+    own_held_out = _count(
+        "Of each client, kept from its training for its own loss; 0 for none.",
+        lowest=0,
+        label="Rows of each client",
+        initial=0,
+    )
     evaluate_every = _count("And after the last round.", lowest=0, label="Every so many rounds", initial=0)
+    canaries = _count(
+        "That hold a secret besides their rows, to see whether the adapter gives it away; 0 for none.",
+        lowest=0,
+        label="Clients with a canary",
+        initial=0,
+    )
     private = forms.BooleanField(required=False, label="Clip updates and add noise to their mean")
     privacy_clipping = forms.ChoiceField(
         label="Clipping", choices=[("fixed", "fixed norm"), ("adaptive", "adaptive")]
@@ -265,6 +260,8 @@ class RunForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Check the whole run, so that every problem is shown at once, each at its field."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        for name, kind in _LISTS.items():
+            self._read_numbers(name, kind)
         if self.errors:
             return cleaned
         if self.original:
@@ -297,13 +294,23 @@ class RunForm(forms.Form):
             strategy_options=tuple(sorted(options.items())),
             privacy=Privacy(**privacy) if data["private"] else None,
             partition=Partition(
-                data["partition_kind"], data["partition_alpha"], data["partition_column"] or None
+                data["partition_kind"],
+                data["partition_alpha"],
+                data["partition_column"] or None,
+                data["partition_labels"],
             ),
+            devices=Devices(**{name: data[f"devices_{name}"] for name in _DEVICES}),
         )
         return services.settled(made, data["base_model"])
 
     def plan(self) -> services.PlannedRun:
         return services.PlannedRun(self.cleaned_data["base_model"], self.config())
+
+    def _read_numbers(self, name: str, kind: type[int] | type[float]) -> None:
+        try:
+            self.cleaned_data[name] = configuration.numbers(self.cleaned_data.get(name, ""), kind)
+        except ValueError:
+            self.add_error(name, "Enter numbers with commas between.")
 
     def _keep(self, name: str, wanted: object) -> None:
         if self.cleaned_data.get(name) != wanted:
@@ -318,6 +325,12 @@ class RunForm(forms.Form):
 
 
 _PRIVACY = tuple(asdict(Privacy()))
+_DEVICES = tuple(asdict(ALIKE))
+_LISTS: Mapping[str, type[int] | type[float]] = {
+    "devices_ranks": int,
+    "devices_steps": int,
+    "devices_speeds": float,
+}
 _PLAIN = (
     "challenge",
     "strategy",
@@ -340,8 +353,12 @@ _PLAIN = (
     "learn_end_token",
     "draw_anew",
     "group_by_length",
+    "compression",
+    "top_k",
     "held_out",
+    "own_held_out",
     "evaluate_every",
+    "canaries",
     "seed",
     "threads",
 )
@@ -352,8 +369,15 @@ def _at_rest(name: str) -> tuple[object, ...]:
     at_rest = {f"privacy_{key}": value for key, value in asdict(Privacy()).items()} | {
         "partition_kind": "iid",
         "held_out": 0,
+        "own_held_out": 0,
         "evaluate_every": 0,
+        "canaries": 0,
         "template": "alpaca",
+        "devices_deadline": 0.0,
+        "devices_drop_out": 0.0,
+        "devices_poisoned": 0,
+        "compression": "none",
+        "top_k": TOP_K,
     }
     return (at_rest.get(name), str(at_rest.get(name)), None, "", False)
 
@@ -369,6 +393,10 @@ def initial_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     values |= {f"privacy_{name}": value for name, value in asdict(privacy or Privacy()).items()}
     partition = settings.get("partition") or Partition()
     values |= {f"partition_{name}": value for name, value in asdict(partition).items()}
+    devices = asdict(settings.get("devices") or ALIKE)
+    lists = {name: ", ".join(map(str, value)) for name, value in devices.items() if isinstance(value, tuple)}
+    values |= {f"devices_{name}": value for name, value in (devices | lists).items()}
     defaults = {"schedule": "cosine", "adapter": LORA.key, "dropout": 0.0, "minimum_clients": 1}
-    defaults |= {"held_out": 0, "evaluate_every": 0, "template": "alpaca"}
+    defaults |= {"held_out": 0, "own_held_out": 0, "evaluate_every": 0, "canaries": 0, "template": "alpaca"}
+    defaults |= {"compression": "none", "top_k": TOP_K}
     return {**defaults, **values, "private": privacy is not None}

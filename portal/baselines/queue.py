@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from django.db import transaction
-from django.db.models.functions import Coalesce
 
 from evaluation.wire.training import Ready, Round
+from portal.control.models import Queue
 from portal.outages.causes import Failure
 from portal.queues import wake_trainers
 from portal.runs import claims
@@ -23,10 +23,13 @@ _MEASURED = [
 
 @transaction.atomic
 def claim(*, worker: str) -> BaselineRun | None:
-    """Take the run that waits longest of those of the highest priority, or return None when none waits."""
-    priority = Coalesce("study_run__study__priority", 0)
-    waiting = BaselineRun.objects.order_by(priority.desc(), "queued_at", "pk")
-    claim_id = claims.take(waiting, worker=worker)
+    """Take the run that waits longest of those of the highest priority.
+
+    Returns None when none waits, or the worker may begin none.
+    """
+    if not claims.may_begin(worker, Queue.TRAIN):
+        return None
+    claim_id = claims.take(BaselineRun.objects.order_by("-priority", "queued_at", "pk"), worker=worker)
     if claim_id is None:
         return None
     return BaselineRun.objects.select_related("base_model", "original").get(claim_id=claim_id)

@@ -210,6 +210,7 @@ def _facts(config: FederatedConfig, rows: str, *, threads_fixed: bool) -> list[t
             partition.kind if partition.kind != "iid" else "alike (IID)",
             f"by {partition.column}" if partition.column else "",
             f"alpha {partition.alpha:g}" if partition.alpha else "",
+            f"{partition.labels} values a client" if partition.labels else "",
         )
         if part
     )
@@ -238,6 +239,7 @@ def _facts(config: FederatedConfig, rows: str, *, threads_fixed: bool) -> list[t
         facts.append(("Beyond the public apps", beyond))
     if threads_fixed:
         facts.append(("Threads", f"{config.threads} of a client on the CPU"))
+    facts += _of_devices(config)
     if config.held_out:
         every = "round" if config.evaluate_every == 1 else f"{config.evaluate_every} rounds"
         held_out = f"{config.held_out} rows, every {every}"
@@ -245,6 +247,27 @@ def _facts(config: FederatedConfig, rows: str, *, threads_fixed: bool) -> list[t
     if privacy:
         noise = f"noise multiplier {privacy.noise_multiplier:g}, δ {privacy.delta:g}"
         facts.append(("Privacy", f"{privacy.clipping} clipping at {privacy.clipping_norm:g}, {noise}"))
+    return facts
+
+
+def _of_devices(config: FederatedConfig) -> list[tuple[str, str]]:
+    """How clients differ, what they send and what is kept of them; nothing of what is as by default."""
+    devices, facts = config.devices, []
+    lists = {"rank": devices.ranks, "local steps": devices.steps, "speed": devices.speeds}
+    dealt = [f"{name} {', '.join(f'{one:g}' for one in values)}" for name, values in lists.items() if values]
+    if dealt:
+        facts.append(("Clients in turn", "; ".join(dealt)))
+    if devices.deadline:
+        facts.append(("Deadline", f"{devices.deadline:g} steps' time of a client of speed 1"))
+    if devices.drop_out:
+        facts.append(("Drop-out", f"{devices.drop_out:g} of the clients asked"))
+    if devices.poisoned:
+        facts.append(("Poisoned clients", f"{devices.poisoned}"))
+    if config.compression != "none":
+        share = f", the largest {config.top_k:g}" if config.compression == "top-k" else ""
+        facts.append(("Updates sent as", f"{config.compression}{share}"))
+    if config.own_held_out:
+        facts.append(("Clients' own held-out rows", f"{config.own_held_out} each"))
     return facts
 
 

@@ -181,7 +181,8 @@ def _evaluating(part: Part, entry: Submission | None) -> Step:
         return Step(part)
     title = f"{entry.get_challenge_display()}: evaluating “{entry.method}”"
     # The newest, or with several protocols the one that runs.
-    found = sorted(entry.evaluations.all(), key=lambda one: one.status != Evaluation.Status.RUNNING)
+    of_boards = [one for one in entry.evaluations.all() if one.purpose == Evaluation.Purpose.BOARD]
+    found = sorted(of_boards, key=lambda one: one.status != Evaluation.Status.RUNNING)
     evaluation = found[0] if found else None
     if entry.status == Submission.Status.FAILED:
         why = evaluation.error_message if evaluation else "it was not evaluated"

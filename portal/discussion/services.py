@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from portal.accounts.access import reviewers, sees_all
 from portal.accounts.models import User
@@ -23,6 +23,14 @@ class MessageRefused(Exception):
     """The message is not taken; the text says to its author why."""
 
 
+class TooManyMessages(MessageRefused):
+    """The author wrote so many that the next one is taken in `wait` seconds."""
+
+    def __init__(self, wait: int) -> None:
+        super().__init__("That were many messages in a short time. Try again in some minutes.")
+        self.wait = wait
+
+
 @dataclass(frozen=True)
 class Thread:
     """A submission's messages as one person may read them, and what that person may add."""
@@ -36,17 +44,22 @@ class Thread:
 def thread_of(submission: Submission, user: User) -> Thread:
     is_member = _is_member(submission, user)
     is_reviewer = not is_member and _reviews(submission, user)
-    messages = submission.messages.select_related("author")
-    if not is_reviewer:
-        # Also of a reviewer who belongs to the team: the others speak freely about it.
-        messages = messages.filter(is_note=False)
     is_open = _is_open(submission)
     return Thread(
         submission=submission,
-        messages=list(messages),
+        messages=list(readable_messages(submission, user)),
         can_write=is_open and (is_member or is_reviewer),
         can_note=is_open and is_reviewer,
     )
+
+
+def readable_messages(submission: Submission, user: User) -> QuerySet[Message]:
+    """Of a thread that the user may read at all."""
+    messages = submission.messages.select_related("author")
+    if not _is_member(submission, user) and _reviews(submission, user):
+        return messages
+    # Also of a reviewer who belongs to the team: the others speak freely about it.
+    return messages.filter(is_note=False)
 
 
 def post(*, submission: Submission, author: User, text: str, is_note: bool = False) -> Message:
@@ -65,8 +78,9 @@ def post(*, submission: Submission, author: User, text: str, is_note: bool = Fal
         raise MessageRefused("It holds a character that is no text. Write it anew.")
     if len(text) > Message.LONGEST:
         raise MessageRefused(f"A message has at most {Message.LONGEST:,} characters; this has {len(text):,}.")
-    if not hit(RATE, "message", str(author.pk)).is_allowed:
-        raise MessageRefused("That were many messages in a short time. Try again in some minutes.")
+    counted = hit(RATE, "message", str(author.pk))
+    if not counted.is_allowed:
+        raise TooManyMessages(counted.reset)
     return _posted(submission, author, text, from_reviewer=not is_member, is_note=is_note)
 
 

@@ -59,8 +59,11 @@ class Manifest:
             row = json.loads(content)
             if row["format"] != FORMAT or row["version"] != VERSION:
                 raise DumpError(f"It is no {FORMAT} of version {VERSION}.")
+            site = str(row["site"])
+            if not site.startswith(("http://", "https://")):
+                raise DumpError(f"{NAME} names no site: {site[:100]!r}.")
             return cls(
-                site=str(row["site"]),
+                site=site,
                 created_at=datetime.fromisoformat(row["created_at"]),
                 protocols=row["protocols"],
                 log_head=row["log_head"],

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from django.apps import apps
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Case, Expression, F, Model, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce, NullIf
 
 from evaluation.findings import Severity
 from portal.accounts.models import Team
-from portal.review.models import Decision
-from portal.runs.models import BaselineRun, Evaluation, Reproduction, RoundMetric, Score
+from portal.review.models import Audit, AuditDraw, Confirmation, Decision, EntryRequest
+from portal.runs.models import BaselineRun, Evaluation, Leakage, Reproduction, RoundMetric, Score
 from portal.submissions.models import (
     BaseModel,
     Checkpoint,
@@ -33,17 +34,24 @@ Rows = Callable[[], QuerySet[Any, Any]]
 class Column:
     """A field of the table's rows, by the name of its column in the database, and what it holds.
 
-    "json" is text that holds JSON, "decimal" text of a decimal number.
+    "json" is text that holds JSON, "decimal" text of a decimal number. `told` is what a dump has in place of
+    what stands in the database.
     """
 
     name: str
     holds: Kind
+    told: Expression | None = None
+
+    @property
+    def read(self) -> str | Expression:
+        return self.told or self.name
 
 
 @dataclass(frozen=True)
 class Table:
     """`rows` are the public ones. `fixed` are, of the fields that are not in the dump, those that a mirror's
-    rows do not have by default; those named in `persons` have its own account there."""
+    rows do not have by default; those named in `persons` have its own account there. What is not
+    `mirrored` is in the files alone."""
 
     name: str
     about: str
@@ -52,6 +60,7 @@ class Table:
     rows: Rows
     fixed: Mapping[str, object] = field(default_factory=dict)
     persons: tuple[str, ...] = ()
+    mirrored: bool = True
 
 
 def _columns(**kinds: str) -> tuple[Column, ...]:
@@ -68,8 +77,21 @@ def _entries() -> QuerySet[Any]:
     return Submission.objects.filter(_public())
 
 
+def _public_first_run() -> Expression:
+    """The run that all public ones of a method name: its first, or where that is not public the eldest."""
+    method = Coalesce(OuterRef("repeats_id"), OuterRef("pk"))
+    runs = _entries().filter(Q(pk=method) | Q(repeats=method))
+    eldest = runs.order_by(F("repeats_id").asc(nulls_first=True), "published_at", "pk").values("pk")[:1]
+    return Case(When(repeats=None, then=None), default=NullIf(Subquery(eldest), F("pk")))
+
+
 def _evaluations() -> QuerySet[Any]:
-    return Evaluation.objects.filter(_public("submission__"), status=Evaluation.Status.SUCCEEDED)
+    """Those that are results of the entry: no audit, and none of an adapter that it had before its team was
+    asked to change it; and those that count on no board, as of its base model."""
+    of_entry = Q(checkpoint=None) | Q(checkpoint=F("submission__checkpoint"))
+    ended = [Evaluation.Status.SUCCEEDED, Evaluation.Status.MEASURED]
+    finished = Evaluation.objects.filter(status__in=ended, for_audit=False)
+    return finished.filter(of_entry, _public("submission__"))
 
 
 def _runs() -> QuerySet[Any]:
@@ -83,7 +105,15 @@ def _reproductions() -> QuerySet[Any]:
         _public("original__") & _public("retrained__"),
         verdict=Reproduction.Verdict.CONFIRMED,
         run__in=_runs(),
+        original_evaluation__in=_evaluations(),
+        retrained_evaluation__in=_evaluations(),
     )
+
+
+def _decisions() -> QuerySet[Any]:
+    """Those whose reason everybody reads; nothing that was only proposed."""
+    public = (Decision.Action.DISQUALIFY, Decision.Action.REINSTATE)
+    return Decision.objects.in_effect().filter(_public("submission__"), action__in=public)
 
 
 def _acts() -> QuerySet[Any]:
@@ -136,13 +166,16 @@ TABLES: tuple[Table, ...] = (
         "entries",
         "Published and disqualified entries",
         Submission,
-        _columns(
-            count="id team_id base_model_id checkpoint_id source_place",
-            text="challenge kind method description paper_url code_url adapter_config_text config_text "
-            "import_digest status source_url",
-            json="method_card",
-            moment="status_changed_at created_at sent_at published_at",
-            day="source_date",
+        (
+            *_columns(
+                count="id team_id base_model_id checkpoint_id source_place",
+                text="challenge kind method description paper_url code_url adapter_config_text config_text "
+                "import_digest status source_url",
+                json="method_card",
+                moment="status_changed_at created_at sent_at published_at",
+                day="source_date",
+            ),
+            Column("repeats_id", "count", _public_first_run()),
         ),
         _entries,
         persons=("submitter_id",),
@@ -158,21 +191,42 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "decisions",
-        "Why entries were disqualified",
+        "Why entries were disqualified or reinstated; a proposed one took effect with its confirmation",
         Decision,
-        _columns(count="id submission_id", text="action reason", moment="created_at"),
-        lambda: Decision.objects.filter(
-            submission__status=Submission.Status.DISQUALIFIED, action=Decision.Action.DISQUALIFY
-        ),
+        _columns(count="id submission_id", text="action reason", truth="proposed", moment="created_at"),
+        _decisions,
         persons=("reviewer_id",),
     ),
     Table(
+        "confirmations",
+        "When a second reviewer agreed to such a decision",
+        Confirmation,
+        _columns(count="id decision_id", truth="agreed", moment="created_at"),
+        lambda: Confirmation.objects.filter(decision__in=_decisions()),
+        persons=("reviewer_id",),
+    ),
+    Table(
+        "objections",
+        "What people objected to entries in public, with the team's reply and the reviewers' answer",
+        EntryRequest,
+        _columns(
+            count="id submission_id",
+            text="reason link reply state answer",
+            moment="created_at due_at replied_at answered_at",
+        ),
+        lambda: EntryRequest.objects.filter(
+            _public("submission__"), kind=EntryRequest.Kind.OBJECTION, is_hidden=False
+        ),
+        mirrored=False,
+    ),
+    Table(
         "evaluations",
-        "Finished evaluations, with the provenance of each as JSON",
+        "Finished evaluations, with the provenance of each as JSON; those `measured` count on no board, and "
+        "asked the benchmarks of `domain`, of the adapter or, with purpose `base`, of its base model",
         Evaluation,
         _columns(
             count="id submission_id base_model_id checkpoint_id protocol",
-            text="status",
+            text="status purpose domain",
             json="provenance",
             moment="queued_at started_at finished_at",
         ),
@@ -192,6 +246,20 @@ TABLES: tuple[Table, ...] = (
             moment="created_at",
         ),
         lambda: Score.objects.filter(evaluation__in=_evaluations()),
+    ),
+    Table(
+        "leakages",
+        "What tests of membership showed of adapters; `basis` is how training rows are known",
+        Leakage,
+        _columns(
+            count="id evaluation_id members others",
+            number="auc auc_low auc_high true_positives true_positives_low true_positives_high epsilon "
+            "seconds",
+            text="basis",
+            json="memberships clients exposures",
+            moment="created_at",
+        ),
+        lambda: Leakage.objects.filter(evaluation__in=_evaluations()),
     ),
     Table(
         "declared_scores",
@@ -235,8 +303,8 @@ TABLES: tuple[Table, ...] = (
             count="id run_id round examples bytes_down bytes_up client_peak_rss_bytes client_peak_vram_bytes "
             "server_peak_rss_bytes",
             number="learning_rate train_loss held_out_loss train_seconds aggregate_seconds "
-            "communicate_seconds seconds energy_joules gpu_seconds epsilon",
-            json="clients failures",
+            "communicate_seconds seconds simulated_time energy_joules gpu_seconds epsilon",
+            json="clients failures client_losses",
             moment="recorded_at",
         ),
         lambda: RoundMetric.objects.filter(run__in=_runs()),
@@ -255,6 +323,28 @@ TABLES: tuple[Table, ...] = (
         _reproductions,
         persons=("judged_by_id",),
     ),
+    Table(
+        "audit_draws",
+        "Which entries could be drawn for an audit in a month, and by which seed",
+        AuditDraw,
+        _columns(
+            count="id", text="head seed", number="percent", json="population", day="month", moment="drawn_at"
+        ),
+        lambda: AuditDraw.objects.all(),
+    ),
+    Table(
+        "audits",
+        "What came of the audits that are finished",
+        Audit,
+        _columns(
+            count="id draw_id submission_id original_id",
+            number="difference low high",
+            text="kind outcome note",
+            truth="same_machine",
+            moment="settled_at",
+        ),
+        lambda: Audit.objects.exclude(outcome=Audit.Outcome.OPEN).filter(original__in=_evaluations()),
+    ),
 )
 ITEM_COLUMNS = (
     Column("score_id", "count"),
@@ -270,6 +360,6 @@ ITEM_COLUMNS = (
 
 def scores_with_items(challenge: str) -> QuerySet[Score]:
     """Of published entries, whose answers anybody may read."""
-    published = Submission.objects.filter(challenge=challenge, status=Submission.Status.PUBLISHED)
-    evaluations = Evaluation.objects.filter(submission__in=published, status=Evaluation.Status.SUCCEEDED)
+    published = Q(submission__challenge=challenge, submission__status=Submission.Status.PUBLISHED)
+    evaluations = _evaluations().filter(published)
     return Score.objects.filter(evaluation__in=evaluations).exclude(items="").order_by("pk")

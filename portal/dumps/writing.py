@@ -86,8 +86,8 @@ def write(folder: Path) -> Manifest:
 def _tables(folder: Path) -> Iterator[File]:
     for table in TABLES:
         file = _Written(folder, f"{table.name}.parquet", table.name, table.about)
-        names = [column.name for column in table.columns]
-        rows = table.rows().order_by("pk").values_list(*names).iterator(parquet.ROW_GROUP)
+        fields = [column.read for column in table.columns]
+        rows = table.rows().order_by("pk").values_list(*fields).iterator(parquet.ROW_GROUP)
         yield file.described(parquet.write(folder / file.name, table.columns, rows))
 
 

@@ -75,6 +75,7 @@ GROUPS = (
             Listing("review-rules", "Who may decide what, and what the database keeps."),
             Listing("sandbox", "How programs that a model wrote are run."),
             Listing("performance", "What was measured, and how to measure it again."),
+            Listing("scaling", "What breaks first with many entries, and what to do."),
         ),
     ),
 )

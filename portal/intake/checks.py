@@ -23,7 +23,7 @@ from evaluation.inspection.base_model import SELECTED
 from evaluation.inspection.flower_run import RUN_FILE
 from evaluation.inspection.material import SUBMITTED
 from portal.intake.drafts import Cost, Draft, Files
-from portal.intake.repeats import against_first_run
+from portal.intake.repeats import against_other_runs
 from portal.outages.causes import storage_access
 from portal.submissions.models import BaseModel, Resource, Submission
 from portal.submissions.rules import site_rules
@@ -85,7 +85,7 @@ def check(draft: Draft, *, files_expected: bool = True) -> Checked:
         normalised_adapter_config(config, draft.base_model.hub_id, summary) if config and summary else None
     )
     duplicates = _duplicates(draft, summary) if summary else []
-    unlike = against_first_run(draft, inspection.card, loaded) if draft.repeats else []
+    unlike = against_other_runs(draft, inspection, loaded)
     return Checked(
         inspection=inspection,
         findings=errors_first(

@@ -8,15 +8,18 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from portal.accounts.models import User
 from portal.intake import smoke_runs
 from portal.intake.progress import smoke_run_of
 from portal.intake.services import TransitionRefused
-from portal.intake.views import own_submission
+from portal.intake.views import may_measure, own_submission
+from portal.runs import leakage, transfer
 from portal.runs.items import ItemsMissingError, open_items
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
@@ -51,6 +54,34 @@ def evaluate(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @login_required
+@require_POST
+def measure_transfer(request: HttpRequest, pk: int) -> HttpResponse:
+    """Measure the adapter on the other domains, at the wish of its team or of who trains here."""
+    submission = _measurable(request, pk)
+    try:
+        transfer.ask(submission)
+    except transfer.TransferRefused as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, "It is measured on the other domains once nothing else waits.")
+    return redirect(submission)
+
+
+@login_required
+@require_POST
+def measure_leakage(request: HttpRequest, pk: int) -> HttpResponse:
+    """Measure what the adapter gives away, at the wish of its team or of who trains here."""
+    submission = _measurable(request, pk)
+    try:
+        leakage.ask(submission)
+    except leakage.LeakageRefused as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, "Its leakage is measured once nothing else waits.")
+    return redirect(submission)
+
+
+@login_required
 @require_GET
 @never_cache
 def smoke_run(request: HttpRequest, pk: int) -> HttpResponse:
@@ -77,6 +108,14 @@ def log(request: HttpRequest, pk: int) -> HttpResponse:
 def log_live(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the log's page that changes; it asks for itself again while something runs or waits."""
     return render(request, "portal/submissions/_log.html", _log_context(own_submission(request, pk)))
+
+
+def _measurable(request: HttpRequest, pk: int) -> Submission:
+    """A submission that the user may have measured beside its board. Raises PermissionDenied, Http404."""
+    submission = own_submission(request, pk)
+    if not isinstance(request.user, User) or not may_measure(request.user, submission):
+        raise PermissionDenied
+    return submission
 
 
 def _log_context(submission: Submission) -> dict[str, object]:

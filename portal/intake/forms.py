@@ -173,7 +173,7 @@ class SubmissionForm(forms.Form):
         team.queryset = Team.objects.filter(memberships__user=user)
         repeats = self.fields["repeats"]
         assert isinstance(repeats, forms.ModelChoiceField)
-        repeats.queryset = repeatable_by(user).exclude(pk=submission.pk if submission else 0)
+        repeats.queryset = repeatable_by(user, submission)
         for benchmark in BENCHMARKS.values():
             self.fields[_score_field(benchmark.slug)] = forms.DecimalField(
                 label=benchmark.title,

@@ -10,11 +10,13 @@ from django.db import transaction
 from django.db.models import F, QuerySet, Subquery
 from django.utils import timezone
 
+from portal.control.models import Queue
 from portal.intake import hub_tokens
 from portal.intake.drafts import HubSource
 from portal.outages import waiting
 from portal.outages.causes import Failure
 from portal.queues import wake_fetchers
+from portal.runs import claims
 from portal.submissions.models import HubFetch, Submission
 
 Status = HubFetch.Status
@@ -60,8 +62,13 @@ def is_under_way(submission: Submission) -> bool:
 
 
 @transaction.atomic
-def claim(*, machine: str) -> HubFetch | None:
-    """Take the fetch that waits longest of those that may be tried now, or return None."""
+def claim(*, machine: str, worker: str = "") -> HubFetch | None:
+    """Take the fetch that waits longest of those that may be tried now, or return None.
+
+    Without the name of the `worker` only what operators told its machine and the queue counts.
+    """
+    if not claims.may_begin(worker or machine, Queue.FETCH):
+        return None
     claim_id = uuid.uuid4()
     candidate = (
         HubFetch.objects.select_for_update(skip_locked=True)

@@ -7,12 +7,11 @@ from datetime import datetime
 
 from django.conf import settings
 
-from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from portal.runs import forecast
 from portal.runs.forecast import Expectation, Interval
 from portal.runs.models import Evaluation
-from portal.runs.services import newest, of_present_adapter
+from portal.runs.services import benchmarks_of, newest, of_present_adapter
 from portal.submissions.models import Submission
 
 Status = Submission.Status
@@ -112,7 +111,7 @@ def progress_of(evaluation: Evaluation) -> Progress | None:
     end = told.end if told else forecast.expected_end(evaluation)
     waits = evaluation.wait_in_words or f"waiting for {lacking or 'a free worker'}"
     scored = {score.benchmark: score for score in evaluation.scores.all()}
-    slugs = rules.of(evaluation.submission.challenge, evaluation.protocol).benchmarks
+    slugs = benchmarks_of(evaluation)
     lines = []
     for slug in slugs:
         line = f"{slug}-{evaluation.protocol}"

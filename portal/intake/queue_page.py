@@ -14,13 +14,15 @@ from django.db.models import Count
 from django.urls import reverse
 from django.utils import timezone
 
-from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from portal.accounts.access import sees_all
 from portal.accounts.models import User
+from portal.control import gate
+from portal.control import models as control
 from portal.runs import forecast, presence
 from portal.runs.forecast import Interval
 from portal.runs.models import Evaluation
+from portal.runs.services import benchmarks_of
 from portal.submissions.models import HubFetch, Submission
 from portal.submissions.models.submission import SubmissionQuerySet
 
@@ -35,6 +37,7 @@ CAME_OUT = 10
 _OUTCOMES = {
     Status.SUCCEEDED: "evaluated",
     Status.TRIED: "smoke run done",
+    Status.MEASURED: "measured",
     Status.FAILED: "failed",
     Status.CANCELLED: "withdrawn",
 }
@@ -95,10 +98,13 @@ class Queue:
     came_out: list[Row]
     workers: int
     last_seen: datetime | None
+    closed: str
 
     @property
     def state(self) -> str:
         """The workers', in words."""
+        if self.closed:
+            return f"Nothing is begun: {self.closed}"
         if not self.workers:
             return "No worker is running."
         busy = len(self.running)
@@ -123,7 +129,7 @@ def shown_to(user: object) -> Queue:
     waiting = with_names.in_bulk(chosen)
     finished = list(
         with_names.filter(
-            status__in=[Status.SUCCEEDED, Status.TRIED, Status.FAILED],
+            status__in=[Status.SUCCEEDED, Status.TRIED, Status.MEASURED, Status.FAILED],
             finished_at__gt=timezone.now() - LATELY,
         ).order_by("-finished_at")[:CAME_OUT]
     )
@@ -149,6 +155,7 @@ def shown_to(user: object) -> Queue:
         came_out=[row(one) for one in finished],
         workers=len(presence.workers()),
         last_seen=presence.last_seen(),
+        closed=gate.closed(control.Queue.EVALUATE),
     )
 
 
@@ -208,6 +215,6 @@ def _progress(one: Evaluation) -> dict[str, object]:
         "expectation": forecast.end_in_words(end),
         "end": end,
         "benchmarks_done": one.scored,  # type: ignore[attr-defined]
-        "benchmarks_total": len(rules.of(one.submission.challenge, one.protocol).benchmarks),
+        "benchmarks_total": len(benchmarks_of(one)),
         "doing": doing,
     }

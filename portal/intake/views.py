@@ -23,7 +23,7 @@ from portal.intake import model_requests, queue_page, services
 from portal.intake.forms import BaseModelRequestForm, SubmissionForm, values_of
 from portal.intake.progress import attempts_of, smoke_run_of, steps_of
 from portal.intake.quotas import Quota, quota_of
-from portal.runs import logs
+from portal.runs import leakage, logs, transfer
 from portal.runs.ngrams import overlap_of_submission
 from portal.submissions.known_of_method import card_of
 from portal.submissions.models import BaseModel, HubFetch, Submission
@@ -287,7 +287,15 @@ def _status_context(submission: Submission, user: User) -> dict[str, object]:
         "has_errors": any(finding.severity == "error" for finding in findings),
         "decisions": submission.decisions.in_effect().filter(undone_by=None),
         "card": card_of(submission),
+        "transfer": transfer.state_of(submission),
+        "leakage": leakage.state_of(submission),
+        "can_measure": may_measure(user, submission),
     }
+
+
+def may_measure(user: User, submission: Submission) -> bool:
+    """Whether a user may ask for what is measured beside the board: its team, and who trains here."""
+    return trains_here(user) or submission.team.memberships.filter(user=user).exists()
 
 
 def _refresh_seconds(submission: Submission, fetch: HubFetch | None) -> int | None:

@@ -33,9 +33,10 @@ FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 1.0, 60.0
 # Importing the site on a machine whose cores others share.
 READY_SECONDS = 180.0
 
-# One thread evaluates, one trains, two fetch from the hub, one delivers notifications: each of these bounds
-# itself, and so leaves a thread to what is short, like returning the work of the dead to the queue.
-WORKER_THREADS = "6"
+# One thread evaluates, one trains, two fetch from the hub, one delivers notifications, one writes the nightly
+# dump: each of these bounds itself or comes alone, and so leaves a thread to what is short, like returning
+# the work of the dead to the queue.
+WORKER_THREADS = "7"
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from itertools import islice
 from typing import BinaryIO
@@ -16,7 +16,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from portal.management.backups.references import all_references, referenced
-from portal.runs.items import ItemsMissingError, open_items
+from portal.runs.items import ItemsMissingError, kept_answers, open_items
 from portal.runs.models import Score
 
 _PART = 1000
@@ -34,21 +34,31 @@ def wrong_files() -> Iterator[str]:
 
 
 def wrong_items() -> Iterator[str]:
-    """Scores whose single answers cannot be read, or do not add up to them."""
-    for score in Score.objects.exclude(items="").order_by("pk").defer("correct_bits").iterator(_PART):
+    """Scores whose single answers cannot be read, or are not those that the score counts."""
+    for score in kept_answers().order_by("pk").iterator(_PART):
         try:
             with open_items(score) as file:
-                found = _counts(file)
+                problem = _unlike(score, _verdicts(file))
         except (ItemsMissingError, ValueError) as error:
             problem = str(error)
-        else:
-            stated = (score.n, score.correct, score.unscored)
-            if found == stated:
-                continue
-            problem = "{} items, {} right, {} unscored".format(*found)
-            problem += ", and the score has {}, {}, {}".format(*stated)
-        if Score.objects.filter(pk=score.pk).exists():
+        if problem and Score.objects.filter(pk=score.pk).exists():
             yield f"{score.items.name}, of score {score.pk}: {problem}"
+
+
+def wrong_scores() -> Iterator[str]:
+    """Scores whose figures do not follow from their counts, or whose counts do not from their bits."""
+    for score in Score.objects.order_by("pk").iterator(_PART):
+        scored = score.n - score.unscored
+        value = score.correct / scored if scored else None
+        if score.value != value:
+            yield f"score {score.pk} is {score.value}, and {score.correct} of {scored} are {value}"
+        if score.correct_bits:
+            counts = tuple(_ones(bits) for bits in (score.correct_bits, score.scored_bits))
+            if counts != (score.correct, scored):
+                yield (
+                    f"the bits of score {score.pk} have {counts[0]} right of {counts[1]}, and the score "
+                    f"{score.correct} of {scored}"
+                )
 
 
 def orphans() -> Iterator[str]:
@@ -78,17 +88,36 @@ def _problem(name: str, sha256: str) -> str:
     return "" if digest.hexdigest() == sha256 else "damaged, as its SHA-256 is another than its record's"
 
 
-def _counts(file: BinaryIO) -> tuple[int, int, int]:
-    """Items, right ones, unscored ones. Raises ValueError."""
-    items = right = unscored = 0
+def _verdicts(file: BinaryIO) -> list[bool | None]:
+    """Of each item whether its answer is right, None where it is unscored. Raises ValueError."""
+    found = []
     for line in file:
         row = json.loads(line)
         if not isinstance(row, dict):
             raise ValueError("a line is no object")
-        items += 1
-        right += row.get("correct") is True
-        unscored += row.get("correct") is None
-    return items, right, unscored
+        found.append(row.get("correct"))
+    return found
+
+
+def _unlike(score: Score, verdicts: list[bool | None]) -> str:
+    """What tells these answers from those that were scored; "" where nothing does."""
+    found = (len(verdicts), verdicts.count(True), verdicts.count(None))
+    stated = (score.n, score.correct, score.unscored)
+    if found != stated:
+        return "{} items, {} right, {} unscored, and the score has {}, {}, {}".format(*found, *stated)
+    if score.correct_bits and _packed(one is True for one in verdicts) != bytes(score.correct_bits):
+        return "other items are right than those of the score's bits"
+    return ""
+
+
+def _packed(flags: Iterable[bool]) -> bytes:
+    """As numpy.packbits does it."""
+    bits = "".join("01"[flag] for flag in flags)
+    return int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+
+
+def _ones(bits: bytes) -> int:
+    return int.from_bytes(bits, "big").bit_count()
 
 
 def _stored(folder: str) -> Iterator[str]:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
-from datetime import datetime
-from pathlib import Path
 
 from django.conf import settings
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from portal.monitoring import board_builds
+from portal.operate import last_backup
 from portal.uploads import slots
-
-LAST_BACKUP = "last-backup.json"
-"""In VAR_DIR; whoever makes a backup writes `{"made_at": "2026-11-29T12:00:00+00:00"}` there."""
 
 
 def read() -> Iterator[Metric]:
@@ -24,7 +19,7 @@ def read() -> Iterator[Metric]:
     streams.add_metric([], slots.held())
     yield streams
     yield from _disk()
-    yield _backup(Path(settings.VAR_DIR) / LAST_BACKUP)
+    yield _backup()
 
 
 def _boards() -> Iterator[Metric]:
@@ -51,11 +46,9 @@ def _disk() -> Iterator[Metric]:
     yield from (free, size)
 
 
-def _backup(record: Path) -> Metric:
-    """Without a record, or with one that cannot be read, there is no value."""
+def _backup() -> Metric:
+    """Without a record there is no value."""
     last = GaugeMetricFamily("flowertune_last_backup_timestamp_seconds", "When the last backup was complete")
-    try:
-        last.add_metric([], datetime.fromisoformat(json.loads(record.read_text())["made_at"]).timestamp())
-    except (OSError, ValueError, KeyError, TypeError):
-        return last
+    if (made_at := last_backup.made_at()) is not None:
+        last.add_metric([], made_at.timestamp())
     return last

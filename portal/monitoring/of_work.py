@@ -43,8 +43,12 @@ def _queues() -> Iterator[Metric]:
         "Since when the work that waits longest has been in the queue",
         labels=["work", "challenge"],
     )
+    for_boards = Evaluation.objects.filter(purpose=Evaluation.Purpose.BOARD)
+    beside = Evaluation.objects.exclude(purpose=Evaluation.Purpose.BOARD)
     kinds: list[tuple[str, QuerySet[Claimable], str]] = [
-        ("evaluation", Evaluation.objects.all(), "submission__challenge"),
+        ("evaluation", for_boards, "submission__challenge"),
+        # Waits until nothing else does, however long that is: not what an alert looks at.
+        ("measuring", beside, "submission__challenge"),
         ("training", BaselineRun.objects.all(), "challenge"),
     ]
     for work, rows, challenge in kinds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -9,38 +10,60 @@ from django.conf import settings
 
 from portal.accounts.models import Membership, Team, User
 from portal.notifications.addresses import LONGEST_URL, UnfitUrlError, check_url
-from portal.notifications.models import E_MAIL_EVENTS, SUBMISSION_EVENTS, EmailPreferences, Event, Webhook
+from portal.notifications.models import (
+    DESK_EVENTS,
+    E_MAIL_EVENTS,
+    REQUEST_EVENTS,
+    SUBMISSION_EVENTS,
+    EmailPreferences,
+    Event,
+    Webhook,
+)
+
+
+def _events(events: Iterable[Event], label: str) -> forms.MultipleChoiceField:
+    return forms.MultipleChoiceField(
+        choices=[(event.value, event.label) for event in events],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label=label,
+    )
 
 
 class EmailForm(forms.Form):
     """What to get e-mails about; the preferences keep the contrary, so that new kinds begin as wanted."""
 
-    events = forms.MultipleChoiceField(
-        choices=[(event.value, event.label) for event in E_MAIL_EVENTS],
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-        label="E-mails about my submissions",
-    )
+    _KINDS = {"events": E_MAIL_EVENTS, "requests": REQUEST_EVENTS, "desk": DESK_EVENTS}
+
+    events = _events(E_MAIL_EVENTS, "E-mails about my submissions")
     whole_team = forms.BooleanField(required=False, label="Also about what others in my teams submitted")
-    digest = forms.BooleanField(required=False, label="As a reviewer: once a day what waits for review")
+    requests = _events(
+        REQUEST_EVENTS, "E-mails about what I asked, and what others object to my teams' entries"
+    )
+    desk = _events(DESK_EVENTS, "As a reviewer (cases that wait come once a day)")
 
     def __init__(self, *args: Any, is_reviewer: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not is_reviewer:
-            del self.fields["digest"]
+            del self.fields["desk"]
 
-    @staticmethod
-    def initial_of(preferences: EmailPreferences) -> dict[str, object]:
-        return {
-            "events": [event.value for event in E_MAIL_EVENTS if event.value not in preferences.muted],
-            "whole_team": preferences.whole_team,
-            "digest": Event.REVIEW_WAITING.value not in preferences.muted,
+    @classmethod
+    def initial_of(cls, preferences: EmailPreferences) -> dict[str, object]:
+        wanted = {
+            name: [event.value for event in events if event.value not in preferences.muted]
+            for name, events in cls._KINDS.items()
         }
+        return {**wanted, "whole_team": preferences.whole_team}
 
     def muted(self) -> list[str]:
-        unwanted = [event.value for event in E_MAIL_EVENTS if event.value not in self.cleaned_data["events"]]
-        wants_digest = self.cleaned_data.get("digest", True)  # not asked of who is no reviewer
-        return unwanted if wants_digest else [*unwanted, Event.REVIEW_WAITING.value]
+        """Nothing of what was not asked."""
+        asked = {name: events for name, events in self._KINDS.items() if name in self.fields}
+        return [
+            event.value
+            for name, events in asked.items()
+            for event in events
+            if event.value not in self.cleaned_data[name]
+        ]
 
 
 class WebhookForm(forms.Form):

@@ -68,6 +68,15 @@ E_MAIL_EVENTS = (
     Event.REINSTATED,
 )
 """What a person may get an e-mail about: where something is finished or for them to do."""
+REQUEST_EVENTS = (Event.ENTRY_ANSWERED, Event.ENTRY_OBJECTED)
+"""And of what was asked about entries."""
+DESK_EVENTS = (
+    Event.REVIEW_WAITING,
+    Event.ENTRY_REQUESTED,
+    Event.DECISION_WAITS,
+    Event.DECISION_ANSWERED,
+)
+"""And as a reviewer."""
 
 
 def _event() -> models.CharField[str, str]:

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from portal.accounts.models import User
-from portal.notifications.models import EmailPreferences, Event, Notification
+from portal.notifications.models import Event, Notification
 from portal.notifications.services import payload_of, tell
 
 PAUSE = timedelta(hours=20)
@@ -46,18 +46,13 @@ def send(
     cases: Sequence[WaitingCase], *, total: int, requests: Mapping[User, Sequence[WaitingRequest]]
 ) -> None:
     """Tell of `total` cases, of which `cases` stand in the mail, and each reviewer of the `requests` that
-    they may read: whoever has an address, wants to know and has something that waits."""
+    they may read: whoever has an address and something that waits, and did not turn it off."""
     told = Notification.objects.filter(event=Event.REVIEW_WAITING, created_at__gt=timezone.now() - PAUSE)
     if told.exists():
         return
-    unwanted = set(
-        EmailPreferences.objects.filter(
-            user__in=requests, muted__contains=[Event.REVIEW_WAITING.value]
-        ).values_list("user", flat=True)
-    )
     alike: dict[tuple[WaitingRequest, ...], list[User]] = defaultdict(list)
     for user, asked in requests.items():
-        if user.is_active and user.email and user.pk not in unwanted and (total or asked):
+        if user.is_active and user.email and (total or asked):
             alike[tuple(asked)].append(user)
     for asked, recipients in alike.items():
         facts = {

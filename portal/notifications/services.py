@@ -228,6 +228,12 @@ def tell(
     *,
     submission: Submission | None = None,
 ) -> list[Delivery]:
+    """Send it to webhooks, and by e-mail to those recipients who did not turn this kind off."""
+    muted = EmailPreferences.objects.filter(user__in=recipients, muted__contains=[event.value])
+    unwanted = set(muted.values_list("user", flat=True))
+    recipients = [user for user in recipients if user.pk not in unwanted]
+    if not webhooks and not recipients:
+        return []
     body = json.dumps(payload, ensure_ascii=False)
     notification = Notification.objects.create(event=event, team=team, submission=submission, body=body)
     deliveries = Delivery.objects.bulk_create(
@@ -241,7 +247,7 @@ def tell(
 
 
 def _recipients(submission: Submission, event: Event) -> list[User]:
-    """The members who want an e-mail; a submitter who has left the team is told nothing any more.
+    """The members whom it concerns; a submitter who has left the team is told nothing any more.
 
     An entry that was taken over from elsewhere none of them submitted: all are told what becomes of it.
     """
@@ -250,7 +256,6 @@ def _recipients(submission: Submission, event: Event) -> list[User]:
     members = (
         User.objects.filter(memberships__team=submission.team_id, is_active=True)
         .exclude(email="")
-        .exclude(email_preferences__muted__contains=[event.value])
         .select_related("email_preferences")
     )
     return [
@@ -286,7 +291,7 @@ def _facts(submission: Submission) -> dict[str, Any]:
     if submission.decide_by:
         facts["decide_by"] = submission.decide_by.isoformat(timespec="seconds")
     if submission.status == Status.FAILED:
-        evaluation = submission.evaluations.order_by("-pk").first()
+        evaluation = submission.evaluations.filter(purpose="board").order_by("-pk").first()
         if evaluation:
             facts["error"] = {"code": evaluation.error_code, "message": evaluation.error_message}
     return facts

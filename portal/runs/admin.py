@@ -14,6 +14,8 @@ class EvaluationAdmin(admin.ModelAdmin[Evaluation]):
         "submission",
         "protocol",
         "smoke_run",
+        "purpose",
+        "domain",
         "status",
         "waits_for",
         "outage",
@@ -24,7 +26,7 @@ class EvaluationAdmin(admin.ModelAdmin[Evaluation]):
         "queued_at",
         "finished_at",
     ]
-    list_filter = ["status", "smoke_run", "protocol", "error_code"]
+    list_filter = ["status", "smoke_run", "purpose", "protocol", "error_code"]
     list_select_related = ["submission", "outage"]
     fields = [
         "submission",
@@ -32,6 +34,8 @@ class EvaluationAdmin(admin.ModelAdmin[Evaluation]):
         "checkpoint",
         "protocol",
         "smoke_run",
+        "purpose",
+        "domain",
         "status",
         "priority",
         "waits_for",

@@ -6,6 +6,7 @@ services.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -17,9 +18,14 @@ from django.db.models import QuerySet, Subquery
 from django.utils import timezone
 
 from evaluation.errors import Fault
+from portal.control import gate
+from portal.control.gate import machine_of
+from portal.control.models import Queue
 from portal.outages import waiting
 from portal.outages.causes import Failure
 from portal.runs.models import Claimable
+
+logger = logging.getLogger(__name__)
 
 Work = TypeVar("Work", bound=Claimable)
 Status = Claimable.Status
@@ -33,6 +39,14 @@ _LOST = Failure(
 
 class ClaimLostError(waiting.LostError):
     """The work is no longer this worker's: its lease expired or it was cancelled."""
+
+
+def may_begin(worker: str, queue: Queue) -> bool:
+    """Whether operators and versions let `worker` begin something of `queue`; the log says why not."""
+    refusal = gate.refusal(worker, queue)
+    if refusal:
+        logger.info("%s begins none of the %s: %s", worker, queue.label, refusal)
+    return not refusal
 
 
 def take(candidates: QuerySet[Work], *, worker: str, **changes: Any) -> uuid.UUID | None:
@@ -114,11 +128,6 @@ def end_attempt(work: Claimable, failure: Failure) -> Claimable.Status:
 def went_well(work: Claimable) -> None:
     """Note that claimed work got further: what it waited for before is over. Raises ClaimLostError."""
     _update(work, waiting.OVER)
-
-
-def machine_of(worker: str) -> str:
-    """The machine in a worker's name, which ends with the number of its process."""
-    return worker.rpartition(":")[0] or worker
 
 
 def release_expired(work: QuerySet[Work], fail_attempt: Callable[[Work, Failure], object]) -> int:

@@ -15,6 +15,9 @@ RFC 970, 1985), with one evaluation as a turn, because how long one takes is not
   every other time.
 * Retrainings, and re-evaluations without a priority, are turns of whoever submitted them.
 * A turn that was given back was not had.
+* What is measured beside the boards (a priority below zero) waits until nothing else does, and uses up
+  nobody's turn. Of it, what is of an entry that was begun and fits the loaded base model is first, so that a
+  base model is loaded once for an entry's domains; then users take turns, whose last is longest ago first.
 
 So, from when a user has something waiting to their next turn, every other user has at most two turns: one in
 the round that runs, one in the next (`MOST_TURNS`). It does not matter how much others send, or who comes
@@ -63,17 +66,21 @@ class Waiting:
     base_model: int
     priority: int
     queued_at: datetime
+    submission: int = 0
 
 
 @dataclass(frozen=True)
 class Turns:
     """What turns there were: when the round began that runs, who had a turn in it, and when a user's teams
-    last had one. `staff_was_last` says that the latest claim was of what staff asked for."""
+    last had one. `staff_was_last` says that the latest claim was of what staff asked for. `beside` says when
+    a user last had something measured beside the boards, and `begun` of which entries."""
 
     round_began: datetime | None = None
     had_theirs: frozenset[int] = frozenset()
     teams: Mapping[tuple[int, int], datetime] = field(default_factory=dict)
     staff_was_last: bool = False
+    beside: Mapping[int, datetime] = field(default_factory=dict)
+    begun: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -96,10 +103,12 @@ def in_order(
         is_overdue = one.queued_at < now - OVERDUE
         return not is_overdue, not is_overdue and cold(one), one.queued_at, one.pk
 
-    asked_by_staff, of_users = [], defaultdict(list)
+    asked_by_staff, beside, of_users = [], [], defaultdict(list)
     for one in waiting:
         if one.priority > 0:
             asked_by_staff.append(one)
+        elif one.priority < 0:
+            beside.append(one)
         else:
             of_users[one.user].append(one)
     rounds: dict[int, int] = {}
@@ -118,6 +127,7 @@ def in_order(
     asked_by_staff.sort(key=lambda one: (-one.priority, one.queued_at, one.pk))
     alternating = (in_turn, asked_by_staff) if turns.staff_was_last else (asked_by_staff, in_turn)
     ordered = [one for pair in zip_longest(*alternating) for one in pair if one is not None]
+    ordered += _beside(beside, turns, cold)
     return Order(ordered, frozenset(pk for pk, number in rounds.items() if number == 0))
 
 
@@ -132,7 +142,7 @@ def next_for(
     first = [one.pk for one in order.waiting[:AT_A_TIME]]
     place = Case(*(When(pk=pk, then=Value(number)) for number, pk in enumerate(first)), default=Value(0))
     round_began = Case(
-        When(priority__gt=0, then=None),
+        When(~Q(priority=0), then=None),
         When(pk__in=order.in_this_round.intersection(first), then=Value(turns.round_began)),
         # Begins the next round, which all who wait now are members of.
         default=Value(now),
@@ -148,15 +158,25 @@ def waiting_of(candidates: QuerySet[Evaluation], *, at_a_time: int | None = None
         alike = ["submission__submitter", "submission__team", "base_model", "priority"]
         number = Window(RowNumber(), partition_by=alike, order_by=[F("queued_at"), F("pk")])
         queued = queued.annotate(number=number).filter(number__lte=at_a_time)
-    columns = ("pk", "submission__submitter", "submission__team", "base_model", "priority", "queued_at")
+    columns = (
+        "pk",
+        "submission__submitter",
+        "submission__team",
+        "base_model",
+        "priority",
+        "queued_at",
+        "submission",
+    )
     return [Waiting(*row) for row in queued.values_list(*columns)]
 
 
 def turns_of_late() -> Turns:
     """The turns of the last day."""
+    started = Evaluation.objects.filter(started_at__gt=timezone.now() - MEMORY).exclude(
+        status=Evaluation.Status.QUEUED
+    )
     had = (
-        Evaluation.objects.filter(started_at__gt=timezone.now() - MEMORY)
-        .exclude(status=Evaluation.Status.QUEUED)
+        started.filter(priority__gte=0)
         .order_by()
         .values_list("submission__submitter", "submission__team")
         .annotate(
@@ -166,6 +186,8 @@ def turns_of_late() -> Turns:
         )
     )
     rows = list(had)
+    beside = started.filter(priority__lt=0).order_by().values_list("submission__submitter", "submission")
+    lately = list(beside.annotate(Max("started_at")))
     began = max((row[2] for row in rows if row[2]), default=None)
     return Turns(
         round_began=began,
@@ -173,7 +195,22 @@ def turns_of_late() -> Turns:
         teams={(user, team): last for user, team, _, last, _ in rows if last},
         staff_was_last=max((row[4] for row in rows if row[4]), default=_NEVER)
         > max((row[3] for row in rows if row[3]), default=_NEVER),
+        beside={user: last for user, _, last in sorted(lately, key=lambda row: row[2])},
+        begun=frozenset(submission for _, submission, _ in lately),
     )
+
+
+def _beside(waiting: list[Waiting], turns: Turns, cold: Callable[[Waiting], bool]) -> Iterator[Waiting]:
+    """What is behind all else, in its order."""
+    numbers: dict[int, int] = defaultdict(int)
+    keys: dict[int, tuple[object, ...]] = {}
+    for one in sorted(waiting, key=lambda one: (one.queued_at, one.pk)):
+        goes_on = one.submission in turns.begun and not cold(one)
+        number = 0 if goes_on else numbers[one.user]
+        numbers[one.user] += not goes_on
+        last = turns.beside.get(one.user, _NEVER)
+        keys[one.pk] = (not goes_on, number, last, cold(one), one.queued_at, one.pk)
+    return iter(sorted(waiting, key=lambda one: keys[one.pk]))
 
 
 def _by_team(

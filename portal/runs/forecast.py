@@ -17,20 +17,22 @@ from datetime import UTC, datetime
 from functools import cache as remembered
 
 from django.core.cache import cache
-from django.db.models import Count, Max, Q
+from django.db.models import Case, CharField, Count, F, Max, Q, Value, When
 from django.utils import timezone
 
 from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.data.dataset import SMOKE_RUN_ITEMS
 from evaluation.rules.protocol import PROTOCOLS
+from portal.control import gate
+from portal.control.models import Queue
 from portal.runs import fairness, presence
 from portal.runs.models import Evaluation
 from portal.runs.presence import Worker
 
 Status = Evaluation.Status
 Kind = tuple[str, int, int, bool]
-"""Challenge, protocol, parameters of the base model, and whether it is a smoke run."""
+"""Challenge asked about, or "leakage"; protocol; parameters of the base model; whether it is a smoke run."""
 
 Spans = tuple[float, float]
 """Seconds, of a short and of a long one; or the times that follow from them."""
@@ -48,7 +50,13 @@ FEW = 5
 
 _KEPT_SECONDS = 10
 
-_KIND = ("submission__challenge", "protocol", "base_model__parameters", "smoke_run")
+_ASKED = Case(
+    When(purpose=Evaluation.Purpose.LEAKAGE, then=Value(Evaluation.Purpose.LEAKAGE.value)),
+    When(domain="", then=F("submission__challenge")),
+    default=F("domain"),
+    output_field=CharField(),
+)
+_KIND = (_ASKED, "protocol", "base_model__parameters", "smoke_run")
 
 
 @dataclass(frozen=True)
@@ -122,7 +130,9 @@ def _minutes(minutes: int) -> str:
 def expected_end(evaluation: Evaluation) -> Interval | None:
     """Of one that runs; None where nothing similar was evaluated, or it takes longer than is known."""
     size = evaluation.base_model.parameters or 0
-    spans = _spans()((evaluation.submission.challenge, evaluation.protocol, size, evaluation.smoke_run))
+    of_leakage = evaluation.purpose == Evaluation.Purpose.LEAKAGE
+    asked = evaluation.purpose if of_leakage else evaluation.challenge
+    spans = _spans()((asked, evaluation.protocol, size, evaluation.smoke_run))
     if spans is None or evaluation.started_at is None:
         return None
     low, high = (evaluation.started_at.timestamp() + seconds for seconds in spans)
@@ -174,7 +184,7 @@ def _played_out(workers: list[Worker]) -> Iterator[tuple[int, int | None, Spans 
     }
     now = timezone.now()
     order = fairness.in_order(fairness.waiting_of(queued), fairness.turns_of_late(), now=now).waiting
-    spans, position = _spans(), 0
+    spans, position, closed = _spans(), 0, gate.closed(Queue.EVALUATE)
     lines = [_Line(workers, spans, quickly) for quickly in (True, False)]
     for one in order:
         kind = kinds.get(one.pk)
@@ -185,6 +195,9 @@ def _played_out(workers: list[Worker]) -> Iterator[tuple[int, int | None, Spans 
             yield one.pk, None, None, None, f"no worker here can compute it: it waits for {lacking[0]}"
             continue
         position += 1
+        if closed:
+            yield one.pk, position, None, None, closed
+            continue
         able = [number for number, lacks in enumerate(lacking) if not lacks]
         times = [line.take(able, kind) for line in lines]
         starts = _both(times[0][0], times[1][0])
@@ -244,7 +257,9 @@ class _Line:
 def _spans() -> Callable[[Kind], Spans | None]:
     """What tells how many seconds an evaluation of a kind takes, from a short to a long one."""
     latest = (
-        Evaluation.objects.filter(status__in=[Status.SUCCEEDED, Status.TRIED], started_at__isnull=False)
+        Evaluation.objects.filter(
+            status__in=[Status.SUCCEEDED, Status.TRIED, Status.MEASURED], started_at__isnull=False
+        )
         .order_by("-started_at")
         .values_list(*_KIND, "started_at", "finished_at")[:MEASURED]
     )

@@ -1,4 +1,4 @@
-"""Which workers evaluate at present: each writes down that it is there, and what it leaves to others.
+"""Which workers are there at present: each writes that down, with what it is and what it leaves to others.
 
 A row of the database, because pages must not wait for an answer of a worker, and an idle one holds no lease.
 """
@@ -9,9 +9,11 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
+from portal.control.models import Hold
+from portal.queues import EVALUATE
 from portal.runs.models import Evaluation, WorkerPresence
 from portal.runs.services import LeftToOthers
 
@@ -20,6 +22,27 @@ ALIVE = timedelta(seconds=60)
 """A worker that was not seen for so long is not counted: some beats may be late on a busy machine."""
 
 KEPT = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class CachedModel:
+    """A base model in the hub's cache on a worker's disk; `used_at` is an ISO 8601 time."""
+
+    repo: str
+    bytes: int
+    used_at: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a worker says of itself beside that it is there: see the fields of WorkerPresence."""
+
+    started_at: datetime
+    queues: tuple[str, ...]
+    release: str
+    hardware: str
+    waits: str = ""
+    cached: tuple[CachedModel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,10 +61,12 @@ class Worker:
         return ""
 
 
-def beat(name: str, leaves: Collection[LeftToOthers]) -> None:
-    """Say that the worker is there."""
+def beat(name: str, leaves: Collection[LeftToOthers], said: Said | None = None) -> None:
+    """Say that the worker is there; without `said`, that it evaluates."""
+    told = {**asdict(said), "queues": list(said.queues)} if said else {"queues": [EVALUATE]}
     WorkerPresence.objects.update_or_create(
-        name=name, defaults={"seen_at": timezone.now(), "leaves": [asdict(left) for left in leaves]}
+        name=name,
+        defaults={"seen_at": timezone.now(), "leaves": [asdict(left) for left in leaves], **told},
     )
 
 
@@ -51,21 +76,29 @@ def leave(name: str) -> None:
 
 
 def forget_old() -> None:
-    WorkerPresence.objects.filter(seen_at__lt=timezone.now() - KEPT).delete()
+    """With what operators told them: another process has another number."""
+    gone = WorkerPresence.objects.filter(seen_at__lt=timezone.now() - KEPT)
+    Hold.objects.filter(kind=Hold.Kind.WORKER, name__in=list(gone.values_list("name", flat=True))).delete()
+    gone.delete()
+
+
+def there() -> QuerySet[WorkerPresence]:
+    """All that were seen of late, whatever they do."""
+    return WorkerPresence.objects.filter(seen_at__gt=timezone.now() - ALIVE)
 
 
 def workers() -> list[Worker]:
-    """Those that are there: seen of late, or holding a lease."""
-    seen = WorkerPresence.objects.filter(seen_at__gt=timezone.now() - ALIVE)
-    there = [Worker(one.name, tuple(LeftToOthers(**left) for left in one.leaves)) for one in seen]
+    """Those that evaluate: seen of late and not kept from beginning something, or holding a lease."""
+    seen = there().filter(queues__contains=[EVALUATE], waits="")
+    known = [Worker(one.name, tuple(LeftToOthers(**left) for left in one.leaves)) for one in seen]
     holding = (
         Evaluation.objects.filter(status=Evaluation.Status.RUNNING, lease_expires_at__gt=timezone.now())
-        .exclude(worker__in=[worker.name for worker in there])
+        .exclude(worker__in=[worker.name for worker in known])
         .order_by("worker")
         .values_list("worker", flat=True)
         .distinct()
     )
-    return [*there, *map(Worker, holding)]
+    return [*known, *map(Worker, holding)]
 
 
 def last_seen() -> datetime | None:

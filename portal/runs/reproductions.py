@@ -2,7 +2,7 @@
 
 The rule: the averages of original and retrained checkpoint over the challenge's benchmarks are the same when
 the 95% interval of their paired difference contains 0, or when they differ by no more than the seed alone
-makes two runs differ: by the spread of the original's own runs where it has SEEDED or more, else TOLERANCE.
+makes two runs differ: by the spread of the published runs of its method where it has SEEDED, else TOLERANCE.
 That they are not speaks against the original only where every setting that matters is stated and equal; else
 it cannot be judged, and the settings are named. The outcome is written down as soon as both are evaluated,
 and is public once staff confirmed it.
@@ -207,11 +207,15 @@ def outcome_of(
 
 
 def tolerance_of(original: Evaluation) -> float:
-    """How far a retrained average may be from the original's: by the runs of its method, evaluated alike."""
+    """How far a retrained average may be from the original's: by the runs of its method, evaluated alike.
+
+    Those that stand beside it on the board: runs that were sent to be withdrawn would widen it at will.
+    """
     first = original.submission.repeats_id or original.submission_id
+    counted = Q(pk=original.submission_id) | Q(status=Submission.Status.PUBLISHED)
     averages = [
         _average(newest)
-        for submission in Submission.objects.filter(Q(pk=first) | Q(repeats=first))
+        for submission in Submission.objects.filter(counted, Q(pk=first) | Q(repeats=first))
         if (newest := _newest(submission).get(original.protocol)) and _is_alike(newest, original)
     ]
     return apart_by_seed(averages) if len(averages) >= SEEDED else TOLERANCE

@@ -21,12 +21,13 @@ from evaluation.log_lines import about
 from evaluation.rules import protocol as protocols
 from evaluation.rules.protocol import PROTOCOLS
 from evaluation.wire.evaluating import Scored
+from portal.control.models import Queue
 from portal.notifications.models import Event
 from portal.notifications.services import submission_changed
 from portal.outages import waiting
 from portal.outages.causes import Failure
 from portal.queues import wake_board_builders, wake_evaluators
-from portal.runs import claims, data_register, fairness, logs, reproductions
+from portal.runs import claims, data_register, fairness, leakage, logs, reproductions, transfer
 from portal.runs.logs import Level, Line
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
@@ -48,7 +49,9 @@ class LeftToOthers:
 
     @property
     def condition(self) -> Q:
-        found = Q(submission__challenge=self.challenge, protocol=self.protocol)
+        # Of what is asked beside the board, the home challenge says the precision, the domain the judging.
+        named = Q(submission__challenge=self.challenge) | Q(domain=self.challenge)
+        found = named & Q(protocol=self.protocol)
         return found if self.parameters is None else found & Q(base_model__parameters__gt=self.parameters)
 
 
@@ -80,7 +83,8 @@ def enqueue(
 @transaction.atomic
 def enqueue_all(submission: Submission, *, priority: int = 0) -> list[Evaluation]:
     """Queue one under each of the site's protocols, in their order, where none is queued or running yet."""
-    active = set(_active(submission).filter(for_audit=False).values_list("protocol", flat=True))
+    counting = _active(submission).filter(for_audit=False, purpose=Evaluation.Purpose.BOARD)
+    active = set(counting.values_list("protocol", flat=True))
     return [
         enqueue(submission, number, priority=priority)
         for number in settings.LEADERBOARD_PROTOCOLS
@@ -132,8 +136,11 @@ def claim(
     """Take the next queued evaluation for `worker`, or return None when none waits.
 
     Whose turn it is, the rule of portal.runs.fairness says. Left to others are those of protocols that this
-    version does not know, and those `without`.
+    version does not know, and those `without`. None is taken while operators hold the worker or its queue, or
+    where its code and the database are not made for each other (portal.control.gate).
     """
+    if not claims.may_begin(worker, Queue.EVALUATE):
+        return None
     candidates = Evaluation.objects.filter(
         waiting.is_due(claims.machine_of(worker)),
         *(~left.condition for left in without),
@@ -143,7 +150,7 @@ def claim(
     chosen, round_began = fairness.next_for(candidates, loaded_base_model=loaded_base_model)
     claim_id = claims.take(chosen, worker=worker, round_began_at=round_began)
     if claim_id is None:  # nothing waits, or others were faster with all that was chosen
-        claim_id = claims.take(candidates.order_by("queued_at", "pk"), worker=worker)
+        claim_id = claims.take(candidates.order_by("-priority", "queued_at", "pk"), worker=worker)
     if claim_id is None:
         return None
     evaluation = Evaluation.objects.select_related("submission", "base_model", "checkpoint").get(
@@ -160,6 +167,13 @@ def say_what_waits(without: Collection[LeftToOthers]) -> None:
     for left in without:
         queued = Evaluation.objects.filter(left.condition, status=Evaluation.Status.QUEUED)
         queued.exclude(waits_for=left.waits_for).update(waits_for=left.waits_for)
+
+
+def benchmarks_of(evaluation: Evaluation) -> tuple[str, ...]:
+    """Those that it asks, in the protocol's order."""
+    if evaluation.purpose == Evaluation.Purpose.LEAKAGE:
+        return ()
+    return rules.of(evaluation.challenge, evaluation.protocol).benchmarks
 
 
 @transaction.atomic
@@ -207,25 +221,27 @@ def record_score(evaluation: Evaluation, scored: Scored, *, items: File) -> Scor
 def succeed(evaluation: Evaluation, *, provenance: dict[str, Any]) -> None:
     """Finish an evaluation whose scores are all recorded; the submission goes to review, if it is not there.
 
-    After a smoke run it waits for its team instead.
+    After a smoke run it waits for its team instead. What was measured beside the board changes nothing of it.
 
     If it is published, the scores go onto the protocol's board, in place of earlier ones.
 
     The reason of an earlier failed attempt moves into the provenance.
     """
     current = claims.lock(evaluation)
-    wanted = set(rules.of(current.submission.challenge, current.protocol).benchmarks)
+    wanted = set(benchmarks_of(current))
     if missing := wanted - set(current.scores.values_list("benchmark", flat=True)):
         raise ValueError(f"{current} cannot succeed without scores on {', '.join(sorted(missing))}")
     if current.error_code:
         provenance |= {"earlier_failure": {"code": current.error_code, "message": current.error_message}}
-    ended = Evaluation.Status.TRIED if current.smoke_run else Evaluation.Status.SUCCEEDED
-    claims.finish(current, ended, provenance=provenance, error_code="", error_message="")
-    logs.add(current, Line("All benchmarks are scored."))
+    claims.finish(current, _end_of(current), provenance=provenance, error_code="", error_message="")
+    logs.add(current, Line("All benchmarks are scored." if wanted else "It is measured."))
     _follow(evaluation.submission)
     if current.smoke_run:
         return
-    reproductions.compare_evaluated(evaluation.submission)
+    if current.purpose == Evaluation.Purpose.BOARD:
+        reproductions.compare_evaluated(evaluation.submission)
+        transfer.ask_where_the_site_wants(current)
+        leakage.ask_where_the_site_wants(current)
     if evaluation.submission.published_at:
         wake_board_builders()
 
@@ -278,9 +294,17 @@ def newest(submission: Submission) -> QuerySet[Evaluation]:
 
 
 def of_present_adapter(submission: Submission) -> QuerySet[Evaluation]:
-    """Without audits, and without those of an adapter that it had before reviewers asked for changes."""
+    """For the board: without audits, and without those of an adapter that it had before reviewers asked for
+    changes."""
     own = Evaluation.objects.filter(submission=submission, checkpoint=submission.checkpoint_id)
-    return own.filter(for_audit=False)
+    return own.filter(for_audit=False, purpose=Evaluation.Purpose.BOARD)
+
+
+def _end_of(evaluation: Evaluation) -> Evaluation.Status:
+    if evaluation.smoke_run:
+        return Evaluation.Status.TRIED
+    is_for_the_board = evaluation.purpose == Evaluation.Purpose.BOARD
+    return Evaluation.Status.SUCCEEDED if is_for_the_board else Evaluation.Status.MEASURED
 
 
 def _say_queued(evaluation: Evaluation) -> None:

@@ -14,7 +14,7 @@ from evaluation.statements.keys import KeySet
 from evaluation.statements.merkle import EMPTY_ROOT, Frontier, Node, leaf_hash
 from evaluation.statements.statement import PAYLOAD_TYPE, Statement
 from evaluation.statements.tree_head import TreeHead
-from portal.transparency import keys, stating
+from portal.transparency import keys, stating, tree
 from portal.transparency.models import Head, Leaf, TreeNode
 
 _PART = 1000
@@ -37,20 +37,26 @@ def _problems(against: Envelope | None) -> Iterator[str]:
     if against and outside and known.signer(against, outside.time) is None:
         yield f"The head of {outside.size} leaves that was kept elsewhere is signed by no key of this site."
     roots: dict[int, bytes] = {0: EMPTY_ROOT}
-    wanted = {head.size for head in Head.objects.only("size")} | ({outside.size} if outside else set())
-    nodes: dict[Node, bytes] = {}
+    wanted = set(Head.objects.values_list("size", flat=True)) | ({outside.size} if outside else set())
     frontier = Frontier()
-    for leaf in Leaf.objects.order_by("index").iterator(_PART):
-        if leaf.index != frontier.size:
-            yield f"Leaf {frontier.size} is missing: leaf {leaf.index} follows."
-        hashed = leaf_hash(leaf.body.encode())
-        if bytes(leaf.leaf_hash) != hashed:
-            yield f"Leaf {leaf.index} has another hash than its body."
-        frontier, completed = frontier.append(hashed)
-        nodes |= dict(completed)
-        if frontier.size in wanted:
-            roots[frontier.size] = frontier.root
-    yield from _wrong_nodes(nodes)
+    right = 0
+    for part in _parts(Leaf.objects.order_by("index").iterator(_PART)):
+        nodes: dict[Node, bytes] = {}
+        for leaf in part:
+            if leaf.index != frontier.size:
+                yield f"Leaf {frontier.size} is missing: leaf {leaf.index} follows."
+            hashed = leaf_hash(leaf.body.encode())
+            if bytes(leaf.leaf_hash) != hashed:
+                yield f"Leaf {leaf.index} has another hash than its body."
+            frontier, completed = frontier.append(hashed)
+            nodes |= dict(completed)
+            if frontier.size in wanted:
+                roots[frontier.size] = frontier.root
+        stored = tree.read(list(nodes))
+        right += sum(stored.get(node) == one for node, one in nodes.items())
+    expected = frontier.size - frontier.size.bit_count()
+    if wrong := max(expected, TreeNode.objects.count()) - right:
+        yield f"{wrong} stored nodes of the tree do not follow from the leaves."
     yield from _wrong_heads(known, roots, frontier.size)
     if outside and roots.get(outside.size) != outside.root:
         yield f"The log does not continue the head of {outside.size} leaves that was kept elsewhere."
@@ -59,17 +65,8 @@ def _problems(against: Envelope | None) -> Iterator[str]:
 
 def waiting() -> int:
     """How much is public and not in the log yet, which is no fault for a minute."""
-    return stating.unstated_evaluations().count() + stating.unstated_acts().count()
-
-
-def _wrong_nodes(nodes: dict[Node, bytes]) -> Iterator[str]:
-    found = {
-        (level, index): bytes(one)
-        for level, index, one in TreeNode.objects.values_list("level", "index", "hash").iterator(_PART)
-    }
-    wrong = sum(found.get(node) != one for node, one in nodes.items()) + len(found.keys() - nodes.keys())
-    if wrong:
-        yield f"{wrong} stored nodes of the tree do not follow from the leaves."
+    due = (stating.unstated_evaluations(), stating.unstated_acts(), stating.unstated_audits())
+    return sum(rows.count() for rows in due)
 
 
 def _wrong_heads(known: KeySet, roots: dict[int, bytes], size: int) -> Iterator[str]:
@@ -92,16 +89,15 @@ def _wrong_heads(known: KeySet, roots: dict[int, bytes], size: int) -> Iterator[
 
 def _wrong_statements(known: KeySet) -> Iterator[str]:
     """Leaves whose signature does not hold, or which say another thing than the rows of today."""
-    evaluations = (leaf for leaf in Leaf.objects.filter(event=None).iterator(_PART))
-    for part in _parts(evaluations):
-        rows = stating.evaluations().in_bulk([leaf.evaluation_id for leaf in part])
-        for leaf in part:
-            row = rows.get(leaf.evaluation_id)
-            yield from _wrong_statement(leaf, known, row, stating.statement_of_evaluation)
-    for part in _parts(leaf for leaf in Leaf.objects.filter(evaluation=None).iterator(_PART)):
-        events = stating.acts().in_bulk([leaf.event for leaf in part])
-        for leaf in part:
-            yield from _wrong_statement(leaf, known, events.get(leaf.event), stating.statement_of_act)
+    for name, rows, state in (
+        ("evaluation_id", stating.evaluations(), stating.statement_of_evaluation),
+        ("event", stating.acts(), stating.statement_of_act),
+        ("audit_id", stating.audits(), stating.statement_of_audit),
+    ):
+        for part in _parts(Leaf.objects.filter(**{f"{name}__isnull": False}).iterator(_PART)):
+            found = rows.in_bulk([getattr(leaf, name) for leaf in part])
+            for leaf in part:
+                yield from _wrong_statement(leaf, known, found.get(getattr(leaf, name)), state)
 
 
 def _wrong_statement(leaf: Leaf, known: KeySet, row: Any, state: Any) -> Iterator[str]:

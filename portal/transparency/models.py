@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from portal.review.models import Audit
 from portal.runs.models import Evaluation
 from portal.submissions.models import Submission
 
@@ -52,7 +53,8 @@ class SigningKey(models.Model):
 
 
 class Leaf(models.Model):
-    """A signed statement in the log: of an evaluation, or of what became of a submission in public."""
+    """A signed statement in the log: of an evaluation, of what became of a submission in public, or of
+    what an audit showed."""
 
     index = models.PositiveBigIntegerField(primary_key=True, help_text="Its place, from 0 without a gap")
     submission = models.ForeignKey(Submission, on_delete=models.PROTECT, related_name="leaves")
@@ -66,6 +68,9 @@ class Leaf(models.Model):
     event = models.PositiveBigIntegerField(
         null=True, unique=True, help_text="The step of the submission that it states"
     )
+    audit = models.OneToOneField(
+        Audit, null=True, on_delete=models.PROTECT, related_name="leaf", help_text="Whose outcome it states"
+    )
     body = models.TextField(help_text="The envelope as canonical JSON: the bytes of the leaf")
     leaf_hash = models.BinaryField(help_text="SHA-256 of a zero byte and the body")
     created_at = models.DateTimeField(default=timezone.now)
@@ -74,7 +79,9 @@ class Leaf(models.Model):
         ordering = ["index"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(evaluation=None, event__isnull=False) | Q(evaluation__isnull=False, event=None),
+                condition=Q(evaluation__isnull=False, event=None, audit=None)
+                | Q(evaluation=None, event__isnull=False, audit=None)
+                | Q(evaluation=None, event=None, audit__isnull=False),
                 name="leaf_states_one_thing",
             ),
         ]

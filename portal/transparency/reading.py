@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import Case, OuterRef, QuerySet, Subquery, When
 
 from evaluation.statements import merkle
-from evaluation.statements.bundle import Bundle
+from evaluation.statements.bundle import Bundle, Consistency
 from evaluation.statements.envelope import Envelope
 from evaluation.statements.fields import document, encoded
 from evaluation.statements.tree_head import TreeHead
@@ -78,8 +78,9 @@ def statement_leaf(submission: int, protocol: int | None = None) -> Leaf | None:
     ).first()
 
 
-def bundle_of(leaf: Leaf) -> dict[str, Any]:
-    """All that the leaf's statement is checked with, in one document."""
+def bundle_of(leaf: Leaf, since: int | None = None) -> dict[str, Any]:
+    """All that the leaf's statement is checked with, in one document; with the proof that the log goes on
+    from what it was with `since` leaves, if that is asked for. Raises NotInLogError."""
     head = current_head()
     assert head is not None  # every leaf came with one
     made = Bundle(
@@ -88,6 +89,7 @@ def bundle_of(leaf: Leaf) -> dict[str, Any]:
         tuple(merkle.inclusion_proof(leaf.index, head.size, tree.read)),
         Envelope.read(head.envelope),
         keys.key_set(),
+        Consistency(since, tuple(consistency(since, head.size)[1])) if since else None,
     )
     return made.to_json()
 

@@ -1,4 +1,5 @@
-"""Makes statements of rows: what an evaluation gave, and what became of a submission in public."""
+"""Makes statements of rows: what an evaluation gave, what became of a submission in public, and what an audit
+of it showed."""
 
 from __future__ import annotations
 
@@ -13,12 +14,13 @@ from evaluation.statements.answers import answers_digest
 from evaluation.statements.statement import (
     ADAPTER,
     StatedAct,
+    StatedAudit,
     StatedEvaluation,
     StatedScore,
     Statement,
     Subject,
 )
-from portal.review.models import Decision
+from portal.review.models import Audit, Decision
 from portal.runs.models import Evaluation, Score
 from portal.submissions.invented import ACCOUNT
 from portal.submissions.models import BaseModel, Submission
@@ -74,6 +76,21 @@ def acts() -> QuerySet[Any]:
     )
 
 
+def unstated_audits() -> QuerySet[Audit]:
+    """Audits that are finished, without a result too, and not in the log."""
+    return audits().filter(leaf=None).order_by("settled_at", "pk")
+
+
+def audits() -> QuerySet[Audit]:
+    """All finished ones: they are public from then on."""
+    return (
+        Audit.objects.exclude(outcome=Audit.Outcome.OPEN)
+        .exclude(submission__submitter__username=ACCOUNT)
+        .select_related("draw", "submission", "submission__checkpoint", "submission__base_model")
+        .defer("draw__population", "submission__base_model__tensors", "submission__checkpoint__summary")
+    )
+
+
 def statement_of_evaluation(evaluation: Evaluation, *, site: str, stated_at: datetime) -> Statement:
     """Evaluations come as `evaluations` gives them."""
     submission, checkpoint = evaluation.submission, evaluation.checkpoint
@@ -122,21 +139,46 @@ def statement_of_act(event: Any, *, site: str, stated_at: datetime) -> Statement
         reason=hashlib.sha256(reason.encode()).hexdigest() if reason else "",
         stated_at=stated_at,
     )
-    checkpoint = submission.checkpoint
-    subjects = _subjects(checkpoint.sha256 if checkpoint else "", submission.base_model)
-    if submission.import_digest:
-        subjects = [Subject("row of the board it came from", {"sha256": submission.import_digest})]
-    return stated.statement(subjects or [_entry_as_subject(submission)])
+    return stated.statement(_subjects_of_entry(submission))
+
+
+def statement_of_audit(audit: Audit, *, site: str, stated_at: datetime) -> Statement:
+    """Audits come as `audits` gives them."""
+    submission = audit.submission
+    assert audit.settled_at
+    stated = StatedAudit(
+        site=site,
+        entry=submission.pk,
+        kind=submission.kind,
+        challenge=submission.challenge,
+        month=f"{audit.draw.month:%Y-%m}",
+        seed=audit.draw.seed,
+        how=audit.kind,
+        original=audit.original_id,
+        outcome=audit.outcome,
+        difference=audit.difference,
+        interval=None if audit.low is None or audit.high is None else (audit.low, audit.high),
+        same_machine=audit.same_machine,
+        settled_at=audit.settled_at,
+        stated_at=stated_at,
+    )
+    return stated.statement(_subjects_of_entry(submission))
+
+
+_REASONED = {
+    Status.DISQUALIFIED: Decision.Action.DISQUALIFY,
+    Status.PUBLISHED: Decision.Action.REINSTATE,
+}
+"""The steps that are made with a public reason, and the decision that has it."""
 
 
 def reason_of(event: Any) -> str:
-    """The reason that the entry's page shows: of a disqualification, the one it was made with."""
-    if event.status != Status.DISQUALIFIED:
+    """The public reason of a step: of a disqualification or a reinstatement, the one it was made with."""
+    action = _REASONED.get(event.status)
+    if action is None:
         return ""
     decisions = Decision.objects.filter(
-        submission=event.pgh_obj_id,
-        action=Decision.Action.DISQUALIFY,
-        created_at__lte=event.status_changed_at,
+        submission=event.pgh_obj_id, action=action, created_at__lte=event.status_changed_at
     )
     return decisions.order_by("-pk").values_list("reason", flat=True).first() or ""
 
@@ -163,6 +205,15 @@ def _subjects(adapter: str, base_model: BaseModel) -> list[Subject]:
     if base_model.revision:
         found.append(Subject(base_model.hub_id, {"gitCommit": base_model.revision}))
     return found
+
+
+def _subjects_of_entry(submission: Submission) -> list[Subject]:
+    """What a statement on an entry as such is about."""
+    if submission.import_digest:
+        return [Subject("row of the board it came from", {"sha256": submission.import_digest})]
+    checkpoint = submission.checkpoint
+    subjects = _subjects(checkpoint.sha256 if checkpoint else "", submission.base_model)
+    return subjects or [_entry_as_subject(submission)]
 
 
 def _answers_as_subject(stated: StatedEvaluation) -> Subject:

@@ -36,6 +36,7 @@ class _Due:
     submission: int
     evaluation: int | None = None
     event: int | None = None
+    audit: int | None = None
 
 
 @transaction.atomic
@@ -58,6 +59,7 @@ def _write_batch() -> int:
                 submission_id=one.submission,
                 evaluation_id=one.evaluation,
                 event=one.event,
+                audit_id=one.audit,
                 body=body.decode(),
                 leaf_hash=hashed,
                 created_at=now,
@@ -81,3 +83,6 @@ def _due(now: datetime) -> Iterator[_Due]:
     for event in stating.unstated_acts()[:BATCH]:
         statement = stating.statement_of_act(event, site=site, stated_at=now)
         yield _Due(statement, event.pgh_obj_id, event=event.pk)
+    for audit in stating.unstated_audits()[:BATCH]:
+        statement = stating.statement_of_audit(audit, site=site, stated_at=now)
+        yield _Due(statement, audit.submission_id, audit=audit.pk)

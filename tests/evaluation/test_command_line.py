@@ -81,7 +81,7 @@ def test_list_shows_every_challenge_and_benchmark(capsys: pytest.CaptureFixture[
         assert tuple(told["benchmarks"]) == rules.of(challenge.slug).benchmarks
 
 
-@pytest.mark.parametrize("command", ["list", "data", "run", "score", "compare", "inspect"])
+@pytest.mark.parametrize("command", ["list", "data", "run", "score", "compare", "curve", "inspect"])
 def test_every_command_has_examples_and_its_exit_statuses(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

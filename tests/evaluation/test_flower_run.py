@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import zipfile
@@ -12,6 +13,7 @@ import pytest
 
 from evaluation.inspection.flower_run import parse_flower_run, recorded
 from evaluation.method.communication import GB
+from evaluation.statements import ed25519
 from tests.evaluation.test_inspect import BASE, VALID, codes, look, save_adapter
 
 
@@ -57,6 +59,44 @@ def test_a_run_says_its_app_its_bundle_and_what_it_took() -> None:
         "Network traffic": "3.00 GB at the SuperLink (1.00 GB in, 2.00 GB out)",
         "Compute time": "clients 10.00 h, server 1.00 h",
     }
+
+
+def signed_by(key: str, at: int, bundle: bytes = bytes.fromhex("ab" * 32)) -> dict[str, str]:
+    """As Flower's SuperLink keeps what `flwr app review` signed."""
+    signature = ed25519.sign(ed25519.new_private_key(), at.to_bytes(8, "big") + bundle)
+    text = base64.urlsafe_b64encode(signature).rstrip(b"=").decode()
+    return {key: json.dumps({"signature": text, "signed_at": at})}
+
+
+def test_who_signed_the_bundle_on_flower_hub_is_named() -> None:
+    column = json.dumps(
+        {"valid_license": "Valid", **signed_by("fpk_b", 1_790_000_000), **signed_by("fpk_a", 1)}
+    )
+    content = json.dumps({"runs": [run()], "verifications": column}).encode()
+    read, findings = parse_flower_run(content)
+    assert read and findings == ()
+    assert dict(read.rows())["Signed on Flower Hub"] == "key fpk_a, 1970-01-01; key fpk_b, 2026-09-21"
+    without = json.dumps({"runs": [run(**{"fab-hash": ""})], "verifications": column}).encode()
+    read, _ = parse_flower_run(without)
+    assert read and read.signers == ()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "no JSON",
+        ["fpk_a"],
+        {"fpk_a": "{}"},
+        {"fpk_a": {"signature": "AAAA", "signed_at": 1}},
+        {"fpk_a": {"signature": "A" * 86, "signed_at": -1}},
+        {"fpk_a": {"signature": "A" * 86, "signed_at": 10**15}},
+        {"fpk_a": {"signature": "A" * 86, "signed_at": True}},
+    ],
+)
+def test_a_signature_that_cannot_be_read_is_told_and_left_out(given: Any) -> None:
+    read, findings = parse_flower_run(json.dumps({"runs": [run()], "verifications": given}).encode())
+    assert read and read.signers == ()
+    assert [finding.code for finding in findings] == ["flower_run.signatures"]
 
 
 def test_of_several_runs_the_one_that_completed_is_taken() -> None:

@@ -35,6 +35,7 @@ from evaluation.statistics import (
     pass_at_k,
     randomisation_test,
     rank_ranges,
+    ranks,
     wilson_interval,
 )
 from tests.profiles import examples
@@ -409,6 +410,14 @@ def test_an_entrys_place_by_the_mean_lies_in_its_range(entries: list[list[Packed
     for mean, span in zip(means, ranges, strict=True):
         assert 1 <= span.best <= 1 + sum(other > mean + 1e-9 for other in means)
         assert len(means) >= span.worst >= len(means) - sum(other < mean - 1e-9 for other in means)
+
+
+def test_rank_ranges_are_the_same_however_pairs_are_cut_into_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = board(*numpy.linspace(0.3, 0.7, 40), items=(70, 130, 9))
+    whole = rank_ranges(entries)
+    monkeypatch.setattr(ranks, "_ROWS", 3)
+    monkeypatch.setattr(ranks, "_COLUMNS", 7)
+    assert rank_ranges(entries) == whole == reference(entries)
 
 
 def test_the_ranges_hold_all_true_ranks_at_once_as_often_as_they_say() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evaluation.errors import Fault, WireError
-from evaluation.wire import evaluating, training
+from evaluation.wire import evaluating, leakage, training
 from evaluation.wire.messages import VERSION, Failed, Message, Vocabulary, dump
 from evaluation.wire.registration import Registration
 
@@ -17,9 +17,10 @@ SHARES = training.Shares("label", ("no", "yes"), ((3, 1), (0, 4)), held_out=2)
 FAILURE = training.ClientFailure(2, "its loss is not finite")
 ROUND = training.Round(
     round=1, clients=(0, 1), failures=(FAILURE,), examples=8, learning_rate=0.001, train_loss=2.5,
-    held_out_loss=None, bytes_down=10, bytes_up=20, messages_down=2, messages_up=2, train_seconds=1.5,
-    aggregate_seconds=0.1, communicate_seconds=0.2, seconds=2.0, client_peak_rss_bytes=100,
-    client_peak_vram_bytes=None, server_peak_rss_bytes=50, gpu_seconds=None, energy_joules=3.5, epsilon=None,
+    held_out_loss=None, client_losses=(training.ClientLoss(1, 3.5),), bytes_down=10, bytes_up=20,
+    messages_down=2, messages_up=2, train_seconds=1.5, aggregate_seconds=0.1, communicate_seconds=0.2,
+    seconds=2.0, simulated_time=4.0, client_peak_rss_bytes=100, client_peak_vram_bytes=None,
+    server_peak_rss_bytes=50, gpu_seconds=None, energy_joules=3.5, epsilon=None,
 )  # fmt: skip
 COMMIT, DIGEST = "c" * 40, "d" * 64
 JOB = evaluating.Job(
@@ -27,6 +28,16 @@ JOB = evaluating.Job(
     precision="fp32", data=None, limit=5, output="/out",
     registered=(Registration("fiqa", "owner/name", COMMIT, 304, DIGEST, "ada", "2026-11-28T10:00:00+00:00"),),
     smoke_run=True,
+)  # fmt: skip
+LEAKAGE_JOB = leakage.LeakageJob(
+    job="j1", model="/base", adapter="/adapter", challenge="finance", protocol=1, precision="fp32",
+    rows="/rows.jsonl", run={"seed": 7}, took_part=(0, 2), data=None, registered=(),
+)  # fmt: skip
+MEMBERSHIP = leakage.Membership("loss_ratio", 0.75, (0.5, 1.0), 0.25, None)
+LEAKAGE = leakage.LeakageMeasured(
+    job="j1", members=40, others=20, memberships=(MEMBERSHIP,),
+    clients=(leakage.ClientLeakage(2, 20, MEMBERSHIP),), exposures=(leakage.Exposure(0, 3.5, 8.0),),
+    seconds=1.5,
 )  # fmt: skip
 SCORED = evaluating.Scored(
     job="j1", benchmark="fpb", value=0.5, standard_error=0.25, n=4, correct=2, unscored=0, data="other",
@@ -37,56 +48,67 @@ SCORED = evaluating.Scored(
 
 # Written out, so that no message changes unnoticed: raise VERSION with it, which changes these lines.
 EVALUATING: list[tuple[Message, str]] = [
-    (JOB, '{"event": "job", "version": 4, "job": "j1", "model": "/base", "adapter": null, '
+    (JOB, '{"event": "job", "version": 5, "job": "j1", "model": "/base", "adapter": null, '
           '"benchmarks": ["fpb", "tfns"], "protocol": 1, "engine": "auto", "precision": "fp32", '
           '"data": null, "limit": 5, "output": "/out", "registered": [{"name": "fiqa", '
           '"dataset": "owner/name", "commit": "' + COMMIT + '", "rows": 304, '
           '"digest": "' + DIGEST + '", "by": "ada", '
           '"at": "2026-11-28T10:00:00+00:00"}], "smoke_run": true}'),
-    (evaluating.Ready(7), '{"event": "ready", "version": 4, "pid": 7}'),
-    (evaluating.Loading("j1"), '{"event": "loading", "version": 4, "job": "j1"}'),
+    (LEAKAGE_JOB, '{"event": "leakage_job", "version": 5, "job": "j1", "model": "/base", '
+                  '"adapter": "/adapter", "challenge": "finance", "protocol": 1, '
+                  '"precision": "fp32", "rows": "/rows.jsonl", "run": {"seed": 7}, '
+                  '"took_part": [0, 2], "data": null, "registered": []}'),
+    (evaluating.Ready(7), '{"event": "ready", "version": 5, "pid": 7}'),
+    (evaluating.Loading("j1"), '{"event": "loading", "version": 5, "job": "j1"}'),
     (evaluating.Noted(None, "warning", "memory ran out"),
-     '{"event": "note", "version": 4, "job": null, "level": "warning", "text": "memory ran out"}'),
+     '{"event": "note", "version": 5, "job": null, "level": "warning", "text": "memory ran out"}'),
     (evaluating.Progress("j1", "fpb", "judging", 3, 4, None, 1.5),
-     '{"event": "progress", "version": 4, "job": "j1", "benchmark": "fpb", "phase": "judging", "done": 3, '
+     '{"event": "progress", "version": 5, "job": "j1", "benchmark": "fpb", "phase": "judging", "done": 3, '
      '"total": 4, "rate": null, "eta": 1.5}'),
-    (SCORED, '{"event": "score", "version": 4, "job": "j1", "benchmark": "fpb", "value": 0.5, '
+    (SCORED, '{"event": "score", "version": 5, "job": "j1", "benchmark": "fpb", "value": 0.5, '
              '"standard_error": 0.25, "n": 4, "correct": 2, "unscored": 0, "data": "other", '
              '"data_digest": "sha256:0", "available": 9, "official": false, '
              '"unofficial_reasons": ["other data"], "correct_bits": "wA==", "scored_bits": "8A==", '
              '"seconds": 1.5, "tokens": 12, "tokens_per_second": 8.0, '
              '"energy_joules": null, "items": "/out/fpb.jsonl"}'),
+    (LEAKAGE, '{"event": "leakage", "version": 5, "job": "j1", "members": 40, "others": 20, '
+              '"memberships": [{"signal": "loss_ratio", "auc": 0.75, "auc_interval": [0.5, 1.0], '
+              '"true_positives": 0.25, "true_positives_interval": null}], '
+              '"clients": [{"client": 2, "rows": 20, "membership": {"signal": "loss_ratio", "auc": 0.75, '
+              '"auc_interval": [0.5, 1.0], "true_positives": 0.25, "true_positives_interval": null}}], '
+              '"exposures": [{"client": 0, "bits": 3.5, "most": 8.0}], "seconds": 1.5}'),
     (evaluating.Done("j1", {"precision": "fp32", "usage": {"fpb": [1, 2.5, None]}}),
-     '{"event": "done", "version": 4, "job": "j1", '
+     '{"event": "done", "version": 5, "job": "j1", '
      '"provenance": {"precision": "fp32", "usage": {"fpb": [1, 2.5, null]}}}'),
     (Failed("data", "no rows", Fault.INPUT, "j1"),
-     '{"event": "error", "version": 4, "code": "data", "message": "no rows", "fault": "input", '
+     '{"event": "error", "version": 5, "code": "data", "message": "no rows", "fault": "input", '
      '"job": "j1"}'),
 ]  # fmt: skip
 TRAINING: list[tuple[Message, str]] = [
     (training.Ready("FedAvg", 3.5, 2, 8, "rows", "d1", 100, "CPU", None, SHARES, resumed=1),
-     '{"event": "ready", "version": 4, "strategy": "FedAvg", "startup_seconds": 3.5, "clients": 2, '
+     '{"event": "ready", "version": 5, "strategy": "FedAvg", "startup_seconds": 3.5, "clients": 2, '
      '"rows": 8, "data": "rows", "data_digest": "d1", "trainable_parameters": 100, "hardware": "CPU", '
      '"planned_bytes": null, '
      '"shares": {"column": "label", "values": ["no", "yes"], "counts": [[3, 1], [0, 4]], "held_out": 2}, '
      '"resumed": 1}'),
     (training.RoundEnded.of(ROUND, 3),
-     '{"event": "round", "version": 4, "round": 1, "clients": [0, 1], '
+     '{"event": "round", "version": 5, "round": 1, "clients": [0, 1], '
      '"failures": [{"client": 2, "reason": "its loss is not finite"}], "examples": 8, '
-     '"learning_rate": 0.001, "train_loss": 2.5, "held_out_loss": null, "bytes_down": 10, "bytes_up": 20, '
+     '"learning_rate": 0.001, "train_loss": 2.5, "held_out_loss": null, '
+     '"client_losses": [{"client": 1, "loss": 3.5}], "bytes_down": 10, "bytes_up": 20, '
      '"messages_down": 2, "messages_up": 2, "train_seconds": 1.5, "aggregate_seconds": 0.1, '
-     '"communicate_seconds": 0.2, "seconds": 2.0, "client_peak_rss_bytes": 100, '
+     '"communicate_seconds": 0.2, "seconds": 2.0, "simulated_time": 4.0, "client_peak_rss_bytes": 100, '
      '"client_peak_vram_bytes": null, "server_peak_rss_bytes": 50, "gpu_seconds": null, '
      '"energy_joules": 3.5, "epsilon": null, "rounds": 3}'),
-    (training.Done("/out", 9.5), '{"event": "done", "version": 4, "output": "/out", "wall_seconds": 9.5}'),
+    (training.Done("/out", 9.5), '{"event": "done", "version": 5, "output": "/out", "wall_seconds": 9.5}'),
     (Failed("engine_crash", "Ray ended", Fault.CRASH),
-     '{"event": "error", "version": 4, "code": "engine_crash", "message": "Ray ended", "fault": "crash", '
+     '{"event": "error", "version": 5, "code": "engine_crash", "message": "Ray ended", "fault": "crash", '
      '"job": null}'),
 ]  # fmt: skip
 # The type checker sees no common type of vocabularies.
 CASES: list[tuple[Vocabulary[Any], Message, str]] = [
-    *((evaluating.JOBS, message, line) for message, line in EVALUATING[:1]),
-    *((evaluating.EVENTS, message, line) for message, line in EVALUATING[1:]),
+    *((evaluating.JOBS, message, line) for message, line in EVALUATING[:2]),
+    *((evaluating.EVENTS, message, line) for message, line in EVALUATING[2:]),
     *((training.EVENTS, message, line) for message, line in TRAINING),
 ]
 IDS = [f"{type(message).__module__.rpartition('.')[2]}.{type(message).__name__}" for _, message, _ in CASES]
@@ -131,23 +153,23 @@ def test_a_field_of_another_type_is_refused_with_its_place(
     [
         ("", "not a line of JSON"),
         ("Loading checkpoint shards: 100%", "not a line of JSON"),
-        ('{"event": "ready", "version": 4, "pid"', "not a line of JSON"),
+        ('{"event": "ready", "version": 5, "pid"', "not a line of JSON"),
         (b'{"event": "\xff"}', "not a line of JSON"),
-        ('{"event": "ready", "version": 4, "pid": NaN}', "not a line of JSON"),
+        ('{"event": "ready", "version": 5, "pid": NaN}', "not a line of JSON"),
         ("[1]", "not a line of JSON with a message: Expected `object`, got `array`"),
-        ("{}", "version None where 4 is spoken"),
-        ('{"event": "ready", "pid": 7}', "version None where 4 is spoken"),
-        ('{"event": "ready", "version": "1", "pid": 7}', "version '1' where 4 is spoken"),
-        ('{"event": "ready", "version": 0, "pid": 7}', "version 0 where 4 is spoken"),
-        ('{"event": "ready", "version": 1, "process": 7}', "version 1 where 4 is spoken"),
-        ('{"version": 4, "pid": 7}', "no message is called None; there are: ready, loading"),
-        ('{"event": ["ready"], "version": 4}', "no message is called"),
-        ('{"event": "job", "version": 4}', "no message is called 'job'"),
-        ('{"event": "readi", "version": 4, "pid": 7}', "no message is called 'readi'"),
-        ('{"event": "ready", "version": 4, "pid": 7, "port": 1}', "a message ready has no `port`"),
-        ('{"event": "ready", "version": 4, "pid": true}', "Expected `int`, got `bool`"),
+        ("{}", "version None where 5 is spoken"),
+        ('{"event": "ready", "pid": 7}', "version None where 5 is spoken"),
+        ('{"event": "ready", "version": "1", "pid": 7}', "version '1' where 5 is spoken"),
+        ('{"event": "ready", "version": 0, "pid": 7}', "version 0 where 5 is spoken"),
+        ('{"event": "ready", "version": 1, "process": 7}', "version 1 where 5 is spoken"),
+        ('{"version": 5, "pid": 7}', "no message is called None; there are: ready, loading"),
+        ('{"event": ["ready"], "version": 5}', "no message is called"),
+        ('{"event": "job", "version": 5}', "no message is called 'job'"),
+        ('{"event": "readi", "version": 5, "pid": 7}', "no message is called 'readi'"),
+        ('{"event": "ready", "version": 5, "pid": 7, "port": 1}', "a message ready has no `port`"),
+        ('{"event": "ready", "version": 5, "pid": true}', "Expected `int`, got `bool`"),
         (
-            '{"event": "error", "version": 4, "code": "x", "message": "x", "fault": "bad"}',
+            '{"event": "error", "version": 5, "code": "x", "message": "x", "fault": "bad"}',
             "Invalid enum value 'bad'",
         ),
     ],
@@ -170,4 +192,4 @@ def test_a_number_that_json_has_not_is_not_sent() -> None:
 
 
 def test_a_message_says_which_version_it_is() -> None:
-    assert json.loads(dump(evaluating.Ready(7)))["version"] == VERSION == 4
+    assert json.loads(dump(evaluating.Ready(7)))["version"] == VERSION == 5

@@ -16,7 +16,7 @@ import pytest
 
 from evaluation.statements import ed25519, merkle
 from evaluation.statements.answers import answers_digest
-from evaluation.statements.bundle import Bundle
+from evaluation.statements.bundle import Bundle, Consistency
 from evaluation.statements.canonical_json import canonical
 from evaluation.statements.envelope import Envelope
 from evaluation.statements.keys import KeySet, PublicKey
@@ -30,6 +30,7 @@ from evaluation.statements.statement import (
     Subject,
 )
 from evaluation.statements.tree_head import HEAD_TYPE, TreeHead
+from evaluation.statements.verification import EarlierHead, Held, verify
 from flowertune.exit_status import Status
 from flowertune.site import MOST_BYTES
 from tests.flowertune.conftest import Ended, Run
@@ -248,6 +249,49 @@ def change_head(log: Log) -> Bundle:
     return replace(bundle, head=replace(bundle.head, payload=canonical(row)))
 
 
+def add_a_signature(log: Log) -> Bundle:
+    other = Key.new().sign(PAYLOAD_TYPE, log.statement.payload)
+    both = (*log.statement.signatures, *other.signatures)
+    return replace(log.bundle(), statement=replace(log.statement, signatures=both))
+
+
+def exchange_signatures(log: Log) -> Bundle:
+    bundle = log.bundle()
+    return replace(
+        bundle,
+        statement=replace(bundle.statement, signatures=bundle.head.signatures),
+        head=replace(bundle.head, signatures=bundle.statement.signatures),
+    )
+
+
+def head_of_a_look_alike(log: Log) -> Bundle:
+    """Signed by the site's own key, of a log by a name that looks like it."""
+    bundle = log.bundle()
+    row = json.loads(bundle.head.payload) | {"log": "https://b\N{CYRILLIC SMALL LETTER O}ard.example.org"}
+    return replace(bundle, head=log.key.sign(HEAD_TYPE, canonical(row)))
+
+
+def statement_of_a_look_alike(log: Log) -> Bundle:
+    row = json.loads(stated().to_bytes())
+    row["predicate"]["site"] = f"{LOG}."
+    log.statement = log.key.sign(PAYLOAD_TYPE, canonical(row))
+    log.hashes[log.leaf] = merkle.leaf_hash(log.statement.to_bytes())
+    return log.bundle()
+
+
+def stated_before_the_keys_time(log: Log) -> Bundle:
+    row = json.loads(stated().to_bytes())
+    row["predicate"]["statedAt"] = "2020-01-01T00:00:00Z"
+    log.statement = log.key.sign(PAYLOAD_TYPE, canonical(row))
+    log.hashes[log.leaf] = merkle.leaf_hash(log.statement.to_bytes())
+    return log.bundle()
+
+
+def longer_proof(log: Log) -> Bundle:
+    bundle = log.bundle()
+    return replace(bundle, inclusion=(*bundle.inclusion, b"\x00" * 32))
+
+
 FORGERIES: dict[str, Callable[[Log], Bundle]] = {
     "a score is raised": lambda log: restated(log.bundle(), raise_score),
     "answers are swapped": lambda log: restated(log.bundle(), swap_answers),
@@ -262,6 +306,19 @@ FORGERIES: dict[str, Callable[[Log], Bundle]] = {
     "the statement was taken out of the log": drop_from_log,
     "the log's order was changed": change_order,
     "the head's size was changed": change_head,
+    "a signature beside the genuine one": add_a_signature,
+    "statement and head have each other's signature": exchange_signatures,
+    "a head of a log that is called alike": head_of_a_look_alike,
+    "a statement of a site that is called alike": statement_of_a_look_alike,
+    "stated before the key was there": stated_before_the_keys_time,
+    "a hash too many": longer_proof,
+    "a hash too few": lambda log: replace(log.bundle(), inclusion=log.bundle().inclusion[:-1]),
+    "a leaf before the first": lambda log: replace(log.bundle(), leaf=-1),
+    "a leaf behind the last": lambda log: replace(log.bundle(), leaf=len(log.hashes)),
+    "the key's id is left out": lambda log: replace(
+        log.bundle(),
+        statement=replace(log.statement, signatures=(replace(log.statement.signatures[0], keyid=""),)),
+    ),
     "no signature at all": lambda log: replace(log.bundle(), statement=replace(log.statement, signatures=())),
 }
 
@@ -272,6 +329,20 @@ def test_no_forgery_passes(forgery: str, check: Callable[..., Ended], log: Log) 
     assert ended.status == Status.REFUSED
     assert "FORGED OR DAMAGED" in ended.out or "no in-toto Statement" in ended.err or "has no" in ended.err
     assert "does not prove" not in ended.out
+
+
+@pytest.mark.parametrize(
+    ("size", "forge", "outcome"),
+    [(4, False, "proved"), (4, True, "failed"), (5, False, "not checked"), (5, True, "not checked")],
+)
+def test_a_proof_of_consistency_in_the_file_counts_for_the_head_that_is_kept_alone(
+    log: Log, size: int, forge: bool, outcome: str
+) -> None:
+    proof = tuple(merkle.consistency_proof(4, len(log.hashes), log.read))
+    brought = Consistency(size, proof[1:] if forge else proof)
+    earlier = EarlierHead(TreeHead.read(log.head(4)))
+    report = verify(replace(log.bundle(), consistency=brought), Held(earlier=earlier))
+    assert {one.name: one.outcome.value for one in report.checks}["consistency"] == outcome
 
 
 def test_a_key_that_ended_does_not_sign_what_came_after(run: Run, log: Log, key: Key, tmp_path: Path) -> None:

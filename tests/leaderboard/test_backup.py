@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from datetime import timedelta
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from typing import Any
 import psycopg
 import pytest
 from django.conf import settings as site
-from django.core.cache import cache
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
@@ -26,16 +26,22 @@ from django.test import Client
 from django.utils import timezone
 
 from evaluation import rules
-from leaderboard.reading import snapshots
 from portal.accounts.models import User
 from portal.discussion.models import Message
-from portal.management.backups import folder, making
+from portal.environment import read_environment
+from portal.intake import services as intake
+from portal.management.backups import contents, making
+from portal.management.backups.bucket import Bucket
+from portal.management.backups.contents import Backup
+from portal.management.backups.folder import Folder
 from portal.runs import services as runs
+from portal.runs.items import ItemsMissingError, open_items
 from portal.runs.models import Score
 from portal.submissions.models import Submission
 from portal.transparency.writing import write_due
 from portal.uploads.models import Upload
-from tests import own
+from tests import buckets, own
+from tests.leaderboard.sites import empty_site, folder, place_storage
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,13 +54,8 @@ ITEMS = b"".join(
 @pytest.fixture(autouse=True)
 def var_dir(settings: Any, tmp_path: Path) -> Path:
     settings.VAR_DIR = tmp_path / "var"
-    place_storage(settings, tmp_path / "storage")
+    place_storage(settings, folder(tmp_path / "storage"))
     return tmp_path / "var"
-
-
-def place_storage(settings: Any, location: Path) -> None:
-    default = {"BACKEND": "portal.uploads.whole_files.WholeFileStorage", "OPTIONS": {"location": location}}
-    settings.STORAGES = {**settings.STORAGES, "default": default}
 
 
 def published(owner: User, seed: int, **changes: Any) -> Submission:
@@ -84,10 +85,19 @@ def filled() -> Submission:
     return first
 
 
-def backup(root: Path, *arguments: str) -> str:
+def backup(root: Path | str, *arguments: str) -> str:
     out = StringIO()
     call_command("backup", str(root), *arguments, stdout=out)
     return out.getvalue()
+
+
+def backups(root: Path) -> list[Backup]:
+    place = Folder(root)
+    found = []
+    for name in place.names():
+        with place.read(name) as backup:
+            found.append(backup)
+    return found
 
 
 def integrity() -> str:
@@ -100,41 +110,13 @@ def integrity() -> str:
     return out.getvalue()
 
 
-@contextmanager
-def empty_site(settings: Any, place: Path) -> Iterator[None]:
-    """Another database, another storage, and nothing remembered."""
-    name, fresh = connection.settings_dict["NAME"], f"{connection.settings_dict['NAME']}_restored"
-    forget()
-    with connection.cursor() as cursor:
-        cursor.execute(f'DROP DATABASE IF EXISTS "{fresh}"')
-        cursor.execute(f'CREATE DATABASE "{fresh}" TEMPLATE template0')
-    connection.close()
-    connection.settings_dict["NAME"] = fresh
-    before, var = settings.STORAGES, settings.VAR_DIR
-    settings.VAR_DIR = place / "var"
-    place_storage(settings, place / "storage")
-    try:
-        yield
-    finally:
-        connection.close()
-        connection.settings_dict["NAME"] = name
-        settings.STORAGES, settings.VAR_DIR = before, var
-        forget()
-        with connection.cursor() as cursor:
-            cursor.execute(f'DROP DATABASE "{fresh}" WITH (FORCE)')
-
-
-def forget() -> None:
-    """As in a process that has just started, without a cache."""
-    cache.clear()
-    snapshots._known.clear()
-
-
 def shown(entry: int) -> dict[str, bytes]:
     """What readers are given: board, entry, items, statements and log."""
     client = Client()
     addresses = (
         "/api/v1/leaderboards/finance/",
+        f"/api/v1/entries/{entry}/exports/",
+        f"/entries/{entry}/items/fpb.jsonl",
         f"/api/v1/entries/{entry}/statement/",
         "/api/v1/log/",
         "/.well-known/flowertune-log.json",
@@ -142,8 +124,9 @@ def shown(entry: int) -> dict[str, bytes]:
     given = {}
     for address in addresses:
         answer = client.get(address)
-        assert answer.status_code == 200, (address, answer.content)
-        content = answer.content
+        content = answer.getvalue()
+        answer.close()
+        assert answer.status_code == 200, (address, content)
         if "leaderboards" in address:
             told = json.loads(content)
             for changing in ("built_at", "generated_at"):
@@ -164,9 +147,9 @@ def test_a_restored_site_is_the_one_that_was_saved(filled: Submission, settings:
     said = backup(tmp_path / "backups")
     assert "8 files" in said and "3 of them new" in said  # the single answers are alike
     before, files = shown(filled.pk), stored(tmp_path / "storage")
-    [made] = folder.backups(tmp_path / "backups")
+    [made] = backups(tmp_path / "backups")
     assert {path.stat().st_mode & 0o077 for path in (tmp_path / "backups").rglob("*")} == {0}
-    subprocess.run(["sha256sum", "--check", "--quiet", folder.SUMS], cwd=made.path, check=True)
+    subprocess.run(["sha256sum", "--check", "--quiet", contents.SUMS], cwd=made.path, check=True)
     last = making.last_backup()
     assert last and last["path"] == str(made.path) and last["files"] == 8
     with empty_site(settings, tmp_path / "other"):
@@ -191,17 +174,69 @@ def test_a_second_backup_copies_what_is_new_and_old_ones_can_go(filled: Submissi
     default_storage.delete(str(Score.objects.order_by("pk").first().items))  # type: ignore[union-attr]
     with pytest.raises(CommandError, match=r"fpb\.jsonl is missing in storage"):
         backup_later(root, "--keep", "1")
-    [left] = folder.backups(root)
+    [left] = backups(root)
     listed = {file.sha256 for file in left.files()}
-    assert left.manifest()["missing"] and not list(left.damages())
+    assert left.manifest()["missing"] and not list(left.damages(Folder(root).opened))
     assert {path.name for path in root.glob("files/*/*")} == listed
 
 
 def backup_later(root: Path, *arguments: str) -> str:
     """A backup of another second has another name."""
-    *older, newest = folder.backups(root)
+    *older, newest = backups(root)
     newest.path.rename(root / f"2026-01-{len(older) + 1:02}T000000Z")
     return backup(root, *arguments)
+
+
+@pytest.fixture
+def s3(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A server with the buckets `site`, where the site's files are, `restored` and `backups`."""
+    with buckets.s3_server() as endpoint:
+        for name, value in (buckets.SETTINGS | {"s3_endpoint_url": endpoint, "s3_bucket": "site"}).items():
+            monkeypatch.setenv(name.upper(), value)
+        place_storage(settings, read_environment().storage())
+        client = Bucket.of("backups", "", "", read_environment()).client
+        for name in ("site", "restored", "backups"):
+            client.create_bucket(Bucket=name)
+        yield client
+
+
+def objects(client: Any, bucket: str) -> dict[str, bytes]:
+    listed = client.list_objects_v2(Bucket=bucket).get("Contents", [])
+    return {one["Key"]: client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read() for one in listed}
+
+
+@pytest.mark.slow("a database is made, and filled twice")
+def test_a_site_in_a_bucket_comes_back_from_another_bucket(
+    s3: Any, filled: Submission, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = "s3://backups/of/site"
+    for part in ("2026-01-01T000000Z/manifest.json", "2026-01-02T000000Z/SHA256SUMS"):
+        s3.put_object(Bucket="backups", Key=f"of/site/{part}", Body=b"")
+    s3.put_object(Bucket="backups", Key="of/site/2026-01-02T000000Z/files.jsonl", Body=b"")
+    said = backup(target, "--keep", "1")
+    assert "8 files" in said and "3 of them new" in said and "Removed: 2026-01-02" in said
+    kept = objects(s3, "backups")
+    assert len({key for key in kept if key.startswith("of/site/files/")}) == 3
+    assert not [key for key in kept if "2026-01-0" in key]  # broken off, and one too many
+    before, files = shown(filled.pk), objects(s3, "site")
+    time.sleep(1)  # another second, another name
+    assert "0 of them new" in backup(target)
+    with pytest.raises(CommandError, match="own storage"):
+        backup("s3://site/backups")
+    monkeypatch.setenv("S3_BUCKET", "restored")
+    with empty_site(settings, tmp_path / "other", read_environment().storage()):
+        out = StringIO()
+        call_command("restore", target, stdout=out)
+        assert "are sound" in out.getvalue(), out.getvalue()
+        assert shown(filled.pk) == before
+        assert objects(s3, "restored") == files
+    damaged = next(key for key in kept if key.startswith("of/site/files/"))
+    s3.put_object(Bucket="backups", Key=damaged, Body=b"!")
+    missing = next(key for key in kept if key.startswith("of/site/files/") and key != damaged)
+    s3.delete_object(Bucket="backups", Key=missing)
+    with pytest.raises(CommandError, match="is damaged") as refused:
+        call_command("restore", target, check_only=True)
+    assert f"{missing.rpartition('/')[2]} cannot be read: not in the bucket" in str(refused.value)
 
 
 @pytest.mark.parametrize("damage", ["flipped", "gone", "cut", "manifest"])
@@ -210,7 +245,7 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(
 ) -> None:
     root = tmp_path / "backups"
     backup(root)
-    [made] = folder.backups(root)
+    [made] = backups(root)
     file = sorted(root.glob("files/*/*"))[0]
     if damage == "flipped":
         content = file.read_bytes()
@@ -218,10 +253,10 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(
     elif damage == "gone":
         file.unlink()
     elif damage == "cut":
-        os.truncate(made.path / folder.DUMP, 1000)
+        os.truncate(made.path / contents.DUMP, 1000)
     else:
-        text = (made.path / folder.MANIFEST).read_text()
-        (made.path / folder.MANIFEST).write_text(text.replace("127.0.0.1", "127.0.0.2"))
+        text = (made.path / contents.MANIFEST).read_text()
+        (made.path / contents.MANIFEST).write_text(text.replace("127.0.0.1", "127.0.0.2"))
     with empty_site(settings, tmp_path / "other"):
         with pytest.raises(CommandError, match="nothing was restored"):
             call_command("restore", str(root))
@@ -245,7 +280,7 @@ def test_a_backup_that_is_killed_is_none_and_the_next_one_clears_it_away(
             backup(root)
         running.kill()
         running.wait()
-        assert folder.backups(root) == [] and list(root.glob("*.part"))
+        assert backups(root) == [] and list(root.glob("*.part"))
         with pytest.raises(CommandError, match="no backup"):
             call_command("restore", str(root), check_only=True)
     assert "8 files" in backup(root)
@@ -274,6 +309,54 @@ def test_check_integrity_names_each_thing_that_is_wrong(filled: Submission, tmp_
     assert said.count("problem: ") == 5 and "5 problems" in said
 
 
+def test_check_integrity_names_what_was_written_past_the_triggers(filled: Submission) -> None:
+    shown(filled.pk)  # the board and the log say what was scored
+    changed, flipped = Score.objects.order_by("pk")[:2]
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE runs_score DISABLE TRIGGER USER")
+        cursor.execute("UPDATE runs_score SET correct = 9, value = 0.9 WHERE id = %s", [changed.pk])
+        cursor.execute(
+            "UPDATE runs_score SET correct_bits = %s, scored_bits = %s WHERE id = %s",
+            [b"\xff\x00", b"\xff\xc0", flipped.pk],
+        )
+        cursor.execute("ALTER TABLE runs_score ENABLE TRIGGER USER")
+    said = integrity()
+    assert "10 items, 7 right, 0 unscored, and the score has 10, 9, 0" in said
+    assert f"{flipped.items.name}, of score {flipped.pk}: other items are right than those of" in said
+    assert f"the bits of score {flipped.pk} have 8 right of 10, and the score 7 of 10" in said
+    assert "the board finance under protocol 1 is shown otherwise than its rows say" in said
+    assert f"Entry {filled.pk} is not as leaf 0 stated it: " in said
+
+
+def test_answers_of_what_was_never_published_can_go(filled: Submission, tmp_path: Path) -> None:
+    left = factories.evaluated(User.objects.get(username="owner"), method="FedAdam")
+    names = []
+    for score in Score.objects.filter(evaluation__submission=left):
+        Path(score.items.path).write_bytes(ITEMS)
+        names.append(str(score.items.name))
+
+    def drop(*options: str) -> str:
+        out = StringIO()
+        call_command("drop_answers", "--days", "30", *options, stdout=out)
+        return out.getvalue()
+
+    assert names and "of 0 scores" in drop()  # it waits for reviewers
+    intake.withdraw(left)
+    assert "of 0 scores" in drop()  # not long enough ago
+    long_ago = timezone.now() - timedelta(days=31)
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        Submission.objects.filter(pk=left.pk).update(status_changed_at=long_ago)
+        cursor.execute("SET session_replication_role = origin")
+    assert f"of {len(names)} scores would be" in drop("--dry-run")
+    assert f"of {len(names)} scores were removed" in drop() and "of 0 scores" in drop()
+    assert not [name for name in names if default_storage.exists(name)]
+    with pytest.raises(ItemsMissingError, match=hashlib.sha256(ITEMS).hexdigest()):
+        open_items(Score.objects.get(items=names[0]))
+    assert "are sound" in integrity()
+    assert "missing" not in backup(tmp_path / "backups")
+
+
 def test_what_is_deleted_while_a_backup_runs_is_no_problem(
     filled: Submission, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,7 +373,7 @@ def test_what_is_deleted_while_a_backup_runs_is_no_problem(
 
     monkeypatch.setattr(making.programs, "dump", deleted_after)
     assert "8 files" in backup(tmp_path / "backups")
-    [made] = folder.backups(tmp_path / "backups")
+    [made] = backups(tmp_path / "backups")
     assert made.manifest()["deleted_meanwhile"] == [name] and not made.manifest()["missing"]
 
 

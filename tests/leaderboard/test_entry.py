@@ -312,7 +312,7 @@ def test_an_entry_costs_the_same_however_many_there_are(
 ) -> None:
     made = answered(owner, [line(i, True) for i in range(8)])
     page(client, made)
-    with django_assert_max_num_queries(14) as one:
+    with django_assert_max_num_queries(15) as one:
         page(client, made)
     counted = len(one)
     for number in range(4):

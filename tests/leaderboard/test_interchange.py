@@ -73,6 +73,50 @@ def test_a_models_card_takes_the_model_index(client: Client, owner: User) -> Non
     assert results[0].metric_args["interval95"][0] < 0.7 < results[0].metric_args["interval95"][1]
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        "{a: [b], *c} # &d !e %f",
+        """"both" 'kinds' : of - quotes?""",
+        "---",
+        "1e3",
+        "\N{CAT FACE} \N{CYRILLIC SMALL LETTER KA}\N{COMBINING DIAERESIS} \N{RIGHT-TO-LEFT OVERRIDE}abc",
+        "</script><b>&amp;\\u0000",
+    ],
+)
+def test_an_odd_name_comes_through_every_format(client: Client, owner: User, method: str) -> None:
+    made = factories.published(owner, method=method)
+    front = export(client, made.pk, "model-index")
+    assert yaml.safe_load(front)["model-index"][0]["name"] == method
+    card = ModelCard(f"---\n{front}---\n# A model\n")
+    assert len(card.data.eval_results) == 3  # type: ignore[attr-defined]  # set by name
+    assert len(parse_eval_result_entries(yaml.safe_load(export(client, made.pk, "hub-eval-results")))) == 3
+    for form in ("every-eval-ever", "lm-evaluation-harness"):
+        text = json.dumps(json.loads(export(client, made.pk, form)), ensure_ascii=False)
+        assert json.dumps(method, ensure_ascii=False)[1:-1] in text, form
+    assert client.get(f"/entries/{made.pk}/").status_code == 200
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_result_in_which_nothing_could_be_scored_is_no_number(
+    client: Client, owner: User, form: str
+) -> None:
+    nothing = {
+        "official": False,
+        "unofficial_reasons": ("No answer was scored.",),
+        "unscored": 100,
+        "value": None,
+        "standard_error": None,
+        "correct_bits": b"\0" * 13,
+    }
+    made = factories.published(owner, correct=0, scores={**nothing, "scored_bits": b"\0" * 13})
+    answer = client.get(f"/api/v1/entries/{made.pk}/exports/{form}/")
+    assert answer.status_code in (200, 404)
+    assert "NaN" not in answer.content.decode() and ".nan" not in answer.content.decode()
+    if answer.status_code == 200:
+        assert yaml.safe_load(answer.content) is not None
+
+
 def test_demonstration_items_are_said_to_be_no_data_set_of_the_hub(client: Client, owner: User) -> None:
     made = factories.published(owner, scores={"data": "demonstration", "official": False})
     assert "not those of the hub" in export(client, made.pk, "hub-eval-results", 404)

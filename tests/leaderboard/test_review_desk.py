@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 from decimal import Decimal
+from html import unescape
 from typing import Any
 from uuid import uuid4
 
@@ -30,7 +31,9 @@ from portal.review.entry_requests import ask
 from portal.review.models import Decision, EntryRequest, ReasonTemplate, TwoPersonRule
 from portal.review.resemblance.search import run as find_resemblances
 from portal.runs.models import Evaluation, Score
+from portal.runs.ngrams import Overlap, Share
 from portal.submissions.models import Resource, Submission
+from portal.submissions.training_data import TRAINING_SET_ALONE
 from tests.portal import factories
 from workers import deliver
 
@@ -169,6 +172,19 @@ def test_a_case_shows_what_speaks_against_it(as_reviewer: Client, suspicious: Su
     assert declared == {"fpb": True, "fiqa": False, "tfns": False}
     assert [(row.right, row.wrong) for row in case.answers] == [(97, 3)] * 3
     assert "This is the first that" in text
+
+
+def test_a_case_says_what_it_was_trained_on_and_what_of_the_test_items_is_in_that(
+    as_reviewer: Client, suspicious: Submission, owner: User
+) -> None:
+    text = unescape(as_reviewer.get(f"/review/{suspicious.pk}/").content.decode())
+    assert "Its team\N{RIGHT SINGLE QUOTATION MARK}s statement" in text and TRAINING_SET_ALONE in text
+    assert "No report of n-grams" in text
+    share = Share("fpb", touched=31, comparable=40, items=50, data_digest="d")
+    found = Overlap(rows=1200, ngrams=9000, commitment="c" * 64, shares=(share,))
+    made = factories.evaluated(owner, method="Overlapping", overlap=found)
+    text = as_reviewer.get(f"/review/{made.pk}/").content.decode()
+    assert "31 of 50 items share a 13-gram" in text and "No report of n-grams" not in text
 
 
 def test_deciding_takes_the_case_and_what_is_public_is_confirmed_first(
@@ -339,8 +355,8 @@ def test_the_next_case_is_the_one_behind_that_the_reviewer_can_decide(
 
 
 def test_a_reviewer_turns_the_daily_mail_off(as_reviewer: Client, as_owner: Client, reviewer: User) -> None:
-    assert "what waits for review" not in as_owner.get("/accounts/notifications/").content.decode()
-    assert "what waits for review" in as_reviewer.get("/accounts/notifications/").content.decode()
+    assert "cases wait for review" not in as_owner.get("/accounts/notifications/").content.decode()
+    assert "cases wait for review" in as_reviewer.get("/accounts/notifications/").content.decode()
     as_reviewer.post("/accounts/notifications/", {"whole_team": "on"})
     reviewer.refresh_from_db()
     assert Event.REVIEW_WAITING.value in reviewer.email_preferences.muted

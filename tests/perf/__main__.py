@@ -14,6 +14,7 @@ from portal.machine import embedded
 
 NAMES = (
     "near_duplicates",
+    "log_speed",
     "intake_speed",
     "upload_speed",
     "parallel_clients",
@@ -22,17 +23,22 @@ NAMES = (
     "evaluation_speed",
     "harness_speed",
     "adapters_speed",
+    "beside_speed",
     "vllm_speed",
     "protocol_one",
     "protocol_two",
     "flexlora_speed",
     "federated_speed",
 )
+LARGE = ("board_scale", "migration_locks")
+"""Those that take many minutes: by name only."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.perf")
-    parser.add_argument("names", nargs="*", choices=[*NAMES, []], help="all without a name")
+    parser.add_argument(
+        "names", nargs="*", choices=[*NAMES, *LARGE, []], help="all but the large ones without a name"
+    )
     chosen = parser.parse_args().names or NAMES
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"DEBUG": "1", "VAR_DIR": folder, "DJANGO_SETTINGS_MODULE": "portal.settings"}

@@ -91,13 +91,13 @@ def uploads(
     }
 
 
-def files(pyproject: bytes = PYPROJECT) -> Files:
+def files(pyproject: bytes = PYPROJECT, adapter: bytes | None = None) -> Files:
     """The three files as intake takes them."""
-    made = uploads(pyproject=pyproject)
-    adapter = made["adapter_model"]
-    assert adapter.size and adapter.file
+    made = uploads(adapter, pyproject=pyproject)
+    weights = made["adapter_model"]
+    assert weights.size and weights.file
     return Files(
-        cast(BinaryIO, adapter.file), adapter.size, made["adapter_config"].read(), made["pyproject"].read()
+        cast(BinaryIO, weights.file), weights.size, made["adapter_config"].read(), made["pyproject"].read()
     )
 
 

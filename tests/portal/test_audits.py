@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 from django.core.files.base import File
 from django.core.management import call_command
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
 from evaluation import rules
+from evaluation.statements.envelope import Envelope
+from evaluation.statements.fields import document
+from evaluation.statements.statement import AUDIT, Statement
 from leaderboard.reading import case_history
 from leaderboard.reading.changes import Kind, changes
 from portal.accounts.models import User
@@ -24,6 +27,7 @@ from portal.review.models import Audit, AuditDraw, Decision
 from portal.runs import presence, services
 from portal.runs.models import BaselineRun, Evaluation
 from portal.submissions.models import Submission
+from portal.transparency import checking
 from portal.transparency.models import Leaf
 from portal.transparency.writing import write_due
 from tests.portal import factories
@@ -146,6 +150,30 @@ def test_an_audit_is_stated_nowhere_as_a_result_of_the_entry(
     assert client.get(f"/api/v1/evaluations/{audit.evaluation.pk}/").status_code == 404
     desk = case_history.history_of(made)
     assert f"Audit's evaluation {audit.evaluation.pk}" in " ".join(one.what for one in desk)
+
+
+def test_an_outcome_is_stated_in_the_log_and_cannot_be_changed_unseen(
+    owner: User, no_retraining: None
+) -> None:
+    made = entry(owner, right=70)
+    original = factories.evaluation_of(made)
+    draw = audits.draw(next_month())
+    write_due()
+    run("first:1", 20)
+    audits.settle()
+    assert draw and write_due() == 1 and write_due() == 0
+    leaf = Leaf.objects.get(audit__isnull=False)
+    statement = Statement.read(Envelope.read(document(leaf.body, "leaf")).payload)
+    told = statement.predicate
+    assert (statement.predicate_type, told["outcome"], told["difference"]) == (AUDIT, "differs", -0.5)
+    assert (told["seed"], told["original"]) == (draw.seed, original.pk)
+    assert checking.problems() == []
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE review_audit SET outcome = 'within', low = -0.6, high = 0.1")
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    [problem] = checking.problems()
+    assert f"Entry {made.pk}" in problem and "interval95, outcome changed" in problem
 
 
 def test_a_draw_and_an_evaluation_do_not_hinder_each_other(

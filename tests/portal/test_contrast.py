@@ -92,7 +92,7 @@ def test_the_stylesheet_stays_small() -> None:
     assert STYLESHEET.stat().st_size < 40_000
 
 
-@pytest.mark.parametrize("name", ["board.css", "review.css"])
+@pytest.mark.parametrize("name", ["board.css", "review.css", "operate.css"])
 def test_the_stylesheet_of_an_area_is_small_and_takes_the_sites_colours(name: str) -> None:
     sheet = STYLESHEET.with_name(name)
     assert sheet.stat().st_size < 10_000

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow.parquet
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 
 from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import User
@@ -21,13 +23,17 @@ from portal.dumps.manifest import Manifest
 from portal.dumps.mirroring import look_again
 from portal.dumps.models import Dump, Mirror
 from portal.dumps.writing import keep_dump
-from portal.intake.services import withdraw
-from portal.review.models import Decision
-from portal.review.services import decide
+from portal.intake.services import amend, send, withdraw
+from portal.review import audits, cases
+from portal.review.models import AuditDraw, Decision, TwoPersonRule
+from portal.review.services import confirm, decide, pending
+from portal.runs.models import Score
 from portal.transparency.models import Head
 from portal.transparency.writing import write_due
 from tests.leaderboard.test_items import answered, fifty
 from tests.portal import factories
+from tests.portal.test_audits import next_month
+from workers import tasks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -128,6 +134,161 @@ def test_a_mirror_has_the_same_boards_entries_and_answers(
     assert refused.status_code == 405 and refused.json()["type"].endswith("read_only_mirror")
     with pytest.raises(CommandError, match="not empty"):
         call_command("import_dump", str(folder), stdout=StringIO())
+
+
+def test_scores_that_are_no_result_of_the_entry_are_in_no_dump(
+    owner: User, reviewer: User, folder: Path
+) -> None:
+    """Those of an adapter before its team was asked to change it, and an audit's."""
+    made = factories.evaluated(owner, correct=11)
+    factories.review(
+        made,
+        reviewer,
+        Decision.Action.CHANGES,
+        reason="Another one.",
+        due_at=timezone.now() + timedelta(days=3),
+    )
+    made.refresh_from_db()
+    amend(made, factories.draft(owner, files=factories.files(adapter=factories.adapter_bytes(1))))
+    send(made)
+    factories.evaluate(made, correct=70)
+    made.refresh_from_db()
+    factories.publish(made)
+    assert audits.draw(next_month())
+    factories.evaluate(made, correct=22)
+    assert audits.settle() == 1
+    dumped(folder)
+    told = {
+        name: pyarrow.parquet.read_table(folder / f"{name}.parquet").to_pylist()
+        for name in ("scores", "audits")
+    }
+    assert {row["correct"] for row in told["scores"]} == {70}
+    [audit] = told["audits"]
+    assert audit["submission_id"] == made.pk
+    emptied()
+    call_command("import_dump", str(folder), stdout=StringIO())
+    assert Client().get("/audits/").status_code == 200
+    assert {score["correct"] for score in Score.objects.values("correct")} == {70}
+
+
+def test_public_decisions_are_told_and_nothing_that_was_only_proposed(
+    client: Client, owner: User, reviewer: User, folder: Path
+) -> None:
+    made = factories.published(owner)
+    factories.review(made, reviewer, Decision.Action.DISQUALIFY, reason="A copy.")
+    factories.review(made, reviewer, Decision.Action.REINSTATE, reason="It was the first.")
+    second = factories.user("second", is_staff=True, is_superuser=True)
+    TwoPersonRule.objects.get_or_create(action=Decision.Action.DISQUALIFY)
+    factories.review(made, reviewer, Decision.Action.DISQUALIFY, reason="Only proposed.")
+    dumped(folder)
+    rows = pyarrow.parquet.read_table(folder / "decisions.parquet").to_pylist()
+    assert [row["reason"] for row in rows] == ["A copy.", "It was the first."]
+    cases.release(made, reviewer=reviewer)
+    cases.claim(made, reviewer=second)
+    confirm(pending(made), reviewer=second, agreed=True)  # type: ignore[arg-type]
+    dumped(folder.with_name("later"))
+    before = client.get("/changes/").content.decode()
+    emptied()
+    call_command("import_dump", str(folder.with_name("later")), stdout=StringIO())
+    after = client.get("/changes/").content.decode()
+    for reason in ("A copy.", "It was the first.", "Only proposed."):
+        assert reason in before and reason in after
+
+
+FORMS = (
+    "/submit/", "/submissions/", "/accounts/login/", "/accounts/signup/", "/accounts/profile/", "/contact/",
+    "/review/", "/review/requests/", "/admin/", "/baselines/runs/new/", "/entries/{}/report/",
+)  # fmt: skip
+
+
+def test_a_mirror_says_where_the_site_is_that_takes_something(
+    client: Client, owner: User, folder: Path, settings: Any
+) -> None:
+    made = factories.published(owner)
+    settings.SITE_URL = "https://first.example"
+    dumped(folder)
+    emptied()
+    call_command("import_dump", str(folder), stdout=StringIO())
+    settings.SITE_URL = "https://mirror.example"
+    for path in (form.format(made.pk) for form in FORMS):
+        page = client.get(path)
+        assert page.status_code == 200 and "<form" not in page.content.decode().partition("<main")[2], path
+        assert f'href="https://first.example{path}"' in page.content.decode(), path
+    entry = client.get(f"/entries/{made.pk}/").content.decode()
+    assert f"flowertune verify https://first.example/entries/{made.pk}/" in entry
+    assert "within a minute" not in entry and 'rel="canonical" href="https://first.example/' in entry
+    assert "https://first.example/data/" in client.get("/data/").content.decode()
+    for path in ("/api/v1/log/", f"/api/v1/entries/{made.pk}/statement/"):
+        assert "https://first.example" in client.get(path).json()["detail"]
+    exported = client.get(f"/api/v1/entries/{made.pk}/exports/every-eval-ever/").content.decode()
+    assert f"https://first.example/api/v1/entries/{made.pk}/statement/" in exported
+    before = AuditDraw.objects.count()
+    tasks.audit()
+    assert AuditDraw.objects.count() == before
+
+
+def _renamed(manifest: dict[str, Any], folder: Path) -> str:
+    (folder.parent / "stolen.parquet").write_bytes((folder / "scores.parquet").read_bytes())
+    manifest["files"][0]["name"] = "../stolen.parquet"
+    return "names a file '../stolen.parquet'"
+
+
+def _removed(manifest: dict[str, Any], folder: Path) -> str:
+    (folder / "scores.parquet").unlink()
+    return r"scores\.parquet cannot be read"
+
+
+def _left_out(manifest: dict[str, Any], folder: Path) -> str:
+    manifest["files"] = [file for file in manifest["files"] if file["table"] != "scores"]
+    return "names no file of the table scores"
+
+
+def _of_another_table(manifest: dict[str, Any], folder: Path) -> str:
+    files = {file["table"]: file for file in manifest["files"]}
+    files["scores"]["name"], files["costs"]["name"] = files["costs"]["name"], files["scores"]["name"]
+    return "is not the file that the manifest names"
+
+
+def _of_another_version(manifest: dict[str, Any], folder: Path) -> str:
+    manifest["version"] = 99
+    return "no flowertune-dump of version 1"
+
+
+def _of_no_shape(manifest: dict[str, Any], folder: Path) -> str:
+    manifest["files"][3]["folder"] = "/etc"
+    return r"manifest\.json cannot be read"
+
+
+def _of_no_site(manifest: dict[str, Any], folder: Path) -> str:
+    manifest["site"] = "javascript:alert(1)"
+    return "names no site"
+
+
+def _with_fewer_rows(manifest: dict[str, Any], folder: Path) -> str:
+    """A file of another dump, with its digest."""
+    table = pyarrow.parquet.read_table(folder / "scores.parquet").slice(0, 1)
+    pyarrow.parquet.write_table(table, folder / "scores.parquet")
+    file = next(file for file in manifest["files"] if file["table"] == "scores")
+    file["sha256"] = hashlib.sha256((folder / "scores.parquet").read_bytes()).hexdigest()
+    return r"scores\.parquet has 1 rows, not 3"
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [_renamed, _removed, _left_out, _of_another_table, _of_another_version, _of_no_shape, _of_no_site,
+     _with_fewer_rows],
+)  # fmt: skip
+def test_a_dump_that_was_tampered_with_is_refused_with_the_place(
+    owner: User, folder: Path, tamper: Callable[[dict[str, Any], Path], str]
+) -> None:
+    factories.published(owner)
+    manifest = dumped(folder)
+    emptied()
+    said = tamper(manifest, folder)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(CommandError, match=said):
+        call_command("import_dump", str(folder), stdout=StringIO())
+    assert not User.objects.exists() and not Mirror.objects.exists()
 
 
 def test_a_file_that_was_changed_is_not_imported(owner: User, folder: Path) -> None:

@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from portal.accounts.models import User
 from portal.environment import PROJECT_ROOT
 from portal.monitoring import of_running, of_work, site
+from portal.operate import last_backup
 from portal.outages import records
 from portal.outages.causes import HUB
 from portal.runs import presence, services
@@ -107,13 +108,16 @@ def test_what_was_measured_and_what_waits_for_people_is_told(client: Client, own
     assert found["flowertune_cases_waiting"] == 0
 
 
-def test_the_last_backup_is_told_where_there_is_a_record_that_can_be_read(tmp_path: Path) -> None:
-    record = tmp_path / of_running.LAST_BACKUP
-    assert not of_running._backup(record).samples
+def test_the_last_backup_is_told_where_there_is_a_record_that_can_be_read(
+    tmp_path: Path, settings: Any
+) -> None:
+    settings.VAR_DIR = tmp_path
+    record = tmp_path / last_backup.LAST_BACKUP
+    assert not of_running._backup().samples
     record.write_text('{"made_at": "yesterday"}')
-    assert not of_running._backup(record).samples
+    assert not of_running._backup().samples
     record.write_text('{"made_at": "1970-01-01T00:01:00+00:00"}')
-    assert of_running._backup(record).samples[0].value == 60
+    assert of_running._backup().samples[0].value == 60
 
 
 def test_requests_count_by_the_routes_pattern_and_never_by_what_somebody_typed(client: Client) -> None:

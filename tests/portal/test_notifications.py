@@ -11,10 +11,12 @@ from django.test import Client
 from evaluation.errors import Fault
 from portal.accounts import teams
 from portal.accounts.models import Membership, User, personal_team
+from portal.discussion.services import post
 from portal.intake.services import create, withdraw
 from portal.notifications import services
 from portal.notifications.models import (
     E_MAIL_EVENTS,
+    REQUEST_EVENTS,
     Delivery,
     EmailPreferences,
     Event,
@@ -23,7 +25,8 @@ from portal.notifications.models import (
 )
 from portal.notifications.services import NotificationRefused, submission_changed
 from portal.outages.causes import Failure
-from portal.review.models import Decision
+from portal.review.entry_requests import ask
+from portal.review.models import Decision, EntryRequest
 from portal.runs import services as runs
 from portal.submissions.models import HubFetch, Submission
 from tests.portal import factories
@@ -159,12 +162,31 @@ def test_a_draft_is_told_of_only_when_its_files_came_from_the_hub(owner: User) -
 
 def test_the_choice_of_e_mails_is_kept(as_owner: Client, owner: User) -> None:
     page = as_owner.get("/accounts/notifications/").content.decode()
-    assert page.count(" checked") == len(E_MAIL_EVENTS)
+    assert page.count(" checked") == len(E_MAIL_EVENTS) + len(REQUEST_EVENTS)
     as_owner.post("/accounts/notifications/", {"events": ["submission.published"], "whole_team": "on"})
     kept = EmailPreferences.objects.get(user=owner)
     assert Event.PUBLISHED not in kept.muted and Event.FAILED in kept.muted and kept.whole_team
     as_owner.post("/accounts/notifications/", {})
     assert as_owner.get("/accounts/notifications/").content.decode().count(" checked") == 0
+
+
+def test_mails_about_requests_messages_and_decisions_are_turned_off_like_others(
+    as_owner: Client, as_reviewer: Client, owner: User, stranger: User, reviewer: User
+) -> None:
+    made = factories.published(owner)
+    Delivery.objects.all().delete()
+    for client in (as_owner, as_reviewer):
+        client.post("/accounts/notifications/", {"whole_team": "on"})
+    ask(kind=EntryRequest.Kind.OBJECTION, submission=made, user=stranger, reason="It knows the test items.")
+    post(submission=made, author=owner, text="It does not.")
+    assert not Delivery.objects.filter(recipient__in=[owner, reviewer]).exists()
+    for client in (as_owner, as_reviewer):
+        wanted = {"requests": ["entry.objected"], "desk": ["entry.requested"], "events": []}
+        client.post("/accounts/notifications/", wanted)
+    another = factories.user("another")
+    ask(kind=EntryRequest.Kind.OBJECTION, submission=made, user=another, reason="It does know them.")
+    told = Delivery.objects.values_list("recipient__username", "notification__event")
+    assert sorted(told) == [("owner", "entry.objected"), ("reviewer", "entry.requested")]
 
 
 def test_a_webhook_is_made_and_its_secret_shown_once(as_owner: Client, owner: User) -> None:

@@ -38,6 +38,7 @@ def test_production_defaults_pass_djangos_deployment_checks(tmp_path: Path) -> N
         name: value for name, value in os.environ.items() if name not in ("DEBUG", "HTTPS", "SECRET_KEY")
     }
     production |= {"VAR_DIR": str(tmp_path), "SITE_URL": "https://board.example.org"}
+    production |= {"ALLOWED_HOSTS": "board.example.org", "TRUST_PROXY": "1"}
     done = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
         cwd=PROJECT_ROOT,
@@ -112,7 +113,7 @@ def test_every_page_has_a_policy_without_inline_scripts(client: Client) -> None:
 @pytest.mark.django_db
 def test_the_probes_answer(client: Client) -> None:
     assert client.get("/healthz").content == b"ok\n"
-    assert client.get("/readyz").json() == {"database": True, "broker": True}
+    assert client.get("/readyz").json() == {"database": True, "broker": True, "migrations": True}
 
 
 def test_no_migration_is_missing(db: None) -> None:
@@ -127,4 +128,5 @@ def test_the_readiness_probe_names_a_broker_that_is_away(
 ) -> None:
     settings.REDIS_URL = f"unix://{tmp_path}/nobody.sock"
     response = client.get("/readyz")
-    assert response.status_code == 503 and response.json() == {"database": True, "broker": False}
+    assert response.status_code == 503
+    assert response.json() == {"database": True, "broker": False, "migrations": True}

@@ -123,7 +123,7 @@ class TestTheDatabase:
 
     def test_lets_nobody_call_one_an_evaluation_in_full_later(self, owner: User) -> None:
         made = submission(owner)
-        with pytest.raises(DatabaseError, match="smoke_run"), transaction.atomic():
+        with pytest.raises(DatabaseError, match="purpose_for_good"), transaction.atomic():
             Evaluation.objects.filter(submission=made).update(smoke_run=False)
 
     def test_sends_no_submission_from_its_smoke_run_to_review(self, owner: User) -> None:

@@ -235,3 +235,11 @@ def test_the_command_plans_starts_and_tells(
     assert "2 waiting" in capsys.readouterr().out
     call_command("study", "export", str(study.pk), "--format", "json")
     assert json.loads(capsys.readouterr().out)["runs"] == 4
+
+
+def test_a_run_that_an_operator_requeues_keeps_its_place(study: Study, reviewer: User) -> None:
+    run = BaselineRun.objects.filter(study_run__cell=1).earliest("pk")
+    single_runs.cancel(run, by=reviewer)
+    run.refresh_from_db()
+    single_runs.again(run)
+    assert table_of(study, sees_all=True).cells[0].state == "2 waiting"

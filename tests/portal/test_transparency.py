@@ -99,6 +99,20 @@ def test_a_new_evaluation_of_a_published_entry_is_stated_too(owner: User) -> Non
     assert leaf and stated(leaf).predicate["scores"][0]["correct"] == 71
 
 
+def test_the_reason_of_a_reinstatement_is_stated_by_its_digest(owner: User, reviewer: User) -> None:
+    made = factories.published(owner)
+    disqualify(made, reviewer)
+    factories.review(made, reviewer, Decision.Action.REINSTATE, reason="The log was found.")
+    write_due()
+    digests = [
+        hashlib.sha256(reason).hexdigest()
+        for reason in (b"Trained on the test items.", b"The log was found.")
+    ]
+    said = [stated(leaf).predicate["reason"] for leaf in Leaf.objects.filter(evaluation=None)]
+    assert said == [None, {"sha256": digests[0]}, {"sha256": digests[1]}]
+    assert checking.problems() == []
+
+
 def test_entries_from_other_boards_have_acts_and_no_result(owner: User) -> None:
     made = Submission.objects.create(
         team=owner.memberships.get().team, submitter=owner, challenge="finance", kind="imported",
@@ -311,6 +325,36 @@ class Tampering:
 
     def node(self) -> None:
         self.sql("UPDATE transparency_treenode SET hash = %s", b"\x00" * 32)
+
+    def node_removed(self) -> None:
+        self.sql("DELETE FROM transparency_treenode")
+
+    def node_added(self) -> None:
+        self.sql("INSERT INTO transparency_treenode (level, index, hash) VALUES (1, 7, %s)", b"\x00" * 32)
+
+    def provenance(self) -> None:
+        self.sql('UPDATE runs_evaluation SET provenance = \'{"precision": "bf16"}\'')
+
+    def benchmark_left_out(self) -> None:
+        self.sql("DELETE FROM runs_score WHERE benchmark = 'fiqa'")
+
+    def data(self) -> None:
+        self.sql("UPDATE runs_score SET official = NOT official")
+
+    def result_of_another_entry(self) -> None:
+        self.sql("UPDATE runs_evaluation SET submission_id = submission_id + 1")
+
+    def published_earlier(self) -> None:
+        self.sql("UPDATE submissions_submission SET published_at = %s", YESTERDAY)
+
+    def disqualification_forgotten(self) -> None:
+        self.sql("DELETE FROM submissions_statusevent WHERE status = 'disqualified'")
+
+    def head_signed_by_nobody(self) -> None:
+        self.sql(
+            "UPDATE transparency_head SET envelope = jsonb_set(envelope, '{signatures,0,sig}', %s)",
+            f'"{encoded(bytes(64))}"',
+        )
 
     def key_ended_before(self) -> None:
         self.sql("UPDATE transparency_signingkey SET sealed = '', retired_at = %s", YESTERDAY)

@@ -6,6 +6,7 @@ import json
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pgtrigger
 import pytest
@@ -58,6 +59,15 @@ def test_a_reader_follows_a_site_through_growth_rotation_and_a_rewritten_history
     status, second = verify(f"{live_server.url}/api/v1/entries/{made.pk}/statement/?protocol=1")
     assert status == Status.DONE and "kept here before" in second["keys"]
     assert consistency(second) == "proved" and second["head"]["size"] == 4
+
+    factories.published(owner, method="later still")
+    write_due()
+    file = tmp_path / "statement.json"
+    for query, outcome in (("", "not checked"), ("?since=4", "proved")):
+        with urlopen(f"{live_server.url}/api/v1/entries/{made.pk}/statement/{query}") as answer:  # noqa: S310
+            file.write_bytes(answer.read())
+        status, offline = verify(str(file))
+        assert (status, consistency(offline)) == (Status.DONE, outcome)
 
     call_command("rotate_signing_key", stdout=StringIO())
     factories.published(owner, method="after the rotation")

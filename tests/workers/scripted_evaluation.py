@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from evaluation.wire.evaluating import JOBS, Done, Loading, Noted, Ready, Scored
+from evaluation.wire.evaluating import JOBS, Done, Job, Loading, Noted, Ready, Scored
 from evaluation.wire.messages import Message, dump
 
 
@@ -24,6 +24,7 @@ def main() -> None:
     say(dump(Ready(os.getpid())))
     for line in sys.stdin:
         job = JOBS.parse(line)
+        assert isinstance(job, Job)
         folder = Path(job.model)
         script = json.loads((folder / "script.json").read_text())
         with (folder / "jobs.jsonl").open("a") as jobs:

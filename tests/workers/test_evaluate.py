@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from evaluation.wire.evaluating import JOBS
+from evaluation.wire.evaluating import JOBS, Job
 from portal.accounts.models import User
+from portal.runs import transfer
 from portal.runs.models import Evaluation
 from portal.submissions.models import BaseModel, Submission
 from tests.portal import factories
@@ -56,7 +57,12 @@ def follow(folder: Path, **script: Any) -> None:
 
 def jobs(folder: Path) -> list[tuple[str, ...]]:
     """The benchmarks of each job that the process got."""
-    return [JOBS.parse(line).benchmarks for line in (folder / "jobs.jsonl").read_text().splitlines()]
+    return [job.benchmarks for job in whole_jobs(folder)]
+
+
+def whole_jobs(folder: Path) -> list[Job]:
+    found = [JOBS.parse(line) for line in (folder / "jobs.jsonl").read_text().splitlines()]
+    return [job for job in found if isinstance(job, Job)]
 
 
 def attempt(made: Submission) -> Evaluation:
@@ -185,3 +191,19 @@ def test_a_storage_that_is_away_for_a_while_costs_no_attempt(owner: User, folder
         Evaluation.objects.update(waits_until=None)
     away.rename(folder / "storage")
     assert attempt(made).status == "succeeded"
+
+
+def test_other_domains_are_asked_in_the_precision_of_its_own(owner: User, folder: Path) -> None:
+    follow(folder)
+    made = factories.submission(owner)
+    attempt(made)
+    made.refresh_from_db()
+    transfer.ask(made)
+    while claimed := evaluate.services.claim(worker="test"):
+        evaluate.run(claimed)
+    got = whole_jobs(folder)[1:]
+    assert {job.precision for job in got} == {"fp4"}
+    assert [job.benchmarks[0] for job in got if job.adapter] == ["mmlu_stem", "pubmedqa", "mbpp"]
+    assert [job.benchmarks[0] for job in got if not job.adapter] == ["mmlu_stem", "fpb", "pubmedqa", "mbpp"]
+    measured = Evaluation.objects.exclude(purpose="board")
+    assert {(one.status, one.error_message) for one in measured} == {("measured", "")}

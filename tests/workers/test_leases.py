@@ -63,7 +63,7 @@ def test_the_thread_ends_when_somebody_else_has_the_work(
         thread = next(thread for thread in threading.enumerate() if thread.name == "lease")
         thread.join(60)
         assert not thread.is_alive()
-    assert "was taken over while it was prepared" in caplog.text
+    assert "is no longer claimed by this worker" in caplog.text
 
 
 def test_what_stalls_is_left_alone_when_somebody_else_has_the_work(

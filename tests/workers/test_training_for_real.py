@@ -11,7 +11,8 @@ import pytest
 from django.conf import settings
 
 from portal.baselines import services
-from portal.runs.models import BaselineRun
+from portal.runs import leakage
+from portal.runs.models import BaselineRun, Evaluation
 from portal.submissions.models import BaseModel
 from tests.portal import baselines, factories
 from tests.workers.conftest import Start, wait_until
@@ -66,7 +67,17 @@ def test_a_run_whose_worker_is_killed_goes_on_after_its_last_round(
     sent = sum(metric.bytes_up for metric in run.round_metrics.all())
     assert measured["communication_up"] == sent
     wait_until(lambda: _status(ended) == "in_review", "the entry's evaluation")
+    entry.refresh_from_db()
+    measuring = leakage.ask(entry)
+    wait_until(lambda: not _refreshed(measuring).is_active, "the end of its measuring")
+    found = leakage.result_of(entry)
+    assert found and found.basis == "measured", _refreshed(measuring).error_message
+    assert found.members >= 20 and found.others == config.held_out and len(found.memberships) == 3
     assert not training_processes()
+
+
+def _refreshed(evaluation: Evaluation) -> Evaluation:
+    return Evaluation.objects.get(pk=evaluation.pk)
 
 
 def _status(run: BaselineRun) -> str:

@@ -20,10 +20,10 @@ import numpy
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.factors import Arrays, Product, arrays_of, by_module, compressed, products, total
 from evaluation.federated.strategies.fedavg import arguments
-from evaluation.federated.strategies.products import ProductStrategy, Update, mean, terms_of
+from evaluation.federated.strategies.updates import Update, UpdateStrategy, mean, terms_of
 
 
-class FedExLora(ProductStrategy):
+class FedExLora(UpdateStrategy):
     """Means of A and B, and what those lack. `limit` cuts the residual's rank; 0 keeps it exact."""
 
     def __init__(self, limit: int) -> None:

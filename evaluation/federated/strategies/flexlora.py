@@ -21,10 +21,10 @@ import numpy
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.factors import Arrays, arrays_of, best, by_module, total
 from evaluation.federated.strategies.fedavg import arguments
-from evaluation.federated.strategies.products import ProductStrategy, Update, mean, terms_of
+from evaluation.federated.strategies.updates import Update, UpdateStrategy, mean, terms_of
 
 
-class FlexLora(ProductStrategy):
+class FlexLora(UpdateStrategy):
     """Cuts the mean product back to the adapter's rank."""
 
     def __init__(self, rank: int) -> None:

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.factors import Arrays, arrays_of, by_module, compressed, products, total
 from evaluation.federated.strategies.fedavg import arguments
-from evaluation.federated.strategies.products import ProductStrategy, Update, terms_of
+from evaluation.federated.strategies.updates import Update, UpdateStrategy, terms_of
 
 
-class Flora(ProductStrategy):
+class Flora(UpdateStrategy):
     """Stacks. `limit` cuts the residual's rank; 0 keeps it exact."""
 
     def __init__(self, limit: int) -> None:

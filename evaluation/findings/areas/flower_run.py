@@ -43,6 +43,17 @@ AREA = Area(
             example="flower_run.json",
         ),
         FindingKind(
+            "flower_run.signatures",
+            WARNING,
+            "A signature of the bundle cannot be read",
+            explanation=(
+                "Under verifications a record may have the signatures that Flower Hub gave with the bundle, "
+                "by the id of a key an object with signature (Ed25519 in base64url) and signed_at (seconds)."
+            ),
+            remedy=("Give the column verifications of the SuperLink's table fab as it is, or leave it out."),
+            example="flower_run.json",
+        ),
+        FindingKind(
             "flower_run.other_bundle",
             WARNING,
             "The bundle is not that of the run",

@@ -81,8 +81,8 @@ AREA = Area(
             "It cannot be another run of that submission",
             explanation=(
                 "A further run of a method has the challenge, the team, the base model and the kind of the "
-                "first one, which was not rejected, withdrawn or disqualified. All further runs name the "
-                "first, never each other."
+                "first one, which was not rejected, withdrawn or disqualified, and tensors that no other run "
+                "of it has. All further runs name the first, never each other."
             ),
             remedy="Name the first run of the method, or send this one as a method of its own.",
             example="repeats",
@@ -93,7 +93,8 @@ AREA = Area(
             "It differs from the first run in more than its seed",
             explanation=(
                 "Runs of one method differ in their seed alone: the board shows their mean, with how much "
-                "the seed moves the score. Another setting, even a better one, is another method."
+                "the seed moves the score. Another setting, even a better one, is another method. So it is "
+                "for a first run that is changed after others were sent as runs of it."
             ),
             remedy=(
                 "Train with the configuration of the first run and another seed, or send this run as a "

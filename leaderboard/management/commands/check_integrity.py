@@ -1,4 +1,4 @@
-"""`manage.py check_integrity`: whether files, single answers, boards and log are what the database says."""
+"""`manage.py check_integrity`: whether files, answers, scores, boards and log are what the database says."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from portal.transparency import checking
 
 class Command(BaseCommand):
     help = (
-        "Read every stored file and every score's single answers, build every board, and recompute the log. "
-        "One line for each problem, and exit status 1 where there is one. Files that nothing speaks of are "
-        "listed."
+        "Read every stored file and every score's single answers, recount scores, build every board, and "
+        "recompute the log. One line for each problem, and exit status 1 where there is one. Files that "
+        "nothing speaks of are listed."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -29,12 +29,13 @@ class Command(BaseCommand):
             self.stdout.write(f"orphan: {name}")
         if problems:
             raise CommandError(f"{problems} problems")
-        self.stdout.write("Files, single answers, boards and log are sound.")
+        self.stdout.write("Files, single answers, scores, boards and log are sound.")
 
 
 def _problems() -> Iterator[str]:
     yield from integrity.wrong_files()
     yield from integrity.wrong_items()
+    yield from integrity.wrong_scores()
     for challenge in CHALLENGES:
         for protocol in snapshots.checked(challenge).protocols:
             # Twice: an entry may have come between the two boards.

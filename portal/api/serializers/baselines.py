@@ -32,6 +32,9 @@ class RoundSerializer(serializers.ModelSerializer[RoundMetric]):
     failures = serializers.ListField(
         child=serializers.DictField(), help_text="`client` and `reason` of those that were left out"
     )
+    client_losses = serializers.ListField(
+        child=serializers.DictField(), help_text="`client` and `loss` on its own held-out rows"
+    )
 
     class Meta:
         model = RoundMetric
@@ -43,12 +46,14 @@ class RoundSerializer(serializers.ModelSerializer[RoundMetric]):
             "learning_rate",
             "train_loss",
             "held_out_loss",
+            "client_losses",
             "bytes_down",
             "bytes_up",
             "train_seconds",
             "aggregate_seconds",
             "communicate_seconds",
             "seconds",
+            "simulated_time",
             "client_peak_rss_bytes",
             "client_peak_vram_bytes",
             "server_peak_rss_bytes",

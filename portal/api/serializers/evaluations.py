@@ -12,6 +12,10 @@ from portal.api.serializers.common import QuerySerializer
 from portal.intake.progress import progress_of
 from portal.runs.models import Evaluation, LogLine, Score
 
+DOMAIN = (
+    "The challenge whose benchmarks are asked, where that is not the submission's own board's, else empty"
+)
+
 
 class ScoreSerializer(serializers.ModelSerializer[Score]):
     items = serializers.SerializerMethodField(help_text="Address of the single answers, as JSON lines")
@@ -99,6 +103,10 @@ class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):
     scores = ScoreSerializer(many=True)
     progress = serializers.SerializerMethodField(help_text="While it is queued or runs")
     smoke_run = serializers.BooleanField(help_text="Few items, for its team alone; it ends as `tried`")
+    purpose = serializers.ChoiceField(
+        Evaluation.Purpose.choices, help_text="What is not for the board ends as `measured`"
+    )
+    domain = serializers.CharField(help_text=DOMAIN)
     waiting_for = serializers.CharField(help_text="What is away that it needs; empty where nothing is")
     next_try_at = serializers.DateTimeField(
         source="waits_until", allow_null=True, help_text="While it waits for that"
@@ -113,6 +121,8 @@ class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):
             "status",
             "protocol",
             "smoke_run",
+            "purpose",
+            "domain",
             "attempts",
             "progress",
             "scores",

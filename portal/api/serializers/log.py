@@ -99,6 +99,15 @@ class PlaceSerializer(serializers.Serializer[Any]):
     hashes = serializers.ListField(child=_digest("From the leaf to the root"))
 
 
+class SinceSerializer(serializers.Serializer[Any]):
+    """The proof that the log goes on from an earlier size; there where `since` named one."""
+
+    hashes = serializers.ListField(child=_digest("As RFC 6962 orders them"))
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {"from": serializers.IntegerField(), **super().get_fields()}
+
+
 class BundleSerializer(serializers.Serializer[Any]):
     """A statement with all that it is checked with: `flowertune verify FILE` reads this document."""
 
@@ -107,6 +116,9 @@ class BundleSerializer(serializers.Serializer[Any]):
     inclusion = PlaceSerializer()
     head = EnvelopeSerializer(help_text="Holds the log's size, root and time")
     keys = serializers.DictField(help_text="As in /.well-known/flowertune-log.json")
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {**super().get_fields(), "consistency": SinceSerializer(required=False)}
 
 
 class LeavesQuery(QuerySerializer):
@@ -136,4 +148,10 @@ class ConsistencyQuery(QuerySerializer):
 class StatementQuery(QuerySerializer):
     protocol = serializers.IntegerField(
         required=False, min_value=1, max_value=1000, help_text="Of the evaluation; by default the site's own"
+    )
+    since = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=_LARGEST,
+        help_text="A size that you know the log by: the proof that it goes on from there comes along",
     )

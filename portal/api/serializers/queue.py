@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from portal.api.serializers.evaluations import IntervalSerializer
+from portal.api.serializers.evaluations import DOMAIN, IntervalSerializer
 from portal.intake.queue_page import Row
 from portal.runs.models import Evaluation
 
@@ -21,6 +21,8 @@ class QueueRowSerializer(serializers.Serializer[Row]):
     challenge = serializers.CharField(source="evaluation.submission.challenge")
     protocol = serializers.IntegerField(source="evaluation.protocol")
     smoke_run = serializers.BooleanField(source="evaluation.smoke_run")
+    purpose = serializers.ChoiceField(Evaluation.Purpose.choices, source="evaluation.purpose")
+    domain = serializers.CharField(source="evaluation.domain", help_text=DOMAIN)
     status = serializers.ChoiceField(Evaluation.Status.choices, source="evaluation.status")
     position = serializers.IntegerField(allow_null=True, help_text="1 is next")
     expected_start = IntervalSerializer(source="start", allow_null=True, help_text="Null while unknown")
@@ -46,6 +48,10 @@ class QueueRowSerializer(serializers.Serializer[Row]):
 
 
 class QueueSerializer(serializers.Serializer[Any]):
+    closed = serializers.CharField(
+        help_text="Why nothing is begun, as during maintenance, for people; empty as a rule. What is sent "
+        "meanwhile is kept"
+    )
     workers = serializers.IntegerField(help_text="That are running")
     worker_last_seen = serializers.DateTimeField(source="last_seen", allow_null=True)
     running = QueueRowSerializer(many=True)

@@ -102,16 +102,19 @@ class SummarySerializer(serializers.ModelSerializer[Submission]):
         ]
         extra_kwargs = {
             "repeats": {
-                "help_text": "The first run of its method, where it is another that differs in its seed"
+                "help_text": "The first run of its method, where it is another that differs in its seed; for "
+                "readers null, too, where that one is not public"
             },
             "status": {"help_text": "`received` is a draft: it may be changed until it is sent"},
         }
 
     def to_representation(self, submission: Submission) -> dict[str, Any]:
-        """The origin may be a private repository: it is for the team and staff."""
+        """The origin may be a private repository: it is for the team and staff, as is what is not public."""
         body: dict[str, Any] = super().to_representation(submission)
         if not self.is_for_insider(submission):
             body["origin"] = ""
+            if submission.repeats and submission.repeats.status not in Submission.PUBLIC:
+                body["repeats"] = None
         return body
 
     def is_for_insider(self, submission: Submission) -> bool:

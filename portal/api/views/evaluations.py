@@ -34,7 +34,7 @@ def evaluations_visible_to(user: Any) -> QuerySet[Evaluation]:
         return Evaluation.objects.all()
     shown = Q(
         Q(checkpoint=None) | Q(checkpoint=F("submission__checkpoint")),
-        status=Evaluation.Status.SUCCEEDED,
+        status__in=[Evaluation.Status.SUCCEEDED, Evaluation.Status.MEASURED],
         submission__status__in=Submission.PUBLIC,
         for_audit=False,
     )

@@ -117,9 +117,12 @@ class EntryStatement(ConditionalMixin):
         leaf = reading.statement_leaf(pk, asked.get("protocol"))
         if leaf is None:
             raise NotFound(
-                "Nothing is stated of this entry. Of one whose scores were only declared nothing ever is; of "
-                "one that was just published, within a minute."
+                "Nothing is stated of this entry. Of one whose scores were only declared nothing ever is; "
+                "of one that was just published, within a minute."
             )
-        response = Response(reading.bundle_of(leaf))
+        try:
+            response = Response(reading.bundle_of(leaf, asked.get("since")))
+        except reading.NotInLogError as error:
+            raise NotFound(str(error)) from error
         response["Content-Disposition"] = f'inline; filename="entry-{pk}-statement.json"'
         return response

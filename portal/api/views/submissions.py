@@ -35,6 +35,7 @@ from portal.api.serializers.drafts import (
 )
 from portal.api.serializers.submissions import SubmissionFilter, SubmissionSerializer, SummarySerializer
 from portal.intake import services, smoke_runs
+from portal.runs import leakage, transfer
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission, SubmissionQuerySet
 from portal.uploads import file_too_large
@@ -114,7 +115,7 @@ class SubmissionList(SubmissionView, generics.ListAPIView[Submission]):
         shown = Submission.objects.visible_to(self.request.user)
         return (
             _filtered(shown, serializer.validated_data, self.request.user)
-            .select_related("team", "base_model", "checkpoint")
+            .select_related(*_BESIDE)
             .defer(*_HEAVY)
         )
 
@@ -206,6 +207,36 @@ class SubmissionEvaluate(SubmissionView):
 
 
 @extend_schema(tags=["submissions"])
+class SubmissionTransfer(SubmissionView):
+    """Measures an adapter on the other domains."""
+
+    @extend_schema(
+        parameters=[*_WRITES, ETAG], request=None, responses={200: SubmissionSerializer, 409: NOT_POSSIBLE}
+    )
+    @idempotent
+    def post(self, request: Request, pk: int) -> Response:
+        """Queue what is missing of the adapter's results on every domain, and of its base model's."""
+        submission = self.own()
+        transfer.ask(submission)
+        return self.answer(submission)
+
+
+@extend_schema(tags=["submissions"])
+class SubmissionLeakage(SubmissionView):
+    """Measures what an adapter gives away of its training rows."""
+
+    @extend_schema(
+        parameters=[*_WRITES, ETAG], request=None, responses={200: SubmissionSerializer, 409: NOT_POSSIBLE}
+    )
+    @idempotent
+    def post(self, request: Request, pk: int) -> Response:
+        """Queue the tests of membership, where rows of the same source are known that it did not train on."""
+        submission = self.own()
+        leakage.ask(submission)
+        return self.answer(submission)
+
+
+@extend_schema(tags=["submissions"])
 class SubmissionWithdraw(SubmissionView):
     """Takes a submission back."""
 
@@ -221,19 +252,22 @@ class SubmissionWithdraw(SubmissionView):
 
 
 _TEXTS = ("config_text", "adapter_config_text", "flower_run_text")
-_HEAVY = (*_TEXTS, "base_model__tensors", "checkpoint__summary")
+_BESIDE = ("team", "base_model", "checkpoint", "repeats")
+_OF_FIRST_RUN = tuple(f"repeats__{text}" for text in (*_TEXTS, "description", "method_card", "overlap"))
+_HEAVY = (*_TEXTS, "base_model__tensors", "checkpoint__summary", *_OF_FIRST_RUN)
 
 
 def with_details(submissions: QuerySet[Submission]) -> QuerySet[Submission]:
     """With everything that a representation needs, and without the columns that none has.
 
-    Audits are no evaluations of a submission that count: whoever takes the newest must not find one.
+    Audits and what is measured beside the board are no evaluations of a submission that count: whoever takes
+    the newest must not find one.
     """
     scores = Score.objects.defer("correct_bits", "scored_bits")
-    counting = Evaluation.objects.filter(for_audit=False)
+    counting = Evaluation.objects.filter(for_audit=False, purpose=Evaluation.Purpose.BOARD)
     evaluations = counting.select_related("submission").defer(*(f"submission__{text}" for text in _TEXTS))
     return (
-        submissions.select_related("team", "base_model", "checkpoint")
+        submissions.select_related(*_BESIDE)
         .defer(*_HEAVY)
         .prefetch_related(
             "findings",

@@ -78,7 +78,10 @@ def set_priority(study: Study, priority: int) -> None:
     """Let the study's queued runs wait by another priority. Raises StudyRefused."""
     if priority not in PRIORITIES:
         raise StudyRefused([f"the priority is from {PRIORITIES[0]} to {PRIORITIES[-1]}"])
-    Study.objects.filter(pk=study.pk).update(priority=priority)
+    with transaction.atomic():
+        Study.objects.filter(pk=study.pk).update(priority=priority)
+        queued = BaselineRun.objects.filter(study_run__study=study, status=Status.QUEUED)
+        queued.update(priority=priority)
     study.priority = priority
 
 
@@ -109,7 +112,7 @@ def _enqueue(study: Study, planned: SitePlan, places: Sequence[tuple[int, int]],
         method = services.default_method(run.config)
         if cell.partition.kind != "iid":
             method = f"{method}, {cell.partition_name}"
-        made = services.enqueue(services.Request(run, requester, method))
+        made = services.enqueue(services.Request(run, requester, method), priority=study.priority)
         StudyRun.objects.create(study=study, cell=number, seed=seed, run=made)
     if places:
         wake_trainers()

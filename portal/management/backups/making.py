@@ -6,7 +6,7 @@ import hmac
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,8 +20,9 @@ from django.db import connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
 from portal.environment import read_environment
-from portal.management.backups import folder, programs
-from portal.management.backups.folder import Backup, StoredFile
+from portal.management.backups import contents, programs
+from portal.management.backups.contents import StoredFile
+from portal.management.backups.place import Place
 from portal.management.backups.references import Reference, all_references, referenced, unfinished_uploads
 from portal.transparency import reading
 
@@ -31,13 +32,15 @@ LAST = "last-backup.json"
 
 @dataclass(frozen=True)
 class Made:
-    """A backup that was just made; `new_bytes` were not there before, `problems` are for the operator."""
+    """A backup that was just made, `shown` as where it is; `new_bytes` were not there before, `with_key` says
+    whether the key is in it, `problems` are for the operator."""
 
-    backup: Backup
+    shown: str
     files: int
     bytes: int
     new_files: int
     new_bytes: int
+    with_key: bool
     problems: tuple[str, ...]
     seconds: float
 
@@ -54,27 +57,30 @@ class _Copied:
     damaged: list[str] = field(default_factory=list)
 
 
-def make(root: Path) -> Made:
-    """Back up database, stored files and key to a folder. Raises BackupError, ProgramError, OSError."""
+def make(place: Place) -> Made:
+    """Back up database, stored files and key to a place. Raises BackupError, ProgramError, OSError."""
     began = time.monotonic()
-    with folder.locked(root):
-        earlier = folder.backups(root)
-        moment = datetime.now(UTC)
-        draft = folder.begin(root, moment)
+    moment = datetime.now(UTC)
+    with ExitStack() as stack:
+        stack.enter_context(place.locked())
+        earlier = place.names()
+        known = stack.enter_context(place.read(earlier[-1], contents.LIST)).files() if earlier else iter(())
+        draft = stack.enter_context(place.begin(moment))
         with _snapshot() as snapshot:
-            programs.dump(draft / folder.DUMP, snapshot)
+            programs.dump(draft / contents.DUMP, snapshot)
             manifest = _manifest(moment)
             copied = _Copied()
-            known = earlier[-1].files() if earlier else iter(())
-            folder.write_private(draft / folder.LIST, _lines(root, known, copied))
+            contents.write_private(draft / contents.LIST, _lines(place, known, copied))
         manifest |= _of_files(copied) | _keep_secret_key(draft)
-        folder.write_private(draft / folder.MANIFEST, [json.dumps(manifest, indent=1).encode()])
+        contents.write_private(draft / contents.MANIFEST, [json.dumps(manifest, indent=1).encode()])
+        backup = place.complete(draft, moment)
         made = Made(
-            folder.complete(draft),
+            backup.shown,
             copied.files,
             copied.bytes,
             copied.new_files,
             copied.new_bytes,
+            manifest["secret_key"]["kept_in"] == contents.SECRET_KEY,
             tuple(_problems(manifest)),
             time.monotonic() - began,
         )
@@ -96,14 +102,14 @@ def _snapshot() -> Iterator[str]:
         yield cursor.fetchone()[0]
 
 
-def _lines(root: Path, known: Iterator[StoredFile], copied: _Copied) -> Iterator[bytes]:
+def _lines(place: Place, known: Iterator[StoredFile], copied: _Copied) -> Iterator[bytes]:
     """The list of files, each of which is among the shared ones when its line comes."""
     before = next(known, None)
     for reference in all_references():
         while before is not None and before.name < reference.name:
             before = next(known, None)
         last = before if before is not None and before.name == reference.name else None
-        found = _kept(root, reference, last)
+        found = _kept(place, reference, last)
         if found is None:
             copied.absent.append(reference.name)
             continue
@@ -114,11 +120,11 @@ def _lines(root: Path, known: Iterator[StoredFile], copied: _Copied) -> Iterator
         copied.bytes += file.size
         copied.new_files += new > 0
         copied.new_bytes += new
-        yield folder.line_of(file)
+        yield file.line()
 
 
-def _kept(root: Path, reference: Reference, last: StoredFile | None) -> tuple[StoredFile, int] | None:
-    """The file, copied unless the folder has it already, and the bytes that were new; None if it is gone.
+def _kept(place: Place, reference: Reference, last: StoredFile | None) -> tuple[StoredFile, int] | None:
+    """The file, copied unless the place has it already, and the bytes that were new; None if it is gone.
 
     Storage never changes a file under its name; one that the last backup has under the same name, size and
     time is not read again.
@@ -130,10 +136,10 @@ def _kept(root: Path, reference: Reference, last: StoredFile | None) -> tuple[St
         size = default_storage.size(name)
         modified = default_storage.get_modified_time(name).isoformat()
         digest = last.sha256 if last and (last.size, last.modified) == (size, modified) else reference.sha256
-        if digest and folder.has(root, digest, size):
+        if digest and place.has(digest, size):
             return StoredFile(name, digest, size, modified), 0
         with default_storage.open(name, "rb") as source:
-            digest, size, new = folder.copy_in(root, source)
+            digest, size, new = place.copy_in(source)
     except FileNotFoundError:
         return None
     return StoredFile(name, digest, size, modified), new
@@ -183,10 +189,10 @@ def _of_files(copied: _Copied) -> dict[str, Any]:
 def _keep_secret_key(draft: Path) -> dict[str, Any]:
     given = read_environment().secret_key
     if not given:
-        folder.write_private(draft / folder.SECRET_KEY, [settings.SECRET_KEY.encode()])
+        contents.write_private(draft / contents.SECRET_KEY, [settings.SECRET_KEY.encode()])
     return {
         "secret_key": {
-            "kept_in": "environment" if given else folder.SECRET_KEY,
+            "kept_in": "environment" if given else contents.SECRET_KEY,
             "fingerprint": fingerprint(settings.SECRET_KEY),
         }
     }
@@ -203,7 +209,7 @@ def _remember(made: Made, moment: datetime) -> None:
     """For whoever looks after the site: when the last backup was made, and of what."""
     told = {
         "made_at": moment.isoformat(timespec="seconds"),
-        "path": str(made.backup.path.resolve()),
+        "path": made.shown,
         "files": made.files,
         "bytes": made.bytes,
         "new_bytes": made.new_bytes,
@@ -212,7 +218,7 @@ def _remember(made: Made, moment: datetime) -> None:
     }
     draft = settings.VAR_DIR / f"{LAST}.part"
     settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
-    folder.write_private(draft, [json.dumps(told).encode()])
+    contents.write_private(draft, [json.dumps(told).encode()])
     draft.rename(settings.VAR_DIR / LAST)
 
 

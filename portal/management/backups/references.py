@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import F, Q, QuerySet, TextField, Value
 from django.db.models.functions import Cast, Collate
 
-from portal.runs.models import Score
+from portal.runs.items import kept_answers
 from portal.submissions.models import Checkpoint, Submission
 from portal.uploads.models import Upload
 
@@ -41,7 +41,7 @@ def _sources() -> tuple[_Source, ...]:
         _Source(Checkpoint.objects.all(), "file", "sha256"),
         _Source(whole, "file", "sha256"),
         _Source(Submission.objects.all(), "adapter_file"),
-        _Source(Score.objects.all(), "items"),
+        _Source(kept_answers(), "items"),
     )
 
 

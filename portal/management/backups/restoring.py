@@ -16,9 +16,10 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
 from portal.environment import read_environment
-from portal.management.backups import folder, programs
-from portal.management.backups.folder import Backup, BackupError
+from portal.management.backups import contents, programs
+from portal.management.backups.contents import Backup, BackupError
 from portal.management.backups.making import FORMAT, fingerprint
+from portal.management.backups.place import Place
 
 
 @dataclass(frozen=True)
@@ -31,32 +32,32 @@ class Restored:
     notes: tuple[str, ...]
 
 
-def restore(backup: Backup, *, with_other_key: bool = False) -> Restored:
+def restore(place: Place, backup: Backup, *, with_other_key: bool = False) -> Restored:
     """Bring it back, whole or not at all: the database comes last, in one transaction.
 
     `with_other_key` goes on with another SECRET_KEY than the backup's. Raises BackupError before anything
     is written where something is damaged or in the way, and ProgramError.
     """
     began = time.monotonic()
-    manifest = sound(backup)
+    manifest = sound(place, backup)
     _require_room()
     _settle_secret_key(backup, manifest, with_other_key)
     files = size = 0
     for file in backup.files():
-        with folder.pooled(backup.path.parent, file.sha256).open("rb") as source:
+        with place.opened(file.sha256) as source:
             stored = default_storage.save(file.name, File(source))
         if stored != file.name:
             raise BackupError(f"The storage named {file.name} {stored}. Empty it and begin again.")
         files, size = files + 1, size + file.size
-    programs.restore(backup.path / folder.DUMP)
+    programs.restore(backup.path / contents.DUMP)
     call_command("migrate", interactive=False, verbosity=0)
     cache.clear()  # what is remembered of another state of the site
     return Restored(files, size, time.monotonic() - began, tuple(_notes(manifest)))
 
 
-def sound(backup: Backup) -> dict[str, Any]:
+def sound(place: Place, backup: Backup) -> dict[str, Any]:
     """The manifest of a backup that can be brought back here. Reads all of it. Raises BackupError."""
-    if damages := list(backup.damages()):
+    if damages := list(backup.damages(place.opened)):
         raise BackupError("\n".join([*damages, "The backup is damaged, so nothing was restored."]))
     manifest = backup.manifest()
     if manifest.get("format") != FORMAT:
@@ -83,14 +84,18 @@ def _require_room() -> None:
 
 def _settle_secret_key(backup: Backup, manifest: dict[str, Any], with_other_key: bool) -> None:
     """Put the backup's key where the site looks for it, unless it has the same one already."""
-    kept = backup.path / folder.SECRET_KEY
+    kept = backup.path / contents.SECRET_KEY
     here = settings.VAR_DIR / "secret_key"
     if kept.is_file() and not read_environment().secret_key and not here.exists() and not with_other_key:
         here.parent.mkdir(parents=True, exist_ok=True)
-        folder.write_private(here, [kept.read_bytes()])
+        contents.write_private(here, [kept.read_bytes()])
     if fingerprint(settings.SECRET_KEY) == manifest["secret_key"]["fingerprint"] or with_other_key:
         return
-    where = f"It is in {kept}." if kept.is_file() else "It was in the environment of the old site."
+    where = (
+        f"It is in {backup.shown}/{contents.SECRET_KEY}."
+        if kept.is_file()
+        else "It was in the environment of the old site."
+    )
     raise BackupError(
         f"SECRET_KEY is not the one of the backup. {where} Without it the log's signing key, webhooks' "
         "secrets, second factors and sessions are lost; --with-other-key goes on all the same."

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from portal.management.backups import folder, restoring
-from portal.management.backups.folder import BackupError
+from portal.management.backups import places, restoring
+from portal.management.backups.contents import BackupError
 from portal.management.backups.programs import ProgramError
 
 
@@ -21,7 +20,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("folder", type=Path, metavar="DIR", help="that backups were made in")
+        places.add_arguments(parser)
         parser.add_argument("--backup", default="", metavar="NAME", help="which; by default the newest")
         parser.add_argument("--check-only", action="store_true", help="only check it, and restore nothing")
         parser.add_argument(
@@ -30,17 +29,27 @@ class Command(BaseCommand):
             help="go on without the backup's SECRET_KEY, and lose what is sealed with it",
         )
 
-    def handle(self, *args: Any, backup: str, check_only: bool, with_other_key: bool, **options: Any) -> None:
+    def handle(
+        self,
+        *args: Any,
+        target: str,
+        profile: str,
+        backup: str,
+        check_only: bool,
+        with_other_key: bool,
+        **options: Any,
+    ) -> None:
         try:
-            found = folder.chosen(options["folder"], backup)
-            if check_only:
-                manifest = restoring.sound(found)
-                self.stdout.write(f"{found.path} is whole: {manifest['files']} files, and the database")
-                return
-            restored = restoring.restore(found, with_other_key=with_other_key)
+            place = places.place_at(target, profile)
+            with place.read(place.chosen(backup)) as found:
+                if check_only:
+                    manifest = restoring.sound(place, found)
+                    self.stdout.write(f"{found.shown} is whole: {manifest['files']} files, and the database")
+                    return
+                restored = restoring.restore(place, found, with_other_key=with_other_key)
         except (BackupError, ProgramError, OSError) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{found.path} is restored: {restored.files} files, in {restored.seconds:.1f} s")
+        self.stdout.write(f"{found.shown} is restored: {restored.files} files, in {restored.seconds:.1f} s")
         for note in restored.notes:
             self.stdout.write(note)
         call_command("check_integrity", stdout=self.stdout)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,11 +35,17 @@ REMARK = "Invented by manage.py seed: nothing was trained or evaluated."
 # Of models that only invented entries know: those that are registered have shapes.
 NO_TENSORS: dict[str, Any] = {"shapes": {}}
 BATCH = 500
+EVERY = 10
+REPEATED = 2
+"""So many further runs has one of EVERY entries, if asked for."""
+_SEED_SPREAD = 0.05
+"""Standard deviation of a run's ability by its seed."""
 
 
 @dataclass(frozen=True)
 class Invented:
-    """An entry to be; `number` tells it from others of its board. One that is `like` another is as able."""
+    """An entry to be; `number` tells it from others of its board. One that is `like` another is as able,
+    but for its seed where it is a further run of that one's method, `repeats`."""
 
     number: int
     method: Method
@@ -47,6 +53,7 @@ class Invented:
     kind: Submission.Kind = Submission.Kind.COMMUNITY
     untuned: bool = False
     like: int | None = None
+    repeats: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,16 @@ def fill(slug: str, count: int, *, seed: int = 0) -> None:
     board = Board(CHALLENGES[slug], seed=seed, data=Score.Data.OFFICIAL)
     for start in range(0, count, BATCH):
         board.publish(board.draw(range(start, min(start + BATCH, count)), untuned=len(MODELS)))
+
+
+def with_further_runs(entries: Sequence[Invented]) -> list[Invented]:
+    """The entries, of which some are runs of the one before that differ in the seed: REPEATED on EVERY."""
+    found = list(entries)
+    for place in range(EVERY // 2, len(found) - REPEATED, EVERY):
+        first = found[place]
+        for run in range(place + 1, place + 1 + REPEATED):
+            found[run] = replace(first, number=found[run].number, like=first.number, repeats=True)
+    return found
 
 
 def account() -> User:
@@ -120,10 +137,7 @@ class Board:
 
     def publish(self, entries: Sequence[Invented]) -> list[Submission]:
         """Evaluated, reviewed and published, in the order given."""
-        checkpoints = self._checkpoints(entries)
-        submissions = Submission.objects.bulk_create(
-            self._submission(entry, checkpoints.get(entry.number)) for entry in entries
-        )
+        submissions = self._submissions(entries)
         self._resources(submissions, entries)
         evaluations = Evaluation.objects.bulk_create(
             Evaluation(
@@ -149,6 +163,17 @@ class Board:
             finished_at=self.calendar.beginning,
         )
         return submissions
+
+    def _submissions(self, entries: Sequence[Invented]) -> list[Submission]:
+        """First runs before those that name them, which are of the same call."""
+        checkpoints = self._checkpoints(entries)
+        found: dict[int, Submission] = {}
+        for further in (False, True):
+            now = [entry for entry in entries if entry.repeats is further]
+            made = [self._submission(entry, checkpoints.get(entry.number), found) for entry in now]
+            created = Submission.objects.bulk_create(made)
+            found |= {entry.number: one for entry, one in zip(now, created, strict=True)}
+        return [found[entry.number] for entry in entries]
 
     def _method(self, number: int) -> Method:
         random = self.random
@@ -179,10 +204,14 @@ class Board:
             file=f"checkpoints/{digest}.safetensors",
         )
 
-    def _submission(self, entry: Invented, checkpoint: Checkpoint | None) -> Submission:
+    def _submission(
+        self, entry: Invented, checkpoint: Checkpoint | None, firsts: Mapping[int, Submission]
+    ) -> Submission:
         published = self.calendar.of(entry.number)
+        first = firsts[entry.like] if entry.repeats and entry.like is not None else None
         return Submission(
-            team=self.teams[entry.number % len(self.teams)],
+            team=first.team if first else self.teams[entry.number % len(self.teams)],
+            repeats=first,
             submitter=self.user,
             challenge=self.challenge.slug,
             kind=entry.kind,
@@ -214,6 +243,8 @@ class Board:
         for place, entry in enumerate(entries):
             if entry.like is not None:
                 abilities[place] = self._abilities[entry.like]
+            if entry.repeats:
+                abilities[place] += self.random.normal(0, _SEED_SPREAD)
             self._abilities[entry.number] = float(abilities[place])
         for slug in self.benchmarks:
             right = self._answers.right(slug, methods, abilities)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.accounts.models import Team, User
 from portal.management.seeding import baselines, declared
-from portal.management.seeding.entries import NO_TENSORS, TEAM, Board, Calendar
+from portal.management.seeding.entries import NO_TENSORS, TEAM, Board, Calendar, with_further_runs
 from portal.management.seeding.methods import MODELS
 from portal.queues import wake_board_builders
 from portal.review.models import Audit, CaseClaim, ChangeRequest, Confirmation, Decision
@@ -128,6 +128,7 @@ def _fill(challenge: Challenge, count: int, *, seed: int) -> list[int]:
     calendar = Calendar(timezone.now() - SPAN, SPAN / count)
     board = Board(challenge, seed=seed, calendar=calendar, answered=answered)
     drawn = board.draw(range(mix.untuned + mix.community), untuned=mix.untuned)
+    drawn[mix.untuned :] = with_further_runs(drawn[mix.untuned :])
     trained = baselines.draw(board, range(len(drawn), len(drawn) + mix.baselines))
     again = [
         baselines.again(board, len(drawn) + len(trained) + number, drawn[mix.untuned + number])
@@ -164,6 +165,7 @@ def _delete(account: User, entries: QuerySet[Submission]) -> None:
     Score.objects.filter(evaluation__submission__in=entries).delete()
     Evaluation.objects.filter(submission__in=entries).delete()
     _delete_history("submissions", "StatusEvent", entries)
+    entries.exclude(repeats=None).delete()  # they hold their first runs
     entries.delete()
     Checkpoint.objects.filter(pk__in=checkpoints, submissions=None, evaluations=None).delete()
     unused = {"submissions": None, "evaluations": None, "baseline_runs": None}

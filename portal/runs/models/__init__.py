@@ -1,11 +1,13 @@
-"""Evaluations of checkpoints with their scores, the baselines trained here and the studies made of them, what
-retraining showed, and which rows are official.
+"""Evaluations of checkpoints with scores and leakage, baselines trained here and studies made of them,
+what retraining showed, and which rows are official.
 """
 
 from portal.runs.models.baseline import BaselineRun, RoundMetric
 from portal.runs.models.claimable import Claimable
 from portal.runs.models.data_registration import DataRegistration
+from portal.runs.models.dropped_answers import DroppedAnswers
 from portal.runs.models.evaluation import Evaluation, Score
+from portal.runs.models.leakage import Leakage
 from portal.runs.models.log import LogLine
 from portal.runs.models.presence import WorkerPresence
 from portal.runs.models.reproduction import Reproduction
@@ -16,7 +18,9 @@ __all__ = [
     "BaselineRun",
     "Claimable",
     "DataRegistration",
+    "DroppedAnswers",
     "Evaluation",
+    "Leakage",
     "LogLine",
     "Reproduction",
     "RoundMetric",

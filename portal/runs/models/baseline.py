@@ -36,6 +36,7 @@ class BaselineRun(Claimable):
     setup = models.JSONField(
         default=dict, editable=False, help_text="What the run said of itself before its first round"
     )
+    priority = models.SmallIntegerField(default=0, db_default=0, help_text="Higher ones go first")
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="baseline_runs"
     )
@@ -119,12 +120,18 @@ class RoundMetric(models.Model):
     learning_rate = models.FloatField()
     train_loss = models.FloatField(null=True)
     held_out_loss = models.FloatField(null=True)
+    client_losses = models.JSONField(
+        default=list, help_text="client and loss on its own held-out rows, by the adapter as it has it"
+    )
     bytes_down = models.PositiveBigIntegerField()
     bytes_up = models.PositiveBigIntegerField()
     train_seconds = models.FloatField(help_text="Of all clients together")
     aggregate_seconds = models.FloatField()
     communicate_seconds = models.FloatField()
     seconds = models.FloatField(help_text="Of the whole round on the clock")
+    simulated_time = models.FloatField(
+        null=True, help_text="Of the round in steps of a client of speed 1, where clients have speeds"
+    )
     client_peak_rss_bytes = models.PositiveBigIntegerField()
     client_peak_vram_bytes = models.PositiveBigIntegerField(null=True)
     server_peak_rss_bytes = models.PositiveBigIntegerField()
@@ -162,3 +169,14 @@ class RoundMetric(models.Model):
     @property
     def bytes_both_ways(self) -> int:
         return self.bytes_down + self.bytes_up
+
+    @property
+    def worst_client_loss(self) -> float | None:
+        """The highest of the clients' losses on their own held-out rows."""
+        return max((one["loss"] for one in self.client_losses), default=None)
+
+    @property
+    def mean_client_loss(self) -> float | None:
+        """The mean of these losses, each client weighing the same."""
+        losses = [one["loss"] for one in self.client_losses]
+        return sum(losses) / len(losses) if losses else None

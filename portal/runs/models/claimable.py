@@ -21,7 +21,9 @@ class Claimable(Waiting):
         QUEUED = "queued", "queued"
         RUNNING = "running", "running"
         SUCCEEDED = "succeeded", "succeeded"
-        TRIED = "tried", "smoke run done"  # never succeeded: so whatever asks for results finds none of it
+        # Never succeeded: so whatever asks for results of a board finds none of these.
+        TRIED = "tried", "smoke run done"
+        MEASURED = "measured", "measured"
         FAILED = "failed", "failed"
         CANCELLED = "cancelled", "cancelled"
 
@@ -52,7 +54,10 @@ class Claimable(Waiting):
             ),
             models.CheckConstraint(
                 condition=Q(status__in=["queued", "running"], finished_at=None)
-                | Q(status__in=["succeeded", "tried", "failed", "cancelled"], finished_at__isnull=False),
+                | Q(
+                    status__in=["succeeded", "tried", "measured", "failed", "cancelled"],
+                    finished_at__isnull=False,
+                ),
                 name="%(class)s_finished_has_date",
             ),
             models.CheckConstraint(
@@ -70,14 +75,16 @@ def leases(name: str) -> models.Index:
     return models.Index(fields=["lease_expires_at"], name=f"{name}_leases", condition=Q(status="running"))
 
 
-def lifecycle(name: str, *, is_tried: bool = False) -> list[pgtrigger.Trigger]:
-    """The triggers that hold rows of a model to their states, and finished ones as they are."""
-    tried = [("running", "tried")] if is_tried else []
+def lifecycle(name: str, *, also: tuple[str, ...] = ()) -> list[pgtrigger.Trigger]:
+    """The triggers that hold rows of a model to their states, and finished ones as they are.
+
+    `also` are ends that not every model has.
+    """
     return [
         pgtrigger.Protect(
             name=f"{name}_final",
             operation=pgtrigger.Update | pgtrigger.Delete,
-            condition=pgtrigger.Q(old__status__in=["succeeded", "tried", "failed", "cancelled"]),
+            condition=pgtrigger.Q(old__status__in=["succeeded", "tried", "measured", "failed", "cancelled"]),
         ),
         pgtrigger.FSM(
             name=f"{name}_status",
@@ -89,7 +96,7 @@ def lifecycle(name: str, *, is_tried: bool = False) -> list[pgtrigger.Trigger]:
                 ("running", "succeeded"),
                 ("running", "failed"),
                 ("running", "cancelled"),
-                *tried,
+                *(("running", end) for end in also),
             ],
         ),
     ]

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.data.dataset import SMOKE_RUN_ITEMS
+from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import Interval, wilson_interval
 from portal.runs.models.claimable import Claimable, leases, lifecycle
 from portal.submissions.models import BaseModel, Checkpoint, Submission
@@ -19,7 +20,18 @@ class Evaluation(Claimable):
 
     A smoke run asks few items of each, for its team alone. It ends as `tried`, which nothing that counts
     scores looks for, and its scores are never official.
+
+    What is measured beside the board ends as `measured`, for the same reason: the adapter on another
+    challenge's benchmarks (TRANSFER), and the base model alone on a challenge's (BASE), which is there for
+    every entry on that base model, whichever asked for it. `domain` is that challenge. A measuring of LEAKAGE
+    asks no benchmark.
     """
+
+    class Purpose(models.TextChoices):
+        BOARD = "board", "evaluation"
+        TRANSFER = "transfer", "adapter on another domain"
+        BASE = "base", "base model on a domain"
+        LEAKAGE = "leakage", "measuring of leakage"
 
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="evaluations")
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="evaluations")
@@ -27,7 +39,9 @@ class Evaluation(Claimable):
         Checkpoint, null=True, on_delete=models.PROTECT, related_name="evaluations"
     )
     protocol = models.PositiveSmallIntegerField()
-    priority = models.SmallIntegerField(default=0, help_text="Above 0: staff's wish, takes nobody's turn")
+    priority = models.SmallIntegerField(
+        default=0, help_text="Above 0: staff's wish, takes nobody's turn; below: when nothing else waits"
+    )
     waits_for = models.CharField(
         max_length=300, blank=True, editable=False, help_text="What a worker lacked that left it to others"
     )
@@ -35,6 +49,14 @@ class Evaluation(Claimable):
         null=True, editable=False, help_text="Of the round of turns that it was claimed in"
     )
     smoke_run = models.BooleanField(default=False, editable=False)
+    purpose = models.CharField(max_length=8, choices=Purpose.choices, default=Purpose.BOARD, editable=False)
+    domain = models.CharField(
+        max_length=20,
+        blank=True,
+        editable=False,
+        choices=[(c.slug, c.title) for c in CHALLENGES.values()],
+        help_text="The challenge whose benchmarks are asked, where it is not for the board",
+    )
     for_audit = models.BooleanField(
         default=False, editable=False, help_text="Tries a score again and counts on no board"
     )
@@ -53,7 +75,7 @@ class Evaluation(Claimable):
         constraints = [
             models.UniqueConstraint(
                 # An audit tries a score again whatever else is done with the entry.
-                fields=["submission", "protocol", "for_audit"],
+                fields=["submission", "protocol", "for_audit", "purpose", "domain"],
                 condition=Q(status__in=["queued", "running"]),
                 name="evaluation_one_active",
             ),
@@ -62,16 +84,54 @@ class Evaluation(Claimable):
                 | (Q(smoke_run=False) & ~Q(status="tried")),
                 name="evaluation_smoke_run_never_succeeds",
             ),
+            models.CheckConstraint(
+                condition=(Q(purpose="board", domain="") & ~Q(status="measured"))
+                | (
+                    Q(purpose__in=["transfer", "base"], domain__in=list(CHALLENGES))
+                    & Q(smoke_run=False, for_audit=False)
+                    & ~Q(status="succeeded")
+                )
+                | (
+                    Q(purpose="leakage", domain="", checkpoint__isnull=False)
+                    & Q(smoke_run=False, for_audit=False)
+                    & ~Q(status="succeeded")
+                ),
+                name="evaluation_beside_the_board_never_succeeds",
+            ),
+            models.CheckConstraint(
+                condition=~Q(purpose="transfer") | Q(checkpoint__isnull=False),
+                name="evaluation_transfer_is_of_an_adapter",
+            ),
+            models.CheckConstraint(
+                condition=~Q(purpose="base") | Q(checkpoint=None), name="evaluation_base_has_no_adapter"
+            ),
             *Claimable.Meta.constraints,
         ]
         triggers = [
-            *lifecycle("evaluation", is_tried=True),
-            pgtrigger.ReadOnly(name="evaluation_smoke_run_for_good", fields=["smoke_run"]),
+            *lifecycle("evaluation", also=("tried", "measured")),
+            pgtrigger.ReadOnly(name="evaluation_purpose_for_good", fields=["smoke_run", "purpose", "domain"]),
         ]
 
     def __str__(self) -> str:
-        what = "smoke run" if self.smoke_run else "evaluation"
+        what = "smoke run" if self.smoke_run else self.get_purpose_display()
         return f"{what} {self.pk} of {self.submission_id}"
+
+    @property
+    def challenge(self) -> str:
+        """Whose benchmarks are asked: its submission's, where it is for the board."""
+        return self.domain or self.submission.challenge
+
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+        if self.smoke_run:
+            return "Smoke run"
+        if self.purpose == self.Purpose.BOARD:
+            return "Evaluation"
+        if self.purpose == self.Purpose.LEAKAGE:
+            return "Leakage"
+        what = "Adapter" if self.purpose == self.Purpose.TRANSFER else "Base model"
+        return f"{what} on {CHALLENGES[self.domain].title}"
 
 
 class Score(models.Model):

@@ -14,7 +14,7 @@ from portal.runs.models.baseline import BaselineRun
 class Study(models.Model):
     """A plan that was started. `plan` is its TOML as it was written; its cells are numbered by it.
 
-    Its runs wait by `priority`: runs of no study have 0, a higher number goes first.
+    Its runs are queued with its `priority`: runs of no study have 0, a higher number goes first.
     """
 
     title = models.CharField(max_length=80)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,3 +143,34 @@ def test_the_picture_counts_rows_by_client_and_value_and_joins_rare_values() -> 
     assert lines[0] == "rows a client, by subject"
     assert lines[1].split()[:3] == ["0", "28", "█" * 40]
     assert lines[-1].split() == ["kept", "6", "rows", "held", "out,", "never", "trained", "on"]
+
+
+def test_by_label_each_client_holds_so_many_values_and_all_rows_are_shared(
+    config: FederatedConfig, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(
+        "".join(json.dumps({"instruction": "i", "output": f"{number % 5}"}) + "\n" for number in range(50))
+    )
+    config = replace(config, train_data=rows, clients=10, partition=Partition("label", None, "output", 2))
+    found = data.read(rows)
+    division = split(config, found)
+    values = found.column("output")
+    assert {len({values[row] for row in part}) for part in division.clients} == {2}
+    assert sorted(row for part in division.clients for row in part) == list(range(50))
+    with pytest.raises(DataError, match="2 clients with 2 values each cannot hold the 5 values"):
+        split(replace(config, clients=2), found)
+
+
+def test_a_folder_of_challenges_gives_one_client_a_domain(config: FederatedConfig, tmp_path: Path) -> None:
+    for name, count in (("finance", 3), ("medical", 5), ("general_nlp", 4)):
+        line = json.dumps({"instruction": name, "output": "yes"}) + "\n"
+        (tmp_path / f"{name}.jsonl").write_text(line * count)
+    assert data.locate(tmp_path, "finance").name == "finance.jsonl"
+    folder = data.locate(tmp_path, "finance", data.DOMAIN)
+    config = replace(config, train_data=folder, clients=3, partition=Partition("natural", None, data.DOMAIN))
+    found = data.read(folder)
+    division = split(config, found)
+    domains = found.column(data.DOMAIN)
+    assert sorted(len(part) for part in division.clients) == [3, 4, 5]
+    assert all(len({domains[row] for row in part}) == 1 for part in division.clients)

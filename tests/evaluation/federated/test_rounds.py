@@ -23,8 +23,9 @@ from evaluation.federated.config import FederatedConfig, Privacy
 from evaluation.federated.encoding import Tokens
 from evaluation.federated.exchange import Exchange
 from evaluation.federated.factors import Arrays, chosen
+from evaluation.federated.federation import Federation
 from evaluation.federated.local_model import LocalModel, local_model
-from evaluation.federated.rounds import Federation, Progress
+from evaluation.federated.rounds import Progress
 from evaluation.federated.strategies.building import build
 from evaluation.method.strategies import STRATEGIES
 

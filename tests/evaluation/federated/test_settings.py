@@ -28,6 +28,7 @@ from evaluation.federated.config import (
     Privacy,
 )
 from evaluation.federated.data import TrainingData
+from evaluation.federated.devices import Devices
 from evaluation.federated.planned import planned_bytes
 from evaluation.findings import Finding, has_errors
 from evaluation.flowerconfig import inspect_app_config
@@ -40,7 +41,13 @@ from evaluation.rules import challenges
 HERE = str(Path(__file__).parent)
 """A folder that is there, for the base model that is named and never read."""
 
-NAMES = {"ffa-lora": "ffalora", "fedex-lora": "fedex", "local-only": "localonly"}
+NAMES = {
+    "ffa-lora": "ffalora",
+    "lora-fair": "lorafair",
+    "fedsa-lora": "fedsalora",
+    "fedex-lora": "fedex",
+    "local-only": "localonly",
+}
 
 
 def card_of(config: FederatedConfig) -> tuple[MethodCard, tuple[Finding, ...]]:
@@ -92,6 +99,17 @@ def test_dora_privacy_partition_and_evaluation_read_back_without_a_complaint() -
     assert card.differential_privacy.delta == 1e-4
 
 
+def test_clients_that_differ_read_back_and_leave_the_communication_untold() -> None:
+    devices = Devices(ranks=(2, 4), steps=(1, 3), speeds=(1.0, 0.5), deadline=4.0, drop_out=0.25)
+    card, found = card_of(run_with(strategy="flexlora", devices=devices, compression="bf16"))
+    assert found == ()
+    assert card.differing == (
+        "ranks 2,4, local steps 1,3, speeds 1.0,0.5, deadline 4.0, drop-out 0.25, updates as bf16"
+    )
+    assert derive(card, 1000) is None
+    assert card_of(run_with())[0].differing is None
+
+
 @given(st.integers(1, 60), st.data())
 def test_the_communication_derived_from_the_written_app_is_that_of_the_clients_really_sampled(
     clients: int, data: st.DataObject
@@ -119,6 +137,8 @@ def test_planned_bytes_count_what_each_strategy_sends(base_model: Path) -> None:
         "fedavg": (448 + 448) * 7,
         "ffa-lora": (192 + 192) * 7,
         "rolora": 448 * 7 + 192 * 4 + 256 * 3,
+        "fedsa-lora": (256 + 256) * 7,
+        "scaffold": 2 * (448 + 448) * 7,
     }
     for strategy, sent in numbers.items():
         assert planned_bytes(run_with(strategy=strategy), base) == sent * 4 * 2
@@ -133,6 +153,7 @@ def test_planned_bytes_count_what_each_strategy_sends(base_model: Path) -> None:
         run_with(),
         run_with(privacy=Privacy(), partition=Partition("natural", column="subject"), held_out=3),
         run_with(strategy="fedprox", strategy_options=(("proximal-mu", 0.01),), adapter="dora"),
+        run_with(devices=Devices((1, 4), (2,), (1.0, 0.25), 8.0, 0.1), compression="top-k", top_k=0.1),
     ],
 )
 def test_settings_survive_json_and_flowers_configuration(config: FederatedConfig) -> None:
@@ -193,6 +214,15 @@ def test_a_missing_setting_is_named() -> None:
         ({"evaluate_every": 1}, "run.value", "held_out"),
         ({"held_out": 5}, "run.value", "evaluate_every"),
         ({"dropout": 1.0}, "run.value", "dropout"),
+        ({"devices": Devices(ranks=(2, 4))}, "run.value", "devices.ranks"),
+        ({"strategy": "hetlora", "devices": Devices(ranks=(2, 5))}, "run.value", "devices.ranks"),
+        ({"devices": Devices(steps=(0,))}, "run.value", "devices.steps"),
+        ({"devices": Devices(speeds=(0.0,))}, "run.value", "devices.speeds"),
+        ({"devices": Devices(drop_out=1.0)}, "run.value", "devices.drop_out"),
+        ({"devices": Devices(deadline=2.0)}, "run.value", "devices.deadline"),
+        ({"compression": "zip"}, "run.value", "compression"),
+        ({"compression": "int8", "strategy": "flora"}, "run.value", "compression"),
+        ({"top_k": 0.0}, "run.value", "top_k"),
         ({"template": "chatml"}, "run.value", "template"),
         ({"instruction_columns": ("output",)}, "run.value", "instruction_columns"),
         ({"partition": Partition("dirichlet", None, "output")}, "run.partition", "partition.alpha"),

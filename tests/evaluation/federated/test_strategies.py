@@ -212,7 +212,7 @@ def test_an_unknown_strategy_gets_a_suggestion() -> None:
 def test_every_strategy_is_found_by_how_method_cards_spell_it() -> None:
     assert all(on_card(canonical(name)) is info for name, info in STRATEGIES.items())
     assert on_card("FedEx-LoRA") is STRATEGIES["fedex-lora"]
-    assert on_card("scaffold") is None
+    assert on_card("q-FedAvg") is None
 
 
 def test_the_table_is_light_to_import() -> None:

@@ -12,16 +12,12 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from portal.accounts.models import User
-from portal.environment import Environment
 from portal.uploads import running_digests, services
 from portal.uploads.errors import UploadError
 from portal.uploads.models import Upload
 from portal.uploads.stores import current_store
+from tests import buckets
 from tests.portal.uploads.conftest import Tus, digest
-
-boto3 = pytest.importorskip("boto3", reason="needs the extra s3")
-pytest.importorskip("storages", reason="needs the extra s3")
-moto_server = pytest.importorskip("moto.server", reason="needs moto")
 
 pytestmark = pytest.mark.django_db
 
@@ -31,25 +27,14 @@ CONTENT = b"".join(hashlib.sha512(str(n).encode()).digest() for n in range(20 * 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with buckets.s3_server() as address:
+        yield address
 
 
 @pytest.fixture(autouse=True)
 def bucket(endpoint: str, settings: Any, storage: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A bucket of the test behind the settings that an operator would make."""
-    environment = Environment(
-        s3_bucket="adapters",
-        s3_endpoint_url=endpoint,
-        s3_region="us-east-1",
-        s3_access_key_id="key",
-        s3_secret_access_key="secret",
-        s3_addressing_style="path",
-    )
-    settings.STORAGES = {**settings.STORAGES, "default": environment.storage()}
+    settings.STORAGES = {**settings.STORAGES, "default": buckets.environment(endpoint, "adapters").storage()}
     made = connection().create_bucket(Bucket="adapters")
     yield made
     made.objects.all().delete()

@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0014_audits_beside_other_evaluations'),
+        ('runs', '0018_transfer_and_leakage'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

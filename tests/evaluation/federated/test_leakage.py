@@ -1,0 +1,129 @@
+"""What adapters give away of their rows: nothing untrained, much overfitted, less with clipping and noise."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evaluation.errors import DataError
+from evaluation.federated import training
+from evaluation.federated.adapter import GlobalAdapter
+from evaluation.federated.config import FederatedConfig, Privacy
+from evaluation.federated.factors import Arrays
+from evaluation.federated.privacy import protected
+from evaluation.federated.strategies.building import build
+from evaluation.federated.training import Work
+from evaluation.leakage.canaries import COPIES
+from evaluation.running import leakage_rows
+from evaluation.running.leakage import Leakage, LeakagePlan, measure
+from evaluation.running.run import Evaluator, Observer
+from evaluation.wire.leakage import Membership
+from tests.evaluation.conftest import make_tiny_llama
+from tests.evaluation.federated.rounds_by_hand import one_round
+
+ROUNDS = 3
+LETTERS = "abcdefghij"
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory: pytest.TempPathFactory) -> FederatedConfig:
+    """Two clients that hold 24 random rows each and a canary, 48 held out: to be learnt by heart alone."""
+    folder = tmp_path_factory.mktemp("leakage")
+    draw = random.Random(3)
+    rows = [{"instruction": "Go on", "input": _text(draw, 4), "output": _text(draw, 8)} for _ in range(96)]
+    file = folder / "finance.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return FederatedConfig(
+        challenge="finance", strategy="fedavg", model=make_tiny_llama(folder / "model", width=48),
+        base_model_id="example/tiny-llama", train_data=file, clients=2, clients_per_round=2, rounds=ROUNDS,
+        local_steps=30, batch_size=8, sequence_length=96, learning_rate=0.01, learning_rate_min=0.01, rank=8,
+        alpha=16, target_modules=("q_proj", "v_proj", "up_proj", "down_proj"), precision="fp32", seed=5,
+        schedule="constant", held_out=48, evaluate_every=1, threads=1, template="fingpt", draw_anew=True,
+        canaries=2,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def evaluator() -> Iterator[Evaluator]:
+    made = Evaluator()
+    yield made
+    made.close()
+
+
+def _text(draw: random.Random, number: int) -> str:
+    return "".join(draw.choice(LETTERS) for _ in range(number))
+
+
+def trained(config: FederatedConfig, rounds: int = ROUNDS) -> Arrays:
+    """By the strategy, with its privacy, as the server does it."""
+    strategy = protected(build(config), config) if config.privacy else build(config)
+    arrays = GlobalAdapter(config).arrays()
+    for number in range(1, rounds + 1):
+        work = Work(number, config.learning_rate_in(number))
+        replies = [(training.train(config, client, work, arrays).arrays, 24) for client in (0, 1)]
+        arrays = one_round(strategy, arrays, replies, number)
+    return arrays
+
+
+def leakage(config: FederatedConfig, arrays: Arrays, folder: Path, evaluator: Evaluator) -> Leakage:
+    GlobalAdapter(config).save(arrays, folder)
+    plan = LeakagePlan(
+        model=str(config.model), adapter=folder, challenge="finance", protocol=1, precision="fp32",
+        rows=config.train_data, run=config, took_part=(0, 1),
+    )  # fmt: skip
+    return measure(plan, evaluator, Observer(), lambda *_: None)
+
+
+def by_signal(found: Leakage) -> dict[str, Membership]:
+    return {one.signal: one for one in found.memberships}
+
+
+@pytest.mark.slow("trains two tiny adapters")
+def test_an_overfitted_adapter_is_told_an_untrained_one_not_and_privacy_lessens_it(
+    setting: FederatedConfig, evaluator: Evaluator, tmp_path: Path
+) -> None:
+    untrained = leakage(setting, trained(setting, 0), tmp_path / "untrained", evaluator)
+    overfitted = leakage(setting, trained(setting), tmp_path / "overfitted", evaluator)
+    private = replace(setting, privacy=Privacy(clipping_norm=0.3, noise_multiplier=1.0))
+    protected_one = leakage(private, trained(private), tmp_path / "private", evaluator)
+
+    assert (overfitted.members, overfitted.others) == (48, 48)
+    for signal in ("loss_ratio", "min_k"):
+        before, after, dp = (by_signal(one)[signal] for one in (untrained, overfitted, protected_one))
+        assert before.auc_interval is None or before.auc_interval[0] < 0.5 < before.auc_interval[1]
+        assert after.auc_interval and after.auc_interval[0] > 0.75, signal
+        assert after.true_positives > before.true_positives, signal
+        assert dp.auc < after.auc - 0.2 and dp.true_positives < after.true_positives, signal
+    # The base model has seen neither, whatever became of the adapter.
+    control = by_signal(overfitted)["base_alone"]
+    assert control.auc_interval and control.auc_interval[0] < 0.5 < control.auc_interval[1]
+    assert [one.client for one in overfitted.clients] == [0, 1]
+    assert all(one.membership.auc > 0.8 for one in overfitted.clients)
+    # Of 256 equally likely secrets the one that was trained on is the likeliest.
+    assert [one.bits for one in overfitted.exposures] == [8.0, 8.0]
+    assert max(one.bits for one in untrained.exposures) < 8
+
+
+def test_a_run_that_held_no_rows_out_cannot_be_tested(
+    setting: FederatedConfig, evaluator: Evaluator, tmp_path: Path
+) -> None:
+    whole = replace(setting, held_out=0, evaluate_every=0)
+    with pytest.raises(DataError, match="0 of the same source that were not: 20 of each"):
+        leakage(whole, GlobalAdapter(whole).arrays(), tmp_path / "adapter", evaluator)
+
+
+def test_clients_that_took_no_part_have_no_members(setting: FederatedConfig) -> None:
+    looked = leakage_rows.of_run(setting, [1])
+    assert {one.client for one in looked.looked if one.is_member} == {1}
+    assert {canary.client for canary in looked.canaries} == {1}
+
+
+def test_a_client_holds_its_canary_besides_its_rows(setting: FederatedConfig) -> None:
+    with_it, without = (training.tokenised(config, 0) for config in (setting, replace(setting, canaries=0)))
+    assert len(with_it) - len(without) == COPIES
+    assert set(without) < set(with_it)

@@ -1,0 +1,73 @@
+"""Runs whose clients differ: how the form asks for them, and what their page shows."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from evaluation.federated.devices import Devices
+from evaluation.wire.training import ClientLoss
+from portal.accounts.models import User
+from portal.baselines import queue
+from portal.runs.models import BaselineRun
+from tests.portal import baselines
+
+from .test_baseline_pages import form_values
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_form_takes_lists_for_the_clients_and_says_what_is_no_list(
+    as_reviewer: Client,
+) -> None:
+    values = form_values(
+        strategy="hetlora",
+        devices_ranks="2, 4",
+        devices_speeds="1, 0.5",
+        devices_deadline=6,
+        compression="int8",
+        **{"option_prune-decay": 0.9, "option_prune-weight": 0.1},
+    )
+    page = as_reviewer.post("/baselines/runs/new/", values | {"devices_steps": "two"})
+    assert b"Enter numbers with commas between." in page.content
+    page = as_reviewer.post("/baselines/runs/new/", values | {"devices_ranks": "2, 5"})
+    assert b"ranks must be from 1 to 4, not 5" in page.content
+    as_reviewer.post("/baselines/runs/new/", values)
+    run = BaselineRun.objects.get()
+    assert run.config["devices"] == {
+        "ranks": [2, 4],
+        "steps": [],
+        "speeds": [1.0, 0.5],
+        "deadline": 6.0,
+        "drop_out": 0.0,
+        "poisoned": 0,
+    }
+    assert run.config["compression"] == "int8"
+
+
+def test_a_run_s_page_says_how_clients_differ_and_draws_the_worst_client_s_loss(
+    client: Client, reviewer: User
+) -> None:
+    devices = Devices(ranks=(2, 4), speeds=(1.0, 0.25), deadline=8.0, drop_out=0.1)
+    baselines.run(
+        reviewer,
+        strategy="flexlora",
+        devices=devices,
+        compression="bf16",
+        own_held_out=2,
+        held_out=8,
+        evaluate_every=1,
+    )
+    run = queue.claim(worker="test")
+    assert run is not None
+    for number in (1, 2):
+        losses = (ClientLoss(0, 1.5 / number), ClientLoss(1, 2.5 / number))
+        queue.record_round(run, baselines.metric(number, client_losses=losses, simulated_time=8.0))
+    page = client.get(f"/baselines/runs/{run.pk}/").content.decode()
+    assert "rank 2, 4; speed 1, 0.25" in page
+    assert "8 steps&#x27; time" in page and "0.1 of the clients asked" in page and "bf16" in page
+    assert "Loss on the clients&#x27; own held-out rows" in page and "worst client" in page
+    first, second = run.round_metrics.all()
+    assert (first.worst_client_loss, first.mean_client_loss, second.worst_client_loss) == (2.5, 2.0, 1.25)
+    api = client.get(f"/api/v1/baseline-runs/{run.pk}/").json()["round_metrics"][0]
+    assert (api["client_losses"][1], api["simulated_time"]) == ({"client": 1, "loss": 2.5}, 8.0)

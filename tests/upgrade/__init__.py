@@ -1,0 +1,11 @@
+"""A small site of an earlier version, kept as a backup, and what makes it anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+KEPT = Path(__file__).parent / "earlier_site.tar.xz"
+"""The folder of a backup, and the boards as they stood, in boards.json."""
+SECRET_KEY = "of the small site that upgrades are tested on"
+LIMIT = 300_000
+"""Bytes that it may have."""
