@@ -25,6 +25,7 @@ from portal.baselines.studies.table import table_of
 from portal.runs.models import BaselineRun, Study
 from portal.submissions.models import BaseModel, Submission
 from tests.evaluation import adapters
+from tests.leaderboard.test_seeds import trained
 from tests.portal import baselines, factories
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +63,7 @@ def end_next(*, correct: int, published: bool = True) -> BaselineRun:
         team=reference_team(run.requested_by),
         kind=Submission.Kind.REFERENCE,
         method=run.method,
-        files=factories.files(config),
+        files=trained(run.config["seed"], config),
         repeats=first_entry(run),
     )
     queue.succeed(run, entry)
