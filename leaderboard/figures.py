@@ -9,6 +9,7 @@ from typing import Literal
 from django.utils import timezone
 
 from evaluation import adapter_kinds
+from evaluation.energy import JOULES_PER_KWH, carbon_grams
 from evaluation.method.communication import GB, MB
 
 # What a figure is where nothing is known; templates turn an attribute of None into "".
@@ -102,7 +103,15 @@ def age(since: datetime | Unknown) -> str:
 
 
 def kilowatt_hours(joules: float | None) -> str:
-    return "" if joules is None else f"{joules / 3.6e6:.3g}"
+    return "" if joules is None else f"{joules / JOULES_PER_KWH:.3g}"
+
+
+def carbon(joules: float) -> str:
+    """What the energy emits by the grid that it came from: 0.3 to 7.1 g, or kg."""
+    low, high = carbon_grams(joules)
+    if high >= 1000:
+        return f"{low / 1000:.3g} to {high / 1000:.3g} kg"
+    return f"{low:.3g} to {high:.3g} g"
 
 
 def amount(value: float, unit: str) -> str:

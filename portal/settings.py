@@ -311,6 +311,7 @@ SPECTACULAR_SETTINGS = {
             "submissions",
             "evaluations",
             "baseline runs",
+            "studies",
             "leaderboards",
             "log",
             "operate",

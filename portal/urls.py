@@ -15,6 +15,7 @@ urlpatterns = [
     path("", include("portal.discussion.urls")),
     path("", include("portal.site_texts.urls")),
     path("baselines/", include("portal.baselines.urls")),
+    path("studies/", include("portal.baselines.studies.urls")),
     path("operate/", include("portal.operate.urls")),
     path("docs/", include("portal.help.docs_urls")),
     path("help/", include("portal.help.urls")),

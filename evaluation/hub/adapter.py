@@ -7,6 +7,7 @@ and what only the operator may read must not come out as somebody else's submiss
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,6 +87,34 @@ def fetch_adapter(
                 raise HubError(f"{path} of {repo} is not the {sizes[path]} bytes that the hub announced")
             file.replace(into / Path(path).name)
     return AdapterSnapshot(into, repo, info.sha)
+
+
+@dataclass(frozen=True)
+class AdapterSettings:
+    """What a repository says of its adapter before the tensors are fetched, at a commit."""
+
+    commit: str
+    adapter_config: bytes
+    has_app_configuration: bool
+
+
+def fetch_settings(repo: str, subfolder: str = "", *, into: Path) -> AdapterSettings:
+    """The adapter_config.json of a public repository's default branch. Raises as `fetch_adapter` does."""
+    if not is_repository(repo) or (subfolder and not is_folder(subfolder)):
+        raise CheckpointError("name the repository as owner/name, and the folder as on the hub")
+    fetching.guard_requests()
+    with _told(repo, ""):
+        info = _info(HfApi(endpoint=fetching.endpoint(), token=False), repo, "")
+        if info.sha is None or not _COMMIT.fullmatch(info.sha):
+            raise HubError(f"the hub names no commit for {repo}")
+        sizes = {file.rfilename: file.size for file in info.siblings or ()}
+        chosen = _chosen(repo, sizes, subfolder, sys.maxsize)
+        path = next(path for path in chosen if Path(path).name == ADAPTER_CONFIG_FILE)
+        file = hf_hub_download(
+            repo, path, revision=info.sha, local_dir=into, token=False, endpoint=fetching.endpoint()
+        )
+    has_configuration = any(Path(path).name == CONFIG_FILE for path in chosen)
+    return AdapterSettings(info.sha, Path(file).read_bytes(), has_configuration)
 
 
 def _info(hub: HfApi, repo: str, revision: str) -> ModelInfo:

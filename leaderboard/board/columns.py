@@ -12,6 +12,7 @@ from functools import cache
 
 from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
+from evaluation.energy import JOULES_PER_KWH, points_per_kilowatt_hour
 from evaluation.method.communication import GB
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.rules.protocol import PROTOCOLS
@@ -120,7 +121,7 @@ class _Quantity:
 
 _BYTES = _Quantity(gigabytes, "GB", "B", GB)
 _SECONDS = _Quantity(hours, "h", "s", 3600.0)
-_JOULES = _Quantity(kilowatt_hours, "kWh", "J", 3.6e6)
+_JOULES = _Quantity(kilowatt_hours, "kWh", "J", JOULES_PER_KWH)
 _PARAMETERS = _Quantity(large, "", "parameters")
 
 
@@ -153,6 +154,13 @@ def _cost(
         limit=quantity.factor if limited else None,
         api=api,
     )
+
+
+def _points_per_kwh(standing: Standing) -> float | None:
+    energy, gain = standing.entry.resources.get("energy"), standing.entry.gain
+    if energy is None or gain is None:
+        return None
+    return points_per_kilowatt_hour(gain, energy.value)
 
 
 def _rank_limit(end: str) -> Field[Standing]:
@@ -324,6 +332,19 @@ REST = (
     _cost("client_rss", "Client memory", _BYTES, "Peak main memory", shown=False),
     _cost("server_rss", "Server memory", _BYTES, "Peak main memory", shown=False),
     _cost("energy", "Energy", _JOULES, shown=False),
+    Column(
+        "points_per_kwh",
+        "Points per kWh",
+        _points_per_kwh,
+        lambda s: f"{found:+.3g}" if (found := _points_per_kwh(s)) is not None else "",
+        "points/kWh",
+        "points/kWh",
+        group=Group.COST,
+        basis=lambda s: found.basis if (found := s.entry.resources.get("energy")) else "",
+        shown=False,
+        falls=True,
+        meaning="The gain over the untuned base model for each kWh of its training",
+    ),
     _cost("trainable_parameters", "Trained parameters", _PARAMETERS, shown=False),
     Column(
         "runs",

@@ -18,6 +18,7 @@ for _write in (
     figures.duration,
     figures.age,
     figures.amount,
+    figures.carbon,
     figures.signed_points,
     figures.p_value,
     figures.subject,

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from portal.accounts.models import Invitation, User
 from portal.notifications.services import preferences_of
 from portal.review.models import Confirmation, Decision, EntryRequest
-from portal.runs.models import BaselineRun
+from portal.runs.models import BaselineRun, Study
 from portal.submissions.models import Submission
 
 
@@ -80,6 +80,7 @@ def own_data(user: User) -> str:
         "baseline_runs": _rows(
             BaselineRun.objects.filter(requested_by=user), "pk", "challenge", "method", "queued_at"
         ),
+        "studies": _rows(Study.objects.filter(started_by=user), "pk", "title", "plan", "started_at"),
     }
     return json.dumps(document, cls=DjangoJSONEncoder, indent=2, ensure_ascii=False) + "\n"
 

@@ -13,6 +13,7 @@ from portal.api.views import (
     operate,
     queue,
     reference,
+    studies,
     submissions,
 )
 
@@ -47,6 +48,8 @@ v1: list[URLPattern | URLResolver] = [
     path("baseline-runs/", baselines.RunList.as_view(), name="api-baseline-runs"),
     path("baseline-runs/<int:pk>/", baselines.RunDetail.as_view(), name="api-baseline-run"),
     path("baseline-runs/<int:pk>/cancel/", baselines.RunCancel.as_view(), name="api-cancel-run"),
+    path("studies/", studies.StudyList.as_view(), name="api-studies"),
+    path("studies/<int:pk>/", studies.StudyDetail.as_view(), name="api-study"),
     path("log/", log.LogHead.as_view(), name="api-log"),
     path("log/entries/", log.LogEntries.as_view(), name="api-log-entries"),
     path("log/inclusion/", log.LogInclusion.as_view(), name="api-log-inclusion"),

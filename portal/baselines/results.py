@@ -14,6 +14,7 @@ from evaluation.flowerconfig import CONFIG_FILE
 from evaluation.wire.training import Round
 from portal.baselines import queue
 from portal.baselines.services import reference_team
+from portal.baselines.studies.first_runs import first_entry
 from portal.intake.drafts import Cost, Draft, Files
 from portal.intake.services import submit
 from portal.runs.models import BaselineRun
@@ -64,6 +65,7 @@ def submit_result(run: BaselineRun, folder: Path) -> Submission:
                 config=(folder / CONFIG_FILE).read_bytes(),
             ),
             costs=measured_costs(record),
+            repeats=first_entry(run),
         )
         entry = submit(draft)
         queue.succeed(run, entry)

@@ -19,7 +19,7 @@ from portal.accounts.models import Membership, Team, User
 from portal.baselines.training_rows import rows_of
 from portal.queues import wake_trainers
 from portal.runs import claims
-from portal.runs.models import BaselineRun
+from portal.runs.models import BaselineRun, StudyRun
 from portal.submissions.models import BaseModel, Submission
 
 TEAM = "Reference baselines"
@@ -93,8 +93,15 @@ def start(request: Request) -> BaselineRun:
     if has_errors(found):
         raise InvalidRun(found)
     reference_team(request.requester)
+    run = enqueue(request)
+    wake_trainers()
+    return run
+
+
+def enqueue(request: Request, *, priority: int = 0) -> BaselineRun:
+    """The queued run of a request that was checked; whoever calls this wakes the workers."""
     config, base_model = request.plan.config, request.plan.base_model
-    run = BaselineRun.objects.create(
+    return BaselineRun.objects.create(
         challenge=config.challenge,
         base_model=base_model,
         strategy=config.strategy,
@@ -105,14 +112,13 @@ def start(request: Request) -> BaselineRun:
         rounds=config.rounds,
         requested_by=request.requester,
         original=request.original,
+        priority=priority,
     )
-    wake_trainers()
-    return run
 
 
 @transaction.atomic
 def again(ended: BaselineRun) -> BaselineRun:
-    """Queue a run like one that ended, as its requester's, and wake the workers."""
+    """Queue a run like one that ended, as its requester's and at its place of a study; wake the workers."""
     kept = ("challenge", "strategy", "precision", "method", "config", "assumed", "rounds", "priority")
     run = BaselineRun.objects.create(
         base_model=ended.base_model,
@@ -120,6 +126,8 @@ def again(ended: BaselineRun) -> BaselineRun:
         original=ended.original,
         **{name: getattr(ended, name) for name in kept},
     )
+    for place in StudyRun.objects.filter(run=ended):
+        StudyRun.objects.create(study_id=place.study_id, cell=place.cell, seed=place.seed, run=run)
     wake_trainers()
     return run
 

@@ -22,7 +22,7 @@ OTHER_METHOD = "submission.other_method"
 SAME_CONFIG = "submission.same_configuration"
 FIELD = "repeats"
 
-_ENDED = (
+ENDED = (
     Submission.Status.INVALID,
     Submission.Status.FAILED,
     Submission.Status.REJECTED,
@@ -37,7 +37,7 @@ def repeatable_by(user: User, draft: Submission | None = None) -> QuerySet[Submi
     What `draft` names already is among them: that it may not any more is for the checks to say.
     """
     first_runs = Submission.objects.of_member(user).filter(repeats=None, checkpoint__isnull=False)
-    open_ones = first_runs.exclude(status__in=_ENDED)
+    open_ones = first_runs.exclude(status__in=ENDED)
     if draft is None:
         return open_ones
     return Submission.objects.filter(Q(pk__in=open_ones.values("pk")) | Q(pk=draft.repeats_id)).exclude(
@@ -84,7 +84,7 @@ def _against_further_runs(
     if draft.number is None:
         return []
     sent = Submission.objects.filter(repeats=draft.number).exclude(status=Submission.Status.RECEIVED)
-    for further in sent.exclude(status__in=_ENDED).select_related("checkpoint").order_by("pk"):
+    for further in sent.exclude(status__in=ENDED).select_related("checkpoint").order_by("pk"):
         if unlike := _unlike(further, card, loaded):
             message = (
                 f"Submission {further.pk} was sent as another run of this one, which differs from it in more "
@@ -105,7 +105,7 @@ def _unlike(other: Submission, card: MethodCard | None, loaded: Mapping[str, Any
 
 
 def _why_not(draft: Draft, first: Submission) -> str:
-    if first.status in _ENDED:
+    if first.status in ENDED:
         return f"Submission {first.pk} is {first.get_status_display()}: send this run as one of its own."
     if first.repeats_id:
         return f"Submission {first.pk} is a further run itself. Name the first one, {first.repeats_id}."
@@ -129,5 +129,5 @@ def _why_no_other(draft: Draft, first: Submission, adapter: AdapterSummary | Non
     if adapter is None:
         return ""
     runs = Submission.objects.filter(Q(pk=first.pk) | Q(repeats=first)).exclude(pk=draft.number or 0)
-    same = runs.filter(checkpoint__tensors_digest=adapter.tensors_digest).exclude(status__in=_ENDED).first()
+    same = runs.filter(checkpoint__tensors_digest=adapter.tensors_digest).exclude(status__in=ENDED).first()
     return f"It has the very tensors of submission {same.pk}: that is no other run." if same else ""

@@ -21,7 +21,7 @@ class HubServer:
     sends the request for a file to another address. Files in `large` are announced by their SHA-256, and the
     connection that first brings one in `cut` breaks off half-way. `others` are served at the same address.
     `renamed` is what it calls the repository today. Whose token is among `writers` may propose changes, which
-    are kept in `pull_requests`.
+    are kept in `pull_requests`. `collections` are lists of repositories by their slugs.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class HubServer:
         self.renamed = ""
         self.writers: set[str] = set()
         self.pull_requests: list[dict[str, Any]] = []
+        self.collections: dict[str, list[str]] = {}
         self.requests: list[str] = []
         self.headers: list[dict[str, str]] = []
         self._api_path = f"/api/{kind}s/{repo}"
@@ -73,6 +74,8 @@ class HubServer:
 
     def respond(self, path: str) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body for a path without its query."""
+        if path.startswith("/api/collections"):
+            return self._collections(path.removeprefix("/api/collections").strip("/"))
         if path.startswith(self._api_path):
             return self._api(path.removeprefix(self._api_path))
         path = path.replace(f"{self._files_path}{self.branch}/", self._file_path, 1)
@@ -105,6 +108,30 @@ class HubServer:
             siblings = [self._sibling(name) for name in self.files]
             listing = {"id": self.renamed or self.repo, "sha": self.commit, "siblings": siblings}
         return 200, {"Content-Type": "application/json"}, json.dumps(listing).encode()
+
+    def _collections(self, slug: str) -> tuple[int, dict[str, str], bytes]:
+        """A collection by its whole name, or all of them."""
+        facts = {"lastUpdated": "2026-01-01T00:00:00.000Z", "private": False, "theme": "green"}
+        known = [
+            {
+                **facts,
+                "slug": name,
+                "title": name.rpartition("/")[2],
+                "owner": {"name": name.partition("/")[0]},
+                "upvotes": 0,
+                "items": [
+                    {"_id": f"{number}", "id": repo, "type": "model", "position": number}
+                    for number, repo in enumerate(repositories)
+                ],
+            }
+            for name, repositories in self.collections.items()
+        ]
+        answer: object = known  # in which the hub gives no position
+        if slug:
+            answer = next((one | {"position": 0} for one in known if one["slug"] == slug), None)
+        if answer is None:
+            return 404, {}, b""
+        return 200, {"Content-Type": "application/json"}, json.dumps(answer).encode()
 
     def propose(self, token: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Keep a pull request, whose lines are those of a commit."""

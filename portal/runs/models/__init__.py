@@ -1,5 +1,5 @@
-"""Evaluations of checkpoints with scores and leakage, baselines trained here, what retraining showed, and
-which rows are official.
+"""Evaluations of checkpoints with scores and leakage, baselines trained here and studies made of them,
+what retraining showed, and which rows are official.
 """
 
 from portal.runs.models.baseline import BaselineRun, RoundMetric
@@ -11,6 +11,7 @@ from portal.runs.models.leakage import Leakage
 from portal.runs.models.log import LogLine
 from portal.runs.models.presence import WorkerPresence
 from portal.runs.models.reproduction import Reproduction
+from portal.runs.models.study import Study, StudyRun
 from portal.runs.models.wrong_answers import WrongAnswers
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "Reproduction",
     "RoundMetric",
     "Score",
+    "Study",
+    "StudyRun",
     "WorkerPresence",
     "WrongAnswers",
 ]
