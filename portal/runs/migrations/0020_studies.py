@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0018_transfer_and_leakage'),
+        ('runs', '0019_gpus_of_workers'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
