@@ -180,10 +180,14 @@ def _done(home: Evaluation) -> set[_Wanted]:
 
 
 def _active(home: Evaluation) -> set[_Wanted]:
+    """Under way: what the submission itself has in any precision, as there is one of each at a time."""
     active = Evaluation.objects.filter(status__in=Evaluation.ACTIVE, protocol=home.protocol)
-    own = active.filter(submission=home.submission_id, purpose=Purpose.TRANSFER)
+    own = active.filter(submission=home.submission_id, purpose__in=[Purpose.TRANSFER, Purpose.BASE])
     base = active.filter(base_model=home.base_model_id, purpose=Purpose.BASE)
-    return _alike(home, own, Purpose.TRANSFER) | _alike(home, base, Purpose.BASE)
+    of_its_own = {
+        _Wanted(one.protocol, one.purpose, one.challenge) for one in own.select_related("submission")
+    }
+    return of_its_own | _alike(home, base, Purpose.BASE)
 
 
 def _alike(home: Evaluation, found: QuerySet[Evaluation], purpose: str) -> set[_Wanted]:

@@ -23,7 +23,7 @@ from portal.intake.progress import progress_of
 from portal.intake.services import TransitionRefused
 from portal.outages.causes import Failure
 from portal.review.models import Decision
-from portal.runs import claims, fairness
+from portal.runs import claims, fairness, presence
 from portal.runs import services as runs
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
@@ -68,6 +68,7 @@ class TestClaiming:
         code = factories.submission(owner, challenge="code")
         finance = factories.submission(owner, method="second")
         left = [runs.LeftToOthers("code", 1, "a worker that can run generated programs")]
+        presence.beat("a", left)
         claimed = runs.claim(worker="a", without=left)
         assert claimed and claimed.submission_id == finance.pk
         assert runs.claim(worker="a", without=left) is None

@@ -83,7 +83,8 @@ def test_what_a_worker_leaves_waits_and_says_for_what(
 ) -> None:
     settings.LEADERBOARD_PROTOCOLS = (2,)
     made = factories.submission(owner)
-    monkeypatch.setattr(Hardware, "here", lambda: OLD_GPU)
+    beyond = capabilities.left_for_want_of_hardware(OLD_GPU)
+    monkeypatch.setattr(evaluate, "_beyond_hardware", lambda: tuple(beyond))
     evaluate.run_queued()
     waiting = factories.evaluation_of(made)
     told = progress_of(waiting)

@@ -6,7 +6,7 @@ import pytest
 
 from portal.accounts.models import ApiToken, Membership, User
 from portal.discussion import services
-from portal.review.models import Decision
+from portal.review.models import Decision, TwoPersonRule
 from portal.submissions.models import Submission
 from tests.portal import factories
 from tests.portal.api.conftest import Api, client_of
@@ -72,6 +72,7 @@ def test_who_writes_too_many_messages_is_told_when_to_go_on(
 def test_a_team_reads_what_took_effect_and_reviewers_the_whole_record(
     api: Api, staff: Api, owner: User, reviewer: User
 ) -> None:
+    TwoPersonRule.objects.get_or_create(action=Decision.Action.DISQUALIFY)
     made = factories.evaluated(owner)
     factories.review(made, reviewer, Decision.Action.HOLD, reason="Ask the organisers.")
     factories.review(made, reviewer, Decision.Action.RELEASE)
