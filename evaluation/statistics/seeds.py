@@ -10,16 +10,16 @@ V_items: of the items' mean answers over the runs, the sum over the K benchmarks
          run does otherwise on each item, which is in V_runs already: the residual mean square of the two-way
          layout without replication (Searle, Casella & McCulloch 1992, chapter 4), over R n K².
 
-With two or three runs the runs' variance is badly known, and a bootstrap that draws runs and items anew
-covers far less than it says: at three runs between 95 and 76 in a hundred, the less the more the runs differ.
-Two closed forms bracket the right half-width h. Welch's (1947, doi:10.1093/biomet/34.1-2.28), t(f) √V with
-f = V² / Σ V_runs²/(R-1), is a little narrow. Adding the squares of the parts' own half-widths, as MOVER does
-(Zou & Donner 2008, doi:10.1002/sim.3095), √(z² V_items + Σ t(R-1)² V_runs), is a little wide. Together,
+With two or three runs the runs' variance is badly known, and an interval by the variance that a bootstrap
+over runs and items has covers less than it says: at three normal runs 95 to 76 in a hundred, the less the
+more they differ. Two closed forms bracket the right half-width h. Welch's (1947,
+doi:10.1093/biomet/34.1-2.28), t(f) √V with f = V² / Σ V_runs²/(R-1), is a little narrow. Adding the squares
+of the parts' own half-widths, as MOVER does (Zou & Donner 2008, doi:10.1002/sim.3095),
+√(z² V_items + Σ t(R-1)² V_runs), is a little wide. Together,
 
     h = w MOVER + (1-w) Welch,  w = min(R-1)^(-3/2)
 
-they cover 94 to 97 in a hundred with three runs and 94 to 96 with more, whichever part prevails; two runs
-give up to 99.
+they cover about 94 to 97 in a hundred from three runs on, whichever part prevails; two give up to 99.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,27 +58,24 @@ def evaluate(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def measure_transfer(request: HttpRequest, pk: int) -> HttpResponse:
     """Measure the adapter on the other domains, at the wish of its team or of who trains here."""
-    submission = _measurable(request, pk)
-    try:
-        transfer.ask(submission)
-    except transfer.TransferRefused as refusal:
-        messages.error(request, str(refusal))
-    else:
-        messages.success(request, "It is measured on the other domains once nothing else waits.")
-    return redirect(submission)
+    return _asked(request, pk, transfer.ask, "It is measured on the other domains once nothing else waits.")
 
 
 @login_required
 @require_POST
 def measure_leakage(request: HttpRequest, pk: int) -> HttpResponse:
     """Measure what the adapter gives away, at the wish of its team or of who trains here."""
+    return _asked(request, pk, leakage.ask, "Its leakage is measured once nothing else waits.")
+
+
+def _asked(request: HttpRequest, pk: int, ask: Callable[[Submission], object], done: str) -> HttpResponse:
     submission = _measurable(request, pk)
     try:
-        leakage.ask(submission)
-    except leakage.LeakageRefused as refusal:
+        ask(submission)
+    except (transfer.TransferRefused, leakage.LeakageRefused) as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, "Its leakage is measured once nothing else waits.")
+        messages.success(request, done)
     return redirect(submission)
 
 
