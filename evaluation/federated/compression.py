@@ -2,6 +2,7 @@
 
 * `bf16`: the upper half of each fp32 number, rounded to even, as uint16: 2 bytes a number.
 * `int8`: q = round(127 x / max|x|) with the scale max|x| / 127 beside it, for each tensor: 1 byte a number.
+  The scale is an fp32 number: what is smaller than its smallest normal one, 1.2e-38, may arrive as 0.
 * `top-k`: the share k of a tensor's numbers that are largest in size, with their places: 8 bytes each. What
   was left out is added to the client's next update ("error feedback", Stich et al., arXiv 1809.07599):
 
