@@ -9,7 +9,13 @@ import pytest
 from scipy import stats
 
 from evaluation.statistics import PackedAnswers, rank_ranges
-from evaluation.statistics.seeds import Run, apart_by_seed, difference_over_seeds, mean_over_seeds
+from evaluation.statistics.seeds import (
+    Run,
+    apart_by_seed,
+    difference_over_seeds,
+    half_widths,
+    mean_over_seeds,
+)
 
 STUDIES = 2_000
 
@@ -52,7 +58,22 @@ def test_the_interval_covers_the_true_mean_in_about_95_of_100_studies(runs: int,
     for _ in range(STUDIES):
         low, high = mean_over_seeds(method.study(0.5, runs=runs)[0]).interval
         covered += low <= 0.5 <= high
-    assert 0.937 <= covered / STUDIES <= 0.971  # 94 to 97, less the simulation's own error
+    # A hundredth, and the simulation's own error of half of one.
+    assert covered / STUDIES == pytest.approx(0.95, abs=0.0125)
+
+
+@pytest.mark.parametrize("runs", [3, 4, 7, 10])
+def test_an_error_is_as_rare_as_the_level_says_whatever_part_of_the_variance_is_the_seeds(runs: int) -> None:
+    """In a normal model, by quadrature: the mean is N(0, 1), its variance by seeds is a share of 1."""
+    freedom = runs - 1
+    factors = stats.chi2.ppf((numpy.arange(2_000) + 0.5) / 2_000, freedom) / freedom
+    for share in numpy.linspace(0, 1, 21):
+        items = numpy.full(factors.size, 1 - share)
+        for level in (0.05, 0.01, 0.001, 1e-5):
+            limits = half_widths(items, [(share * factors, freedom)], level / 2)
+            errors = float(2 * stats.norm.sf(limits).mean())
+            assert errors <= 1.15 * level
+            assert errors >= 0.9 * level or level < 0.05
 
 
 def test_two_runs_promise_too_little_rather_than_too_much() -> None:
