@@ -171,6 +171,9 @@ class _Checks:
                 "held-out and evaluate-every go together: rows kept from training, and how often they serve"
             )
             self.found.error("run.value", message, "held_out" if config.evaluate_every else "evaluate_every")
+        if config.keep_every and not config.kept_rounds:
+            message = f"({config.keep_every:,}) keeps nothing in {config.rounds:,} rounds but the result"
+            self.found.note("run.kept", f"keep-every {message}", "keep_every")
         if rows is not None and rows - config.held_out < config.clients * (1 + config.own_held_out):
             kept = f" but the {config.held_out:,} held out" if config.held_out else ""
             message = f"{config.clients:,} clients cannot share the {rows:,} rows{kept}"

@@ -193,6 +193,11 @@ class FederatedConfig:
         every = self.evaluate_every
         return every > 0 and (server_round % every == 0 or server_round == self.rounds)
 
+    @property
+    def kept_rounds(self) -> range:
+        """The rounds whose adapters are kept; the last one's is the result."""
+        return range(self.keep_every, self.rounds, self.keep_every) if self.keep_every > 0 else range(0)
+
     def run_config(self) -> dict[str, Scalar]:
         """This run as flat keys of `[tool.flwr.app.config]`, named as in FlowerTune where it has them."""
         privacy = self.privacy or Privacy()

@@ -196,6 +196,12 @@ class RunForm(forms.Form):
         initial=0,
     )
     evaluate_every = _count("And after the last round.", lowest=0, label="Every so many rounds", initial=0)
+    keep_every = _count(
+        "Adapters that are stored and evaluated after the run; 0 for none.",
+        lowest=0,
+        label="Keep one every so many rounds",
+        initial=0,
+    )
     canaries = _count(
         "That hold a secret besides their rows, to see whether the adapter gives it away; 0 for none.",
         lowest=0,
@@ -358,6 +364,7 @@ _PLAIN = (
     "held_out",
     "own_held_out",
     "evaluate_every",
+    "keep_every",
     "canaries",
     "seed",
     "threads",
@@ -371,6 +378,7 @@ def _at_rest(name: str) -> tuple[object, ...]:
         "held_out": 0,
         "own_held_out": 0,
         "evaluate_every": 0,
+        "keep_every": 0,
         "canaries": 0,
         "template": "alpaca",
         "devices_deadline": 0.0,
@@ -398,5 +406,5 @@ def initial_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     values |= {f"devices_{name}": value for name, value in (devices | lists).items()}
     defaults = {"schedule": "cosine", "adapter": LORA.key, "dropout": 0.0, "minimum_clients": 1}
     defaults |= {"held_out": 0, "own_held_out": 0, "evaluate_every": 0, "canaries": 0, "template": "alpaca"}
-    defaults |= {"compression": "none", "top_k": TOP_K}
+    defaults |= {"compression": "none", "top_k": TOP_K, "keep_every": 0}
     return {**defaults, **values, "private": privacy is not None}

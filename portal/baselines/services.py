@@ -9,9 +9,8 @@ from django.db import transaction
 
 from evaluation.adapter_kinds import KINDS, LORA
 from evaluation.checkpoints.base_model import BaseModelTensors
-from evaluation.federated import checks
+from evaluation.federated import checks, planned
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.planned import planned_bytes
 from evaluation.findings import Finding, Severity, has_errors
 from evaluation.method.strategies import STRATEGIES
 from portal.accounts.access import trains_here
@@ -83,7 +82,13 @@ def findings(plan: PlannedRun) -> list[Finding]:
 def communication(plan: PlannedRun) -> int | None:
     """The bytes that a run will send in both directions, if they can be told."""
     tensors = _tensors(plan.base_model)
-    return planned_bytes(plan.config, tensors) if tensors else None
+    return planned.planned_bytes(plan.config, tensors) if tensors else None
+
+
+def kept_bytes(plan: PlannedRun) -> int | None:
+    """The bytes of the adapters that a run will keep on its way, if they can be told."""
+    tensors = _tensors(plan.base_model)
+    return planned.kept_bytes(plan.config, tensors) if tensors else None
 
 
 @transaction.atomic
