@@ -260,7 +260,7 @@ class _Checks:
             self._error(
                 "run.value", "devices.drop_out", f"must be 0 or more and below 1, not {devices.drop_out:g}"
             )
-        if not 0 <= devices.poisoned <= config.clients:
+        if not 0 <= devices.poisoned <= max(0, config.clients):
             self._error(
                 "run.value",
                 "devices.poisoned",

@@ -163,7 +163,10 @@ class RunForm(forms.Form):
         required=False,
     )
     partition_column = forms.CharField(
-        required=False, max_length=60, label="Column", help_text="For Dirichlet, groups and labels."
+        required=False,
+        max_length=60,
+        label="Column",
+        help_text="For Dirichlet, groups and labels; domain takes the rows of all challenges.",
     )
     partition_labels = _count("Values of the column that a client holds.", label="Labels", required=False)
     devices_ranks = _numbers("Of the clients' adapters, such as 4, 8, 16.", label="Ranks")

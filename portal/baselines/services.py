@@ -65,7 +65,7 @@ def settled(config: FederatedConfig, base_model: BaseModel) -> FederatedConfig:
         config.settled(),
         model=Path(base_model.hub_id),
         base_model_id=base_model.hub_id,
-        train_data=Path(rows_of(config.challenge).name),
+        train_data=Path(rows_of(config.challenge, config.partition.column).name),
     )
 
 
@@ -75,7 +75,7 @@ def findings(plan: PlannedRun) -> list[Finding]:
     if not plan.base_model.active:
         message = f"{plan.base_model.hub_id} takes no new submissions. Choose another base model."
         found.append(Finding("submission.base_model_closed", Severity.ERROR, message, "base_model"))
-    rows = rows_of(plan.config.challenge).rows
+    rows = rows_of(plan.config.challenge, plan.config.partition.column).rows
     return [*found, *checks.findings(plan.config, rows, _tensors(plan.base_model))]
 
 

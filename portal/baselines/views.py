@@ -292,7 +292,7 @@ def _plan_context(form: RunForm) -> dict[str, Any]:
         return context
     wanted = form.plan()
     challenge, config = CHALLENGES[wanted.config.challenge], wanted.config
-    rows = rows_of(challenge.slug)
+    rows = rows_of(challenge.slug, config.partition.column)
     return context | {
         "config": config,
         "communication": services.communication(wanted),

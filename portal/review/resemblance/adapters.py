@@ -59,7 +59,7 @@ class AdapterSearch:
 
 
 def without_sketch() -> QuerySet[Checkpoint]:
-    """Checkpoints of submissions that have none yet of this version; what trainings kept is nobody's entry."""
+    """Checkpoints of submissions that have none yet of this version; what trainings kept is no entry."""
     lacking = Checkpoint.objects.filter(~Q(sketch__version=VERSION) | Q(sketch=None))
     return lacking.filter(pk__in=Submission.objects.values("checkpoint")).order_by("pk")
 
