@@ -192,3 +192,17 @@ def test_the_form_says_what_keeping_costs_before_the_run(as_reviewer: Client) ->
     assert "keeps nothing in 2 rounds but the result" in page and "to store" not in page
     as_reviewer.post("/baselines/runs/new/", form_values(rounds=5, keep_every=2))
     assert BaselineRun.objects.get().config["keep_every"] == 2
+
+
+def test_the_api_cancels_and_asks_again_as_the_page_does(
+    as_reviewer: Client, client: Client, reviewer: User, tmp_path: Path
+) -> None:
+    run = trained(reviewer, tmp_path / "out")
+    address = f"/api/v1/baseline-runs/{run.pk}/kept-rounds/"
+    assert Client().post(f"{address}cancel/").status_code in (401, 403)
+    assert as_reviewer.post(address).status_code == 409
+    rows = as_reviewer.post(f"{address}cancel/").json()["benchmark_curve"]["rows"]
+    assert [row["state"] for row in rows] == ["cancelled", "cancelled", "waiting"]
+    assert as_reviewer.post(f"{address}cancel/").status_code == 409
+    rows = as_reviewer.post(address).json()["benchmark_curve"]["rows"]
+    assert [row["state"] for row in rows] == ["waiting"] * 3
