@@ -13,6 +13,8 @@ from evaluation.errors import Fault
 from portal.accounts.models import User
 from portal.baselines import kept_rounds, queue, results
 from portal.baselines.benchmark_curve import curve_of
+from portal.intake.queue_page import places_of
+from portal.intake.services import withdraw
 from portal.outages.causes import Failure
 from portal.runs import services as runs
 from portal.runs.models import BaselineRun, Evaluation
@@ -72,6 +74,8 @@ def test_kept_adapters_are_stored_by_their_content_and_wait_behind_all_boards(
     ]
     assert two.checkpoint and two.checkpoint.file.name.startswith(f"checkpoints/{two.checkpoint.sha256[:2]}/")
     assert Checkpoint.objects.count() == 3
+    assert run.submission
+    assert places_of([run.submission])[run.submission_id].startswith("number 1,")
     first = runs.claim(worker="test")
     assert first and (first.purpose, first.round) == ("board", 0)
 
@@ -175,8 +179,6 @@ def test_strangers_neither_cancel_nor_ask(as_owner: Client, reviewer: User, tmp_
 
 
 def test_a_withdrawn_entry_s_adapters_are_not_evaluated(reviewer: User, tmp_path: Path) -> None:
-    from portal.intake.services import withdraw
-
     run = trained(reviewer, tmp_path / "out")
     entry = Submission.objects.get(pk=run.submission_id)
     withdraw(entry)
