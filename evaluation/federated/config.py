@@ -24,6 +24,8 @@ N = TypeVar("N", int, float)
 PARTITIONS = ("iid", "dirichlet", "size", "natural", "label")
 SCHEDULES = ("cosine", "constant")
 COMPRESSIONS = ("none", "bf16", "int8", "top-k")
+KEPT_FOLDER = "rounds"
+"""Of a result: the adapters of rounds on the way, by their numbers."""
 TOP_K = 0.01
 CLIPPING = ("fixed", "adaptive")
 # Bits a weight of the frozen base model takes in memory, as FlowerTune configs write `model.quantization`.

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.errors import DataError
+from evaluation.federated.config import KEPT_FOLDER
 
-_ROUNDS = "rounds"
 _LAST_DIGITS = 1e-9
 
 
@@ -74,7 +74,7 @@ def kept_adapters(run: Path) -> list[Kept]:
         raise DataError(f"{run} holds no finished run: {error}") from error
     found = []
     for spent in until_each(costs):
-        folder = run if spent.round == len(costs) else run / _ROUNDS / str(spent.round)
+        folder = run if spent.round == len(costs) else run / KEPT_FOLDER / str(spent.round)
         if (folder / "adapter_config.json").is_file():
             found.append(Kept(folder, spent))
     return found

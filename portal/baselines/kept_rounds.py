@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
-from evaluation.federated.kept_rounds import FOLDER
+from evaluation.federated.config import KEPT_FOLDER
 from evaluation.findings import Severity
 from portal.intake import stored_files
 from portal.intake.checks import check
@@ -49,7 +49,7 @@ def store(draft: Draft, result: Path) -> dict[int, Checkpoint]:
     One that could not be evaluated is left out: the run's page says that the round has none.
     """
     kept = {}
-    for folder in sorted((result / FOLDER).glob("*"), key=lambda path: path.name.zfill(9)):
+    for folder in sorted((result / KEPT_FOLDER).glob("*"), key=lambda path: path.name.zfill(9)):
         if checkpoint := _stored(draft, folder):
             kept[int(folder.name)] = checkpoint
     return kept
