@@ -9,7 +9,7 @@ from pathlib import Path
 from evaluation import rules
 from evaluation.commands import progress
 from evaluation.commands.files import as_json, check_writable, write_json
-from evaluation.commands.options import Commands, add_command, add_data, add_protocol, number
+from evaluation.commands.options import Commands, add_command, add_data, add_protocol, number, real
 from evaluation.commands.status import Status
 from evaluation.commands.text import limits, percent
 from evaluation.engines import AUTO, ENGINES
@@ -47,9 +47,9 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--limit", type=number(1), metavar="N", help="ask only N items a benchmark")
     parser.add_argument(
-        "--within-gb", type=float, metavar="GB", help="say the best score within so much sent"
+        "--within-gb", type=real(0), metavar="GB", help="say the best score within so much sent"
     )
-    parser.add_argument("--reach", type=float, metavar="SHARE", help="say what a score from 0 to 1 took")
+    parser.add_argument("--reach", type=real(0, 1), metavar="SHARE", help="say what a score from 0 to 1 took")
     add_protocol(parser)
     add_data(parser)
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the points as JSON")
@@ -78,8 +78,9 @@ def _curve(options: argparse.Namespace) -> Status:
             incomplete |= any(score.unscored for score in outcome.scores)
             results = outcome.as_dict()
             if results["average"] is None:
-                raise DataError(f"round {one.round} has no score: no item of a benchmark could be scored")
-            points.append(Point.of(one, results["average"], results["average_interval"]))
+                reached = f"round {one.spent.round} has no score"
+                raise DataError(f"{reached}: no item of a benchmark could be scored")
+            points.append(Point.of(one.spent, results["average"], results["average_interval"]))
     results = {"points": [point.as_dict() for point in points]}
     if options.output:
         write_json(options.output, results)

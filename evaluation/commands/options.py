@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,22 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--items", type=Path, metavar="FILE", help="write every item as a line of JSON")
     parser.add_argument("--json", action="store_true", help="print the results as JSON instead of a table")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def real(least: float, most: float = math.inf) -> Callable[[str], float]:
+    """An option's type: a number in a range, a finite one."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        if not (least <= value <= most and math.isfinite(value)):
+            limits = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+            raise argparse.ArgumentTypeError(f"{text} is not a number {limits}")
+        return value
+
+    return parse
 
 
 def number(least: int, most: int | None = None) -> Callable[[str], int]:

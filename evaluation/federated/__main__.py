@@ -97,7 +97,10 @@ def _report_to(events: TextIO | None) -> Report:
 
 
 def _run_all(
-    configs: Mapping[str, FederatedConfig], asked: argparse.Namespace, report: Report
+    configs: Mapping[str, FederatedConfig],
+    asked: argparse.Namespace,
+    report: Report,
+    failed: simulation.Failure | None = None,
 ) -> dict[str, Path]:
     """Run those of these runs that are not finished, each in a folder of its name; returns the folders."""
     output, state = _output(asked), asked.state
@@ -108,14 +111,14 @@ def _run_all(
         if not (asked.resume and comparison.is_finished(folders[name]))
     ]
     if jobs:
-        simulation.run(jobs)
+        simulation.run(jobs, failed)
     return folders
 
 
 def _compare_disturbed(
     configs: list[FederatedConfig], asked: argparse.Namespace, events: TextIO | None
 ) -> None:
-    """Run each of these undisturbed and disturbed, and print what that costs it."""
+    """Run each of these undisturbed and disturbed, and print what that costs it: for some, the whole run."""
     if "superlink" in asked:
         raise EvaluationError("--robustness runs on this machine: it goes without --superlink")
 
@@ -124,11 +127,17 @@ def _compare_disturbed(
         for config in configs
         for name, own in robustness.disturbed(config).items()
     }
-    folders = _run_all(runs, asked, _report_to(events))
-    records: dict[str, dict[str, Any]] = {}
+    reasons: dict[Path, str] = {}
+
+    def failed(job: PreparedRun, error: EvaluationError) -> None:
+        reasons[job.output] = str(error)
+        print(f"{job.output.parent.name}/{job.output.name} failed: {error}", file=sys.stderr, flush=True)
+
+    folders = _run_all(runs, asked, _report_to(events), failed)
+    records: dict[str, dict[str, Any | None]] = {}
     for label, folder in folders.items():
         strategy, _, name = label.partition("/")
-        records.setdefault(strategy, {})[name] = comparison.read(folder)
+        records.setdefault(strategy, {})[name] = None if folder in reasons else comparison.read(folder)
     print("\n".join(robustness.table(records)), flush=True)
 
 

@@ -171,8 +171,13 @@ class _Checks:
                 "held-out and evaluate-every go together: rows kept from training, and how often they serve"
             )
             self.found.error("run.value", message, "held_out" if config.evaluate_every else "evaluate_every")
+        if config.keep_every > 0 and not config.kept_rounds:
+            message = f"({config.keep_every:,}) keeps nothing in {config.rounds:,} rounds but the result"
+            self.found.note("run.kept", f"keep-every {message}", "keep_every")
         if rows is not None and rows - config.held_out < config.clients * (1 + config.own_held_out):
             kept = f" but the {config.held_out:,} held out" if config.held_out else ""
+            if config.own_held_out:
+                kept += f" with {config.own_held_out:,} of each kept for its own loss"
             message = f"{config.clients:,} clients cannot share the {rows:,} rows{kept}"
             self.found.error("run.rows", message, "clients")
         challenge = challenges.CHALLENGES.get(config.challenge)
@@ -238,10 +243,11 @@ class _Checks:
             values = getattr(devices, name)
             wrong = next((value for value in values if not lowest <= value <= highest), None)
             if wrong is not None:
+                given = excerpt(f"{wrong:,}", 40)
                 self._error(
-                    "run.value", f"devices.{name}", f"must be from {lowest:g} to {highest:g}, not {wrong:g}"
+                    "run.value", f"devices.{name}", f"must be from {lowest:,} to {highest:,}, not {given}"
                 )
-            elif len(values) > config.clients:
+            elif len(values) > max(0, config.clients):
                 message = f"({len(values):,}) are more than the clients ({config.clients:,})"
                 self._error("run.value", f"devices.{name}", message)
         if devices.ranks and info and not info.ranks:
@@ -254,7 +260,7 @@ class _Checks:
             self._error(
                 "run.value", "devices.drop_out", f"must be 0 or more and below 1, not {devices.drop_out:g}"
             )
-        if not 0 <= devices.poisoned <= config.clients:
+        if not 0 <= devices.poisoned <= max(0, config.clients):
             self._error(
                 "run.value",
                 "devices.poisoned",
@@ -302,9 +308,14 @@ class _Checks:
                 )
                 self.found.error("run.target_modules", message, "target_modules")
         challenge = challenges.CHALLENGES.get(self.config.challenge)
-        planned = planned_bytes(self.config, base)
+        planned = planned_bytes(self.config, base) if self._has_a_sum() else None
         if challenge and planned is not None:
             check_budget(planned, challenge.communication_budget_bytes, "rounds", self.found)
+
+    def _has_a_sum(self) -> bool:
+        """Whether what the run sends can be told of its clients and their ranks."""
+        config = self.config
+        return config.clients > 0 and all(1 <= rank <= config.rank for rank in config.devices.ranks)
 
     def _options(self, info: StrategyInfo) -> bool:
         """Whether the strategy takes all options that it is given, as they are."""

@@ -24,6 +24,8 @@ N = TypeVar("N", int, float)
 PARTITIONS = ("iid", "dirichlet", "size", "natural", "label")
 SCHEDULES = ("cosine", "constant")
 COMPRESSIONS = ("none", "bf16", "int8", "top-k")
+KEPT_FOLDER = "rounds"
+"""Of a result: the adapters of rounds on the way, by their numbers."""
 TOP_K = 0.01
 CLIPPING = ("fixed", "adaptive")
 # Bits a weight of the frozen base model takes in memory, as FlowerTune configs write `model.quantization`.
@@ -192,6 +194,11 @@ class FederatedConfig:
         """Whether the loss on the held-out rows is taken after this round."""
         every = self.evaluate_every
         return every > 0 and (server_round % every == 0 or server_round == self.rounds)
+
+    @property
+    def kept_rounds(self) -> range:
+        """The rounds whose adapters are kept; the last one's is the result."""
+        return range(self.keep_every, self.rounds, self.keep_every) if self.keep_every > 0 else range(0)
 
     def run_config(self) -> dict[str, Scalar]:
         """This run as flat keys of `[tool.flwr.app.config]`, named as in FlowerTune where it has them."""

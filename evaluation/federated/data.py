@@ -109,7 +109,8 @@ def _of_all_domains(folder: Path) -> TrainingData:
     }
     if not files:
         raise DataError(f"{folder} has no file of training rows named by a challenge")
-    parts = {slug: read.__wrapped__(file) for slug, file in files.items()}
+    # A link leads to a file whose name says where it comes from.
+    parts = {slug: read.__wrapped__(file.resolve()) for slug, file in files.items()}
     rows = tuple(
         replace(row, others=(*row.others, (DOMAIN, slug)))
         for slug, part in parts.items()

@@ -33,6 +33,15 @@ def planned_bytes(config: FederatedConfig, base: BaseModelTensors) -> int | None
     return round(total * config.clients_per_round)
 
 
+def kept_bytes(config: FederatedConfig, base: BaseModelTensors) -> int | None:
+    """Bytes of the adapters that are kept on the way, None without shapes.
+
+    With a residual each has the rank that came out of the rounds, and is larger than this.
+    """
+    numbers = adapter_parameters(method_card(config), base)
+    return None if numbers is None else numbers * FP32_BYTES * len(config.kept_rounds)
+
+
 def _sizes(config: FederatedConfig, base: BaseModelTensors, both: int) -> dict[str, float]:
     """Numbers in A, in B and in a whole adapter, of the clients' mean rank."""
     shapes = adapted_shapes(config.target_modules, base)

@@ -25,18 +25,23 @@ def disturbed(config: FederatedConfig) -> dict[str, FederatedConfig]:
     return {name: replace(config, devices=own) for name, own in chosen.items()}
 
 
-def table(records: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
+Record = Mapping[str, Any]
+
+
+def table(records: Mapping[str, Mapping[str, Record | None]]) -> list[str]:
     """By strategy and disturbance the loss at the end, and what it is above the undisturbed run's.
+
+    None stands for a run that failed, as one does that has no usable reply left.
 
     It is the loss on held-out rows where there are any, else that of the last round's training.
     """
     cells = [["strategy", UNDISTURBED, DROP_OUT, "", POISONED, "", "worst client", DROP_OUT, POISONED]]
     for strategy, runs in records.items():
         start = _last_loss(runs[UNDISTURBED])
-        row = [strategy, _text(start)]
+        row = [strategy, _ended(runs[UNDISTURBED])]
         for name in (DROP_OUT, POISONED):
             loss = _last_loss(runs[name])
-            row += [_text(loss), "" if loss is None or start is None else f"{loss - start:+.4f}"]
+            row += [_ended(runs[name]), "" if loss is None or start is None else f"{loss - start:+.4f}"]
         cells.append([*row, *(_text(_worst(runs[name])) for name in (UNDISTURBED, DROP_OUT, POISONED))])
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     return [
@@ -45,16 +50,20 @@ def table(records: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
     ]
 
 
-def _last_loss(record: Mapping[str, Any]) -> float | None:
+def _ended(record: Record | None) -> str:
+    return "failed" if record is None else _text(_last_loss(record))
+
+
+def _last_loss(record: Record | None) -> float | None:
     for name in ("held_out_loss", "train_loss"):
-        losses = [one[name] for one in record["rounds"] if one[name] is not None]
+        losses = [one[name] for one in record["rounds"] if one[name] is not None] if record else []
         if losses:
             return float(losses[-1])
     return None
 
 
-def _worst(record: Mapping[str, Any]) -> float | None:
-    measured: Sequence[Mapping[str, Any]] = record["rounds"][-1]["client_losses"]
+def _worst(record: Record | None) -> float | None:
+    measured: Sequence[Record] = record["rounds"][-1]["client_losses"] if record else ()
     return max((float(one["loss"]) for one in measured), default=None)
 
 

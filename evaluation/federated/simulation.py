@@ -12,7 +12,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 
 from evaluation import gpus
@@ -21,8 +21,10 @@ from evaluation.federated import own_ray
 from evaluation.federated.farewell import HOME, none_left
 from evaluation.federated.job import PreparedRun
 
+Failure = Callable[[PreparedRun, EvaluationError], None]
 
-def run(jobs: Iterable[PreparedRun]) -> None:
+
+def run(jobs: Iterable[PreparedRun], failed: Failure | None = None) -> None:
     """Run jobs one after another on one federation, and write their results; each is asked for when the one
     before is done.
 
@@ -30,7 +32,8 @@ def run(jobs: Iterable[PreparedRun]) -> None:
     process a GPU, or one with all cores, serves the clients of a round in turn: one copy of the base model
     on each device. When this returns or raises, also on KeyboardInterrupt, no process that it started is
     left. Call it from the main thread, as Ray and signals ask for it.
-    Raises EvaluationError as `federate` does, EngineCrashError when Flower or Ray fails.
+    Raises EvaluationError as `federate` does, EngineCrashError when Flower or Ray fails. Where `failed` is
+    given it is told of a job that could not but fail, and the next one goes on.
     """
     upcoming = iter(jobs)
     first = next(upcoming)
@@ -58,7 +61,12 @@ def run(jobs: Iterable[PreparedRun]) -> None:
         def serve(grid: Grid, _context: Context) -> None:
             for job in chain([first], upcoming):
                 begun.append(job)
-                federate(grid, job)
+                try:
+                    federate(grid, job)
+                except EvaluationError as error:
+                    if failed is None or error.retryable:
+                        raise
+                    failed(job, error)
 
         server.main()(serve)
         cores = _cores()

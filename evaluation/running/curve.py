@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from evaluation.errors import DataError
+from evaluation.federated.config import KEPT_FOLDER
 
-_ROUNDS = "rounds"
+_LAST_DIGITS = 1e-9
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What rounds had cost: bytes both ways, joules and simulated time, None where that is not known."""
+
+    round: int
+    bytes: int
+    joules: float | None
+    simulated_time: float | None
+
+    def and_then(self, later: Spent) -> Spent:
+        """Until the end of a later round; half a sum would mislead, and is None."""
+        return Spent(
+            later.round,
+            self.bytes + later.bytes,
+            _sum(self.joules, later.joules),
+            _sum(self.simulated_time, later.simulated_time),
+        )
 
 
 @dataclass(frozen=True)
 class Kept:
-    """An adapter of a run and what it had cost: bytes both ways, joules and simulated time if known."""
+    """An adapter of a run and what it had cost."""
 
-    round: int
     adapter: Path
-    bytes: int
-    joules: float | None
-    simulated_time: float | None
+    spent: Spent
 
 
 @dataclass(frozen=True)
@@ -36,8 +54,8 @@ class Point:
     simulated_time: float | None
 
     @classmethod
-    def of(cls, kept: Kept, score: float, interval: tuple[float, float] | None) -> Point:
-        return cls(kept.round, score, interval, kept.bytes, kept.joules, kept.simulated_time)
+    def of(cls, spent: Spent, score: float, interval: tuple[float, float] | None) -> Point:
+        return cls(spent.round, score, interval, spent.bytes, spent.joules, spent.simulated_time)
 
     def as_dict(self) -> dict[str, Any]:
         """For a file of results."""
@@ -51,28 +69,33 @@ def kept_adapters(run: Path) -> list[Kept]:
     """
     try:
         records = json.loads((run / "training.json").read_text(encoding="utf-8"))["rounds"]
-    except (OSError, ValueError, KeyError) as error:
+        costs = [_cost(record) for record in records]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{run} holds no finished run: {error}") from error
-    found, sent, joules, time = [], 0, _Sum(), _Sum()
-    for record in records:
-        number = int(record["round"])
-        sent += int(record["bytes_down"]) + int(record["bytes_up"])
-        joules.add(record.get("energy_joules"))
-        time.add(record.get("simulated_time"))
-        folder = run if number == len(records) else run / _ROUNDS / str(number)
+    found = []
+    for spent in until_each(costs):
+        folder = run if spent.round == len(costs) else run / KEPT_FOLDER / str(spent.round)
         if (folder / "adapter_config.json").is_file():
-            found.append(Kept(number, folder, sent, joules.value, time.value))
+            found.append(Kept(folder, spent))
     return found
 
 
-class _Sum:
-    """A sum that is None once a part of it is not known: half a sum would mislead."""
+def until_each(costs: Iterable[Spent]) -> Iterator[Spent]:
+    """What had been spent by the end of each round, of what each alone cost."""
+    return accumulate(costs, Spent.and_then)
 
-    def __init__(self) -> None:
-        self.value: float | None = 0.0
 
-    def add(self, part: float | None) -> None:
-        self.value = None if part is None or self.value is None else self.value + part
+def _cost(record: Mapping[str, Any]) -> Spent:
+    return Spent(
+        int(record["round"]),
+        int(record["bytes_down"]) + int(record["bytes_up"]),
+        record.get("energy_joules"),
+        record.get("simulated_time"),
+    )
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
 
 
 def best_within(points: Sequence[Point], limit: float, cost: Callable[[Point], float | None]) -> Point | None:
@@ -83,5 +106,8 @@ def best_within(points: Sequence[Point], limit: float, cost: Callable[[Point], f
 
 
 def first_to_reach(points: Sequence[Point], score: float) -> Point | None:
-    """The first kept round with at least this score; None where none has it."""
-    return next((point for point in points if point.score >= score), None)
+    """The first kept round with at least this score; None where none has it.
+
+    A mean of 0.6, 0.6 and 0.6 may be a last digit below 0.6.
+    """
+    return next((point for point in points if point.score >= score - _LAST_DIGITS), None)

@@ -21,6 +21,7 @@ from evaluation.findings import Finding, Severity
 from evaluation.findings.catalogue import CATALOGUE
 from portal.api.errors import BodyTooLarge, MalformedRequest, NotPossibleNow
 from portal.api.findings import as_details
+from portal.baselines.kept_rounds import KeptRoundsRefused
 from portal.baselines.services import InvalidRun, RunRefused
 from portal.control.orders import OrderRefused
 from portal.intake.services import InvalidSubmission, TransitionRefused
@@ -29,6 +30,7 @@ from portal.runs.leakage import LeakageRefused
 from portal.runs.transfer import TransferRefused
 from portal.uploads.errors import UploadError
 
+_NOT_NOW = (TransitionRefused, RunRefused, OrderRefused, TransferRefused, LeakageRefused, KeptRoundsRefused)
 CONTENT_TYPE = "application/problem+json"
 RETRY_SECONDS = 15
 
@@ -126,7 +128,7 @@ def _as_api_exception(error: Exception) -> exceptions.APIException | None:
         return exceptions.NotFound("There is nothing here that you may see.")
     if isinstance(error, PermissionDenied):
         return exceptions.PermissionDenied()
-    if isinstance(error, TransitionRefused | RunRefused | OrderRefused | TransferRefused | LeakageRefused):
+    if isinstance(error, _NOT_NOW):
         return NotPossibleNow(str(error))
     if isinstance(error, RequestDataTooBig):
         return BodyTooLarge()

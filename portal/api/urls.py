@@ -48,6 +48,12 @@ v1: list[URLPattern | URLResolver] = [
     path("baseline-runs/", baselines.RunList.as_view(), name="api-baseline-runs"),
     path("baseline-runs/<int:pk>/", baselines.RunDetail.as_view(), name="api-baseline-run"),
     path("baseline-runs/<int:pk>/cancel/", baselines.RunCancel.as_view(), name="api-cancel-run"),
+    path("baseline-runs/<int:pk>/kept-rounds/", baselines.RunKeptRounds.as_view(), name="api-kept-rounds"),
+    path(
+        "baseline-runs/<int:pk>/kept-rounds/cancel/",
+        baselines.RunKeptRoundsCancel.as_view(),
+        name="api-cancel-kept-rounds",
+    ),
     path("studies/", studies.StudyList.as_view(), name="api-studies"),
     path("studies/<int:pk>/", studies.StudyDetail.as_view(), name="api-study"),
     path("log/", log.LogHead.as_view(), name="api-log"),

@@ -53,6 +53,7 @@ GROUPS = (
     ),
     Group("What clients send", ("compression", "top_k"), more=True),
     Group("Loss on held-out rows", ("held_out", "own_held_out", "evaluate_every"), more=True),
+    Group("Scores on the way", ("keep_every",), more=True),
     Group(
         "Differential privacy",
         (

@@ -163,7 +163,10 @@ class RunForm(forms.Form):
         required=False,
     )
     partition_column = forms.CharField(
-        required=False, max_length=60, label="Column", help_text="For Dirichlet, groups and labels."
+        required=False,
+        max_length=60,
+        label="Column",
+        help_text="For Dirichlet, groups and labels; domain takes the rows of all challenges.",
     )
     partition_labels = _count("Values of the column that a client holds.", label="Labels", required=False)
     devices_ranks = _numbers("Of the clients' adapters, such as 4, 8, 16.", label="Ranks")
@@ -196,6 +199,12 @@ class RunForm(forms.Form):
         initial=0,
     )
     evaluate_every = _count("And after the last round.", lowest=0, label="Every so many rounds", initial=0)
+    keep_every = _count(
+        "Adapters that are stored and evaluated after the run; 0 for none.",
+        lowest=0,
+        label="Keep one every so many rounds",
+        initial=0,
+    )
     canaries = _count(
         "That hold a secret besides their rows, to see whether the adapter gives it away; 0 for none.",
         lowest=0,
@@ -358,6 +367,7 @@ _PLAIN = (
     "held_out",
     "own_held_out",
     "evaluate_every",
+    "keep_every",
     "canaries",
     "seed",
     "threads",
@@ -371,6 +381,7 @@ def _at_rest(name: str) -> tuple[object, ...]:
         "held_out": 0,
         "own_held_out": 0,
         "evaluate_every": 0,
+        "keep_every": 0,
         "canaries": 0,
         "template": "alpaca",
         "devices_deadline": 0.0,
@@ -398,5 +409,5 @@ def initial_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     values |= {f"devices_{name}": value for name, value in (devices | lists).items()}
     defaults = {"schedule": "cosine", "adapter": LORA.key, "dropout": 0.0, "minimum_clients": 1}
     defaults |= {"held_out": 0, "own_held_out": 0, "evaluate_every": 0, "canaries": 0, "template": "alpaca"}
-    defaults |= {"compression": "none", "top_k": TOP_K}
+    defaults |= {"compression": "none", "top_k": TOP_K, "keep_every": 0}
     return {**defaults, **values, "private": privacy is not None}

@@ -12,7 +12,7 @@ from django.db import transaction
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from evaluation.flowerconfig import CONFIG_FILE
 from evaluation.wire.training import Round
-from portal.baselines import queue
+from portal.baselines import kept_rounds, queue
 from portal.baselines.services import reference_team
 from portal.baselines.studies.first_runs import first_entry
 from portal.intake.drafts import Cost, Draft, Files
@@ -42,14 +42,14 @@ def is_complete(folder: Path) -> bool:
 def submit_result(run: BaselineRun, folder: Path) -> Submission:
     """Submit what a claimed run left in `folder` and end the run with it, both or neither.
 
-    Its rounds are recorded with it, where the worker that was to hear of them was lost before.
+    Its rounds are recorded with it, where the worker that was to hear of them was lost before, and
+    evaluations of the adapters that it kept on its way are queued.
 
     Raises InvalidSubmission when the checks refuse it, ClaimLostError when the run was cancelled meanwhile.
     """
     record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
     adapter = folder / ADAPTER_FILE
-    with adapter.open("rb") as file, transaction.atomic():
-        _record_rounds(run, record)
+    with adapter.open("rb") as file:
         draft = Draft(
             submitter=run.requested_by,
             team=reference_team(run.requested_by),
@@ -67,8 +67,12 @@ def submit_result(run: BaselineRun, folder: Path) -> Submission:
             costs=measured_costs(record),
             repeats=first_entry(run),
         )
-        entry = submit(draft)
-        queue.succeed(run, entry)
+        kept = kept_rounds.store(draft, folder)  # before all else, which then takes a moment
+        with transaction.atomic():
+            _record_rounds(run, record)
+            entry = submit(draft)
+            kept_rounds.queue(entry, kept)
+            queue.succeed(run, entry)
     return entry
 
 

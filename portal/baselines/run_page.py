@@ -81,6 +81,15 @@ class BenchmarkLine:
 
 
 @dataclass(frozen=True)
+class ClientLosses:
+    """The clients' losses on their own held-out rows after `round`, the highest first; of many the first."""
+
+    round: int
+    clients: int
+    losses: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
 class Shown:
     """Everything on a run's page. `refresh_seconds` is None once nothing changes by itself."""
 
@@ -91,6 +100,7 @@ class Shown:
     totals: Totals | None
     curves: list[Curve]
     failures: list[tuple[int, Any, str]]
+    client_losses: ClientLosses | None
     split: Split | None
     facts: list[tuple[str, str]]
     toml: str
@@ -119,6 +129,7 @@ def shown(run: BaselineRun, *, for_staff: bool) -> Shown:
             for metric in metrics
             for failure in metric.failures
         ],
+        client_losses=_client_losses(metrics),
         split=_split(run.setup.get("partition") or ()),
         facts=_facts(config, _rows(run), threads_fixed="threads" in run.config),
         toml=_toml(config),
@@ -175,6 +186,14 @@ def _totals(metrics: Sequence[RoundMetric]) -> Totals:
         loss=last.train_loss,
         epsilon=last.epsilon,
     )
+
+
+def _client_losses(metrics: Sequence[RoundMetric]) -> ClientLosses | None:
+    last = next((metric for metric in reversed(metrics) if metric.client_losses), None)
+    if last is None:
+        return None
+    losses = sorted(((one["client"], one["loss"]) for one in last.client_losses), key=lambda one: -one[1])
+    return ClientLosses(last.round, len(losses), tuple(losses[:BARS_SHOWN]))
 
 
 def _benchmarks(reproduction: Reproduction) -> list[BenchmarkLine]:

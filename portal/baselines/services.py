@@ -9,9 +9,8 @@ from django.db import transaction
 
 from evaluation.adapter_kinds import KINDS, LORA
 from evaluation.checkpoints.base_model import BaseModelTensors
-from evaluation.federated import checks
+from evaluation.federated import checks, planned
 from evaluation.federated.config import FederatedConfig
-from evaluation.federated.planned import planned_bytes
 from evaluation.findings import Finding, Severity, has_errors
 from evaluation.method.strategies import STRATEGIES
 from portal.accounts.access import trains_here
@@ -66,7 +65,7 @@ def settled(config: FederatedConfig, base_model: BaseModel) -> FederatedConfig:
         config.settled(),
         model=Path(base_model.hub_id),
         base_model_id=base_model.hub_id,
-        train_data=Path(rows_of(config.challenge).name),
+        train_data=Path(rows_of(config.challenge, config.partition.column).name),
     )
 
 
@@ -76,14 +75,20 @@ def findings(plan: PlannedRun) -> list[Finding]:
     if not plan.base_model.active:
         message = f"{plan.base_model.hub_id} takes no new submissions. Choose another base model."
         found.append(Finding("submission.base_model_closed", Severity.ERROR, message, "base_model"))
-    rows = rows_of(plan.config.challenge).rows
+    rows = rows_of(plan.config.challenge, plan.config.partition.column).rows
     return [*found, *checks.findings(plan.config, rows, _tensors(plan.base_model))]
 
 
 def communication(plan: PlannedRun) -> int | None:
     """The bytes that a run will send in both directions, if they can be told."""
     tensors = _tensors(plan.base_model)
-    return planned_bytes(plan.config, tensors) if tensors else None
+    return planned.planned_bytes(plan.config, tensors) if tensors else None
+
+
+def kept_bytes(plan: PlannedRun) -> int | None:
+    """The bytes of the adapters that a run will keep on its way, if they can be told."""
+    tensors = _tensors(plan.base_model)
+    return planned.kept_bytes(plan.config, tensors) if tensors else None
 
 
 @transaction.atomic

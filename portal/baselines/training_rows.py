@@ -16,6 +16,9 @@ from evaluation.rules.challenges import CHALLENGES, TrainingSet
 from portal.runs.models import DataRegistration
 
 _DEMONSTRATION = "demonstration"
+_DOMAINS = "all-domains"
+"""The rows of all challenges, each with its challenge as the column DOMAIN."""
+DOMAINS_OF_HUB = f"{data.HUB}/{_DOMAINS}"
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,16 @@ class TrainingRows:
 
     @property
     def on_hub(self) -> bool:
-        return training_set_of(self.name) is not None
+        return self.name == DOMAINS_OF_HUB or training_set_of(self.name) is not None
 
 
-def rows_of(challenge: str) -> TrainingRows:
-    """The rows that a run of `challenge` started now would train on."""
+def rows_of(challenge: str, column: str | None = None) -> TrainingRows:
+    """The rows that a run of `challenge` started now would train on.
+
+    Where `column`, that of its partition, is DOMAIN, they are those of all challenges.
+    """
+    if column == data.DOMAIN:
+        return _of_all_domains()
     if settings.TRAINING_DATA == data.HUB:
         name = challenges.get(challenge).training_set.hub_id
         known = DataRegistration.objects.filter(name=name).first()
@@ -54,10 +62,22 @@ def training_set_of(name: str) -> TrainingSet | None:
 
 
 def path_of(name: str) -> Path:
-    """Where the rows of files of that name are on this machine."""
-    if Path(name).parent.name == _DEMONSTRATION:
-        return data.DEMONSTRATION / Path(name).name
-    return Path(settings.TRAINING_DATA) / Path(name).name
+    """Where the rows of files of that name are on this machine: a folder of them for all domains."""
+    is_demonstration = Path(name).parent.name == _DEMONSTRATION
+    folder = data.DEMONSTRATION if is_demonstration else Path(settings.TRAINING_DATA)
+    return folder if Path(name).name == _DOMAINS else folder / Path(name).name
+
+
+def _of_all_domains() -> TrainingRows:
+    parts = [rows_of(slug) for slug in CHALLENGES]
+    if settings.TRAINING_DATA == data.HUB:
+        name = DOMAINS_OF_HUB
+    else:
+        name = _DOMAINS if settings.TRAINING_DATA else f"{_DEMONSTRATION}/{_DOMAINS}"
+        parts = [part for part in parts if part.rows is not None]  # those that the folder has
+    counts = [part.rows for part in parts]
+    known = [count for count in counts if count is not None]
+    return TrainingRows(name, sum(known) if known and len(known) == len(counts) else None)
 
 
 def _count(path: Path) -> int:

@@ -12,7 +12,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -21,9 +21,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig
 from evaluation.rules.challenges import CHALLENGES
-from portal.accounts.access import trains_here
+from portal.accounts.access import sees_all, trains_here
 from portal.accounts.models import User
-from portal.baselines import method_cards, services
+from portal.baselines import kept_rounds, method_cards, services
+from portal.baselines.benchmark_curve import as_csv, curve_of
+from portal.baselines.budget_form import BudgetForm
 from portal.baselines.forms import RunFilter, RunForm, initial_of
 from portal.baselines.grid import grids, visible_runs
 from portal.baselines.run_page import shown
@@ -120,7 +122,38 @@ def options(request: HttpRequest) -> HttpResponse:
 @require_GET
 @never_cache
 def run(request: HttpRequest, pk: int) -> HttpResponse:
-    return render(request, "portal/baselines/run.html", _run_context(request, _visible(request, pk)))
+    found = _visible(request, pk)
+    return render(request, "portal/baselines/run.html", _run_context(request, found) | _curve(request, found))
+
+
+@require_GET
+@never_cache
+def curve(request: HttpRequest, pk: int) -> HttpResponse:
+    """The scores on the way as CSV, those that the reader may see."""
+    found = curve_of(_visible(request, pk), sees_all=sees_all(request.user))
+    if found is None:
+        raise Http404
+    headers = {"Content-Disposition": f'attachment; filename="run-{pk}-curve.csv"'}
+    return HttpResponse(as_csv(found), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+@for_staff
+@require_POST
+def kept(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have kept adapters evaluated that are not, or cancel what of it waits or runs."""
+    found = _visible(request, pk)
+    try:
+        if request.POST.get("action") == "cancel":
+            count = kept_rounds.cancel(found, by=_user(request).get_username())
+            words = "is cancelled" if count == 1 else "are cancelled"
+        else:
+            count = kept_rounds.ask(found)
+            words = "is in the queue" if count == 1 else "are in the queue"
+    except kept_rounds.KeptRoundsRefused as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, f"{count} evaluation{'' if count == 1 else 's'} {words}.")
+    return redirect(found)
 
 
 @require_GET
@@ -180,6 +213,16 @@ def _run_context(request: HttpRequest, run: BaselineRun) -> dict[str, Any]:
         "shown": shown(run, for_staff=is_staff),
         "is_staff": is_staff,
     }
+
+
+def _curve(request: HttpRequest, run: BaselineRun) -> dict[str, Any]:
+    """The scores on the way, of a run that keeps adapters, with what was asked of them."""
+    found = curve_of(run, sees_all=sees_all(request.user))
+    if found is None:
+        return {}
+    asked = any(request.GET.get(name) for name in BudgetForm.base_fields)
+    form = BudgetForm(request.GET) if asked else BudgetForm()
+    return {"curve": found, "budget_form": form, "answers": form.answers(found)}
 
 
 def _original(request: HttpRequest) -> Submission | None:
@@ -249,7 +292,7 @@ def _plan_context(form: RunForm) -> dict[str, Any]:
         return context
     wanted = form.plan()
     challenge, config = CHALLENGES[wanted.config.challenge], wanted.config
-    rows = rows_of(challenge.slug)
+    rows = rows_of(challenge.slug, config.partition.column)
     return context | {
         "config": config,
         "communication": services.communication(wanted),
@@ -257,6 +300,8 @@ def _plan_context(form: RunForm) -> dict[str, Any]:
         "rows": rows,
         "rows_each": (rows.rows - config.held_out) // config.clients if rows.rows else None,
         "steps": config.rounds * config.clients_per_round * config.local_steps,
+        "kept": len(config.kept_rounds),
+        "kept_bytes": services.kept_bytes(wanted),
     }
 
 

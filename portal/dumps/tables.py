@@ -91,6 +91,8 @@ def _evaluations() -> QuerySet[Any]:
     of_entry = Q(checkpoint=None) | Q(checkpoint=F("submission__checkpoint"))
     ended = [Evaluation.Status.SUCCEEDED, Evaluation.Status.MEASURED]
     finished = Evaluation.objects.filter(status__in=ended, for_audit=False)
+    # Whose adapters are no entry's, so that a dump has them not.
+    finished = finished.exclude(purpose=Evaluation.Purpose.ROUND)
     return finished.filter(of_entry, _public("submission__"))
 
 

@@ -172,7 +172,9 @@ def places_of(submissions: Iterable[Submission]) -> dict[int, str]:
     }
     if not waiting:
         return places
-    queued = Evaluation.objects.filter(status=Status.QUEUED, submission__in=waiting).order_by("-protocol")
+    queued = Evaluation.objects.filter(
+        status=Status.QUEUED, submission__in=waiting, purpose=Evaluation.Purpose.BOARD
+    ).order_by("-protocol")
     told = forecast.expectations()
     for pk, submission in queued.values_list("pk", "submission_id"):
         if expected := told.get(pk):

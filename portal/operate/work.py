@@ -97,6 +97,8 @@ def _another(ended: Evaluation | BaselineRun) -> Evaluation | BaselineRun:
     submission = ended.submission
     if ended.for_audit:
         raise OrderRefused("Audits are drawn anew, not put back.")
+    if ended.purpose != Evaluation.Purpose.BOARD:
+        raise OrderRefused(f"{ended.title} counts on no board: it is asked for again on its own page.")
     if submission.status not in _AGAIN or ended.checkpoint_id != submission.checkpoint_id:
         raise OrderRefused(f"Submission {submission.pk} is {submission.get_status_display()}.")
     active = submission.evaluations.filter(status__in=Evaluation.ACTIVE, protocol=ended.protocol)

@@ -38,6 +38,7 @@ JUDGED = {
     "control.0001_orders_and_their_record": "gives a right to a group; the tables are its own and empty",
     "submissions.0017_repeated_runs": _MOMENT,
     "runs.0018_transfer_and_leakage": f"{_MOMENT}; the default of a text is a constant",
+    "runs.0021_scores_of_kept_rounds": _MOMENT,
     "transparency.0002_audits_in_the_log": _MOMENT,
 }
 """Migrations that would be refused, as app.name, each with why it is brief all the same, as measured."""

@@ -10,7 +10,8 @@ import psutil
 import pytest
 from django.conf import settings
 
-from portal.baselines import services
+from portal.baselines import kept_rounds, services
+from portal.baselines.benchmark_curve import curve_of
 from portal.runs import leakage
 from portal.runs.models import BaselineRun, Evaluation
 from portal.submissions.models import BaseModel
@@ -39,7 +40,7 @@ def test_a_run_whose_worker_is_killed_goes_on_after_its_last_round(
 ) -> None:
     staff = factories.operator("staff")
     config = services.settled(baselines.config(rounds=4, clients_per_round=2), tiny_model)
-    plan = services.PlannedRun(tiny_model, replace(config, local_steps=2))
+    plan = services.PlannedRun(tiny_model, replace(config, local_steps=2, keep_every=2))
     run = services.start(services.Request(plan, staff))
 
     def state() -> BaselineRun:
@@ -73,6 +74,11 @@ def test_a_run_whose_worker_is_killed_goes_on_after_its_last_round(
     found = leakage.result_of(entry)
     assert found and found.basis == "measured", _refreshed(measuring).error_message
     assert found.members >= 20 and found.others == config.held_out and len(found.memberships) == 3
+    (kept,) = kept_rounds.newest(entry)  # of round 2, whichever of the two workers trained it
+    wait_until(lambda: not _refreshed(kept).is_active, "the evaluation of the adapter that was kept")
+    curve = curve_of(ended, sees_all=True)
+    assert curve and [(row.spent.round, row.state) for row in curve.rows] == [(2, "scored"), (4, "scored")]
+    assert kept.checkpoint_id != entry.checkpoint_id
     assert not training_processes()
 
 

@@ -47,6 +47,17 @@ AREA = Area(
             example="clients",
         ),
         FindingKind(
+            "run.kept",
+            NOTE,
+            "No adapter is kept on the way",
+            explanation=(
+                "Adapters are kept after every so many rounds, and the run has fewer. The last round's is "
+                "the result, so that there is nothing to draw a curve of."
+            ),
+            remedy="Keep adapters more often, or run more rounds, if you want scores on the way.",
+            example="keep_every",
+        ),
+        FindingKind(
             "run.partition",
             ERROR,
             "The partition lacks something, or has too much",

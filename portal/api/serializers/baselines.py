@@ -15,10 +15,11 @@ from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig
 from evaluation.method.strategies import STRATEGIES
 from evaluation.rules.challenges import CHALLENGES
-from portal.accounts.access import trains_here
+from portal.accounts.access import sees_all, trains_here
 from portal.accounts.models import User
 from portal.api.serializers.common import CHALLENGE_CHOICES, QuerySerializer, StrictSerializer
 from portal.baselines import method_cards, services
+from portal.baselines.benchmark_curve import WORDS, curve_of
 from portal.baselines.training_rows import rows_of
 from portal.runs.models import BaselineRun, RoundMetric
 from portal.submissions.models import BaseModel, Submission
@@ -62,6 +63,27 @@ class RoundSerializer(serializers.ModelSerializer[RoundMetric]):
             "epsilon",
             "recorded_at",
         ]
+
+
+class CurveRowSerializer(serializers.Serializer[Any]):
+    """A round whose adapter was kept; costs are those of all rounds until its end."""
+
+    round = serializers.IntegerField()
+    state = serializers.ChoiceField(list(WORDS.items()))
+    score = serializers.FloatField(allow_null=True, help_text="Mean over the benchmarks, a fraction")
+    score_low = serializers.FloatField(allow_null=True, help_text="Of the 95% interval")
+    score_high = serializers.FloatField(allow_null=True)
+    mark = serializers.CharField(help_text="That the score carries; empty for an official one")
+    bytes = serializers.IntegerField(help_text="Sent in both directions")
+    joules = serializers.FloatField(allow_null=True)
+    simulated_time = serializers.FloatField(allow_null=True)
+
+
+class CurveSerializer(serializers.Serializer[Any]):
+    """Scores on the way, under one protocol."""
+
+    protocol = serializers.IntegerField()
+    rows = CurveRowSerializer(many=True)
 
 
 class RunSummarySerializer(serializers.ModelSerializer[BaselineRun]):
@@ -126,9 +148,24 @@ class RunSerializer(RunSummarySerializer):
         help_text="What it said of itself before its first round: `partition` are the rows of each client"
     )
     round_metrics = RoundSerializer(many=True)
+    benchmark_curve = serializers.SerializerMethodField(
+        help_text="Scores of the adapters that it kept on its way; null where it keeps none"
+    )
 
     class Meta(RunSummarySerializer.Meta):
-        fields = [*RunSummarySerializer.Meta.fields, "config", "assumed", "setup", "round_metrics"]
+        fields = [
+            *RunSummarySerializer.Meta.fields,
+            "config",
+            "assumed",
+            "setup",
+            "round_metrics",
+            "benchmark_curve",
+        ]
+
+    @extend_schema_field(CurveSerializer(allow_null=True))
+    def get_benchmark_curve(self, run: BaselineRun) -> dict[str, Any] | None:
+        found = curve_of(run, sees_all=sees_all(self.context["request"].user))
+        return None if found is None else found.as_dict()
 
 
 class RunFilter(QuerySerializer):

@@ -123,6 +123,7 @@ class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):
             "smoke_run",
             "purpose",
             "domain",
+            "round",
             "attempts",
             "progress",
             "scores",

@@ -24,7 +24,7 @@ from portal.api.serializers.baselines import (
     RunSerializer,
     RunSummarySerializer,
 )
-from portal.baselines import services
+from portal.baselines import kept_rounds, services
 from portal.baselines.grid import visible_runs
 from portal.runs.models import BaselineRun
 
@@ -122,4 +122,38 @@ class RunCancel(RunView):
         """Cancel a queued or running run for good, as staff. Its rounds stay."""
         run = self.get_object()
         services.cancel(run, by=self.user)
+        return self.answer(run)
+
+
+@extend_schema(tags=["baseline runs"])
+class RunKeptRounds(RunView):
+    """Evaluates the adapters that a run kept on its way."""
+
+    @extend_schema(
+        parameters=[*_WRITES, ETAG],
+        request=None,
+        responses={200: RunSerializer, 409: problem("Nothing is lacking, or the Idempotency-Key is in use")},
+    )
+    @idempotent
+    def post(self, request: Request, pk: int) -> Response:
+        """Queue again, as staff, what failed, was cancelled, or was evaluated under an earlier protocol."""
+        run = self.get_object()
+        kept_rounds.ask(run)
+        return self.answer(run)
+
+
+@extend_schema(tags=["baseline runs"])
+class RunKeptRoundsCancel(RunView):
+    """Ends the evaluations of kept adapters."""
+
+    @extend_schema(
+        parameters=[*_WRITES, ETAG],
+        request=None,
+        responses={200: RunSerializer, 409: problem("None waits or runs, or the Idempotency-Key is in use")},
+    )
+    @idempotent
+    def post(self, request: Request, pk: int) -> Response:
+        """Cancel, as staff, the evaluations of kept adapters that wait or run. The result's own goes on."""
+        run = self.get_object()
+        kept_rounds.cancel(run, by=self.user.get_username())
         return self.answer(run)

@@ -59,8 +59,9 @@ class AdapterSearch:
 
 
 def without_sketch() -> QuerySet[Checkpoint]:
-    """Checkpoints that have none yet of this version."""
-    return Checkpoint.objects.filter(~Q(sketch__version=VERSION) | Q(sketch=None)).order_by("pk")
+    """Checkpoints of submissions that have none yet of this version; what trainings kept is no entry."""
+    lacking = Checkpoint.objects.filter(~Q(sketch__version=VERSION) | Q(sketch=None))
+    return lacking.filter(pk__in=Submission.objects.values("checkpoint")).order_by("pk")
 
 
 def keep_sketch(checkpoint: Checkpoint) -> AdapterSketch:

@@ -24,7 +24,8 @@ class Evaluation(Claimable):
     What is measured beside the board ends as `measured`, for the same reason: the adapter on another
     challenge's benchmarks (TRANSFER), and the base model alone on a challenge's (BASE), which is there for
     every entry on that base model, whichever asked for it. `domain` is that challenge. A measuring of LEAKAGE
-    asks no benchmark.
+    asks no benchmark. One of ROUND asks those of the board of an adapter that the training here kept after
+    the round `round`.
     """
 
     class Purpose(models.TextChoices):
@@ -32,6 +33,7 @@ class Evaluation(Claimable):
         TRANSFER = "transfer", "adapter on another domain"
         BASE = "base", "base model on a domain"
         LEAKAGE = "leakage", "measuring of leakage"
+        ROUND = "round", "adapter of a round"
 
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="evaluations")
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="evaluations")
@@ -57,6 +59,9 @@ class Evaluation(Claimable):
         choices=[(c.slug, c.title) for c in CHALLENGES.values()],
         help_text="The challenge whose benchmarks are asked, where it is not for the board",
     )
+    round = models.PositiveIntegerField(
+        default=0, db_default=0, editable=False, help_text="Of the training, whose adapter was kept; else 0"
+    )
     for_audit = models.BooleanField(
         default=False, editable=False, help_text="Tries a score again and counts on no board"
     )
@@ -75,7 +80,7 @@ class Evaluation(Claimable):
         constraints = [
             models.UniqueConstraint(
                 # An audit tries a score again whatever else is done with the entry.
-                fields=["submission", "protocol", "for_audit", "purpose", "domain"],
+                fields=["submission", "protocol", "for_audit", "purpose", "domain", "round"],
                 condition=Q(status__in=["queued", "running"]),
                 name="evaluation_one_active",
             ),
@@ -92,7 +97,7 @@ class Evaluation(Claimable):
                     & ~Q(status="succeeded")
                 )
                 | (
-                    Q(purpose="leakage", domain="", checkpoint__isnull=False)
+                    Q(purpose__in=["leakage", "round"], domain="", checkpoint__isnull=False)
                     & Q(smoke_run=False, for_audit=False)
                     & ~Q(status="succeeded")
                 ),
@@ -105,11 +110,17 @@ class Evaluation(Claimable):
             models.CheckConstraint(
                 condition=~Q(purpose="base") | Q(checkpoint=None), name="evaluation_base_has_no_adapter"
             ),
+            models.CheckConstraint(
+                condition=Q(purpose="round", round__gt=0) | (~Q(purpose="round") & Q(round=0)),
+                name="evaluation_round_is_of_a_kept_adapter",
+            ),
             *Claimable.Meta.constraints,
         ]
         triggers = [
             *lifecycle("evaluation", also=("tried", "measured")),
-            pgtrigger.ReadOnly(name="evaluation_purpose_for_good", fields=["smoke_run", "purpose", "domain"]),
+            pgtrigger.ReadOnly(
+                name="evaluation_purpose_for_good", fields=["smoke_run", "purpose", "domain", "round"]
+            ),
         ]
 
     def __str__(self) -> str:
@@ -130,6 +141,8 @@ class Evaluation(Claimable):
             return "Evaluation"
         if self.purpose == self.Purpose.LEAKAGE:
             return "Leakage"
+        if self.purpose == self.Purpose.ROUND:
+            return f"Adapter of round {self.round}"
         what = "Adapter" if self.purpose == self.Purpose.TRANSFER else "Base model"
         return f"{what} on {CHALLENGES[self.domain].title}"
 

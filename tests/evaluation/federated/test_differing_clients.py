@@ -337,6 +337,8 @@ def test_the_report_says_what_each_disturbance_costs(config: FederatedConfig) ->
         "3.0000",
         "1.5000",
     ]
+    lines = robustness.table({"fedavg": {"undisturbed": of(1.0), "drop-out": of(1.5), "poisoned": None}})
+    assert lines[1].split() == ["fedavg", "1.0000", "1.5000", "+0.5000", "failed", "2.0000", "3.0000"]
 
 
 # --- Each client's own loss ---

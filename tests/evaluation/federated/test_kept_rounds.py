@@ -15,7 +15,7 @@ from evaluation.federated.config import FederatedConfig
 from evaluation.federated.devices import Devices
 from evaluation.federated.job import prepare
 from evaluation.federated.server_app import federate
-from evaluation.running.curve import Kept, Point, best_within, first_to_reach, kept_adapters
+from evaluation.running.curve import Point, Spent, best_within, first_to_reach, kept_adapters
 
 from .loopback import LoopbackGrid
 
@@ -27,12 +27,12 @@ def test_every_k_th_adapter_is_kept_with_what_had_been_sent(config: FederatedCon
     kept = kept_adapters(output)
     measured = json.loads((output / "training.json").read_text())["rounds"]
     a_round = measured[0]["bytes_down"] + measured[0]["bytes_up"]
-    assert [(one.round, one.bytes, one.simulated_time) for one in kept] == [
+    assert [(one.spent.round, one.spent.bytes, one.spent.simulated_time) for one in kept] == [
         (2, 2 * a_round, 8.0),
         (4, 4 * a_round, 16.0),
         (5, 5 * a_round, 20.0),
     ]
-    assert [one.joules for one in kept] == [None] * 3
+    assert [one.spent.joules for one in kept] == [None] * 3
     shorter = tmp_path / "shorter"
     constant = replace(config, schedule="constant", learning_rate_min=config.learning_rate)
     federate(LoopbackGrid(3), prepare(constant, tmp_path / "constant", lambda _event: None))
@@ -63,11 +63,11 @@ def test_a_run_that_was_interrupted_has_the_adapters_kept_before(
     federate(
         LoopbackGrid(3), prepare(config, tmp_path / "out", lambda _event: None, state=state, resume=True)
     )
-    assert [one.round for one in kept_adapters(tmp_path / "out")] == [1, 2, 3]
+    assert [one.spent.round for one in kept_adapters(tmp_path / "out")] == [1, 2, 3]
 
 
 def point(number: int, score: float, sent: int, joules: float | None = None) -> Point:
-    return Point.of(Kept(number, Path(), sent, joules, None), score, None)
+    return Point.of(Spent(number, sent, joules, None), score, None)
 
 
 def test_the_best_score_within_a_budget_and_the_cost_to_a_target() -> None:
@@ -77,6 +77,7 @@ def test_the_best_score_within_a_budget_and_the_cost_to_a_target() -> None:
     assert best_within(points, 5, lambda one: one.joules) is None
     assert first_to_reach(points, 0.5) == points[1]
     assert first_to_reach(points, 0.9) is None
+    assert first_to_reach([point(1, sum([0.7] * 3) / 3, 10)], 0.7) is not None
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
