@@ -98,7 +98,7 @@ def _of_leakage(evaluator: Evaluator, loads: _Loads, base: Path, adapter: Path) 
         "clients": 2, "clients_per_round": 2, "held_out": HELD_OUT, "evaluate_every": 1,
     }  # fmt: skip
     config = presets.config(settings, model=base, base_model_id="example/base", train_data=rows)
-    plan = leakage.LeakagePlan(str(base), adapter, HOME, 1, "fp32", rows, run=config, took_part=(0, 1))
+    plan = leakage.LeakagePlan(str(base), adapter, HOME, 1, "fp32", rows, run=config, rounds=((0, 1),))
     began = time.process_time()
     found = leakage.measure(plan, evaluator, loads, lambda *_: None)
     texts = 2 * (found.members + found.others)
