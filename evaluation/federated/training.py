@@ -66,7 +66,7 @@ class LocalResult:
 
 @dataclass(frozen=True)
 class Held:
-    """The positions of a client's rows in the training data, and behind them its canaries, each COPIES times."""
+    """Positions of a client's rows in the training data, and behind them its canaries, each COPIES times."""
 
     positions: tuple[int, ...]
     canaries: tuple[Canary, ...]

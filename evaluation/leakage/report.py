@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from evaluation.leakage.sources import FEWEST
 from evaluation.leakage.signals import TITLES, RowProbabilities, signals_of
+from evaluation.leakage.sources import FEWEST
 from evaluation.statistics.membership import area_under_curve, true_positives
 from evaluation.wire.leakage import ClientLeakage, Membership
 

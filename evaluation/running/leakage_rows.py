@@ -120,7 +120,7 @@ def _is_alone(config: FederatedConfig, read: TrainingData) -> Callable[[int], bo
 def _by_client(
     division: Split, drawn: Mapping[int, Drawn], is_alone: Callable[[int], bool]
 ) -> tuple[_ByClient, _ByClient]:
-    """What was trained on, and what of the same clients was not; one client that stands for all has theirs."""
+    """What was trained on, and what of the same clients was not; one that stands for all has theirs."""
     holders = {position: client for client, part in enumerate(division.clients) for position in part}
     members, left = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
     for client, one in drawn.items():
