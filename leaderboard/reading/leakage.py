@@ -30,7 +30,8 @@ class Test:
 
     @property
     def tells_something(self) -> bool:
-        return self.interval is None or not self.interval[0] <= 0.5 <= self.interval[1]
+        """Without an interval all scores are equal."""
+        return self.interval is not None and not self.interval[0] <= 0.5 <= self.interval[1]
 
 
 @dataclass(frozen=True)
