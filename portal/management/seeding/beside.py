@@ -29,10 +29,8 @@ _Purpose, _Status = Evaluation.Purpose, Evaluation.Status
 def measure_elsewhere(boards: Mapping[str, Board], entries: Sequence[tuple[Submission, Method]]) -> None:
     """Ask adapters about every other domain, and their base models where no board has their answers."""
     wanted = [*_of_adapters(boards, entries), *_of_base_models(entries)]
-    for domain, group in groupby(
-        sorted(wanted, key=lambda pair: pair[0].domain), lambda pair: pair[0].domain
-    ):
-        board, chosen = boards[domain], list(group)
+    for domain, board in boards.items():
+        chosen = [pair for pair in wanted if pair[0].domain == domain]
         evaluations = Evaluation.objects.bulk_create(evaluation for evaluation, _ in chosen)
         methods = [method for _, method in chosen]
         abilities = board.base_abilities(methods)
