@@ -144,6 +144,20 @@ def test_a_page_says_where_the_base_model_tells_the_rows_apart(owner: User, clie
     assert "differ by themselves" in client.get(reverse("entry", args=[made.pk])).content.decode()
 
 
+def test_where_nothing_can_be_measured_page_and_method_say_why(owner: User, client: Client) -> None:
+    made = entry(owner, challenge="medical")
+    why = "flashcards, is one split with nothing held out"
+    assert why in client.get(reverse("entry", args=[made.pk])).content.decode()
+    assert why in client.get(reverse("method")).content.decode()
+
+
+def test_scores_that_are_all_equal_are_no_difference_of_the_rows(owner: User, client: Client) -> None:
+    alike = Membership("base_alone", 0.5, None, 0.0, (0.0, 0.01))
+    found = LeakageMeasured("", 500, 400, (*MEASURED.memberships[:2], alike), (), (), 1.0)
+    made = measured(entry(owner), found)
+    assert "differ by themselves" not in client.get(reverse("entry", args=[made.pk])).content.decode()
+
+
 def test_a_team_asks_on_its_submissions_page(owner: User, client: Client) -> None:
     made = entry(owner)
     client.force_login(owner)
