@@ -34,7 +34,7 @@ def declared(
     trained_on = training_data.read(rows).rows
     known = {_text(row) for row in trained_on}
     others = (row for row in _items(challenge, number, items, registered) if _text(row) not in known)
-    members, untrained = _asked_alike(_once(trained_on), _once(others))
+    members, untrained = _alike(_once(trained_on), _once(others))
     return Rows(enough([Looked(row, True) for row in members], [Looked(row, False) for row in untrained]))
 
 
@@ -60,15 +60,17 @@ def _text(row: TrainingRow) -> str:
     return " ".join(row.input.casefold().split())
 
 
-def _asked_alike(
+def _alike(
     members: Sequence[TrainingRow], others: Sequence[TrainingRow]
 ) -> tuple[list[TrainingRow], list[TrainingRow]]:
-    """As many of either kind for each instruction: rows that ask otherwise would be told by that alone."""
-    asked = sorted({row.instruction for row in others})
-    share = -(-ROWS // max(1, len(asked)))
+    """As many of either kind for each instruction and answer: rows that ask otherwise would be told by that
+    alone, and where one answer is more frequent on one side, so would an adapter that has learnt to give it.
+    """
+    forms = sorted({(row.instruction, row.output) for row in others})
+    share = -(-ROWS // max(1, len(forms)))
     kinds: tuple[list[TrainingRow], list[TrainingRow]] = ([], [])
-    for instruction in asked:
-        alike = [[row for row in rows if row.instruction == instruction] for rows in (members, others)]
+    for form in forms:
+        alike = [[row for row in rows if (row.instruction, row.output) == form] for rows in (members, others)]
         count = min(share, *map(len, alike))
         for kind, rows in zip(kinds, alike, strict=True):
             kind += [rows[place] for place in chosen_of(range(len(rows)), count, 0)]

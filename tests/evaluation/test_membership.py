@@ -150,7 +150,8 @@ class TestDeclared:
         file = tmp_path / "train.jsonl"
         asked = "What is the sentiment of this news? "
         asked += "Please choose an answer from {negative/neutral/positive}."
-        rows = [{"instruction": asked, "input": f"Loss {i}.", "output": "negative"} for i in range(40)]
+        rows = [{"instruction": asked, "input": f"Gain {i}.", "output": "positive"} for i in range(40)]
+        rows += [{"instruction": asked, "input": f"Loss {i}.", "output": "negative"} for i in range(40)]
         rows += [{"instruction": "From strong negative to strong positive?", "input": "x", "output": "mild"}]
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
         return file
@@ -160,9 +161,11 @@ class TestDeclared:
     ) -> None:
         found = leakage_items.declared("finance", 1, rows, str(items), ()).looked
         members, others = ([one.row for one in found if one.is_member is kind] for kind in (True, False))
-        # The quarter of FPB that is asked; the set has no tweets to compare those of FiQA and TFNS with.
+        # The quarter of FPB that is asked, all positive; the set has no tweets for those of FiQA and TFNS.
         assert len(members) == len(others) == 25
-        assert {row.instruction for row in members} == {row.instruction for row in others}
+        assert {(row.instruction, row.output) for row in (*members, *others)} == {
+            (others[0].instruction, "positive")
+        }
         assert all(row.input.startswith("Profit") and row.output == "positive" for row in others)
 
     def test_no_text_is_looked_at_twice_and_none_that_the_set_has(self, items: Path, rows: Path) -> None:
