@@ -219,6 +219,7 @@ class TestPages:
         measure_all(right)
         page = client.get(reverse("entry", args=[made.pk])).content.decode()
         assert "On each domain, against the base model" in page and "\N{MINUS SIGN}20.00" in page
+        assert "points, on Medical" in page
 
     def test_a_stranger_cannot_ask(self, owner: User, client: Client) -> None:
         made = entry(owner)
