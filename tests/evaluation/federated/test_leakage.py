@@ -143,7 +143,8 @@ def trained_texts(config: FederatedConfig, client: int, server_round: int) -> se
     """What the model sees of a client's rows in a round, read from the batches that training makes."""
     rows = training.tokenised(config, client)
     moment = training.moment_of(config, client, server_round)
-    seen = {row for batch in batches(config, rows, config.local_steps, moment) for row in batch}
+    steps = training.local_steps(config, client)
+    seen = {row for batch in batches(config, rows, steps, moment) for row in batch}
     read = data.read(config.train_data).rows
     written = {encode(row, config.form, tokenizer(config.model), config.sequence_length): row for row in read}
     return {written[row].input for row in seen if row in written}
@@ -224,3 +225,16 @@ def test_rows_of_which_nothing_is_learnt_count_as_none(
     whole = replace(setting, template="alpaca", sequence_length=4, canaries=0)
     with pytest.raises(DataError, match="with 0 rows that were trained on and 0 of"):
         leakage(whole, GlobalAdapter(whole).arrays(), tmp_path / "adapter", evaluator)
+
+
+def test_where_one_client_stands_for_all_its_rows_are_still_those_of_their_clients(
+    setting: FederatedConfig,
+) -> None:
+    pooled = replace(setting, strategy="centralised", local_steps=2, held_out=20)
+    found = leakage_rows.of_run(pooled, [(0,)])
+    members, others = (
+        {row.client for row in found.looked if row.is_member is kind} for kind in (True, False)
+    )
+    assert members == others == {0, 1}
+    seen = trained_texts(replace(pooled, canaries=0), 0, 1)
+    assert len(seen) == 2 * 2 * setting.batch_size
