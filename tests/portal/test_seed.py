@@ -120,7 +120,7 @@ def test_some_are_measured_beside_the_board_too(client: Client) -> None:
         assert bases == ({"declared", "measured"} if challenge == "finance" else {"measured"})
         page = client.get(f"/entries/{whole[-1].id}/").content.decode()
         assert "On each domain, against the base model" in page
-    assert client.get("/leaderboard/medical/charts/transfer.svg").status_code == 200
+    assert client.get("/leaderboard/medical/charts/transfer.svg?show=demonstration").status_code == 200
 
 
 def test_the_stored_answers_are_those_that_were_counted() -> None:
