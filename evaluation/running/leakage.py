@@ -19,7 +19,7 @@ from evaluation.hub import base_models
 from evaluation.leakage import report
 from evaluation.leakage.canaries import Canary, exposure, most_bits, references_of
 from evaluation.leakage.signals import RowProbabilities
-from evaluation.method.row_form import BOTH, COLUMN_CHOICES, TEMPLATES, RowForm, columns_of
+from evaluation.method.row_form import COLUMN_CHOICES, RowForm, columns_of
 from evaluation.names import lookup
 from evaluation.rules import protocol as protocols
 from evaluation.rules.protocol import PRECISIONS
@@ -128,13 +128,20 @@ def _rows(plan: LeakagePlan) -> Rows:
     return leakage_items.declared(plan.challenge, plan.protocol, plan.rows, plan.data, plan.registered)
 
 
-def _writing(plan: LeakagePlan, engine: Engine) -> _Writing:
+def form_of(plan: LeakagePlan) -> RowForm:
+    """How a row was written in training: of a run here it is known, of another adapter its team states it;
+    what is not stated, or in words that are not known, is taken to be as in the challenge's public app."""
     if plan.run is not None:
-        return _Writing(plan.run.form, plan.run.sequence_length, engine.tokenizer())
-    template = plan.template if plan.template in TEMPLATES else "alpaca"
-    columns = plan.columns if plan.columns in COLUMN_CHOICES else columns_of(plan.challenge)
-    form = RowForm(template, BOTH if template == "fingpt" else columns)
-    return _Writing(form, SEQUENCE_TOKENS, engine.tokenizer())
+        return plan.run.form
+    if plan.template == "fingpt":
+        return RowForm("fingpt")
+    stated = [columns for columns in COLUMN_CHOICES if columns == plan.columns]
+    return RowForm("alpaca", stated[0] if stated else columns_of(plan.challenge))
+
+
+def _writing(plan: LeakagePlan, engine: Engine) -> _Writing:
+    length = plan.run.sequence_length if plan.run else SEQUENCE_TOKENS
+    return _Writing(form_of(plan), length, engine.tokenizer())
 
 
 def _seed(plan: LeakagePlan) -> int:

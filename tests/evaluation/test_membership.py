@@ -14,8 +14,10 @@ from evaluation.leakage.canaries import REFERENCES, canaries_of, exposure, refer
 from evaluation.leakage.report import by_client
 from evaluation.leakage.signals import RowProbabilities, min_k, signals_of
 from evaluation.leakage.sources import FEWEST, NONE_KNOWN, SAME_SOURCE
+from evaluation.method.row_form import RowForm
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.running import leakage_items
+from evaluation.running.leakage import LeakagePlan, form_of
 from evaluation.statistics.membership import Rate, area_under_curve, true_positives
 from tests.evaluation.conftest import WriteRows
 
@@ -184,3 +186,18 @@ class TestDeclared:
         assert {*SAME_SOURCE, *NONE_KNOWN} == set(CHALLENGES) and not {*SAME_SOURCE} & {*NONE_KNOWN}
         with pytest.raises(DataError, match="flashcards"):
             leakage_items.declared("medical", 1, rows, None, ())
+
+    @pytest.mark.parametrize(
+        ("template", "columns", "form"),
+        [
+            (None, None, RowForm("alpaca", ("input",))),
+            ("fingpt", ("input",), RowForm("fingpt")),
+            ("alpaca", ("instruction",), RowForm("alpaca", ("instruction",))),
+            ("<script>", ("secrets",), RowForm("alpaca", ("input",))),
+        ],
+    )
+    def test_rows_are_written_as_the_team_states_if_that_is_known(
+        self, rows: Path, template: str | None, columns: tuple[str, ...] | None, form: RowForm
+    ) -> None:
+        plan = LeakagePlan("model", rows, "medical", 1, "fp32", rows, template=template, columns=columns)
+        assert form_of(plan) == form
