@@ -192,7 +192,9 @@ def _measured(job: LeakageJob, evaluator: Evaluator, events: Events) -> Provenan
         precision=job.precision,
         rows=Path(job.rows),
         run=FederatedConfig.from_dict(job.run) if job.run is not None else None,
-        took_part=job.took_part,
+        rounds=job.rounds,
+        template=job.template,
+        columns=job.columns,
         data=job.data,
         registered=job.registered,
     )

@@ -20,7 +20,7 @@ from portal.submissions.models import Submission
 class MembershipSerializer(serializers.Serializer[Any]):
     signal = serializers.CharField(help_text="loss_ratio, min_k, or base_alone, which knows of no training")
     auc = serializers.FloatField(help_text="Area under the curve; 0.5 tells nothing")
-    interval = IntervalField(allow_null=True, help_text="95%; null where all are told apart")
+    interval = IntervalField(allow_null=True, help_text="95%; null where all scores are equal")
     true_positives = serializers.FloatField(help_text="Share of training rows at 1% false positives")
     true_positives_interval = IntervalField(allow_null=True)
 

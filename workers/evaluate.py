@@ -25,6 +25,7 @@ from evaluation.engines.hardware import Hardware
 from evaluation.federated.config import FederatedConfig
 from evaluation.leakage.sources import SAME_SOURCE
 from evaluation.log_lines import about
+from evaluation.method.card import MethodCard
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.wire.evaluating import Done, Event, Job, Loading, Progress, Scored
 from evaluation.wire.leakage import LeakageJob, LeakageMeasured
@@ -203,7 +204,8 @@ def _leakage_job(scratch: Path, evaluation: Evaluation, lease: Lease, check: Che
     """Of a training here with its settings and rows; of another adapter with its challenge's, and benchmarks
     of the same sources."""
     run, challenge = leakage.run_of(evaluation.submission), evaluation.submission.challenge
-    items = SAME_SOURCE.get(challenge, ())
+    items, stated = SAME_SOURCE.get(challenge, ()), evaluation.submission.method_card
+    card = MethodCard.from_json(stated) if stated else None
     model = model_folder(evaluation.base_model, check)
     set_of_challenge = CHALLENGES[challenge].training_set.hub_id
     rows = data_sets.training_rows(run.config["train_data"] if run else set_of_challenge, lease)
@@ -217,7 +219,9 @@ def _leakage_job(scratch: Path, evaluation: Evaluation, lease: Lease, check: Che
         precision=leakage.precision_of(evaluation),
         rows=str(rows),
         run=config or None,
-        took_part=leakage.took_part(run) if run else (),
+        rounds=leakage.rounds_of(run) if run else (),
+        template=card.template if card else None,
+        columns=card.instruction_columns if card else None,
         data=None
         if run
         else settings.EVALUATION_DATA or str(data_sets.benchmark_rows(items, scratch / "data")),

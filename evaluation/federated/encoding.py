@@ -6,12 +6,14 @@ import itertools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from evaluation.data.training import TrainingRow
 from evaluation.errors import ModelError
 from evaluation.federated.config import FederatedConfig
 from evaluation.method.row_form import RESPONSE_HEADING, RowForm
+
+T = TypeVar("T")
 
 IGNORED = -100
 """The label of a token that is not learnt, as torch's cross-entropy has it."""
@@ -108,22 +110,31 @@ def batches(config: FederatedConfig, rows: Sequence[Tokens], steps: int, moment:
     than a batch has make the same row appear again, never a smaller batch.
     """
     size, order = config.batch_size, random.Random(moment)  # noqa: S311 - reproducible, not secret
-    passes = _anew(rows, order) if config.draw_anew else _as_trainer(rows, config.seed)
-    drawn = list(itertools.islice(passes, size * steps))
+    chosen = _drawn(config, rows, steps, order)
     if config.group_by_length:
-        drawn.sort(key=len)
-    groups = [drawn[start : start + size] for start in range(0, len(drawn), size)]
+        chosen.sort(key=len)
+    groups = [chosen[start : start + size] for start in range(0, len(chosen), size)]
     if config.group_by_length:
         order.shuffle(groups)
     return groups
 
 
-def _anew(rows: Sequence[Tokens], order: random.Random) -> Iterator[Tokens]:
+def drawn(config: FederatedConfig, rows: Sequence[T], steps: int, moment: str) -> list[T]:
+    """The rows of those batches, before they are grouped."""
+    return _drawn(config, rows, steps, random.Random(moment))  # noqa: S311 - as `batches`
+
+
+def _drawn(config: FederatedConfig, rows: Sequence[T], steps: int, order: random.Random) -> list[T]:
+    passes = _anew(rows, order) if config.draw_anew else _as_trainer(rows, config.seed)
+    return list(itertools.islice(passes, config.batch_size * steps))
+
+
+def _anew(rows: Sequence[T], order: random.Random) -> Iterator[T]:
     while True:
         yield from order.sample(rows, len(rows))
 
 
-def _as_trainer(rows: Sequence[Tokens], seed: int) -> Iterator[Tokens]:
+def _as_trainer(rows: Sequence[T], seed: int) -> Iterator[T]:
     """Pass by pass the permutations of accelerate's SeedableRandomSampler, which Trainer uses."""
     import torch  # seconds that those who only describe a run should not spend
 

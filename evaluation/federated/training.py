@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from evaluation.federated.encoding import IGNORED, Tokens, batches, encode
 from evaluation.federated.factors import Arrays, cut
 from evaluation.federated.local_model import LocalModel, local_model, tokenizer
 from evaluation.federated.local_terms import Correction, Proximal, Pruning, TailDecay, Term
-from evaluation.leakage.canaries import COPIES, canaries_of
+from evaluation.leakage.canaries import COPIES, Canary, canaries_of
 from evaluation.method.row_form import RowForm
 from evaluation.method.strategies import get
 
@@ -64,17 +64,23 @@ class LocalResult:
     peak_vram_bytes: int | None
 
 
+@dataclass(frozen=True)
+class Held:
+    """Positions of a client's rows in the training data, and behind them its canaries, each COPIES times."""
+
+    positions: tuple[int, ...]
+    canaries: tuple[Canary, ...]
+
+
 def tokenised(config: FederatedConfig, client: int) -> tuple[Tokens, ...]:
     """One client's rows in the model's vocabulary, kept for its next round.
 
     The one client of a run whose cohort is `one` has the rows of all. Raises DataError when in none of the
     rows anything is learnt.
     """
-    clients = partitioning.split(config, data.read(config.train_data)).clients
-    alone = get(config.strategy).cohort == "one"
-    positions = tuple(position for part in clients for position in part) if alone else clients[client]
-    rows = _tokens(config.train_data, positions, config.model, config.form, config.sequence_length)
-    rows += _canaries(config, range(config.clients) if alone else (client,))
+    held = held_by(config, client)
+    rows = _tokens(config.train_data, held.positions, config.model, config.form, config.sequence_length)
+    rows += _canaries(config, held.canaries)
     if not any(row.learnt for row in rows):
         raise DataError(
             f"none of the client's {len(rows)} rows has a response within {config.sequence_length} tokens, "
@@ -83,13 +89,18 @@ def tokenised(config: FederatedConfig, client: int) -> tuple[Tokens, ...]:
     return rows
 
 
-def _canaries(config: FederatedConfig, clients: Collection[int]) -> tuple[Tokens, ...]:
-    """The canaries that those clients hold, as often as they have them."""
-    held = canaries_of(config.seed, config.clients, config.canaries)
-    rows = [canary.row for canary in held if canary.client in clients]
-    vocabulary = tokenizer(config.model) if rows else None
-    written = tuple(encode(row, config.form, vocabulary, config.sequence_length) for row in rows)
-    return written * COPIES
+def held_by(config: FederatedConfig, client: int) -> Held:
+    """What a client trains on, in the order in which `tokenised` has it."""
+    clients = partitioning.split(config, data.read(config.train_data)).clients
+    alone = get(config.strategy).cohort == "one"
+    positions = tuple(position for part in clients for position in part) if alone else clients[client]
+    canaries = canaries_of(config.seed, config.clients, config.canaries)
+    return Held(positions, tuple(canary for canary in canaries if alone or canary.client == client) * COPIES)
+
+
+def _canaries(config: FederatedConfig, held: Sequence[Canary]) -> tuple[Tokens, ...]:
+    vocabulary = tokenizer(config.model) if held else None
+    return tuple(encode(canary.row, config.form, vocabulary, config.sequence_length) for canary in held)
 
 
 @lru_cache(maxsize=4096)
@@ -109,7 +120,7 @@ def train(config: FederatedConfig, client: int, work: Work, arrays: Arrays) -> L
     depend on seed, client and round alone. Raises OutOfMemoryError when the device has no room.
     """
     local, rows = local_model(config), tokenised(config, client)
-    moment = f"{config.seed}/{client}/{work.server_round}"
+    moment = moment_of(config, client, work.server_round)
     rank, steps = work.rank or config.rank, local_steps(config, client)
     local.put(arrays, moment if get(config.strategy).sends == "residual" else str(config.seed), rank)
     torch.manual_seed(int.from_bytes(hashlib.sha256(moment.encode()).digest()[:8], signed=True))
@@ -137,6 +148,11 @@ def train(config: FederatedConfig, client: int, work: Work, arrays: Arrays) -> L
         peak_rss_bytes=peak_memory.bytes_so_far(),
         peak_vram_bytes=torch.cuda.max_memory_allocated() if on_cuda else None,
     )
+
+
+def moment_of(config: FederatedConfig, client: int, server_round: int) -> str:
+    """What is drawn in a client's round is drawn by."""
+    return f"{config.seed}/{client}/{server_round}"
 
 
 def local_steps(config: FederatedConfig, client: int) -> int:

@@ -6,16 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from evaluation.leakage.signals import TITLES, RowProbabilities, signals_of
+from evaluation.leakage.sources import FEWEST
 from evaluation.statistics.membership import area_under_curve, true_positives
 from evaluation.wire.leakage import ClientLeakage, Membership
 
 FALSE_POSITIVES = 0.01
-FEWEST = 10
-"""Of a client's rows; of fewer nothing is said."""
 
 
 def memberships(rows: Sequence[RowProbabilities]) -> tuple[Membership, ...]:
-    """A test by each signal, in their order. Raises ValueError with fewer than two rows of a kind."""
+    """A test by each signal, in their order. Raises ValueError as `area_under_curve` does."""
     found = [(row.is_member, signals_of(row)) for row in rows]
     return tuple(
         _tested(
@@ -28,16 +27,21 @@ def memberships(rows: Sequence[RowProbabilities]) -> tuple[Membership, ...]:
 
 
 def by_client(rows: Sequence[RowProbabilities]) -> tuple[ClientLeakage, ...]:
-    """Each client's rows against all that nobody trained on, by the loss ratio; clients of few left out."""
-    others = [signals_of(row)["loss_ratio"] for row in rows if not row.is_member]
+    """Each client's rows, by the loss ratio, against others of the same client, or where none are known
+    against all that nobody trained on; clients with fewer than FEWEST rows of either kind are left out."""
     of_client: dict[int, list[float]] = defaultdict(list)
+    others: dict[int | None, list[float]] = defaultdict(list)
     for row in rows:
-        if row.is_member and row.client is not None:
-            of_client[row.client].append(signals_of(row)["loss_ratio"])
+        ratio = signals_of(row)["loss_ratio"]
+        if not row.is_member:
+            others[row.client].append(ratio)
+        elif row.client is not None:
+            of_client[row.client].append(ratio)
+    found = ((client, own, others.get(client, others[None])) for client, own in sorted(of_client.items()))
     return tuple(
-        ClientLeakage(client, len(own), _tested("loss_ratio", own, others))
-        for client, own in sorted(of_client.items())
-        if len(own) >= FEWEST
+        ClientLeakage(client, len(own), _tested("loss_ratio", own, untrained))
+        for client, own, untrained in found
+        if min(len(own), len(untrained)) >= FEWEST
     )
 
 

@@ -23,7 +23,7 @@ TITLES: Mapping[str, str] = MappingProxyType(
 class RowProbabilities:
     """Natural logarithms of the probabilities of a row's learnt tokens, each given those before it.
 
-    `client` is who held the row, None where that is not known, and of rows that nobody trained on.
+    `client` is who held the row, None where that is not known, and of rows that the run held out.
     """
 
     is_member: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,19 +12,19 @@ from typing import Any
 from evaluation.data.training import TrainingRow
 from evaluation.engines import Engine
 from evaluation.engines.engine import Text
-from evaluation.errors import DataError
+from evaluation.errors import DataError, ModelError
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.encoding import IGNORED, encode
 from evaluation.hub import base_models
 from evaluation.leakage import report
 from evaluation.leakage.canaries import Canary, exposure, most_bits, references_of
-from evaluation.leakage.signals import RowProbabilities, mean
-from evaluation.method.row_form import RowForm, columns_of
+from evaluation.leakage.signals import RowProbabilities
+from evaluation.method.row_form import COLUMN_CHOICES, RowForm, columns_of
 from evaluation.names import lookup
 from evaluation.rules import protocol as protocols
 from evaluation.rules.protocol import PRECISIONS
-from evaluation.running import leakage_rows, provenance
-from evaluation.running.leakage_rows import Rows
+from evaluation.running import leakage_items, leakage_rows, provenance
+from evaluation.running.leakage_rows import Looked, Rows
 from evaluation.running.provenance import Provenance, Subject
 from evaluation.running.run import Evaluator, Observer
 from evaluation.wire.leakage import ClientLeakage, Exposure, Membership
@@ -47,7 +48,9 @@ class LeakagePlan:
     precision: str
     rows: Path
     run: FederatedConfig | None = None
-    took_part: tuple[int, ...] = ()
+    rounds: tuple[tuple[int, ...], ...] = ()
+    template: str | None = None
+    columns: tuple[str, ...] | None = None
     data: str | None = None
     registered: tuple[Registration, ...] = ()
 
@@ -81,37 +84,39 @@ class _Writing:
 
 
 def measure(plan: LeakagePlan, evaluator: Evaluator, observer: Observer, told: Told) -> Leakage:
-    """Raises DataError where rows of one kind are too few, and what engines raise."""
+    """Raises DataError where rows of one kind are too few, ModelError where the model gives no numbers, and
+    what engines raise."""
     began = time.monotonic()
     precision = lookup("precision", plan.precision, {known: known for known in PRECISIONS})
     rows = _rows(plan)
     model = base_models.named(plan.model)
     engine = evaluator.opened(ENGINE, model.folder, precision, observer)
     writing = _writing(plan, engine)
-    texts = [(looked, writing.text(looked.row)) for looked in rows.looked]
-    written = [(looked, text) for looked, text in texts if text is not None]
+    written = _written(rows, writing)
     references = {canary: references_of(canary, _seed(plan)) for canary in rows.canaries}
     secrets = [_text(writing, one) for canary, others in references.items() for one in (canary, *others)]
     asked = [text for _, text in written]
     total = 2 * len(asked) + len(secrets)
     engine.use_adapter(None)
     base = engine.log_probabilities(asked, lambda done: told(done, total))
+    # The same texts in the same batches: an adapter that changes nothing gives the same numbers.
     engine.use_adapter(plan.adapter)
-    adapter = engine.log_probabilities([*asked, *secrets], lambda done: told(len(asked) + done, total))
+    adapter = engine.log_probabilities(asked, lambda done: told(len(asked) + done, total))
+    likelihoods = engine.log_probabilities(secrets, lambda done: told(2 * len(asked) + done, total))
+    _finite([*base, *adapter, *likelihoods])
     found = [
         RowProbabilities(looked.is_member, looked.client, own, untuned)
-        for (looked, _), own, untuned in zip(written, adapter, base, strict=False)
+        for (looked, _), own, untuned in zip(written, adapter, base, strict=True)
     ]
-    tested = _tests(found)
     subject = Subject.of_model(
         protocols.get(plan.protocol), precision, model.title, model.folder, plan.adapter
     )
     return Leakage(
         members=sum(row.is_member for row in found),
         others=sum(not row.is_member for row in found),
-        memberships=tested,
+        memberships=report.memberships(found),
         clients=report.by_client(found),
-        exposures=_exposures(list(rows.canaries), [mean(one) for one in adapter[len(asked) :]]),
+        exposures=_exposures(list(rows.canaries), [math.fsum(one) for one in likelihoods]),
         seconds=time.monotonic() - began,
         provenance=provenance.describe(subject, engine.facts(), [], {}),
     )
@@ -119,15 +124,24 @@ def measure(plan: LeakagePlan, evaluator: Evaluator, observer: Observer, told: T
 
 def _rows(plan: LeakagePlan) -> Rows:
     if plan.run is not None:
-        return leakage_rows.of_run(plan.run, plan.took_part)
-    return leakage_rows.declared(plan.challenge, plan.protocol, plan.rows, plan.data, plan.registered)
+        return leakage_rows.of_run(plan.run, plan.rounds)
+    return leakage_items.declared(plan.challenge, plan.protocol, plan.rows, plan.data, plan.registered)
+
+
+def form_of(plan: LeakagePlan) -> RowForm:
+    """How a row was written in training: of a run here it is known, of another adapter its team states it;
+    what is not stated, or in words that are not known, is taken to be as in the challenge's public app."""
+    if plan.run is not None:
+        return plan.run.form
+    if plan.template == "fingpt":
+        return RowForm("fingpt")
+    stated = [columns for columns in COLUMN_CHOICES if columns == plan.columns]
+    return RowForm("alpaca", stated[0] if stated else columns_of(plan.challenge))
 
 
 def _writing(plan: LeakagePlan, engine: Engine) -> _Writing:
-    if plan.run is not None:
-        return _Writing(plan.run.form, plan.run.sequence_length, engine.tokenizer())
-    form = RowForm("alpaca", columns_of(plan.challenge))
-    return _Writing(form, SEQUENCE_TOKENS, engine.tokenizer())
+    length = plan.run.sequence_length if plan.run else SEQUENCE_TOKENS
+    return _Writing(form_of(plan), length, engine.tokenizer())
 
 
 def _seed(plan: LeakagePlan) -> int:
@@ -141,11 +155,23 @@ def _text(writing: _Writing, canary: Canary) -> Text:
     return text
 
 
-def _tests(found: Sequence[RowProbabilities]) -> tuple[Membership, ...]:
-    try:
-        return report.memberships(found)
-    except ValueError as error:
-        raise DataError("of too few rows anything is learnt to test membership") from error
+def _written(rows: Rows, writing: _Writing) -> list[tuple[Looked, Text]]:
+    """Those of which anything is learnt. Raises DataError where they are too few of a kind."""
+    texts = ((looked, writing.text(looked.row)) for looked in rows.looked)
+    written = [(looked, text) for looked, text in texts if text is not None]
+    leakage_rows.enough(
+        [looked for looked, _ in written if looked.is_member],
+        [looked for looked, _ in written if not looked.is_member],
+    )
+    return written
+
+
+def _finite(found: Sequence[Sequence[float]]) -> None:
+    if not all(math.isfinite(value) for values in found for value in values):
+        raise ModelError(
+            "the model gives probabilities that are no finite numbers: its weights, or those of the adapter, "
+            "have diverged or were lost"
+        )
 
 
 def _exposures(canaries: Sequence[Canary], likelihoods: Sequence[float]) -> tuple[Exposure, ...]:

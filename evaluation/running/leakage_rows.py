@@ -1,37 +1,33 @@
-"""Which rows a test of membership looks at: some that were trained on, and others of the same source.
+"""Which rows of a training here a test of membership looks at: some that were trained on, and others.
 
-Of a training of this software it is known who held which row: members are rows of clients that took part, the
-others those that the run held out. Of any other adapter its team states that it trained on the challenge's
-set: then the whole set counts as trained on, and the others are benchmark items of the same sources, asked in
-the training set's words. Only finance has such: the rest of FPB, FiQA and TFNS is in its training set.
+It is known which rows the clients took their steps on: those are the members. The others are rows of the same
+clients that were never drawn, so that both kinds are of the same mix of clients, or, where these are fewer,
+rows that the run held out.
+
+A text that the training data have more than once may stand on both sides. So only those count that they have
+once: with either kind so, neither is the easier one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from evaluation import data
-from evaluation.benchmarks import BENCHMARKS
-from evaluation.data.register import Given
 from evaluation.data.training import TrainingRow
 from evaluation.errors import DataError
 from evaluation.federated import data as training_data
-from evaluation.federated import partitioning
+from evaluation.federated import drawn_rows, partitioning
 from evaluation.federated.config import FederatedConfig
-from evaluation.leakage.canaries import Canary, canaries_of
-from evaluation.leakage.sources import FEWEST, SAME_SOURCE
-from evaluation.method.strategies import get
-from evaluation.rules import protocol as protocols
-from evaluation.wire.registration import Registration
+from evaluation.federated.data import TrainingData
+from evaluation.federated.drawn_rows import Drawn
+from evaluation.federated.partitioning import Split
+from evaluation.leakage.canaries import Canary
+from evaluation.leakage.sources import FEWEST
 
 ROWS = 500
 """Of each kind at most."""
-
-_SENTIMENT = re.compile(r"Instruction: (?P<asked>[^\n]*)\nInput: (?P<text>.*)\nAnswer: ", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -45,64 +41,67 @@ class Looked:
 
 @dataclass(frozen=True)
 class Rows:
-    """What is looked at, and the canaries of clients that took part."""
+    """What is looked at, and the canaries that were drawn."""
 
     looked: tuple[Looked, ...]
     canaries: tuple[Canary, ...] = ()
 
 
-def of_run(config: FederatedConfig, took_part: Iterable[int]) -> Rows:
-    """Of a training here. Raises DataError where it held too few rows out, or its clients have too few."""
+_ByClient = Mapping[int, Sequence[int]]
+"""Positions of rows."""
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Positions of members with their clients, and of as many others, or of others of nobody's."""
+
+    members: tuple[tuple[int, int], ...]
+    others: tuple[tuple[int | None, int], ...]
+
+    @property
+    def fewest(self) -> int:
+        return min(len(self.members), len(self.others))
+
+
+def of_run(config: FederatedConfig, rounds: Sequence[Iterable[int]]) -> Rows:
+    """`rounds` are the clients whose replies were used, round by round from the first.
+
+    Poisoned clients are left out: they send the reverse of what their rows taught. Raises DataError where too
+    few rows of either kind are left.
+    """
     read = training_data.read(config.train_data)
     division = partitioning.split(config, read)
-    whole = get(config.strategy).cohort == "one"
-    clients = range(config.clients) if whole else sorted(set(took_part))
-    share = -(-ROWS // max(1, len(clients)))
-    members = [
-        Looked(read.rows[position], True, client)
-        for client in clients
-        for position in _some(division.clients[client], share, config.seed)
-    ]
-    others = [Looked(read.rows[position], False) for position in _some(division.held_out, ROWS, config.seed)]
-    held = canaries_of(config.seed, config.clients, config.canaries)
-    return Rows(_enough(members, others), tuple(one for one in held if one.client in set(clients)))
+    poisoned = config.devices.are_poisoned(config.clients, config.seed)
+    drawn = drawn_rows.of_clients(config, [set(clients) - poisoned for clients in rounds])
+    is_alone = _is_alone(config, read)
+    members, left = _by_client(division, drawn, is_alone)
+    share = -(-ROWS // max(1, len(members)))
+    held_out = chosen_of([*filter(is_alone, division.held_out)], ROWS, config.seed)
+    chosen = max(
+        _of_the_same_clients(members, left, share, config.seed),
+        _Chosen(_shares(members, share, config.seed), tuple((None, position) for position in held_out)),
+        key=lambda one: (one.fewest, len(one.members)),
+    )
+    return Rows(
+        enough(
+            [Looked(read.rows[position], True, client) for client, position in chosen.members],
+            [Looked(read.rows[position], False, client) for client, position in chosen.others],
+        ),
+        tuple(canary for one in drawn.values() for canary in one.canaries),
+    )
 
 
-def declared(
-    challenge: str, number: int, rows: Path, items: str | None, registered: Sequence[Registration]
-) -> Rows:
-    """Of an adapter whose team states that it was trained on the challenge's set.
-
-    Raises DataError for a challenge without benchmarks of the same sources.
-    """
-    others = []
-    for slug in SAME_SOURCE.get(challenge, ()):
-        dataset = data.load(
-            BENCHMARKS[slug], items, protocols.get(number), None, register=Given(registered), fetch=False
+def enough(members: Sequence[Looked], others: Sequence[Looked]) -> tuple[Looked, ...]:
+    """Both kinds. Raises DataError with fewer than FEWEST of one."""
+    if min(len(members), len(others)) < FEWEST:
+        raise DataError(
+            f"membership cannot be tested with {len(members)} rows that were trained on and {len(others)} of "
+            f"the same source that were not, each text counted once: {FEWEST} of each are needed"
         )
-        for sample in dataset.samples:
-            if not sample.leaked and (match := _SENTIMENT.fullmatch(sample.prompt)):
-                others.append(TrainingRow(match["asked"], match["text"], sample.target))
-    members, untrained = _asked_alike(training_data.read(rows).rows, others)
-    return Rows(_enough([Looked(row, True) for row in members], [Looked(row, False) for row in untrained]))
+    return (*members, *others)
 
 
-def _asked_alike(
-    members: Sequence[TrainingRow], others: Sequence[TrainingRow]
-) -> tuple[list[TrainingRow], list[TrainingRow]]:
-    """As many of either kind for each instruction: rows that ask otherwise would be told by that alone."""
-    asked = sorted({row.instruction for row in others})
-    share = -(-ROWS // max(1, len(asked)))
-    kinds: tuple[list[TrainingRow], list[TrainingRow]] = ([], [])
-    for instruction in asked:
-        alike = [[row for row in rows if row.instruction == instruction] for rows in (members, others)]
-        count = min(share, *map(len, alike))
-        for kind, rows in zip(kinds, alike, strict=True):
-            kind += [rows[place] for place in _some(range(len(rows)), count, 0)]
-    return kinds
-
-
-def _some(positions: Sequence[int], count: int, seed: int) -> list[int]:
+def chosen_of(positions: Sequence[int], count: int, seed: int) -> list[int]:
     """So many of them, chosen by a digest: the same whatever else is there."""
 
     def digest(position: int) -> bytes:
@@ -111,10 +110,40 @@ def _some(positions: Sequence[int], count: int, seed: int) -> list[int]:
     return sorted(sorted(positions, key=digest)[:count])
 
 
-def _enough(members: Sequence[Looked], others: Sequence[Looked]) -> tuple[Looked, ...]:
-    if min(len(members), len(others)) < FEWEST:
-        raise DataError(
-            f"membership cannot be tested with {len(members)} rows that were trained on and {len(others)} of "
-            f"the same source that were not: {FEWEST} of each are needed"
+def _is_alone(config: FederatedConfig, read: TrainingData) -> Callable[[int], bool]:
+    """Whether the training data have the text of the row at a position once."""
+    texts = [config.form.prompt(row.instruction, row.input) + row.output for row in read.rows]
+    found = Counter(texts)
+    return lambda position: found[texts[position]] == 1
+
+
+def _by_client(
+    division: Split, drawn: Mapping[int, Drawn], is_alone: Callable[[int], bool]
+) -> tuple[_ByClient, _ByClient]:
+    """What was trained on, and what of the same clients was not; one that stands for all has theirs."""
+    holders = {position: client for client, part in enumerate(division.clients) for position in part}
+    members, left = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
+    for client, one in drawn.items():
+        kept = division.own_held_out[client] if division.own_held_out else ()
+        for kind, positions in ((members, one.trained_on), (left, (*one.left, *kept))):
+            for position in filter(is_alone, positions):
+                kind[holders.get(position, client)].append(position)
+    return members, left
+
+
+def _shares(rows: _ByClient, share: int, seed: int) -> tuple[tuple[int, int], ...]:
+    return tuple((client, one) for client, own in rows.items() for one in chosen_of(own, share, seed))
+
+
+def _of_the_same_clients(members: _ByClient, left: _ByClient, share: int, seed: int) -> _Chosen:
+    """As many rows of either kind of each client."""
+    counts = {client: min(share, len(own), len(left.get(client, ()))) for client, own in members.items()}
+    kinds = [
+        tuple(
+            (client, position)
+            for client, count in counts.items()
+            for position in chosen_of(rows.get(client, ()), count, seed)
         )
-    return (*members, *others)
+        for rows in (members, left)
+    ]
+    return _Chosen(kinds[0], kinds[1])

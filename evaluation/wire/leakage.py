@@ -48,9 +48,10 @@ class Exposure:
 class LeakageJob(Message):
     """One adapter whose training rows are to be told from others.
 
-    `rows` is the file of the training set. With `run`, a training's settings as JSON, it is known who held
-    which row; `took_part` are the clients whose rows were used. Without it, the whole set of `challenge`
-    counts as trained on, and the benchmark items in `data` that are of the same sources as not.
+    `rows` is the file of the training set. With `run`, a training's settings as JSON, it is known who was
+    trained on which row; `rounds` are the clients whose replies were used, round by round. Without it, the
+    whole set of `challenge` counts as trained on, and the benchmark items in `data` that are of the same
+    sources as not; `template` and `columns` are then how its team wrote a row, None where that is not stated.
     """
 
     event = "leakage_job"
@@ -63,7 +64,9 @@ class LeakageJob(Message):
     precision: str
     rows: str
     run: dict[str, Any] | None
-    took_part: tuple[int, ...]
+    rounds: tuple[tuple[int, ...], ...]
+    template: str | None
+    columns: tuple[str, ...] | None
     data: str | None
     registered: tuple[Registration, ...]
 

@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from evaluation.leakage.signals import TITLES
+from evaluation.leakage.sources import NONE_KNOWN
 from evaluation.statistics import Interval
 from leaderboard.standing.leakage import LeakageFigure
 from portal.runs.leakage import result_of, results_of
@@ -30,7 +31,8 @@ class Test:
 
     @property
     def tells_something(self) -> bool:
-        return self.interval is None or not self.interval[0] <= 0.5 <= self.interval[1]
+        """Without an interval all scores are equal."""
+        return self.interval is not None and not self.interval[0] <= 0.5 <= self.interval[1]
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,13 @@ def report_of(submission: Submission) -> Report | None:
         clients=tuple((one["client"], one["rows"], _test(one["membership"])) for one in row.clients),
         exposures=tuple((one["client"], one["bits"], one["most"]) for one in row.exposures),
     )
+
+
+def leakage_unknown(submission: Submission) -> str:
+    """Why nobody can measure it of an adapter that was trained elsewhere, in a sentence; "" where one can."""
+    if submission.checkpoint_id is None or submission.kind == Submission.Kind.REFERENCE:
+        return ""
+    return NONE_KNOWN.get(submission.challenge, "")
 
 
 def _figure(row: Leakage) -> LeakageFigure:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluation.benchmarks import BENCHMARKS
+from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import Interval, PackedAnswers, interval_of_answers
 
 CONFIDENCE = 0.95
@@ -71,6 +72,10 @@ class WorstChange:
     domain: str
     difference: float
     interval: Interval | None
+
+    @property
+    def title(self) -> str:
+        return CHALLENGES[self.domain].title
 
 
 def benchmark_change(benchmark: str, pair: Pair) -> BenchmarkChange:

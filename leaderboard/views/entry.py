@@ -36,7 +36,7 @@ from leaderboard.figures import duration, size
 from leaderboard.interchange.formats import Offer, offers
 from leaderboard.interchange.reading import result_of
 from leaderboard.reading.fellow_runs import left_out, runs_of_method
-from leaderboard.reading.leakage import report_of
+from leaderboard.reading.leakage import leakage_unknown, report_of
 from leaderboard.reading.transfer import DomainRow, matrix_of
 from leaderboard.results_api import offer_address
 from leaderboard.views.charts import busy, picture_response
@@ -91,6 +91,7 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
         "elsewhere": _elsewhere(submission, place, counting),
         "matrix": _matrix(place, counting),
         "leakage": report_of(submission) if place.entry.leakage else None,
+        "leakage_unknown": leakage_unknown(submission),
         "left_out": left_out(runs_of_method(submission)),
     }
     return _not_for_others(render(request, "leaderboard/entry.html", context), submission)

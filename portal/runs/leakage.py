@@ -11,8 +11,7 @@ from django.db import transaction
 from django.db.models import F, Max, QuerySet
 
 from evaluation import rules
-from evaluation.leakage.sources import FEWEST, SAME_SOURCE
-from evaluation.rules.challenges import CHALLENGES
+from evaluation.leakage.sources import FEWEST, NONE_KNOWN
 from evaluation.wire.leakage import LeakageMeasured
 from portal.queues import wake_evaluators
 from portal.runs import claims, logs
@@ -56,9 +55,8 @@ def why_not(submission: Submission) -> str:
         if (run.config.get("held_out") or 0) < FEWEST:
             return f"Its training held fewer than {FEWEST} rows out, so there is nothing to compare with."
         return ""
-    if submission.challenge not in SAME_SOURCE:
-        title = CHALLENGES[submission.challenge].title
-        return f"No rows of the sources of {title}'s training set are known that it cannot have trained on."
+    if submission.challenge in NONE_KNOWN:
+        return NONE_KNOWN[submission.challenge]
     if settings.EVALUATION_DATA == "demonstration":
         return "With demonstration data there are no rows of the training set's sources."
     if submission.training_data != TRAINING_SET_ALONE:
@@ -147,10 +145,10 @@ def run_of(submission: Submission) -> BaselineRun | None:
     return BaselineRun.objects.filter(submission=submission).first()
 
 
-def took_part(run: BaselineRun) -> tuple[int, ...]:
-    """The clients whose replies were used in some round."""
-    rounds = RoundMetric.objects.filter(run=run).values_list("clients", flat=True)
-    return tuple(sorted({client for clients in rounds for client in clients}))
+def rounds_of(run: BaselineRun) -> tuple[tuple[int, ...], ...]:
+    """The clients whose replies were used, round by round."""
+    rounds = RoundMetric.objects.filter(run=run).order_by("round").values_list("clients", flat=True)
+    return tuple(map(tuple, rounds))
 
 
 def precision_of(evaluation: Evaluation) -> str:

@@ -283,6 +283,7 @@ def cancel_active(submission: Submission) -> None:
     claims.cancel(_active(submission))
     for evaluation in active:
         logs.add(evaluation, Line("Cancelled.", Level.WARNING))
+    transfer.pass_on(active)
 
 
 def work_is_waiting() -> bool:

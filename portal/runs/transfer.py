@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -24,7 +25,8 @@ from portal.queues import wake_evaluators
 from portal.runs import logs
 from portal.runs.logs import Line
 from portal.runs.models import Evaluation
-from portal.submissions.models import Submission
+from portal.submissions.invented import ACCOUNT
+from portal.submissions.models import BaseModel, Submission
 
 Purpose, Status = Evaluation.Purpose, Evaluation.Status
 
@@ -80,9 +82,18 @@ def ask(submission: Submission) -> list[Evaluation]:
     homes = list(_homes(current))
     if not homes:
         raise TransferRefused("It is measured on other domains once it is evaluated on its own.")
-    queued = [_queue(current, wanted) for home in homes for wanted in _missing(home)]
-    if not queued:
+    # Two entries on one base model that ask at once must not both queue its own evaluations.
+    BaseModel.objects.select_for_update(no_key=True).get(pk=current.base_model_id)
+    missing = [(home, wanted) for home in homes for wanted in _missing(home)]
+    if not missing:
         raise TransferRefused("It is measured on every domain, or that is under way.")
+    queued = [_queue(current, wanted) for home, wanted in missing if precision_of(home) == _asked_in(home)]
+    if not queued:
+        home = missing[0][0]
+        raise TransferRefused(
+            f"It was evaluated in {precision_of(home)}, and this site now evaluates in {_asked_in(home)}. "
+            "Results of the two do not compare: it has to be evaluated again first."
+        )
     wake_evaluators()
     return queued
 
@@ -92,6 +103,16 @@ def ask_where_the_site_wants(home: Evaluation) -> None:
     if settings.MEASURE_TRANSFER and home.checkpoint_id is not None:
         with suppress(TransferRefused):
             ask(home.submission)
+
+
+def pass_on(cancelled: Iterable[Evaluation]) -> None:
+    """Queue anew, for other entries that wait for it, what of a base model was cancelled with an entry.
+
+    Once the transaction is through: another entry's lock is not to be waited for under this one's.
+    """
+    of_base = {(one.base_model_id, one.submission_id) for one in cancelled if one.purpose == Purpose.BASE}
+    for base_model, submission in of_base:
+        transaction.on_commit(partial(_ask_for_others, base_model, submission))
 
 
 def state_of(submission: Submission) -> State | None:
@@ -139,8 +160,26 @@ def precision_of(evaluation: Evaluation) -> str:
     """What it was computed in; before it is finished, what it will be asked for."""
     if evaluation.finished_at is not None:
         return str(evaluation.provenance.get("precision") or "")
+    return _asked_in(evaluation)
+
+
+def _asked_in(evaluation: Evaluation) -> str:
+    """The precision that this site computes in now, for an entry of that challenge."""
     home = rules.of(evaluation.submission.challenge, evaluation.protocol)
     return settings.EVALUATION_PRECISION or home.precision
+
+
+def _ask_for_others(base_model: int, cancelled: int) -> None:
+    """One entry of each challenge stands for all of it, which share their precision."""
+    waiting = Submission.objects.filter(
+        base_model=base_model,
+        status__in=MEASURABLE,
+        evaluations__purpose=Purpose.TRANSFER,
+        evaluations__status__in=[*Evaluation.ACTIVE, Status.MEASURED],
+    ).exclude(pk=cancelled)
+    for submission in waiting.order_by("challenge", "pk").distinct("challenge"):
+        with suppress(TransferRefused):
+            ask(submission)
 
 
 def _homes(submission: Submission) -> Iterator[Evaluation]:
@@ -176,6 +215,7 @@ def _wanted(home: Evaluation) -> Iterator[_Wanted]:
 def _done(home: Evaluation) -> set[_Wanted]:
     own = of_adapters([home.submission_id]).filter(protocol=home.protocol)
     base = of_base_models([home.base_model_id]).filter(protocol=home.protocol)
+    base = base.exclude(submission__submitter__username=ACCOUNT)  # invented, by `manage.py seed`
     return _alike(home, own, Purpose.TRANSFER) | _alike(home, base, Purpose.BASE)
 
 

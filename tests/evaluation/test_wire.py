@@ -31,7 +31,8 @@ JOB = evaluating.Job(
 )  # fmt: skip
 LEAKAGE_JOB = leakage.LeakageJob(
     job="j1", model="/base", adapter="/adapter", challenge="finance", protocol=1, precision="fp32",
-    rows="/rows.jsonl", run={"seed": 7}, took_part=(0, 2), data=None, registered=(),
+    rows="/rows.jsonl", run={"seed": 7}, rounds=((0, 2), ()), template=None, columns=("input",),
+    data=None, registered=(),
 )  # fmt: skip
 MEMBERSHIP = leakage.Membership("loss_ratio", 0.75, (0.5, 1.0), 0.25, None)
 LEAKAGE = leakage.LeakageMeasured(
@@ -57,7 +58,8 @@ EVALUATING: list[tuple[Message, str]] = [
     (LEAKAGE_JOB, '{"event": "leakage_job", "version": 5, "job": "j1", "model": "/base", '
                   '"adapter": "/adapter", "challenge": "finance", "protocol": 1, '
                   '"precision": "fp32", "rows": "/rows.jsonl", "run": {"seed": 7}, '
-                  '"took_part": [0, 2], "data": null, "registered": []}'),
+                  '"rounds": [[0, 2], []], "template": null, "columns": ["input"], '
+                  '"data": null, "registered": []}'),
     (evaluating.Ready(7), '{"event": "ready", "version": 5, "pid": 7}'),
     (evaluating.Loading("j1"), '{"event": "loading", "version": 5, "job": "j1"}'),
     (evaluating.Noted(None, "warning", "memory ran out"),

@@ -6,9 +6,11 @@ leakage the seconds a text, times those of a measuring with as many rows as it t
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -20,6 +22,7 @@ from evaluation.checkpoints import ADAPTER_FILE
 from evaluation.demonstration.base_model import build
 from evaluation.federated import data, presets
 from evaluation.leakage.canaries import REFERENCES
+from evaluation.method.row_form import RowForm, columns_of
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.running import leakage
 from evaluation.running.leakage_rows import ROWS
@@ -54,18 +57,19 @@ def compare() -> Iterator[Comparison]:
         others = {
             slug: _seconds(evaluator, loads, base, slug, adapter) for slug in CHALLENGES if slug != HOME
         }
-        text, texts = _of_leakage(evaluator, loads, base, adapter)
+        rows = {slug: _of_leakage(evaluator, loads, base, adapter, slug) for slug in CHALLENGES}
         evaluator.close()
     elsewhere = ", ".join(f"{slug} {seconds / home:.1f}" for slug, seconds in others.items())
     yield Comparison(
         "transfer to three domains", sum(others.values()), "one evaluation of finance", home,
         f"{sum(others.values()) / home:.1f} times one evaluation: {elsewhere}; {loads.number} load",
     )  # fmt: skip
-    yield Comparison(
-        f"leakage, {2 * ROWS} rows on base model and adapter", text * 4 * ROWS, "one evaluation of finance",
-        home, f"{text * 4 * ROWS / home:.2f} times one evaluation, from {texts} texts; each canary of a run "
-        f"{text * (REFERENCES + 1) / home:.3f} more",
-    )  # fmt: skip
+    for slug, (text, texts) in rows.items():
+        yield Comparison(
+            f"leakage in {slug}, {2 * ROWS} rows on base model and adapter", text * 4 * ROWS,
+            "one evaluation of finance", home, f"{text * 4 * ROWS / home:.2f} times one evaluation, from "
+            f"{texts} texts; each canary of a run {text * (REFERENCES + 1) / home:.3f} more",
+        )  # fmt: skip
 
 
 def _mild(adapter: Path) -> Path:
@@ -89,17 +93,22 @@ def _seconds(evaluator: Evaluator, loads: _Loads, base: Path, challenge: str, ad
     return total
 
 
-def _of_leakage(evaluator: Evaluator, loads: _Loads, base: Path, adapter: Path) -> tuple[float, int]:
+def _of_leakage(
+    evaluator: Evaluator, loads: _Loads, base: Path, adapter: Path, challenge: str
+) -> tuple[float, int]:
     """Seconds a text, and how many there were."""
-    rows = adapter.parent / "rows.jsonl"
-    few = data.locate(None, HOME).read_text().splitlines()[:TRAINING_ROWS]
-    rows.write_text("\n".join(few))
-    settings = presets.get(HOME).of(CHALLENGES[HOME]) | {
+    rows = adapter.parent / f"{challenge}.jsonl"
+    form = RowForm("alpaca", columns_of(challenge))
+    read = data.read(data.locate(None, challenge)).rows
+    texts = {form.prompt(row.instruction, row.input) + row.output: row for row in read}
+    few = [asdict(row) for row in [*texts.values()][:TRAINING_ROWS]]
+    rows.write_text("\n".join(map(json.dumps, few)))
+    settings = presets.get(challenge).of(CHALLENGES[challenge]) | {
         "clients": 2, "clients_per_round": 2, "held_out": HELD_OUT, "evaluate_every": 1,
     }  # fmt: skip
     config = presets.config(settings, model=base, base_model_id="example/base", train_data=rows)
-    plan = leakage.LeakagePlan(str(base), adapter, HOME, 1, "fp32", rows, run=config, took_part=(0, 1))
+    plan = leakage.LeakagePlan(str(base), adapter, challenge, 1, "fp32", rows, run=config, rounds=((0, 1),))
     began = time.process_time()
     found = leakage.measure(plan, evaluator, loads, lambda *_: None)
-    texts = 2 * (found.members + found.others)
-    return (time.process_time() - began) / texts, texts
+    through = 2 * (found.members + found.others)
+    return (time.process_time() - began) / through, through

@@ -82,7 +82,7 @@ def test_it_is_measured_once_and_changes_nothing_of_the_entry(owner: User) -> No
     ("changes", "why"),
     [
         ({"training_data": "Our own tweets."}, "states other training data"),
-        ({"challenge": "medical"}, "No rows of the sources of Medical's training set are known"),
+        ({"challenge": "medical"}, "flashcards, is one split with nothing held out"),
     ],
 )
 def test_it_is_refused_where_nobody_knows_rows_that_were_not_trained_on(
@@ -97,7 +97,7 @@ def test_of_a_training_here_it_is_known_who_took_part(owner: User) -> None:
     found = leakage.result_of(made)
     assert found and found.basis == "measured"
     run = leakage.run_of(made)
-    assert run and leakage.took_part(run)
+    assert run and [bool(clients) for clients in leakage.rounds_of(run)] == [True, True]
 
 
 def test_a_training_here_must_have_held_rows_out(owner: User) -> None:
@@ -142,6 +142,20 @@ def test_a_page_says_where_the_base_model_tells_the_rows_apart(owner: User, clie
         LeakageMeasured("", 500, 400, (*MEASURED.memberships[:2], apart), (), (), 1.0),
     )
     assert "differ by themselves" in client.get(reverse("entry", args=[made.pk])).content.decode()
+
+
+def test_where_nothing_can_be_measured_page_and_method_say_why(owner: User, client: Client) -> None:
+    made = entry(owner, challenge="medical")
+    why = "flashcards, is one split with nothing held out"
+    assert why in client.get(reverse("entry", args=[made.pk])).content.decode()
+    assert why in client.get(reverse("method")).content.decode()
+
+
+def test_scores_that_are_all_equal_are_no_difference_of_the_rows(owner: User, client: Client) -> None:
+    alike = Membership("base_alone", 0.5, None, 0.0, (0.0, 0.01))
+    found = LeakageMeasured("", 500, 400, (*MEASURED.memberships[:2], alike), (), (), 1.0)
+    made = measured(entry(owner), found)
+    assert "differ by themselves" not in client.get(reverse("entry", args=[made.pk])).content.decode()
 
 
 def test_a_team_asks_on_its_submissions_page(owner: User, client: Client) -> None:

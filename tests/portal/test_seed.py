@@ -109,6 +109,20 @@ def test_the_pages_that_one_works_on_are_there(client: Client) -> None:
         assert words in answer.content.decode(), address
 
 
+def test_some_are_measured_beside_the_board_too(client: Client) -> None:
+    seed("--entries", "120")
+    for challenge in CHALLENGES:
+        entries = [standing.entry for standing in snapshots.current(challenge).standings]
+        whole = [entry for entry in entries if entry.worst_elsewhere]
+        assert whole and all(len(entry.transfer) == len(CHALLENGES) for entry in whole)
+        bases = {entry.leakage.basis for entry in entries if entry.leakage}
+        # Of adapters from elsewhere only finance has rows that were not trained on.
+        assert bases == ({"declared", "measured"} if challenge == "finance" else {"measured"})
+        page = client.get(f"/entries/{whole[-1].id}/").content.decode()
+        assert "On each domain, against the base model" in page
+    assert client.get("/leaderboard/medical/charts/transfer.svg?show=demonstration").status_code == 200
+
+
 def test_the_stored_answers_are_those_that_were_counted() -> None:
     seed("--entries", "40")
     stored = Score.objects.exclude(items="")

@@ -163,6 +163,32 @@ def test_withdrawing_an_entry_ends_its_measuring(owner: User) -> None:
     assert not Evaluation.objects.filter(status="queued").exists()
 
 
+def test_what_others_wait_for_of_the_base_model_is_queued_anew_when_an_entry_is_withdrawn(
+    owner: User, django_capture_on_commit_callbacks: Any
+) -> None:
+    from portal.intake import services
+
+    first, second = entry(owner), entry(factories.user("other"), method="another")
+    transfer.ask(first)
+    transfer.ask(second)
+    with django_capture_on_commit_callbacks(execute=True):
+        services.withdraw(first)
+    waiting = Evaluation.objects.filter(status="queued", purpose="base")
+    assert {(one.submission_id, one.domain) for one in waiting} == {(second.pk, domain) for domain in BASE}
+    measure_all(right)
+    assert transfer.state_of(second) == transfer.State(7, 0, 0)
+
+
+def test_where_the_site_computes_in_another_precision_now_nothing_is_queued(
+    owner: User, settings: Any
+) -> None:
+    made = entry(owner)
+    settings.EVALUATION_PRECISION = "bf16"
+    with pytest.raises(transfer.TransferRefused, match="in fp4, and this site now evaluates in bf16"):
+        transfer.ask(made)
+    assert not Evaluation.objects.exclude(purpose="board").exists()
+
+
 class TestTheDatabase:
     """Holds that what is measured beside a board is no result of it."""
 
@@ -193,6 +219,7 @@ class TestPages:
         measure_all(right)
         page = client.get(reverse("entry", args=[made.pk])).content.decode()
         assert "On each domain, against the base model" in page and "\N{MINUS SIGN}20.00" in page
+        assert "points, on Medical" in page
 
     def test_a_stranger_cannot_ask(self, owner: User, client: Client) -> None:
         made = entry(owner)

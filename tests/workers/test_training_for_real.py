@@ -73,7 +73,7 @@ def test_a_run_whose_worker_is_killed_goes_on_after_its_last_round(
     wait_until(lambda: not _refreshed(measuring).is_active, "the end of its measuring")
     found = leakage.result_of(entry)
     assert found and found.basis == "measured", _refreshed(measuring).error_message
-    assert found.members >= 20 and found.others == config.held_out and len(found.memberships) == 3
+    assert found.members >= 20 and found.others >= 20 and len(found.memberships) == 3
     (kept,) = kept_rounds.newest(entry)  # of round 2, whichever of the two workers trained it
     wait_until(lambda: not _refreshed(kept).is_active, "the evaluation of the adapter that was kept")
     curve = curve_of(ended, sees_all=True)

@@ -15,9 +15,9 @@ from portal.management.seeding import site
 class Command(BaseCommand):
     help = (
         "Put invented entries on all boards, in seconds: untuned models, submissions, reference baselines "
-        "with their rounds, a retraining, and declared rows. Nothing is trained or evaluated. They carry the "
-        "mark of demonstration data, and their teams are called “Invented group”. A second run replaces the "
-        "first."
+        "with their rounds, a retraining, changes on other domains, leakage, and declared rows. Nothing is "
+        "trained or evaluated. They carry the mark of demonstration data, and their teams are called "
+        "“Invented group”. A second run replaces the first."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -246,12 +246,26 @@ class Board:
             if entry.repeats:
                 abilities[place] += self.random.normal(0, _SEED_SPREAD)
             self._abilities[entry.number] = float(abilities[place])
+        self.answer(evaluations, methods, abilities, entries)
+
+    def base_abilities(self, methods: Sequence[Method]) -> NDArray[numpy.float32]:
+        """Of the base models of methods, as they are."""
+        return self._answers.abilities(methods, [True] * len(methods))
+
+    def answer(
+        self,
+        evaluations: Sequence[Evaluation],
+        methods: Sequence[Method],
+        abilities: NDArray[numpy.float32],
+        entries: Sequence[Invented] = (),
+    ) -> None:
+        """Store the scores of running evaluations on this board's benchmarks, with single answers of those of
+        `entries` that have them."""
         for slug in self.benchmarks:
             right = self._answers.right(slug, methods, abilities)
-            names = [
-                self._items(slug, evaluation, entry, row)
-                for evaluation, entry, row in zip(evaluations, entries, right, strict=True)
-            ]
+            names = [""] * len(evaluations)
+            for place, entry in enumerate(entries):
+                names[place] = self._items(slug, evaluations[place], entry, right[place])
             Score.objects.bulk_create(self._scores(slug, evaluations, right, names))
 
     def _items(self, slug: str, evaluation: Evaluation, entry: Invented, right: NDArray[numpy.bool_]) -> str:

@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.accounts.models import Team, User
-from portal.management.seeding import baselines, declared
+from portal.management.seeding import baselines, beside, declared
 from portal.management.seeding.entries import NO_TENSORS, TEAM, Board, Calendar, with_further_runs
-from portal.management.seeding.methods import MODELS
+from portal.management.seeding.methods import MODELS, Method
 from portal.queues import wake_board_builders
 from portal.review.models import Audit, CaseClaim, ChangeRequest, Confirmation, Decision
 from portal.runs.models import BaselineRun, Evaluation, Reproduction, RoundMetric, Score
@@ -27,6 +27,8 @@ from portal.submissions.models import BaseModel, Checkpoint, Submission
 SPAN = timedelta(days=300)
 ANSWERED = 3
 """Of so many entries a board the single answers are stored."""
+BESIDE = 3
+"""So many submissions and so many baselines a board are measured beside it too."""
 _BASELINES = len(baselines.STRATEGIES) * 2
 
 # What keeps published results as they are. Invented ones may go: these are skipped for their rows alone.
@@ -47,6 +49,15 @@ _KEEPERS = (
     "review.Audit:audit_stays",
 )
 _HISTORIES = (("submissions", "StatusEvent"), ("runs", "ReproductionEvent"), ("accounts", "TeamNameEvent"))
+
+
+@dataclass(frozen=True)
+class _Filled:
+    """A board that is filled: which entries' single answers can be read, and which are asked beside it."""
+
+    board: Board
+    answered: list[int]
+    tuned: list[tuple[Submission, Method]]
 
 
 class SeedingRefused(Exception):
@@ -85,14 +96,19 @@ def seed(count: int, *, seed: int) -> list[int]:
     single answers can be read. Raises SeedingRefused.
     """
     clear()
-    answered = []
+    filled = []
     boards = len(CHALLENGES)
     for place, challenge in enumerate(CHALLENGES.values()):
         share = count // boards + (place < count % boards)
         if share:
-            answered += _fill(challenge, share, seed=seed + place)
+            filled.append(_fill(challenge, share, seed=seed + place))
+    if len(filled) == boards:
+        beside.measure_elsewhere(
+            {one.board.challenge.slug: one.board for one in filled},
+            [pair for one in filled for pair in one.tuned],
+        )
     wake_board_builders()
-    return answered
+    return [number for one in filled for number in one.answered]
 
 
 @transaction.atomic
@@ -122,7 +138,7 @@ def clear() -> int:
     return count
 
 
-def _fill(challenge: Challenge, count: int, *, seed: int) -> list[int]:
+def _fill(challenge: Challenge, count: int, *, seed: int) -> _Filled:
     mix = Mix.of(count)
     answered = range(mix.untuned, mix.untuned + min(ANSWERED, mix.community))
     calendar = Calendar(timezone.now() - SPAN, SPAN / count)
@@ -144,7 +160,10 @@ def _fill(challenge: Challenge, count: int, *, seed: int) -> list[int]:
         baselines.record_run(board, entry, retrained, submissions[entry.like])
         baselines.confirm(board, retrained)
     declared.publish(board, range(len(entries), count))
-    return [submissions[number].pk for number in answered]
+    tuned = [(submissions[e.number], e.method) for e in drawn[mix.untuned :][:BESIDE]]
+    here = [(submissions[e.number], e.method) for e in trained[:BESIDE]]
+    beside.measure_leakage(board, [*((one, False) for one, _ in tuned), *((one, True) for one, _ in here)])
+    return _Filled(board, [submissions[number].pk for number in answered], [*tuned, *here])
 
 
 def _delete(account: User, entries: QuerySet[Submission]) -> None:
