@@ -102,6 +102,24 @@ def test_the_seeds_of_a_cell_are_runs_of_one_method_with_an_interval_over_both(
     assert "hx-get" not in page.partition('id="study"')[2].partition(">")[0]
 
 
+@pytest.mark.parametrize(("other", "is_level"), [(69, True), (50, False)])
+def test_what_cannot_be_told_from_the_best_is_marked(
+    other: int, is_level: bool, reviewer: User, client: Client
+) -> None:
+    factories.base_model()
+    study = services.start(PLAN.replace("[1, 2]", "[1]"), requester=reviewer)
+    for correct in (70, other):
+        end_next(correct=correct)
+    best, second = table_of(study, sees_all=False).cells
+    assert (best.best, best.p_value, second.best, second.is_level) == (True, None, False, is_level)
+    page = client.get(study.get_absolute_url()).content.decode().partition("<tbody>")[2]
+    assert ("†" in page) == is_level
+    told = client.get(f"/api/v1/studies/{study.pk}/").json()["cells"][1]
+    assert told["p_value_to_best"] == second.p_value
+    dagger = r"69.00$^\dagger$"
+    assert (dagger in FORMATS["tex"].write(table_of(study, sees_all=False))) == is_level
+
+
 def test_scores_in_review_are_for_staff(study: Study) -> None:
     end_next(correct=70, published=False)
     public, internal = (table_of(study, sees_all=sees_all).cells[0] for sees_all in (False, True))
@@ -159,6 +177,11 @@ def test_rates_measured_here_say_what_a_study_takes(study: Study) -> None:
     assert run.rounds == 2
     assert (told.training.low, told.training.high) == pytest.approx((4 * 5 / 2, 4 * 5 * 2))
     assert told.gpu is None and any("GPU hours are not known" in line for line in told.basis)
+    assert not any("No run in" in line for line in told.basis)
+    elsewhere = PLAN.replace('["finance"]', '["medical"]') + 'precision = "fp4"\n'
+    lines = " ".join(estimate(on_site(elsewhere)).basis)
+    assert "No run in fp4 was measured: the rates are of fp32" in lines
+    assert "The time of evaluating is not known: Medical is new here" in lines
 
 
 @pytest.mark.parametrize(
@@ -170,6 +193,8 @@ def test_rates_measured_here_say_what_a_study_takes(study: Study) -> None:
         (PLAN + "seed = 3\n", "settings.seed is decided by the plan's lists"),
         (PLAN.replace("alpha = 8", "rank_alpha = 8"), "rank_alpha is no setting"),
         (PLAN.replace("rank = 4", "rank = 0"), "cell 1"),
+        (PLAN + "rounds = 99999999999999999999\n", "cell 1"),
+        (PLAN.replace("]\nchallenges", f', "{adapters.HUB_ID.lower()}"]\nchallenges'), "the same base model"),
     ],
 )
 def test_a_plan_that_cannot_work_starts_nothing(reviewer: User, plan: str, problem: str) -> None:

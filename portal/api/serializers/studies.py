@@ -61,6 +61,10 @@ class StudyCellSerializer(serializers.Serializer[Any]):
     adapter = serializers.CharField()
     partition = serializers.CharField()
     score = StudyScoreSerializer(allow_null=True)
+    best = serializers.BooleanField(help_text="The highest on its base model and challenge")
+    p_value_to_best = serializers.FloatField(
+        allow_null=True, help_text="Of the difference to the best, paired by items, for all pairs there"
+    )
     bytes = serializers.FloatField(allow_null=True)
     seconds = serializers.FloatField(allow_null=True)
     energy_joules = serializers.FloatField(allow_null=True)

@@ -20,6 +20,8 @@ from portal.baselines.studies.planning import StudyRefused, check, on_site
 from portal.baselines.studies.table import state_in_words, table_of
 from portal.runs.models import Study
 
+_UNITS = ((1024**4, "TB"), (1024**3, "GB"), (1024**2, "MB"), (1024, "KB"))
+
 
 class Command(BaseCommand):
     help = (
@@ -134,7 +136,10 @@ def _span(span: Span | None, unit: float, word: str) -> str:
 
 
 def _bytes(number: int | None) -> str:
-    return "not known" if number is None else f"{number / 1024**3:,.2f} GB"
+    if number is None:
+        return "not known"
+    unit, name = next(((unit, name) for unit, name in _UNITS if number >= unit), _UNITS[-1])
+    return f"{number / unit:,.4g} {name}"
 
 
 def _text(name: str) -> str:
