@@ -111,11 +111,11 @@ def test_what_cannot_be_told_from_the_best_is_marked(
     for correct in (70, other):
         end_next(correct=correct)
     best, second = table_of(study, sees_all=False).cells
-    assert (best.best, best.p_value, second.best, second.is_level) == (True, None, False, is_level)
+    assert (best.best, best.is_level, second.best, second.is_level) == (True, None, False, is_level)
     page = client.get(study.get_absolute_url()).content.decode().partition("<tbody>")[2]
     assert ("†" in page) == is_level
     told = client.get(f"/api/v1/studies/{study.pk}/").json()["cells"][1]
-    assert told["p_value_to_best"] == second.p_value
+    assert told["level_with_best"] is is_level
     dagger = r"69.00$^\dagger$"
     assert (dagger in FORMATS["tex"].write(table_of(study, sees_all=False))) == is_level
 

@@ -62,8 +62,8 @@ class StudyCellSerializer(serializers.Serializer[Any]):
     partition = serializers.CharField()
     score = StudyScoreSerializer(allow_null=True)
     best = serializers.BooleanField(help_text="The highest on its base model and challenge")
-    p_value_to_best = serializers.FloatField(
-        allow_null=True, help_text="Of the difference to the best, paired by items, for all pairs there"
+    level_with_best = serializers.BooleanField(
+        allow_null=True, help_text="Whether the paired interval of the difference to the best has 0 in it"
     )
     bytes = serializers.FloatField(allow_null=True)
     seconds = serializers.FloatField(allow_null=True)

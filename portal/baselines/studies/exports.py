@@ -126,7 +126,7 @@ def _cell_data(result: CellResult) -> dict[str, Any]:
         "partition": cell.partition_name,
         "score": None if score is None else asdict(score),
         "best": result.best,
-        "p_value_to_best": result.p_value,
+        "level_with_best": result.is_level,
         "bytes": result.bytes,
         "seconds": result.seconds,
         "energy_joules": result.energy,

@@ -82,8 +82,8 @@ class CellScore:
 class CellResult:
     """A cell with its runs in the order of the seeds, and means over those that are scored.
 
-    `best` is the highest on its base model and challenge. `p_value` is that of the difference to the best,
-    paired by items, for all pairs of methods there; None for the best, and where single answers are missing.
+    `best` is the highest on its base model and challenge. `is_level` says of another that it cannot be told
+    from the best; None for the best, and where single answers are missing.
     """
 
     cell: Cell
@@ -94,12 +94,7 @@ class CellResult:
     seconds: float | None
     energy: float | None
     best: bool = False
-    p_value: float | None = None
-
-    @property
-    def is_level(self) -> bool:
-        """Whether it cannot be told from the best."""
-        return self.p_value is not None and self.p_value >= SIGNIFICANT
+    is_level: bool | None = None
 
     @property
     def can_run_again(self) -> bool:
@@ -311,9 +306,11 @@ def _with_best(results: Sequence[CellResult], answers: Mapping[int, _Answers]) -
 
 
 def _compared(group: Sequence[CellResult], answers: Mapping[int, _Answers]) -> Iterator[CellResult]:
-    """Methods on one base model beside their best, which is chosen by the same answers: any two could be it.
+    """Methods on one base model beside their best: level are those whose paired interval of the difference
+    has 0 in it.
 
-    So each p value is multiplied by the number of pairs (Bonferroni).
+    The best is chosen by the same answers, so that any two methods could be the pair: the intervals hold for
+    all pairs at once (Bonferroni).
     """
     values = [result.score.value for result in group if result.score]
     if len(set(values)) < 2:
@@ -321,11 +318,12 @@ def _compared(group: Sequence[CellResult], answers: Mapping[int, _Answers]) -> I
         return
     own = [_alike([answers[run.run] for run in result.runs if run.run in answers]) for result in group]
     best = own[values.index(max(values))]
+    confidence = 1 - SIGNIFICANT / math.comb(len(group), 2)
     for result, value, runs in zip(group, values, own, strict=True):
-        p_value = None
+        is_level = None
         if value < max(values) and best and runs and _items(runs[0]) == _items(best[0]):
-            p_value = min(1.0, difference_over_seeds(best, runs).p_value * math.comb(len(group), 2))
-        yield replace(result, best=value == max(values), p_value=p_value)
+            is_level = difference_over_seeds(best, runs).interval(confidence)[0] <= 0
+        yield replace(result, best=value == max(values), is_level=is_level)
 
 
 def state_in_words(result: CellResult) -> str:
