@@ -145,6 +145,7 @@ def test_exports_hold_the_plan_and_every_run(study: Study) -> None:
     rows = list(csv.DictReader(io.StringIO(FORMATS["csv"].write(table))))
     assert [row["stage"] for row in rows] == ["scored", "waiting", "waiting", "waiting"]
     assert rows[0]["fpb"] == "0.7" and rows[0]["seed"] == "1"
+    assert (rows[0]["rows"], rows[1]["rows"], rows[1]["fpb"]) == ("official", "", "")
     whole = json.loads(FORMATS["json"].write(table))
     assert tomllib.loads(whole["plan"])["seeds"] == [1, 2]
     assert whole["cells"][0]["score"]["seeds"] == 1

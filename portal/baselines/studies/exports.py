@@ -154,7 +154,7 @@ def _cell(value: object) -> object:
     """For a spreadsheet: an empty place for None, and no text that it would take for a formula."""
     if value is None:
         return ""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(tuple("=+-@\t\r")) else value
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
