@@ -194,7 +194,9 @@ def _made(values: Mapping[str, Any]) -> StudyPlan:
         preset=values.get("preset", ""),
         **{axis: tuple(values[axis]) for axis in _AXES},
         partitions=partitions,
-        **tables,
+        settings=tables["settings"],
+        strategy_options=tables["strategy_options"],
+        target_modules=tables["target_modules"],
         exclude=tuple(exclude),
     )
 

@@ -218,16 +218,18 @@ def test_a_study_is_made_on_a_page(client: Client, reviewer: User) -> None:
         "strategies": ["fedavg"],
         "adapters": ["lora"],
         "seeds": "1, 2",
-        "partitions": "iid\ndirichlet 0.5 output",
+        "partitions": "iid\ndirichlet 0.5 output\nlabel 2 output",
         "settings": 'target_modules = ["q_proj"]\nrank = 4\nalpha = 8',
         "priority": "0",
     }
     told = client.post("/studies/new/", chosen | {"action": "check"}).content.decode()
-    assert "4 in 2 cells" in told and not Study.objects.exists()
+    assert "6 in 3 cells" in told and not Study.objects.exists()
     client.post("/studies/new/", chosen | {"action": "start"})
     study = Study.objects.get()
-    assert study.study_runs.count() == 4
-    assert BaselineRun.objects.filter(method="FedAvg baseline, dirichlet 0.5 output").count() == 2
+    assert study.study_runs.count() == 6
+    for partition in ("dirichlet 0.5 output", "label 2 output"):
+        assert BaselineRun.objects.filter(method=f"FedAvg baseline, {partition}").count() == 2
+    assert BaselineRun.objects.latest("pk").config["partition"]["labels"] == 2
     refused = client.post("/studies/new/", chosen | {"seeds": "", "action": "start"})
     assert refused.status_code == 422 and b"Seeds must be a list" in refused.content
 
