@@ -155,14 +155,16 @@ def test_exports_hold_the_plan_and_every_run(study: Study) -> None:
 
 
 def test_everybody_reads_a_study_by_page_file_and_api(study: Study, client: Client) -> None:
-    assert "Two strategies" in client.get("/studies/").content.decode()
+    end_next(correct=70)
+    listed = client.get("/studies/").content.decode()
+    assert "Two strategies" in listed and "1 of 4" in listed
     file = client.get(f"/studies/{study.pk}/study.csv")
     assert file.headers["Content-Disposition"].endswith(f'"study-{study.pk}.csv"')
     assert client.get(f"/studies/{study.pk}/study.xls").status_code == 404
     assert client.get("/api/v1/studies/").json()["results"][0]["title"] == "Two strategies"
     told = client.get(f"/api/v1/studies/{study.pk}/").json()
     assert told["runs"] == 4 and told["cells"][1]["strategy"] == "fedprox"
-    assert told["runs_by_stage"] == {"waiting": 4}
+    assert told["runs_by_stage"] == {"scored": 1, "waiting": 3}
     assert client.post(f"/studies/{study.pk}/stop/").status_code == 302
     assert BaselineRun.objects.filter(status="cancelled").count() == 0
 

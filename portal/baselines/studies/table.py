@@ -150,6 +150,15 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Summary:
+    """A study in a list: `scored` of its runs are."""
+
+    study: Study
+    plan: StudyPlan
+    scored: int
+
+
+@dataclass(frozen=True)
 class _Answers:
     """A run's (right, scored) answers to each benchmark, and the single ones as far as they are known."""
 
@@ -164,20 +173,35 @@ class _Answers:
 def table_of(study: Study, *, sees_all: bool) -> Table:
     """Read a study in a constant number of queries. Scores that are not public yet are for `sees_all`."""
     plan = plans.stored(study.plan)
+    answers: dict[int, _Answers] = {}
+    runs = _runs_by_cell(study, plan, answers, sees_all=sees_all)
+    results = [_result(cell, runs[cell.number], answers) for cell in plan.cells]
+    return Table(study, plan, tuple(_with_best(results, answers)))
+
+
+def summary_of(study: Study, *, sees_all: bool) -> Summary:
+    """How far a study is, without the statistics of its table."""
+    plan = plans.stored(study.plan)
+    runs = _runs_by_cell(study, plan, {}, sees_all=sees_all)
+    return Summary(study, plan, sum(run.stage == "scored" for each in runs.values() for run in each))
+
+
+def _runs_by_cell(
+    study: Study, plan: StudyPlan, answers: dict[int, _Answers], *, sees_all: bool
+) -> dict[int, list[PlaceRun]]:
+    """The runs that count of each cell's number, by seed; `answers` gets those of the scored."""
     newest: dict[tuple[int, int], BaselineRun] = {}
     for place in _places(study):
         newest[place.cell, place.seed] = place.run
-    answers: dict[int, _Answers] = {}
-    results = []
+    found = {}
     for cell in plan.cells:
         benchmarks = list(site_rules(cell.challenge).benchmarks)
-        shown = [
+        found[cell.number] = [
             _place(seed, run, benchmarks, answers, sees_all=sees_all)
             for seed in plan.seeds
             if (run := newest.get((cell.number, seed)))
         ]
-        results.append(_result(cell, shown, answers))
-    return Table(study, plan, tuple(_with_best(results, answers)))
+    return found
 
 
 def method_of(cell: Cell, plan: StudyPlan) -> str:

@@ -17,7 +17,7 @@ from portal.baselines.studies import services
 from portal.baselines.studies.estimates import Estimate, Span, estimate
 from portal.baselines.studies.exports import FORMATS
 from portal.baselines.studies.planning import StudyRefused, check, on_site
-from portal.baselines.studies.table import state_in_words, table_of
+from portal.baselines.studies.table import state_in_words, summary_of, table_of
 from portal.runs.models import Study
 
 _UNITS = ((1024**4, "TB"), (1024**3, "GB"), (1024**2, "MB"), (1024, "KB"))
@@ -86,8 +86,8 @@ class Command(BaseCommand):
     def _status(self, options: dict[str, Any]) -> None:
         if options["id"] is None:
             for study in Study.objects.all():
-                table = table_of(study, sees_all=True)
-                self.stdout.write(f"{study}: {table.scored} of {table.plan.runs} runs scored")
+                told = summary_of(study, sees_all=True)
+                self.stdout.write(f"{study}: {told.scored} of {told.plan.runs} runs scored")
             return
         table = table_of(_study(options["id"]), sees_all=True)
         self.stdout.write(f"{table.study}: {table.scored} of {table.plan.runs} runs scored")
