@@ -14,7 +14,8 @@ from evaluation.errors import EvaluationError
 
 def typed(kind: type[Any], values: Mapping[str, Any], place: str) -> Any:
     """An object of the dataclass `kind` from JSON values. Raises EvaluationError that names the field."""
-    hints, known = _hints(kind), {field.name: field for field in fields(kind)}
+    hints = _hints(kind)  # type: ignore[arg-type]  # mypy takes no class for hashable
+    known = {field.name: field for field in fields(kind)}
     for name in values:
         if name not in known:
             raise EvaluationError(f"{place}{name} is no setting of a run")
