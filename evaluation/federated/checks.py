@@ -29,7 +29,8 @@ from evaluation.federated.planned import planned_bytes
 from evaluation.findings import Finding, FindingCollector, Severity, excerpt
 from evaluation.method.communication import adapted_shapes, check_budget
 from evaluation.method.row_form import COLUMN_CHOICES, TEMPLATES
-from evaluation.method.strategies import MOST_CLIENTS, STRATEGIES, StrategyInfo
+from evaluation.method.strategies import STRATEGIES
+from evaluation.method.strategy import MOST_CLIENTS, StrategyInfo
 from evaluation.names import unknown
 from evaluation.rules import challenges
 

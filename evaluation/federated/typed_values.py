@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -13,7 +14,8 @@ from evaluation.errors import EvaluationError
 
 def typed(kind: type[Any], values: Mapping[str, Any], place: str) -> Any:
     """An object of the dataclass `kind` from JSON values. Raises EvaluationError that names the field."""
-    hints, known = get_type_hints(kind), {field.name: field for field in fields(kind)}
+    hints = _hints(kind)  # type: ignore[arg-type]  # mypy takes no class for hashable
+    known = {field.name: field for field in fields(kind)}
     for name in values:
         if name not in known:
             raise EvaluationError(f"{place}{name} is no setting of a run")
@@ -22,6 +24,12 @@ def typed(kind: type[Any], values: Mapping[str, Any], place: str) -> Any:
     if missing:
         raise EvaluationError(f"{place}{missing[0]} is missing")
     return kind(**given)
+
+
+@cache
+def _hints(kind: type[Any]) -> Mapping[str, Any]:
+    """The types of its fields: reading them takes longer than all else, and a study has thousands of runs."""
+    return get_type_hints(kind)
 
 
 def _value(hint: Any, value: Any, place: str) -> Any:

@@ -37,6 +37,11 @@ def trains_here(user: object) -> bool:
     return isinstance(user, User) and user.acts_as_staff and user.has_perm("runs.add_baselinerun")
 
 
+def may_submit_references(user: object) -> bool:
+    """Whether `user`'s entries may be reference ones, with measured costs and without a quota."""
+    return trains_here(user) or (isinstance(user, User) and user.has_perm("submissions.submit_reference"))
+
+
 def operates_here(user: object) -> bool:
     """Whether `user` tells workers and queues what to do."""
     return isinstance(user, User) and user.acts_as_staff and user.has_perm("control.operate")

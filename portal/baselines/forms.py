@@ -18,7 +18,8 @@ from evaluation.federated.config import TOP_K, FederatedConfig, Partition, Priva
 from evaluation.federated.devices import ALIKE, Devices
 from evaluation.findings import Finding, Severity
 from evaluation.method.row_form import COLUMN_CHOICES, TEMPLATES
-from evaluation.method.strategies import STRATEGIES, StrategyInfo
+from evaluation.method.strategies import STRATEGIES
+from evaluation.method.strategy import StrategyInfo
 from evaluation.rules.challenges import CHALLENGES
 from portal.baselines import services
 from portal.baselines.form_groups import GROUPS, Group

@@ -18,7 +18,8 @@ from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig, Privacy, sampled
 from evaluation.method.card import MethodCard
 from evaluation.method.row_form import COLUMN_CHOICES, TEMPLATES
-from evaluation.method.strategies import STRATEGIES, StrategyInfo, on_card
+from evaluation.method.strategies import STRATEGIES, on_card
+from evaluation.method.strategy import StrategyInfo
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from portal.submissions.models import Submission
 

@@ -13,7 +13,7 @@ from evaluation.federated import checks, planned
 from evaluation.federated.config import FederatedConfig
 from evaluation.findings import Finding, Severity, has_errors
 from evaluation.method.strategies import STRATEGIES
-from portal.accounts.access import trains_here
+from portal.accounts.access import may_submit_references
 from portal.accounts.models import Membership, Team, User
 from portal.baselines.training_rows import rows_of
 from portal.queues import wake_trainers
@@ -162,7 +162,7 @@ def reference_team(member: User) -> Team:
     of that name first, and would own what is trained here.
     """
     team, is_new = Team.objects.get_or_create(name=TEAM)
-    strangers = [user for user in team.members.all() if not _may_submit_references(user)]
+    strangers = [user for user in team.members.all() if not may_submit_references(user)]
     if strangers:
         names = ", ".join(user.get_username() for user in strangers)
         raise RunRefused(f"The team “{TEAM}” has members who may not submit reference entries: {names}.")
@@ -173,7 +173,3 @@ def reference_team(member: User) -> Team:
 
 def _tensors(base_model: BaseModel) -> BaseModelTensors | None:
     return BaseModelTensors.from_json(base_model.tensors) if base_model.tensors else None
-
-
-def _may_submit_references(user: User) -> bool:
-    return trains_here(user) or user.has_perm("submissions.submit_reference")

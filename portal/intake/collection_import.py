@@ -15,21 +15,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from django.db import connection, transaction
+from django.db.models import Q
+
 from evaluation import adapter_kinds
 from evaluation.checkpoints import adapter_config as adapter_configs
-from evaluation.errors import CheckpointError, EvaluationError
+from evaluation.errors import CheckpointError, EvaluationError, HubError
 from evaluation.federated import presets
 from evaluation.federated.config import FederatedConfig
 from evaluation.hub.adapter import fetch_settings
 from evaluation.hub.collection import Collected, HubCollection
 from evaluation.method.strategies import STRATEGIES, on_card
 from evaluation.rules import challenges
+from portal.accounts.access import may_submit_references
 from portal.accounts.models import Membership, Team, User
 from portal.intake import services
 from portal.intake.drafts import Draft, Files, HubSource, InvalidSubmission
 from portal.submissions.base_models import listed
 from portal.submissions.models import BaseModel, HubFetch, Submission
 
+THERE = "there already"
 METHOD_LENGTH = 80
 # What a run's settings say of this machine and of a run that was not ours.
 _NOT_THEIRS = ("model.path", "train.data", "train.threads", "train.seed", "model.gradient-checkpointing")
@@ -63,15 +68,18 @@ class Imported:
 def import_adapters(collection: HubCollection, wanted: Wanted, *, user: User) -> Iterator[Imported]:
     """Make a draft of each wanted adapter; a worker fetches and sends it. One after another.
 
-    A repository that is there for this challenge stays as it is. Raises CheckpointError for a name that the
-    collection has not.
+    A repository that is there for this challenge stays as it is, also under a former name. Raises
+    CheckpointError for a name that the collection has not, and HubError where the hub is at fault, as by
+    too many requests: what was made until then is there, and the next import goes on behind it.
     """
-    strange = set(wanted.only) - {model.repository for model in collection.models}
+    named = {model.repository.casefold() for model in collection.models}
+    strange = [name for name in wanted.only if name.casefold() not in named]
     if strange:
         raise CheckpointError(f"the collection has no {', '.join(sorted(strange))}")
+    only = {name.casefold() for name in wanted.only}
     team = _team(collection, user)
     for model in collection.models:
-        if not wanted.only or model.repository in wanted.only:
+        if not only or model.repository.casefold() in only:
             yield _imported(collection, model, wanted, team, user)
 
 
@@ -79,7 +87,7 @@ def _imported(
     collection: HubCollection, model: Collected, wanted: Wanted, team: Team, user: User
 ) -> Imported:
     if known := _known(model.repository, wanted):
-        return Imported(model.repository, known, "there already")
+        return Imported(model.repository, known, THERE)
     try:
         with tempfile.TemporaryDirectory() as folder:
             found = fetch_settings(model.repository, wanted.subfolder, into=Path(folder))
@@ -93,6 +101,7 @@ def _imported(
                 f"It has no configuration of its own: that of preset {wanted.preset} with strategy "
                 f"{STRATEGIES[strategy].title} is {user.get_username()}'s statement. "
             )
+        source = HubSource(model.repository, found.commit, wanted.subfolder, send=True)
         draft = Draft(
             submitter=user,
             team=team,
@@ -103,17 +112,33 @@ def _imported(
             description=f"{stated}{model.note}".strip(),
             code_url=collection.url,
             files=Files(config=config.encode()) if config else None,
-            hub=HubSource(model.repository, found.commit, wanted.subfolder, send=True),
+            hub=source,
         )
-        return Imported(model.repository, services.create(draft))
+        return _created(draft, source, wanted)
+    except HubError:
+        raise
     except (EvaluationError, InvalidSubmission) as error:
         return Imported(model.repository, reason=str(error))
 
 
-def _known(repository: str, wanted: Wanted) -> Submission | None:
-    """What was made of the repository for this challenge before, under way or not."""
+def _created(draft: Draft, source: HubSource, wanted: Wanted) -> Imported:
+    """The draft stored, unless another import did so while this one asked the hub."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"import of {source.revision}"])
+        if known := _known(source.repository, wanted, source.revision):
+            return Imported(source.repository, known, THERE)
+        return Imported(source.repository, services.create(draft))
+
+
+def _known(repository: str, wanted: Wanted, commit: str = "") -> Submission | None:
+    """What was made of the repository for this challenge before, under way or not.
+
+    With its newest `commit`, also what was made of that under another name: the repository was renamed.
+    """
     under_way = HubFetch.objects.filter(
-        repository=repository, subfolder=wanted.subfolder, submission__challenge=wanted.challenge
+        Q(repository__iexact=repository) | (Q(revision=commit) if commit else Q()),
+        subfolder=wanted.subfolder,
+        submission__challenge=wanted.challenge,
     ).exclude(submission__status__in=[Submission.Status.WITHDRAWN, Submission.Status.REJECTED])
     fetch = under_way.select_related("submission").first()
     return fetch.submission if fetch else None
@@ -194,7 +219,7 @@ def _team(collection: HubCollection, user: User) -> Team:
     name = f"{collection.slug.partition('/')[0]} (hub)"
     team, is_new = Team.objects.get_or_create(name=name)
     role = Membership.Role.OWNER if is_new else Membership.Role.MEMBER
-    if not is_new and team.memberships.exclude(user__is_staff=True).exists():
+    if not all(may_submit_references(member) for member in team.members.all()):
         raise CheckpointError(f"somebody's team is called “{name}”; rename it first")
     Membership.objects.get_or_create(team=team, user=user, defaults={"role": role})
     return team

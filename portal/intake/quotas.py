@@ -67,9 +67,10 @@ def check_quota(team: Team, kind: Submission.Kind) -> list[Finding]:
     return [Finding("submission.quota", Severity.ERROR, message, "team")]
 
 
-def check_drafts(team: Team) -> list[Finding]:
-    """An error when the team has as many drafts as it may have."""
-    if Submission.objects.filter(team=team, status=Status.RECEIVED).count() < OPEN_DRAFTS:
+def check_drafts(team: Team, kind: Submission.Kind) -> list[Finding]:
+    """An error when the team has as many drafts as it may have; those of reference entries do not count."""
+    drafts = Submission.objects.filter(team=team, kind=Submission.Kind.COMMUNITY, status=Status.RECEIVED)
+    if kind == Submission.Kind.REFERENCE or drafts.count() < OPEN_DRAFTS:
         return []
     message = f"Your team has {OPEN_DRAFTS} drafts, which is the limit. Send or delete one first."
     return [Finding("submission.too_many_drafts", Severity.ERROR, message, "team")]

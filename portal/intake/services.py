@@ -82,14 +82,14 @@ def create(draft: Draft) -> Submission:
     Raises InvalidSubmission only when the team has too many drafts. A file that could be of no use in any
     draft, like a pickle, is not kept; its finding says so.
     """
-    _refuse(check_drafts(draft.team))
+    _refuse(check_drafts(draft.team, draft.kind))
     checked = check(draft, files_expected=draft.hub is None)
     files = draft.files or Files()
     stored_as = _store_if_kept(files, checked)
     try:
         with transaction.atomic():
             _lock(draft.team)
-            _refuse(check_drafts(draft.team))
+            _refuse(check_drafts(draft.team, draft.kind))
             submission = _create_row(draft)
             _write(submission, draft, files, checked, stored_as)
             if draft.hub:

@@ -21,7 +21,8 @@ class HubServer:
     sends the request for a file to another address. Files in `large` are announced by their SHA-256, and the
     connection that first brings one in `cut` breaks off half-way. `others` are served at the same address.
     `renamed` is what it calls the repository today. Whose token is among `writers` may propose changes, which
-    are kept in `pull_requests`. `collections` are lists of repositories by their slugs.
+    are kept in `pull_requests`. `collections` are lists of repositories by their slugs. It has enough of
+    requests for those that are `limited`.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class HubServer:
         self.gated = False
         self.others: list[HubServer] = []
         self.renamed = ""
+        self.limited: set[str] = set()
         self.writers: set[str] = set()
         self.pull_requests: list[dict[str, Any]] = []
         self.collections: dict[str, list[str]] = {}
@@ -74,6 +76,8 @@ class HubServer:
 
     def respond(self, path: str) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body for a path without its query."""
+        if any(repo in path for repo in self.limited):
+            return 429, {}, b""
         if path.startswith("/api/collections"):
             return self._collections(path.removeprefix("/api/collections").strip("/"))
         if path.startswith(self._api_path):

@@ -102,6 +102,24 @@ def test_the_seeds_of_a_cell_are_runs_of_one_method_with_an_interval_over_both(
     assert "hx-get" not in page.partition('id="study"')[2].partition(">")[0]
 
 
+@pytest.mark.parametrize(("other", "is_level"), [(69, True), (50, False)])
+def test_what_cannot_be_told_from_the_best_is_marked(
+    other: int, is_level: bool, reviewer: User, client: Client
+) -> None:
+    factories.base_model()
+    study = services.start(PLAN.replace("[1, 2]", "[1]"), requester=reviewer)
+    for correct in (70, other):
+        end_next(correct=correct)
+    best, second = table_of(study, sees_all=False).cells
+    assert (best.best, best.is_level, second.best, second.is_level) == (True, None, False, is_level)
+    page = client.get(study.get_absolute_url()).content.decode().partition("<tbody>")[2]
+    assert ("†" in page) == is_level
+    told = client.get(f"/api/v1/studies/{study.pk}/").json()["cells"][1]
+    assert told["level_with_best"] is is_level
+    dagger = r"69.00$^\dagger$"
+    assert (dagger in FORMATS["tex"].write(table_of(study, sees_all=False))) == is_level
+
+
 def test_scores_in_review_are_for_staff(study: Study) -> None:
     end_next(correct=70, published=False)
     public, internal = (table_of(study, sees_all=sees_all).cells[0] for sees_all in (False, True))
@@ -127,6 +145,7 @@ def test_exports_hold_the_plan_and_every_run(study: Study) -> None:
     rows = list(csv.DictReader(io.StringIO(FORMATS["csv"].write(table))))
     assert [row["stage"] for row in rows] == ["scored", "waiting", "waiting", "waiting"]
     assert rows[0]["fpb"] == "0.7" and rows[0]["seed"] == "1"
+    assert (rows[0]["rows"], rows[1]["rows"], rows[1]["fpb"]) == ("official", "", "")
     whole = json.loads(FORMATS["json"].write(table))
     assert tomllib.loads(whole["plan"])["seeds"] == [1, 2]
     assert whole["cells"][0]["score"]["seeds"] == 1
@@ -136,14 +155,16 @@ def test_exports_hold_the_plan_and_every_run(study: Study) -> None:
 
 
 def test_everybody_reads_a_study_by_page_file_and_api(study: Study, client: Client) -> None:
-    assert "Two strategies" in client.get("/studies/").content.decode()
+    end_next(correct=70)
+    listed = client.get("/studies/").content.decode()
+    assert "Two strategies" in listed and "1 of 4" in listed
     file = client.get(f"/studies/{study.pk}/study.csv")
     assert file.headers["Content-Disposition"].endswith(f'"study-{study.pk}.csv"')
     assert client.get(f"/studies/{study.pk}/study.xls").status_code == 404
     assert client.get("/api/v1/studies/").json()["results"][0]["title"] == "Two strategies"
     told = client.get(f"/api/v1/studies/{study.pk}/").json()
     assert told["runs"] == 4 and told["cells"][1]["strategy"] == "fedprox"
-    assert told["runs_by_stage"] == {"waiting": 4}
+    assert told["runs_by_stage"] == {"scored": 1, "waiting": 3}
     assert client.post(f"/studies/{study.pk}/stop/").status_code == 302
     assert BaselineRun.objects.filter(status="cancelled").count() == 0
 
@@ -159,6 +180,11 @@ def test_rates_measured_here_say_what_a_study_takes(study: Study) -> None:
     assert run.rounds == 2
     assert (told.training.low, told.training.high) == pytest.approx((4 * 5 / 2, 4 * 5 * 2))
     assert told.gpu is None and any("GPU hours are not known" in line for line in told.basis)
+    assert not any("No run in" in line for line in told.basis)
+    elsewhere = PLAN.replace('["finance"]', '["medical"]') + 'precision = "fp4"\n'
+    lines = " ".join(estimate(on_site(elsewhere)).basis)
+    assert "No run in fp4 was measured: the rates are of fp32" in lines
+    assert "The time of evaluating is not known: Medical is new here" in lines
 
 
 @pytest.mark.parametrize(
@@ -170,6 +196,8 @@ def test_rates_measured_here_say_what_a_study_takes(study: Study) -> None:
         (PLAN + "seed = 3\n", "settings.seed is decided by the plan's lists"),
         (PLAN.replace("alpha = 8", "rank_alpha = 8"), "rank_alpha is no setting"),
         (PLAN.replace("rank = 4", "rank = 0"), "cell 1"),
+        (PLAN + "rounds = 99999999999999999999\n", "cell 1"),
+        (PLAN.replace("]\nchallenges", f', "{adapters.HUB_ID.lower()}"]\nchallenges'), "the same base model"),
     ],
 )
 def test_a_plan_that_cannot_work_starts_nothing(reviewer: User, plan: str, problem: str) -> None:
@@ -192,16 +220,18 @@ def test_a_study_is_made_on_a_page(client: Client, reviewer: User) -> None:
         "strategies": ["fedavg"],
         "adapters": ["lora"],
         "seeds": "1, 2",
-        "partitions": "iid\ndirichlet 0.5 output",
+        "partitions": "iid\ndirichlet 0.5 output\nlabel 2 output",
         "settings": 'target_modules = ["q_proj"]\nrank = 4\nalpha = 8',
         "priority": "0",
     }
     told = client.post("/studies/new/", chosen | {"action": "check"}).content.decode()
-    assert "4 in 2 cells" in told and not Study.objects.exists()
+    assert "6 in 3 cells" in told and not Study.objects.exists()
     client.post("/studies/new/", chosen | {"action": "start"})
     study = Study.objects.get()
-    assert study.study_runs.count() == 4
-    assert BaselineRun.objects.filter(method="FedAvg baseline, dirichlet 0.5 output").count() == 2
+    assert study.study_runs.count() == 6
+    for partition in ("dirichlet 0.5 output", "label 2 output"):
+        assert BaselineRun.objects.filter(method=f"FedAvg baseline, {partition}").count() == 2
+    assert BaselineRun.objects.latest("pk").config["partition"]["labels"] == 2
     refused = client.post("/studies/new/", chosen | {"seeds": "", "action": "start"})
     assert refused.status_code == 422 and b"Seeds must be a list" in refused.content
 

@@ -9,9 +9,10 @@ Each client k has a rank r_k of its own, the server that of the largest. For eac
 
 with the clients' matrices filled up with zeros to the server's rank ("sparsity-weighted"). γ is
 `prune-decay`, 1 for no pruning, and λ is `prune-weight`. A rank never falls below 1. The norms that decide on
-pruning are summed over the modules, as a client has one rank for all. Two things are ours: rows of A and
-columns of B that no client of a round has stay as they were, since from zero no gradient leads back; and the
-scale of all clients is that of the server's adapter, alpha over its rank.
+pruning are summed over the modules, as a client has one rank for all. What is ours: each module has weights
+of its own; rows of A and columns of B that no client of a round has stay as they were, since from zero no
+gradient leads back; the scale of all clients is that of the server's adapter, alpha over its rank; and λ's
+default. That of γ is what others who compare the method give it.
 """
 
 from __future__ import annotations

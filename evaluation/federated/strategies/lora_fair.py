@@ -4,13 +4,13 @@
     ΔB = argmin S(ΔW, (B̄ + ΔB) Ā) + λ ‖ΔB‖,   B_{t+1} = B̄ + ΔB,   A_{t+1} = Ā
 
 for each module: B makes up for what the product of the means lacks of the mean product, and clients go on
-from Ā, which keeps its meaning from round to round. The paper leaves the distance S open and takes steps of
-gradient descent. Ours are squared Frobenius norms, of the distance and of ΔB, so that the minimum has a
-closed form:
+from Ā, which keeps its meaning from round to round. λ is `refinement`, 0.01 as in the paper. The paper
+measures S by the cosine between the two products and takes steps of gradient descent; a cosine leaves their
+size open. Ours are squared Frobenius norms, of the distance and of ΔB, so that the minimum has a closed form:
 
     ΔB = (ΔW - B̄ Ā) Āᵀ (Ā Āᵀ + λ I)⁻¹
 
-λ is `refinement`. Neither product is formed: all sums are of matrices with the rank as one side.
+Neither product is formed: all sums are of matrices with the rank as one side.
 """
 
 from __future__ import annotations

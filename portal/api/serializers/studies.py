@@ -61,6 +61,10 @@ class StudyCellSerializer(serializers.Serializer[Any]):
     adapter = serializers.CharField()
     partition = serializers.CharField()
     score = StudyScoreSerializer(allow_null=True)
+    best = serializers.BooleanField(help_text="The highest on its base model and challenge")
+    level_with_best = serializers.BooleanField(
+        allow_null=True, help_text="Whether the paired interval of the difference to the best has 0 in it"
+    )
     bytes = serializers.FloatField(allow_null=True)
     seconds = serializers.FloatField(allow_null=True)
     energy_joules = serializers.FloatField(allow_null=True)

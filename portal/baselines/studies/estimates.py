@@ -18,6 +18,7 @@ from django.db.models import Sum
 from evaluation.checkpoints.base_model import BaseModelTensors
 from evaluation.federated.planned import method_card
 from evaluation.method.communication import FP32_BYTES, adapter_parameters
+from evaluation.rules.challenges import CHALLENGES
 from portal.baselines import services
 from portal.baselines.studies.planning import SitePlan
 from portal.runs.forecast import FEW
@@ -97,12 +98,14 @@ def estimate(planned: SitePlan) -> Estimate:
     energies: dict[str, list[Span | None]] = {"training": [], "evaluation": []}
     sent: list[int | None] = []
     kept: list[int | None] = []
+    precisions: set[str] = set()
     shapes = {pk: BaseModelTensors.from_json(model.tensors) if model.tensors else None
               for pk, model in planned.base_models.items()}  # fmt: skip
     for cell in planned.plan.cells:
         run = planned.run_of(cell, planned.plan.seeds[0])
         config, base_model = run.config.as_dict(), run.base_model
         size = base_model.parameters or 0
+        precisions.add(run.config.precision)
         work = _work(config, size, int(config["rounds"]))
         training = _Rates(trained, base_model.pk, str(config["precision"]))
         evaluating = _Rates(evaluated, base_model.pk, cell.challenge, needs_likeness=True)
@@ -129,7 +132,7 @@ def estimate(planned: SitePlan) -> Estimate:
         gpu=spans["gpu"],
         evaluation=spans["evaluation"],
         energy=sum(energy[1:], energy[0]) if energy else None,
-        basis=tuple(_basis(planned, trained, evaluated, energies, spans)),
+        basis=(*_basis(planned, trained, evaluated, energies, spans), *_unlike(precisions, trained)),
     )
 
 
@@ -250,7 +253,10 @@ def _basis(
     if spans["evaluation"] is not None:
         yield f"Evaluating from {_count(evaluated, 'evaluation')}{_strange(planned, evaluated)}."
     else:
-        yield "The time of evaluating is not known: not every challenge of the plan was evaluated here yet."
+        known = {one.likeness for one in evaluated if one.work}
+        new = [CHALLENGES[slug].title for slug in planned.plan.challenges if slug not in known]
+        reason = " and ".join(new) or "a base model of unknown size"
+        yield f"The time of evaluating is not known: {reason} is new here."
     if trained and spans["gpu"] is None:
         yield "No run on a GPU was measured, so GPU hours are not known."
     words = {"training": "training", "evaluation": "evaluating"}
@@ -258,6 +264,14 @@ def _basis(
     if lacking:
         yield f"The energy of {' and of '.join(lacking)} is not in the sum: nothing alike was metered."
     yield "Starting processes and loading base models comes on top, and disk of answers and states under way."
+
+
+def _unlike(precisions: set[str], trained: Sequence[_Past]) -> Iterable[str]:
+    """Where the plan's runs are in a precision that none of the past was in."""
+    known = {one.likeness for one in trained}
+    if trained and precisions - known:
+        lacking, others = ", ".join(sorted(precisions - known)), ", ".join(sorted(known))
+        yield f"No run in {lacking} was measured: the rates are of {others}, maybe on other devices."
 
 
 def _strange(planned: SitePlan, past: Sequence[_Past]) -> str:

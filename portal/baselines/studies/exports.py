@@ -18,6 +18,12 @@ _PLACE = ("cell", "base_model", "challenge", "strategy", "adapter", "partition",
 _RUN = ("run", "stage", "entry", "public", "average", "bytes", "seconds", "energy_joules", "rows")
 
 
+# Signs that mean something to LaTeX.
+_TEX = {sign: f"\\{sign}" for sign in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Format:
     """A file that a study is exported as."""
@@ -65,12 +71,14 @@ def as_latex(table: Table) -> str:
     """A booktabs table as papers have it: base models and methods down, challenges across.
 
     A figure is the mean over seeds in per cent with half of its 95% interval's width; the best of a base
-    model is bold.
+    model is bold, and what cannot be told from it has a dagger.
     """
     columns = table.challenges
     head = " & ".join(["Base model", "Method", *(_tex(challenge.title) for challenge in columns)])
     lines = [
         f"% {table.study.title}, study {table.study.pk}: {len(table.plan.seeds)} seed(s), 95% intervals",
+        r"% bold: the highest on its base model; $^\dagger$: not told from it (paired test, 5%, all pairs)",
+        *([f"% not official: {table.mark}"] if table.mark else []),
         rf"\begin{{tabular}}{{ll{'r' * len(columns)}}}",
         r"\toprule",
         rf"{head} \\",
@@ -117,6 +125,8 @@ def _cell_data(result: CellResult) -> dict[str, Any]:
         "adapter": cell.adapter,
         "partition": cell.partition_name,
         "score": None if score is None else asdict(score),
+        "best": result.best,
+        "level_with_best": result.is_level,
         "bytes": result.bytes,
         "seconds": result.seconds,
         "energy_joules": result.energy,
@@ -132,19 +142,19 @@ def _latex_figure(result: CellResult | None) -> str:
         return "--"
     low, high = result.score.interval
     text = f"{100 * result.score.value:.2f}"
-    figure = rf"\textbf{{{text}}}" if result.best else text
+    figure = rf"\textbf{{{text}}}" if result.best else text + (r"$^\dagger$" if result.is_level else "")
     return rf"{figure} {{\scriptsize $\pm$ {50 * (high - low):.2f}}}"
 
 
 def _tex(text: str) -> str:
-    return "".join(f"\\{sign}" if sign in "&%$#_{}" else sign for sign in text)
+    return "".join(_TEX.get(sign, sign) for sign in text)
 
 
 def _cell(value: object) -> object:
     """For a spreadsheet: an empty place for None, and no text that it would take for a formula."""
     if value is None:
         return ""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(tuple("=+-@\t\r")) else value
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(

@@ -47,7 +47,7 @@ class StudyForm(forms.Form):
         required=False,
         initial="iid",
         widget=forms.Textarea(attrs=_WIDE | {"rows": 2}),
-        help_text="A line each: iid, or a kind with its alpha and column, as in “dirichlet 0.5 output”.",
+        help_text="A line each: iid, or a kind with its number and column, as in “dirichlet 0.5 output”.",
     )
     settings = forms.CharField(
         required=False,
@@ -99,6 +99,9 @@ def _partition(line: str) -> object:
         return kind
     made: dict[str, object] = {"kind": kind}
     for word in rest:
+        if kind == "label" and word.isdecimal():
+            made["labels"] = int(word)
+            continue
         try:
             made["alpha"] = float(word)
         except ValueError:

@@ -47,7 +47,14 @@ def on_site(text: str) -> SitePlan:
         raise StudyRefused(
             [f"{name} is not on the list of base models: `manage.py add_base_model`" for name in missing]
         )
-    return SitePlan(text, plan, {name: base_model for name, base_model in found.items() if base_model})
+    models = {name: base_model for name, base_model in found.items() if base_model}
+    by_id: dict[int, list[str]] = {}
+    for name, base_model in models.items():
+        by_id.setdefault(base_model.pk, []).append(name)
+    twice = [names for names in by_id.values() if len(names) > 1]
+    if twice:
+        raise StudyRefused([f"{' and '.join(names)} are the same base model" for names in twice])
+    return SitePlan(text, plan, models)
 
 
 def check(planned: SitePlan) -> list[Finding]:

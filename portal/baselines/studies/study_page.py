@@ -9,7 +9,7 @@ from portal.baselines.studies.exports import rows_of
 from portal.baselines.studies.published import Beside, beside_published
 from portal.baselines.studies.table import CellResult, Table, method_of
 
-REFRESH_SECONDS = 5
+REFRESH_SECONDS, MOST_REFRESH_SECONDS = 5, 60
 WIDTH = 200.0
 
 
@@ -68,8 +68,13 @@ def shown(table: Table) -> Shown:
         rows=tuple(_rows(table)),
         pictures=tuple(filter(None, (_picture(table, challenge) for challenge in table.challenges))),
         beside=beside_published(table),
-        refresh_seconds=REFRESH_SECONDS if table.is_under_way else None,
+        refresh_seconds=_refresh_seconds(table) if table.is_under_way else None,
     )
+
+
+def _refresh_seconds(table: Table) -> int:
+    """A large table takes longer to read, so that it is renewed less often: a second for every 20 runs."""
+    return min(max(REFRESH_SECONDS, table.plan.runs // 20), MOST_REFRESH_SECONDS)
 
 
 def _rows(table: Table) -> list[Row]:

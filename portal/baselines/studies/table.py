@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
@@ -17,7 +18,7 @@ from evaluation.method.strategies import STRATEGIES
 from evaluation.rules.challenges import CHALLENGES, Challenge
 from evaluation.statistics import Interval, mean_interval
 from evaluation.statistics.packed import PackedAnswers
-from evaluation.statistics.seeds import Run, mean_over_seeds
+from evaluation.statistics.seeds import Run, difference_over_seeds, mean_over_seeds
 from portal.baselines.studies.planning import in_words
 from portal.baselines.studies.services import is_over
 from portal.runs.models import BaselineRun, Evaluation, Score, Study, StudyRun
@@ -25,6 +26,15 @@ from portal.submissions.models import Resource, Submission
 from portal.submissions.rules import site_rules
 
 Status = BaselineRun.Status
+
+SIGNIFICANT = 0.05
+
+_STAGES = {
+    "training": "training",
+    "scoring": "being scored",
+    "waiting": "waiting",
+    "over": "ended without a score",
+}
 
 _COSTS = {
     "bytes": (Resource.Kind.COMMUNICATION_UP, Resource.Kind.COMMUNICATION_DOWN),
@@ -70,7 +80,11 @@ class CellScore:
 
 @dataclass(frozen=True)
 class CellResult:
-    """A cell with its runs in the order of the seeds, and means over those that are scored."""
+    """A cell with its runs in the order of the seeds, and means over those that are scored.
+
+    `best` is the highest on its base model and challenge. `is_level` says of another that it cannot be told
+    from the best; None for the best, and where single answers are missing.
+    """
 
     cell: Cell
     runs: tuple[PlaceRun, ...]
@@ -80,6 +94,7 @@ class CellResult:
     seconds: float | None
     energy: float | None
     best: bool = False
+    is_level: bool | None = None
 
     @property
     def can_run_again(self) -> bool:
@@ -91,8 +106,7 @@ class CellResult:
         counts = Counter(run.stage for run in self.runs)
         if set(counts) == {"scored"}:
             return ""
-        words = {"training": "training", "scoring": "being scored", "waiting": "waiting", "over": "failed"}
-        return ", ".join(f"{counts[stage]} {word}" for stage, word in words.items() if counts[stage])
+        return ", ".join(f"{counts[stage]} {words}" for stage, words in _STAGES.items() if counts[stage])
 
 
 @dataclass(frozen=True)
@@ -136,6 +150,15 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Summary:
+    """A study in a list: `scored` of its runs are."""
+
+    study: Study
+    plan: StudyPlan
+    scored: int
+
+
+@dataclass(frozen=True)
 class _Answers:
     """A run's (right, scored) answers to each benchmark, and the single ones as far as they are known."""
 
@@ -149,21 +172,36 @@ class _Answers:
 
 def table_of(study: Study, *, sees_all: bool) -> Table:
     """Read a study in a constant number of queries. Scores that are not public yet are for `sees_all`."""
-    plan = plans.read(study.plan)
+    plan = plans.stored(study.plan)
+    answers: dict[int, _Answers] = {}
+    runs = _runs_by_cell(study, plan, answers, sees_all=sees_all)
+    results = [_result(cell, runs[cell.number], answers) for cell in plan.cells]
+    return Table(study, plan, tuple(_with_best(results, answers)))
+
+
+def summary_of(study: Study, *, sees_all: bool) -> Summary:
+    """How far a study is, without the statistics of its table."""
+    plan = plans.stored(study.plan)
+    runs = _runs_by_cell(study, plan, {}, sees_all=sees_all)
+    return Summary(study, plan, sum(run.stage == "scored" for each in runs.values() for run in each))
+
+
+def _runs_by_cell(
+    study: Study, plan: StudyPlan, answers: dict[int, _Answers], *, sees_all: bool
+) -> dict[int, list[PlaceRun]]:
+    """The runs that count of each cell's number, by seed; `answers` gets those of the scored."""
     newest: dict[tuple[int, int], BaselineRun] = {}
     for place in _places(study):
         newest[place.cell, place.seed] = place.run
-    answers: dict[int, _Answers] = {}
-    results = []
+    found = {}
     for cell in plan.cells:
         benchmarks = list(site_rules(cell.challenge).benchmarks)
-        shown = [
+        found[cell.number] = [
             _place(seed, run, benchmarks, answers, sees_all=sees_all)
             for seed in plan.seeds
             if (run := newest.get((cell.number, seed)))
         ]
-        results.append(_result(cell, shown, answers))
-    return Table(study, plan, tuple(_with_best(results)))
+    return found
 
 
 def method_of(cell: Cell, plan: StudyPlan) -> str:
@@ -244,7 +282,7 @@ def _result(cell: Cell, runs: Sequence[PlaceRun], answers: Mapping[int, _Answers
     return CellResult(
         cell=cell,
         runs=tuple(runs),
-        score=_score([answers[run.run] for run in scored]),
+        score=_score(answers[run.run] for run in scored),
         mark=next((run.mark for run in scored if run.mark), ""),
         bytes=_mean(run.bytes for run in scored),
         seconds=_mean(run.seconds for run in scored),
@@ -252,10 +290,10 @@ def _result(cell: Cell, runs: Sequence[PlaceRun], answers: Mapping[int, _Answers
     )
 
 
-def _score(runs: Sequence[_Answers]) -> CellScore | None:
+def _score(scored: Iterable[_Answers]) -> CellScore | None:
     """The mean over seeds whose single answers are known, all to the same items; else of the first alone."""
-    complete = [run.packed for run in runs if run.is_complete]
-    alike = [run for run in complete if [a.items for a in run] == [a.items for a in complete[0]]]
+    runs = list(scored)
+    alike = _alike(runs)
     if len(alike) > 1:
         found = mean_over_seeds(alike)
         return CellScore(found.value, found.interval, found.runs, found.spread)
@@ -265,22 +303,51 @@ def _score(runs: Sequence[_Answers]) -> CellScore | None:
     return CellScore(fmean(right / n for right, n in counts), mean_interval(counts), 1, None)
 
 
+def _alike(runs: Sequence[_Answers]) -> list[Run]:
+    """The single answers of those runs that have all, to the same items as the first of them."""
+    complete = [run.packed for run in runs if run.is_complete]
+    return [run for run in complete if _items(run) == _items(complete[0])]
+
+
+def _items(run: Run) -> list[int]:
+    return [answers.items for answers in run]
+
+
 def _mean(values: Iterable[float | None]) -> float | None:
     known = list(values)
     return fmean(value for value in known if value is not None) if known and None not in known else None
 
 
-def _with_best(results: Sequence[CellResult]) -> Iterable[CellResult]:
+def _with_best(results: Sequence[CellResult], answers: Mapping[int, _Answers]) -> Iterator[CellResult]:
     """The best of a challenge on a base model is marked, as papers set it in bold; not where all tie."""
-    values: dict[tuple[str, str], set[float]] = {}
+    groups: dict[tuple[str, str], list[CellResult]] = {}
     for result in results:
         if result.score:
-            key = (result.cell.challenge, result.cell.base_model)
-            values.setdefault(key, set()).add(result.score.value)
-    for result in results:
-        known = values.get((result.cell.challenge, result.cell.base_model), set())
-        is_best = result.score is not None and len(known) > 1 and result.score.value == max(known)
-        yield replace(result, best=is_best)
+            groups.setdefault((result.cell.challenge, result.cell.base_model), []).append(result)
+    compared = (one for group in groups.values() for one in _compared(group, answers))
+    marked = {one.cell.number: one for one in compared}
+    return (marked.get(result.cell.number, result) for result in results)
+
+
+def _compared(group: Sequence[CellResult], answers: Mapping[int, _Answers]) -> Iterator[CellResult]:
+    """Methods on one base model beside their best: level are those whose paired interval of the difference
+    has 0 in it.
+
+    The best is chosen by the same answers, so that any two methods could be the pair: the intervals hold for
+    all pairs at once (Bonferroni).
+    """
+    values = [result.score.value for result in group if result.score]
+    if len(set(values)) < 2:
+        yield from group
+        return
+    own = [_alike([answers[run.run] for run in result.runs if run.run in answers]) for result in group]
+    best = own[values.index(max(values))]
+    confidence = 1 - SIGNIFICANT / math.comb(len(group), 2)
+    for result, value, runs in zip(group, values, own, strict=True):
+        is_level = None
+        if value < max(values) and best and runs and _items(runs[0]) == _items(best[0]):
+            is_level = difference_over_seeds(best, runs).interval(confidence)[0] <= 0
+        yield replace(result, best=value == max(values), is_level=is_level)
 
 
 def state_in_words(result: CellResult) -> str:

@@ -18,7 +18,7 @@ from portal.baselines.studies.exports import FORMATS
 from portal.baselines.studies.forms import StudyForm, initial_of, known_plans
 from portal.baselines.studies.planning import StudyRefused, check, on_site
 from portal.baselines.studies.study_page import shown
-from portal.baselines.studies.table import Table, table_of
+from portal.baselines.studies.table import Table, summary_of, table_of
 from portal.baselines.views import for_staff
 from portal.runs.models import Study
 
@@ -29,7 +29,7 @@ STUDIES_A_PAGE = 20
 @never_cache
 def studies(request: HttpRequest) -> HttpResponse:
     page = Paginator(Study.objects.all(), STUDIES_A_PAGE).get_page(request.GET.get("page"))
-    tables = [_table(request, study) for study in page]
+    tables = [summary_of(study, sees_all=sees_all(request.user)) for study in page]
     return render(
         request, "portal/studies/list.html", {"page_obj": page, "tables": tables, "section": "baselines"}
     )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections import Counter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from evaluation.errors import EvaluationError
+from evaluation.errors import EvaluationError, HubError
 from evaluation.federated import presets
 from evaluation.hub.collection import fetch_collection
 from evaluation.method.strategies import STRATEGIES
 from evaluation.rules.challenges import CHALLENGES
-from portal.accounts.access import trains_here
+from portal.accounts.access import may_submit_references
 from portal.accounts.models import User
 from portal.intake.collection_import import Wanted, import_adapters, shown
 
@@ -58,15 +59,20 @@ class Command(BaseCommand):
                 options["preset"],
                 options["strategy"],
             )
+            counts = Counter[str]()
             for made in import_adapters(found, wanted, user=_user(user)):
                 there = f"submission {made.submission.pk}" if made.submission else "left out"
                 self.stdout.write(f"{made.repository}: {there}{f', {made.reason}' if made.reason else ''}")
+                counts[(made.reason if made.submission else "left out") or "new"] += 1
+            self.stdout.write(", ".join(f"{count} {what}" for what, count in counts.items()) or "nothing")
+        except HubError as error:
+            raise CommandError(f"{error}; what is named above stays, and the same command goes on") from error
         except EvaluationError as error:
             raise CommandError(str(error)) from error
 
 
 def _user(name: str) -> User:
     user = User.objects.filter(username=name, is_active=True).first()
-    if user is None or not (trains_here(user) or user.has_perm("submissions.submit_reference")):
+    if user is None or not may_submit_references(user):
         raise CommandError(f"{name} is no active account that may submit reference entries")
     return user

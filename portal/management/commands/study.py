@@ -17,8 +17,10 @@ from portal.baselines.studies import services
 from portal.baselines.studies.estimates import Estimate, Span, estimate
 from portal.baselines.studies.exports import FORMATS
 from portal.baselines.studies.planning import StudyRefused, check, on_site
-from portal.baselines.studies.table import state_in_words, table_of
+from portal.baselines.studies.table import state_in_words, summary_of, table_of
 from portal.runs.models import Study
+
+_UNITS = ((1024**4, "TB"), (1024**3, "GB"), (1024**2, "MB"), (1024, "KB"))
 
 
 class Command(BaseCommand):
@@ -84,8 +86,8 @@ class Command(BaseCommand):
     def _status(self, options: dict[str, Any]) -> None:
         if options["id"] is None:
             for study in Study.objects.all():
-                table = table_of(study, sees_all=True)
-                self.stdout.write(f"{study}: {table.scored} of {table.plan.runs} runs scored")
+                told = summary_of(study, sees_all=True)
+                self.stdout.write(f"{study}: {told.scored} of {told.plan.runs} runs scored")
             return
         table = table_of(_study(options["id"]), sees_all=True)
         self.stdout.write(f"{table.study}: {table.scored} of {table.plan.runs} runs scored")
@@ -134,7 +136,10 @@ def _span(span: Span | None, unit: float, word: str) -> str:
 
 
 def _bytes(number: int | None) -> str:
-    return "not known" if number is None else f"{number / 1024**3:,.2f} GB"
+    if number is None:
+        return "not known"
+    unit, name = next(((unit, name) for unit, name in _UNITS if number >= unit), _UNITS[-1])
+    return f"{number / unit:,.4g} {name}"
 
 
 def _text(name: str) -> str:

@@ -151,6 +151,16 @@ def test_a_client_prunes_its_rank_where_its_tail_shrank(config: FederatedConfig)
     assert equal(kept, training.train(config, 0, training.Work(1, 0.01), arrays).arrays)
 
 
+def test_a_run_prunes_by_its_options(config: FederatedConfig) -> None:
+    options = {"prune-decay": 0.5, "prune-weight": 100.0}
+    config = replace(config, strategy="hetlora", rank=4, rounds=3, local_steps=4, clients_per_round=3)
+    pruned = ran(replace(config, strategy_options=tuple(options.items())))
+    assert {int(rank) for rank in pruned.strategy["ranks"].values()} <= {1, 2}
+    assert pruned.records[2].bytes_down < pruned.records[0].bytes_down
+    kept = ran(replace(config, strategy_options=tuple((options | {"prune-decay": 1.0}).items())))
+    assert kept.strategy == {}
+
+
 # --- Ranks ---
 
 
@@ -191,6 +201,14 @@ def test_each_client_sends_its_own_rank_and_one_adapter_comes_of_it(
     torch.testing.assert_close(
         loaded(input_ids=ids).logits, local.model(input_ids=ids).logits, rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("name", ["hetlora", "flexlora", "flora"])
+def test_clients_that_all_have_the_servers_rank_are_as_without_ranks(
+    name: str, config: FederatedConfig
+) -> None:
+    plain = replace(config, strategy=name, rank=3)
+    assert equal(ran(replace(plain, devices=Devices(ranks=(3,)))).adapter, ran(plain).adapter)
 
 
 def test_a_strategy_without_ranks_refuses_them(config: FederatedConfig) -> None:
@@ -282,10 +300,26 @@ def test_drop_out_is_decided_by_the_seed_and_an_empty_round_changes_nothing(conf
 
 def _empty_seed(config: FederatedConfig) -> int:
     """A seed with which everybody drops out of the first round."""
-    devices = Devices(drop_out=0.9)
-    return next(
-        seed for seed in range(100) if all(devices.why_absent(client, 1, seed, 1) for client in range(3))
+    return next(seed for seed in range(100) if _is_empty(Devices(drop_out=0.9), seed, 1))
+
+
+def _is_empty(devices: Devices, seed: int, number: int) -> bool:
+    """Whether all of three clients drop out of a round."""
+    return all(devices.why_absent(client, 1, seed, number) for client in range(3))
+
+
+@pytest.mark.parametrize("name", ["scaffold", "hetlora", "fedsa-lora", "fedavgm"])
+def test_a_strategy_that_keeps_something_begins_with_the_first_round_that_has_clients(
+    name: str, config: FederatedConfig
+) -> None:
+    devices = Devices(drop_out=0.5)
+    seed = next(
+        seed for seed in range(500) if _is_empty(devices, seed, 1) and not _is_empty(devices, seed, 2)
     )
+    late = replace(config, strategy=name, seed=seed, rounds=2, clients_per_round=3, devices=devices)
+    last = ran(late)
+    assert last.records[0].clients == () != last.records[1].clients
+    assert not equal(last.adapter, start(late).adapter)
 
 
 def test_poisoned_clients_send_their_change_reversed_and_robust_strategies_bear_it(
