@@ -31,7 +31,8 @@ from evaluation.statistics.proportions import (
     possible_score,
     wilson_interval,
 )
-from evaluation.statistics.ranks import RankRange, rank_ranges
+from evaluation.statistics.ranks import RankRange, rank_ranges, ranked
+from evaluation.statistics.settled import Settled
 
 __all__ = [
     "RESAMPLES",
@@ -40,6 +41,7 @@ __all__ = [
     "Interval",
     "PackedAnswers",
     "RankRange",
+    "Settled",
     "attempts_interval",
     "binomial_stderr",
     "combined_interval",
@@ -56,5 +58,6 @@ __all__ = [
     "possible_score",
     "randomisation_test",
     "rank_ranges",
+    "ranked",
     "wilson_interval",
 ]

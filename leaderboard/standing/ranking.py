@@ -8,17 +8,17 @@ data, demonstration ones on all of the built-in data in one precision. Everythin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 
-from evaluation.statistics import Interval, PackedAnswers, RankRange, interval_of_answers, rank_ranges
+from evaluation.statistics import Interval, PackedAnswers, RankRange, Settled, interval_of_answers, ranked
 from evaluation.statistics.seeds import Run, difference_over_seeds
 from leaderboard.standing.entries import Entry, Standing, Track
 from leaderboard.standing.seeds import Joined, joined
 
 _ORDER = list(Track)
-Runs = Mapping[int, Sequence[Run]]
-"""Of the entries that are means over runs, by number: the answers of each run."""
+Shape = tuple[tuple[str, int], ...]
+"""Of each benchmark the digest of the data and the number of items."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ def standings(
     entries: Iterable[Entry],
     benchmarks: Sequence[str],
     answers: Mapping[int, tuple[Answers, ...]] | None = None,
+    settled: MutableMapping[str, Settled] | None = None,
 ) -> list[Standing]:
     """Place the entries of one challenge, official ones first, then the declared, those on
     demonstration data, and the unranked.
@@ -40,14 +41,16 @@ def standings(
     `benchmarks` are the challenge's; an entry that lacks one or has unscored items is not ranked. `answers`
     are those of the entries by id, each in the order of `benchmarks`; entries of which they are not known, or
     are to other data than most, are ranked by the mean without a range. The result's order is total: average,
-    then the older publication, then the id.
+    then the older publication, then the id. What is `settled` of the pairs of each ranking saves comparing
+    them again, and is renewed; the result is the same without it.
     """
     # Official scores all have the protocol's precision; demonstration ones may have any.
     answers = answers or {}
-    joint = _joint(entries, answers)
+    shapes = {number: _shape(found) for number, found in answers.items()}
+    joint = joined(entries, {number: _packed(found) for number, found in answers.items()}, shapes)
     alike: dict[tuple[Track, str], list[Entry]] = {}
     apart: list[Standing] = []
-    for entry in _with_gains(joint, answers):
+    for entry in _with_gains(joint, answers, shapes):
         track = track_of(entry)
         reason = _why_unranked(entry, track, benchmarks)
         if reason and (track is not Track.DECLARED or entry.flags):
@@ -55,7 +58,9 @@ def standings(
         else:
             alike.setdefault((track, entry.precision), []).append(entry)
     placed: list[Standing] = []
-    for (track, _), members in sorted(alike.items(), key=lambda item: (_ORDER.index(item[0][0]), item[0][1])):
+    for (track, precision), members in sorted(
+        alike.items(), key=lambda item: (_ORDER.index(item[0][0]), item[0][1])
+    ):
         members.sort(key=_place)
         if track is Track.DECLARED:
             placed += [
@@ -63,7 +68,16 @@ def standings(
                 for entry in members
             ]
         else:
-            placed += _ranked(members, track, answers, joint.runs)
+            tested = _tested(members, answers, shapes)
+            name = f"{track.value}:{precision}"
+            found = ranked(
+                [_packed(answers[entry.id]) for entry in tested],
+                {place: joint.runs[e.id][1:] for place, e in enumerate(tested) if e.id in joint.runs},
+                before=settled.get(name) if settled else None,
+            )
+            if settled is not None and found.settled:
+                settled[name] = found.settled
+            placed += _placed(members, track, dict(zip([e.id for e in tested], found.ranges, strict=True)))
     apart.sort(key=lambda standing: (_ORDER.index(standing.track), _place(standing.entry)))
     return placed + apart
 
@@ -78,39 +92,33 @@ def track_of(entry: Entry) -> Track:
     return Track.UNOFFICIAL
 
 
-def _ranked(
-    members: Sequence[Entry], track: Track, answers: Mapping[int, tuple[Answers, ...]], runs: Runs
-) -> list[Standing]:
-    ranges = _ranges(members, answers, runs)
+def _placed(members: Sequence[Entry], track: Track, ranges: Mapping[int, RankRange]) -> list[Standing]:
+    """By their average. An entry that was not tested is neither better nor worse than the others for sure."""
+    untested = len(members) - len(ranges)
     groups = {best: group for group, best in enumerate(sorted({r.best for r in ranges.values()}), start=1)}
     standings = []
     for entry, rank in zip(members, _ranks(members), strict=True):
         found = ranges.get(entry.id)
-        standings.append(Standing(entry, track, rank, found, groups[found.best] if found else None))
+        if found is None:
+            standings.append(Standing(entry, track, rank))
+        else:
+            reach = RankRange(found.best, found.worst + untested)
+            standings.append(Standing(entry, track, rank, reach, groups[found.best]))
     return standings
 
 
-def _ranges(
-    members: Sequence[Entry], answers: Mapping[int, tuple[Answers, ...]], runs: Runs
-) -> dict[int, RankRange]:
-    """By entry: the ranks it may have. One that cannot be tested is neither better nor worse for sure."""
-    shapes = {e.id: _shape(answers[e.id]) for e in members if e.id in answers}
-    if not shapes:
-        return {}
-    common = min(Counter(shapes.values()).items(), key=lambda item: (-item[1], item[0]))[0]
-    tested = [entry for entry in members if shapes.get(entry.id) == common]
-    untested = len(members) - len(tested)
-    found = rank_ranges(
-        [_packed(answers[entry.id]) for entry in tested],
-        {place: runs[entry.id][1:] for place, entry in enumerate(tested) if entry.id in runs},
-    )
-    return {
-        entry.id: RankRange(place.best, place.worst + untested)
-        for entry, place in zip(tested, found, strict=True)
-    }
+def _tested(
+    members: Sequence[Entry], answers: Mapping[int, object], shapes: Mapping[int, Shape]
+) -> list[Entry]:
+    """The members whose answers are to the same data as most."""
+    of_members = Counter(shapes[entry.id] for entry in members if entry.id in answers)
+    if not of_members:
+        return []
+    common = min(of_members.items(), key=lambda item: (-item[1], item[0]))[0]
+    return [entry for entry in members if shapes.get(entry.id) == common]
 
 
-def _shape(kept: Iterable[Answers]) -> tuple[tuple[str, int], ...]:
+def _shape(kept: Iterable[Answers]) -> Shape:
     return tuple((answers.digest, answers.packed.items) for answers in kept)
 
 
@@ -118,12 +126,9 @@ def _packed(kept: Iterable[Answers]) -> Run:
     return [answers.packed for answers in kept]
 
 
-def _joint(entries: Iterable[Entry], answers: Mapping[int, tuple[Answers, ...]]) -> Joined:
-    packed = {number: _packed(found) for number, found in answers.items()}
-    return joined(entries, packed, {number: _shape(found) for number, found in answers.items()})
-
-
-def _with_gains(joint: Joined, answers: Mapping[int, tuple[Answers, ...]]) -> list[Entry]:
+def _with_gains(
+    joint: Joined, answers: Mapping[int, tuple[Answers, ...]], shapes: Mapping[int, Shape]
+) -> list[Entry]:
     """The entries with what each gained over its untuned base model under the same conditions."""
     entries = joint.entries
     untuned: dict[object, tuple[int, float]] = {}
@@ -136,20 +141,18 @@ def _with_gains(joint: Joined, answers: Mapping[int, tuple[Answers, ...]]) -> li
         else replace(
             entry,
             gain=entry.average - base[1],
-            gain_interval=_gain_interval(
-                answers.get(entry.id), answers.get(base[0]), joint.runs.get(entry.id)
-            ),
+            gain_interval=_gain_interval(answers[entry.id], answers[base[0]], joint.runs.get(entry.id))
+            if entry.id in shapes and shapes[entry.id] == shapes.get(base[0])
+            else None,
         )
         for entry in entries
     ]
 
 
 def _gain_interval(
-    own: tuple[Answers, ...] | None, base: tuple[Answers, ...] | None, runs: Sequence[Run] | None
+    own: Sequence[Answers], base: Sequence[Answers], runs: Sequence[Run] | None
 ) -> Interval | None:
-    """None where the answers of one are not known or are to other data, or tell nothing of chance."""
-    if not own or not base or _shape(own) != _shape(base):
-        return None
+    """None where answers to the same data tell nothing of chance."""
     if runs:
         low, high = difference_over_seeds(runs, [_packed(base)]).interval()
         return (low, high) if low < high else None
