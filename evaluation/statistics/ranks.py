@@ -17,7 +17,7 @@ from evaluation.statistics.settled import Settled, compare_single
 from evaluation.statistics.significant import Bits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RankRange:
     """The ranks from `best` to `worst` that an entry may have; 1 is the top."""
 
