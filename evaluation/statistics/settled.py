@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _NAME = 16
 _ROOM, _SHARE = 50, 500
 """A board may grow by so many entries and by one in so many: the more, the more pairs are held open."""
-_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -118,11 +117,8 @@ def _add(bits: Bits, added: int, others: NDArray[numpy.int64], count: Count) -> 
     """Count the pairs of one entry with others."""
     import numpy
 
-    for start in range(0, others.size, _AT_ONCE):
-        part = others[start : start + _AT_ONCE]
-        z = bits.z(numpy.full(part.size, added), part)
-        higher, lower = numpy.where(z > 0, added, part), numpy.where(z > 0, part, added)
-        pairs = Open(abs(z), higher, lower)
-        kept = pairs.z <= count.limits.possible
-        count.limits.learn(0, int(kept.sum()))
-        count.add(pairs.chosen(~kept))
+    z = bits.z(numpy.full(others.size, added), others)
+    higher, lower = numpy.where(z > 0, added, others), numpy.where(z > 0, others, added)
+    kept = abs(z) <= count.limits.possible
+    count.limits.learn(0, int(kept.sum()))
+    count.add(Open(abs(z), higher, lower).chosen(~kept))

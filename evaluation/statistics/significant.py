@@ -42,6 +42,8 @@ _EXACT = 128
 """What counting a word of a pair's bits costs, in items of a product of matrices."""
 _NEAR = 0.2
 """Where known items leave no more of the variance open, single pairs are looked at."""
+_AT_ONCE = 1024
+"""Pairs whose bits stay in the processor's cache while they are counted."""
 _THREADS = 4
 
 
@@ -97,13 +99,14 @@ class Bits:
         """Of pairs, the first less the second; 0 where the answers are the same."""
         import numpy
 
-        differing = self.words.take(first, axis=0)
-        differing ^= self.words.take(second, axis=0)
-        counts = numpy.bitwise_count(differing)
         variance = numpy.zeros(first.size)
-        for words, _, weight in self.benchmarks:
-            # `einsum` adds short rows twice as fast as `sum` does.
-            variance += weight * numpy.einsum("ij->i", counts[:, words], dtype=numpy.uint32, casting="safe")
+        for start in range(0, first.size, _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            counts = numpy.bitwise_count(self.words[first[part]] ^ self.words[second[part]])
+            for words, _, weight in self.benchmarks:
+                # `einsum` adds short rows twice as fast as `sum` does.
+                differing = numpy.einsum("ij->i", counts[:, words], dtype=numpy.uint32, casting="safe")
+                variance[part] += weight * differing
         apart = self.means[first] - self.means[second]
         zero = numpy.zeros_like(apart)
         found: NDArray[numpy.float64] = numpy.divide(
