@@ -119,10 +119,10 @@ def compare(bits: Bits, count: Count) -> None:
     """Count every pair of the entries."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    board = _Board.of(bits)
     lock = threading.Lock()
     # The products are small: threads of the library's own would mostly wait for each other.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(min(_THREADS, _processors())) as pool:
+        board = _Board.of(bits)
         for _ in pool.map(lambda row: board.compare(row, count, lock), range(board.blocks)):
             pass
 
