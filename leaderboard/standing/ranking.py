@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from evaluation.statistics import Interval, PackedAnswers, RankRange, Settled, interval_of_answers, ranked
 from evaluation.statistics.seeds import Run, difference_over_seeds
 from leaderboard.standing.entries import Entry, Standing, Track
-from leaderboard.standing.seeds import Joined, joined
+from leaderboard.standing.seeds import joined
 
 _ORDER = list(Track)
-Shape = tuple[tuple[str, int], ...]
+_Shape = tuple[tuple[str, int], ...]
 """Of each benchmark the digest of the data and the number of items."""
 
 
@@ -45,12 +45,13 @@ def standings(
     them again, and is renewed; the result is the same without it.
     """
     # Official scores all have the protocol's precision; demonstration ones may have any.
-    answers = answers or {}
-    shapes = {number: _shape(found) for number, found in answers.items()}
-    joint = joined(entries, {number: _packed(found) for number, found in answers.items()}, shapes)
+    shapes = {number: _shape(found) for number, found in (answers or {}).items()}
+    packed = {number: [one.packed for one in found] for number, found in (answers or {}).items()}
+    joint = joined(entries, packed, shapes)
+    known = _Known(packed, shapes, joint.runs)
     alike: dict[tuple[Track, str], list[Entry]] = {}
     apart: list[Standing] = []
-    for entry in _with_gains(joint, answers, shapes):
+    for entry in _with_gains(joint.entries, known):
         track = track_of(entry)
         reason = _why_unranked(entry, track, benchmarks)
         if reason and (track is not Track.DECLARED or entry.flags):
@@ -68,16 +69,11 @@ def standings(
                 for entry in members
             ]
         else:
-            tested = _tested(members, answers, shapes)
             name = f"{track.value}:{precision}"
-            found = ranked(
-                [_packed(answers[entry.id]) for entry in tested],
-                {place: joint.runs[e.id][1:] for place, e in enumerate(tested) if e.id in joint.runs},
-                before=settled.get(name) if settled else None,
-            )
-            if settled is not None and found.settled:
-                settled[name] = found.settled
-            placed += _placed(members, track, dict(zip([e.id for e in tested], found.ranges, strict=True)))
+            ranges, after = known.ranges(members, settled.get(name) if settled else None)
+            if settled is not None and after:
+                settled[name] = after
+            placed += _placed(members, track, ranges)
     apart.sort(key=lambda standing: (_ORDER.index(standing.track), _place(standing.entry)))
     return placed + apart
 
@@ -107,30 +103,43 @@ def _placed(members: Sequence[Entry], track: Track, ranges: Mapping[int, RankRan
     return standings
 
 
-def _tested(
-    members: Sequence[Entry], answers: Mapping[int, object], shapes: Mapping[int, Shape]
-) -> list[Entry]:
-    """The members whose answers are to the same data as most."""
-    of_members = Counter(shapes[entry.id] for entry in members if entry.id in answers)
-    if not of_members:
-        return []
-    common = min(of_members.items(), key=lambda item: (-item[1], item[0]))[0]
-    return [entry for entry in members if shapes.get(entry.id) == common]
+@dataclass(frozen=True)
+class _Known:
+    """By entry its complete answers, what they are to, and of a mean those of all its runs."""
+
+    answers: Mapping[int, Run]
+    shapes: Mapping[int, _Shape]
+    runs: Mapping[int, Sequence[Run]]
+
+    def ranges(
+        self, members: Sequence[Entry], before: Settled | None
+    ) -> tuple[dict[int, RankRange], Settled | None]:
+        """Of the members whose answers are to the same data as most, and what is settled of them."""
+        shapes = Counter(self.shapes[entry.id] for entry in members if entry.id in self.answers)
+        if not shapes:
+            return {}, None
+        common = min(shapes.items(), key=lambda item: (-item[1], item[0]))[0]
+        tested = [entry.id for entry in members if self.shapes.get(entry.id) == common]
+        repeats = {place: self.runs[pk][1:] for place, pk in enumerate(tested) if pk in self.runs}
+        found = ranked([self.answers[pk] for pk in tested], repeats, before=before)
+        return dict(zip(tested, found.ranges, strict=True)), found.settled
+
+    def gain_interval(self, own: int, base: int) -> Interval | None:
+        """None where the answers of one are not known or are to other data, or tell nothing of chance."""
+        if own not in self.answers or self.shapes[own] != self.shapes.get(base):
+            return None
+        if own in self.runs:
+            low, high = difference_over_seeds(self.runs[own], [self.answers[base]]).interval()
+            return (low, high) if low < high else None
+        return interval_of_answers(list(zip(self.answers[own], self.answers[base], strict=True)))
 
 
-def _shape(kept: Iterable[Answers]) -> Shape:
+def _shape(kept: Iterable[Answers]) -> _Shape:
     return tuple((answers.digest, answers.packed.items) for answers in kept)
 
 
-def _packed(kept: Iterable[Answers]) -> Run:
-    return [answers.packed for answers in kept]
-
-
-def _with_gains(
-    joint: Joined, answers: Mapping[int, tuple[Answers, ...]], shapes: Mapping[int, Shape]
-) -> list[Entry]:
+def _with_gains(entries: Sequence[Entry], known: _Known) -> list[Entry]:
     """The entries with what each gained over its untuned base model under the same conditions."""
-    entries = joint.entries
     untuned: dict[object, tuple[int, float]] = {}
     for entry in sorted(entries, key=_place):
         if not entry.adapted and entry.average is not None:
@@ -139,24 +148,10 @@ def _with_gains(
         entry
         if not entry.adapted or entry.average is None or (base := untuned.get(_conditions(entry))) is None
         else replace(
-            entry,
-            gain=entry.average - base[1],
-            gain_interval=_gain_interval(answers[entry.id], answers[base[0]], joint.runs.get(entry.id))
-            if entry.id in shapes and shapes[entry.id] == shapes.get(base[0])
-            else None,
+            entry, gain=entry.average - base[1], gain_interval=known.gain_interval(entry.id, base[0])
         )
         for entry in entries
     ]
-
-
-def _gain_interval(
-    own: Sequence[Answers], base: Sequence[Answers], runs: Sequence[Run] | None
-) -> Interval | None:
-    """None where answers to the same data tell nothing of chance."""
-    if runs:
-        low, high = difference_over_seeds(runs, [_packed(base)]).interval()
-        return (low, high) if low < high else None
-    return interval_of_answers([(a.packed, b.packed) for a, b in zip(own, base, strict=True)])
 
 
 def _conditions(entry: Entry) -> object:
