@@ -2,7 +2,8 @@
 
 `proportions` has the intervals of scores, `packed` the right answers of a run as bits, `paired` the tests of
 two runs on the same items, `multiplicity` the correction for many tests, `ranks` the ranks that entries of a
-board may have. The web process reads this package: numpy is imported by the functions that need it, scipy
+board may have, from `significant` pairs by `holm_limits`, and `settled` what the next build need not compare
+again. The web process reads this package: numpy is imported by the functions that need it, scipy
 and statsmodels by the tests alone, which hold the closed forms here against theirs.
 """
 
@@ -31,7 +32,8 @@ from evaluation.statistics.proportions import (
     possible_score,
     wilson_interval,
 )
-from evaluation.statistics.ranks import RankRange, rank_ranges
+from evaluation.statistics.ranks import RankRange, rank_ranges, ranked
+from evaluation.statistics.settled import Settled
 
 __all__ = [
     "RESAMPLES",
@@ -40,6 +42,7 @@ __all__ = [
     "Interval",
     "PackedAnswers",
     "RankRange",
+    "Settled",
     "attempts_interval",
     "binomial_stderr",
     "combined_interval",
@@ -56,5 +59,6 @@ __all__ = [
     "possible_score",
     "randomisation_test",
     "rank_ranges",
+    "ranked",
     "wilson_interval",
 ]

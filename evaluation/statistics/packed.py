@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from functools import cache
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class PackedAnswers:
         if answers.right & ~answers.scored:
             raise ValueError("an item is right that is not scored")
         return answers
+
+    @classmethod
+    def all_scored(cls, items: int, right: bytes) -> PackedAnswers:
+        """The same where every item is scored."""
+        return cls(items, _unpack(items, right), _every(items))
 
     @classmethod
     def from_base64(cls, items: int, right: str, scored: str) -> PackedAnswers:
@@ -97,6 +103,11 @@ def decode(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except binascii.Error as error:
         raise ValueError(f"not base64: {error}") from error
+
+
+@cache
+def _every(items: int) -> int:
+    return (1 << items) - 1
 
 
 def _unpack(items: int, packed: bytes) -> int:

@@ -16,6 +16,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from django.core.cache import cache
 
+from leaderboard.reading import collector
+
 T = TypeVar("T")
 _LEVEL = 1  # the fastest
 logger = logging.getLogger(__name__)
@@ -74,7 +76,8 @@ class Kind(Generic[T]):
     def load(self, kept: bytes) -> T:
         """What `dump` made of the same format. Raises UnreadableError: the checksum is part of the bytes."""
         try:
-            return self._decoder.decode(zlib.decompress(kept))
+            with collector.held_back():
+                return self._decoder.decode(zlib.decompress(kept))
         except (TypeError, zlib.error, msgspec.DecodeError) as error:
             raise UnreadableError(str(error)) from error
 

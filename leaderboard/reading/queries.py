@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from django.apps import apps
@@ -197,23 +197,13 @@ def _scores(
             )
         )
         if with_answers and row[11] and not unscored:
-            answers[number][benchmark] = Answers(digest, _all_scored(n, bytes(row[11])))
+            answers[number][benchmark] = Answers(digest, PackedAnswers.all_scored(n, bytes(row[11])))
     complete = {
         number: tuple(answers[number][score.benchmark] for score in _in_order(found, orders[number]))
         for number, found in scores.items()
         if len(answers[number]) == len(found)
     }
     return {number: _in_order(found, orders[number]) for number, found in scores.items()}, complete
-
-
-def _all_scored(n: int, right: bytes) -> PackedAnswers:
-    return PackedAnswers.from_bytes(n, right, _every(n))
-
-
-@cache
-def _every(n: int) -> bytes:
-    """Bits of n items that are all scored."""
-    return ((1 << n) - 1 << (-n % 8)).to_bytes((n + 7) // 8, "big")
 
 
 def _order(protocol: Protocol) -> dict[str, int]:
@@ -313,7 +303,7 @@ def _entry(
         scores=tuple(judged.scores),
         resources=costs,
         strategy=strategy_title(card.get("strategy")),
-        peft=kinds.title(card.get("peft_type"), card.get("use_dora"))
+        peft=_peft(card.get("peft_type"), card.get("use_dora"))
         or (kinds.LORA.title if card.get("rank") else ""),
         rank=card.get("rank"),
         rounds=card.get("rounds"),
@@ -327,6 +317,9 @@ def _entry(
         licence=licence,
         repeats=repeats,
     )
+
+
+_peft = lru_cache(maxsize=256)(kinds.title)
 
 
 def _left_since(entry: Entry, status: str) -> Entry:

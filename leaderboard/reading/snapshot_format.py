@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
+from evaluation.statistics import Settled
 from leaderboard.reading.kept import Kind, plain
 from leaderboard.standing.entries import Standing
 from leaderboard.standing.preference import leader
@@ -88,5 +89,7 @@ def make(
 
 BOARDS = Kind("board", Snapshot, number=11, seconds=None)
 """The boards as they stand, by challenge and protocol."""
+SETTLED: Kind[dict[str, Settled]] = Kind("settled-pairs", dict[str, Settled], number=1, seconds=None)
+"""What the last build of a board settled of its entries' pairs, by ranking."""
 PAST_BOARDS = Kind("past-board", Snapshot, number=11, seconds=3600)
 """Those of the past, by what was on them."""

@@ -26,8 +26,10 @@ from django.utils import timezone
 from evaluation import rules
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.rules.protocol import PROTOCOLS, PUBLIC
+from evaluation.statistics import Settled
+from leaderboard.reading import collector
 from leaderboard.reading.queries import public_at, read
-from leaderboard.reading.snapshot_format import BOARDS, PAST_BOARDS, Snapshot, make
+from leaderboard.reading.snapshot_format import BOARDS, PAST_BOARDS, SETTLED, Snapshot, make
 from leaderboard.standing.ranking import standings
 from portal.monitoring import board_builds
 from portal.runs.models import Evaluation, Reproduction
@@ -35,6 +37,8 @@ from portal.submissions.models import Submission
 
 CHECK_SECONDS = 1.0
 """How old a board may look at most to a process that knows it."""
+_SMALL = 16_000
+"""Bytes of names: a board of fewer than a thousand entries is compared as quickly as that is kept."""
 PAST_KEPT = 3
 """How many boards of the past a process holds: one of ten thousand entries has some 40 MB."""
 
@@ -164,7 +168,7 @@ def renew(challenge: str, protocol: int | None = None) -> Snapshot:
     """Build the board anew though its stamp stays: names of teams and models are no part of that."""
     board = _Board.of(challenge, protocol)
     state = _states()[board]
-    snapshot = _build(board, state, None)
+    snapshot = _build_today(board, state)
     _store(board, _Known(snapshot, state.stamp))
     return snapshot
 
@@ -185,7 +189,7 @@ def _built(board: _Board, state: _State, known: _Known | None) -> _Known:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [str(board)])
         found = _stored(board, state)
         if found is None:
-            found = _Known(_build(board, state, None), state.stamp)
+            found = _Known(_build_today(board, state), state.stamp)
             _store(board, found)
     return found
 
@@ -291,16 +295,29 @@ def _past_state(board: _Board, moment: datetime) -> _State:
     return _State.of(board, filled, facts)
 
 
-def _build(board: _Board, state: _State, moment: datetime | None) -> Snapshot:
+def _build_today(board: _Board, state: _State) -> Snapshot:
+    """With what the build before settled, and noting how long it took."""
     began = time.monotonic()
-    chosen = public_at(board.challenge, moment)
-    reading = read(chosen, moment, protocol=board.protocol, with_answers=True)
-    benchmarks = rules.of(board.challenge, board.protocol).benchmarks
-    placed = standings(reading.entries, benchmarks, reading.answers)
-    made = make(board.challenge, timezone.now(), placed, protocol=board.protocol, protocols=state.protocols)
-    if moment is None:
-        board_builds.note(board.challenge, board.protocol, time.monotonic() - began)
+    settled = dict(SETTLED.get(str(board)) or {})
+    made = _build(board, state, None, settled)
+    if sum(len(found.names) for found in settled.values()) > _SMALL:
+        SETTLED.put(str(board), settled)
+    board_builds.note(board.challenge, board.protocol, time.monotonic() - began)
     return made
+
+
+def _build(
+    board: _Board, state: _State, moment: datetime | None, settled: dict[str, Settled] | None = None
+) -> Snapshot:
+    """`settled` is renewed."""
+    with collector.held_back():
+        chosen = public_at(board.challenge, moment)
+        reading = read(chosen, moment, protocol=board.protocol, with_answers=True)
+        benchmarks = rules.of(board.challenge, board.protocol).benchmarks
+        placed = standings(reading.entries, benchmarks, reading.answers, settled)
+        return make(
+            board.challenge, timezone.now(), placed, protocol=board.protocol, protocols=state.protocols
+        )
 
 
 __all__ = ["Snapshot", "afresh", "as_of", "checked", "current", "renew"]

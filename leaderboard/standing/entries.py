@@ -35,7 +35,7 @@ class Trust(StrEnum):
     REFERENCE = "reference"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Flag:
     """What speaks against a score: the benchmark's slug and the sentence."""
 
@@ -43,7 +43,7 @@ class Flag:
     message: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BenchmarkScore:
     """A score as a fraction of the `n - unscored` scored items; `available` are those of the whole benchmark.
 
@@ -65,7 +65,7 @@ class BenchmarkScore:
     decimals: int | None = None
     over_seeds: Interval | None = None
 
-    @cached_property
+    @property
     def interval(self) -> Interval | None:
         """The 95% Wilson interval over the scored items; of a mean over runs that over items and seeds."""
         if self.over_seeds:
@@ -82,7 +82,7 @@ class BenchmarkScore:
         return (100 * Decimal(repr(self.value))).quantize(Decimal(1).scaleb(-places))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What something cost, in SI units, and how that is known: "measured", "derived" or "declared"."""
 
@@ -90,7 +90,7 @@ class Cost:
     basis: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SeedRun:
     """One of the runs that an entry is the mean of: its submission, and its average as a fraction."""
 
@@ -217,7 +217,7 @@ class Entry:
         return frozenset(flag.benchmark for flag in self.flags)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Standing:
     """An entry's place among those of its track, precision and protocol.
 

@@ -8,17 +8,17 @@ data, demonstration ones on all of the built-in data in one precision. Everythin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 
-from evaluation.statistics import Interval, PackedAnswers, RankRange, interval_of_answers, rank_ranges
+from evaluation.statistics import Interval, PackedAnswers, RankRange, Settled, interval_of_answers, ranked
 from evaluation.statistics.seeds import Run, difference_over_seeds
 from leaderboard.standing.entries import Entry, Standing, Track
-from leaderboard.standing.seeds import Joined, joined
+from leaderboard.standing.seeds import joined
 
 _ORDER = list(Track)
-Runs = Mapping[int, Sequence[Run]]
-"""Of the entries that are means over runs, by number: the answers of each run."""
+_Shape = tuple[tuple[str, int], ...]
+"""Of each benchmark the digest of the data and the number of items."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ def standings(
     entries: Iterable[Entry],
     benchmarks: Sequence[str],
     answers: Mapping[int, tuple[Answers, ...]] | None = None,
+    settled: MutableMapping[str, Settled] | None = None,
 ) -> list[Standing]:
     """Place the entries of one challenge, official ones first, then the declared, those on
     demonstration data, and the unranked.
@@ -40,14 +41,17 @@ def standings(
     `benchmarks` are the challenge's; an entry that lacks one or has unscored items is not ranked. `answers`
     are those of the entries by id, each in the order of `benchmarks`; entries of which they are not known, or
     are to other data than most, are ranked by the mean without a range. The result's order is total: average,
-    then the older publication, then the id.
+    then the older publication, then the id. What is `settled` of the pairs of each ranking saves comparing
+    them again, and is renewed; the result is the same without it.
     """
     # Official scores all have the protocol's precision; demonstration ones may have any.
-    answers = answers or {}
-    joint = _joint(entries, answers)
+    shapes = {number: _shape(found) for number, found in (answers or {}).items()}
+    packed = {number: [one.packed for one in found] for number, found in (answers or {}).items()}
+    joint = joined(entries, packed, shapes)
+    known = _Known(packed, shapes, joint.runs)
     alike: dict[tuple[Track, str], list[Entry]] = {}
     apart: list[Standing] = []
-    for entry in _with_gains(joint, answers):
+    for entry in _with_gains(joint.entries, known):
         track = track_of(entry)
         reason = _why_unranked(entry, track, benchmarks)
         if reason and (track is not Track.DECLARED or entry.flags):
@@ -55,7 +59,9 @@ def standings(
         else:
             alike.setdefault((track, entry.precision), []).append(entry)
     placed: list[Standing] = []
-    for (track, _), members in sorted(alike.items(), key=lambda item: (_ORDER.index(item[0][0]), item[0][1])):
+    for (track, precision), members in sorted(
+        alike.items(), key=lambda item: (_ORDER.index(item[0][0]), item[0][1])
+    ):
         members.sort(key=_place)
         if track is Track.DECLARED:
             placed += [
@@ -63,7 +69,11 @@ def standings(
                 for entry in members
             ]
         else:
-            placed += _ranked(members, track, answers, joint.runs)
+            name = f"{track.value}:{precision}"
+            ranges, after = known.ranges(members, settled.get(name) if settled else None)
+            if settled is not None and after:
+                settled[name] = after
+            placed += _placed(members, track, ranges)
     apart.sort(key=lambda standing: (_ORDER.index(standing.track), _place(standing.entry)))
     return placed + apart
 
@@ -78,54 +88,58 @@ def track_of(entry: Entry) -> Track:
     return Track.UNOFFICIAL
 
 
-def _ranked(
-    members: Sequence[Entry], track: Track, answers: Mapping[int, tuple[Answers, ...]], runs: Runs
-) -> list[Standing]:
-    ranges = _ranges(members, answers, runs)
+def _placed(members: Sequence[Entry], track: Track, ranges: Mapping[int, RankRange]) -> list[Standing]:
+    """By their average. An entry that was not tested is neither better nor worse than the others for sure."""
+    untested = len(members) - len(ranges)
     groups = {best: group for group, best in enumerate(sorted({r.best for r in ranges.values()}), start=1)}
     standings = []
     for entry, rank in zip(members, _ranks(members), strict=True):
         found = ranges.get(entry.id)
-        standings.append(Standing(entry, track, rank, found, groups[found.best] if found else None))
+        if found is None:
+            standings.append(Standing(entry, track, rank))
+        else:
+            reach = RankRange(found.best, found.worst + untested)
+            standings.append(Standing(entry, track, rank, reach, groups[found.best]))
     return standings
 
 
-def _ranges(
-    members: Sequence[Entry], answers: Mapping[int, tuple[Answers, ...]], runs: Runs
-) -> dict[int, RankRange]:
-    """By entry: the ranks it may have. One that cannot be tested is neither better nor worse for sure."""
-    shapes = {e.id: _shape(answers[e.id]) for e in members if e.id in answers}
-    if not shapes:
-        return {}
-    common = min(Counter(shapes.values()).items(), key=lambda item: (-item[1], item[0]))[0]
-    tested = [entry for entry in members if shapes.get(entry.id) == common]
-    untested = len(members) - len(tested)
-    found = rank_ranges(
-        [_packed(answers[entry.id]) for entry in tested],
-        {place: runs[entry.id][1:] for place, entry in enumerate(tested) if entry.id in runs},
-    )
-    return {
-        entry.id: RankRange(place.best, place.worst + untested)
-        for entry, place in zip(tested, found, strict=True)
-    }
+@dataclass(frozen=True)
+class _Known:
+    """By entry its complete answers, what they are to, and of a mean those of all its runs."""
+
+    answers: Mapping[int, Run]
+    shapes: Mapping[int, _Shape]
+    runs: Mapping[int, Sequence[Run]]
+
+    def ranges(
+        self, members: Sequence[Entry], before: Settled | None
+    ) -> tuple[dict[int, RankRange], Settled | None]:
+        """Of the members whose answers are to the same data as most, and what is settled of them."""
+        shapes = Counter(self.shapes[entry.id] for entry in members if entry.id in self.answers)
+        if not shapes:
+            return {}, None
+        common = min(shapes.items(), key=lambda item: (-item[1], item[0]))[0]
+        tested = [entry.id for entry in members if self.shapes.get(entry.id) == common]
+        repeats = {place: self.runs[pk][1:] for place, pk in enumerate(tested) if pk in self.runs}
+        found = ranked([self.answers[pk] for pk in tested], repeats, before=before)
+        return dict(zip(tested, found.ranges, strict=True)), found.settled
+
+    def gain_interval(self, own: int, base: int) -> Interval | None:
+        """None where the answers of one are not known or are to other data, or tell nothing of chance."""
+        if own not in self.answers or self.shapes[own] != self.shapes.get(base):
+            return None
+        if own in self.runs:
+            low, high = difference_over_seeds(self.runs[own], [self.answers[base]]).interval()
+            return (low, high) if low < high else None
+        return interval_of_answers(list(zip(self.answers[own], self.answers[base], strict=True)))
 
 
-def _shape(kept: Iterable[Answers]) -> tuple[tuple[str, int], ...]:
+def _shape(kept: Iterable[Answers]) -> _Shape:
     return tuple((answers.digest, answers.packed.items) for answers in kept)
 
 
-def _packed(kept: Iterable[Answers]) -> Run:
-    return [answers.packed for answers in kept]
-
-
-def _joint(entries: Iterable[Entry], answers: Mapping[int, tuple[Answers, ...]]) -> Joined:
-    packed = {number: _packed(found) for number, found in answers.items()}
-    return joined(entries, packed, {number: _shape(found) for number, found in answers.items()})
-
-
-def _with_gains(joint: Joined, answers: Mapping[int, tuple[Answers, ...]]) -> list[Entry]:
+def _with_gains(entries: Sequence[Entry], known: _Known) -> list[Entry]:
     """The entries with what each gained over its untuned base model under the same conditions."""
-    entries = joint.entries
     untuned: dict[object, tuple[int, float]] = {}
     for entry in sorted(entries, key=_place):
         if not entry.adapted and entry.average is not None:
@@ -134,26 +148,10 @@ def _with_gains(joint: Joined, answers: Mapping[int, tuple[Answers, ...]]) -> li
         entry
         if not entry.adapted or entry.average is None or (base := untuned.get(_conditions(entry))) is None
         else replace(
-            entry,
-            gain=entry.average - base[1],
-            gain_interval=_gain_interval(
-                answers.get(entry.id), answers.get(base[0]), joint.runs.get(entry.id)
-            ),
+            entry, gain=entry.average - base[1], gain_interval=known.gain_interval(entry.id, base[0])
         )
         for entry in entries
     ]
-
-
-def _gain_interval(
-    own: tuple[Answers, ...] | None, base: tuple[Answers, ...] | None, runs: Sequence[Run] | None
-) -> Interval | None:
-    """None where the answers of one are not known or are to other data, or tell nothing of chance."""
-    if not own or not base or _shape(own) != _shape(base):
-        return None
-    if runs:
-        low, high = difference_over_seeds(runs, [_packed(base)]).interval()
-        return (low, high) if low < high else None
-    return interval_of_answers([(a.packed, b.packed) for a, b in zip(own, base, strict=True)])
 
 
 def _conditions(entry: Entry) -> object:

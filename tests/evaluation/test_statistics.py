@@ -6,6 +6,7 @@ import base64
 import itertools
 import math
 from collections.abc import Sequence
+from random import Random
 
 import numpy
 import pytest
@@ -27,6 +28,7 @@ from evaluation.statistics import (
     differences,
     discordance,
     holm,
+    holm_limits,
     mcnemar_exact,
     mean_and_stderr,
     mean_difference,
@@ -35,7 +37,9 @@ from evaluation.statistics import (
     pass_at_k,
     randomisation_test,
     rank_ranges,
-    ranks,
+    ranked,
+    settled,
+    significant,
     wilson_interval,
 )
 from tests.profiles import examples
@@ -415,9 +419,48 @@ def test_an_entrys_place_by_the_mean_lies_in_its_range(entries: list[list[Packed
 def test_rank_ranges_are_the_same_however_pairs_are_cut_into_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = board(*numpy.linspace(0.3, 0.7, 40), items=(70, 130, 9))
     whole = rank_ranges(entries)
-    monkeypatch.setattr(ranks, "_ROWS", 3)
-    monkeypatch.setattr(ranks, "_COLUMNS", 7)
+    monkeypatch.setattr(significant, "_SIDE", 7)
+    monkeypatch.setattr(significant, "_KNOWN", (8, 64))
+    monkeypatch.setattr(significant, "_HELD", 8)
     assert rank_ranges(entries) == whole == reference(entries)
+
+
+def test_limits_that_close_in_leave_to_holms_method_what_they_cannot_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(significant, "_SIDE", 4)
+    monkeypatch.setattr(holm_limits, "_MOST_OPEN", 3)
+    entries = board(*numpy.linspace(0.45, 0.7, 24), items=(64, 90), seed=2)
+    assert rank_ranges(entries + entries[:3]) == reference(entries + entries[:3])
+
+
+@settings(max_examples=examples(25))
+@given(boards, boards, st.randoms(use_true_random=False))
+def test_a_board_that_grew_has_the_ranges_of_one_compared_anew(
+    first: list[list[PackedAnswers]], more: list[list[PackedAnswers]], random: Random
+) -> None:
+    before = ranked(first).settled
+    for part in (more[:1], more[1:]):
+        first = [*first, *part]
+        random.shuffle(first)
+        found = ranked(first, before=before)
+        assert found.ranges == reference(first)
+        before = found.settled
+
+
+def test_one_more_entry_is_held_against_the_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = board(*numpy.linspace(0.3, 0.7, 40))
+    before = ranked(entries[:-1]).settled
+    monkeypatch.setattr(settled, "compare", None)
+    assert ranked(entries, before=before).ranges == reference(entries)
+
+
+def test_an_entry_that_left_or_changed_is_compared_anew_with_all() -> None:
+    entries = board(*numpy.linspace(0.3, 0.7, 40))
+    before = ranked(entries).settled
+    assert ranked(entries[1:], before=before).ranges == reference(entries[1:])
+    changed = [entries[1], *entries[1:]]
+    assert ranked(changed, before=before).ranges == reference(changed)
 
 
 def test_the_ranges_hold_all_true_ranks_at_once_as_often_as_they_say() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from evaluation.statistics import settled
 from leaderboard.reading import snapshots
+from leaderboard.reading.snapshot_format import SETTLED
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Trust
 from portal.accounts.models import User
@@ -89,3 +91,18 @@ def test_a_verdict_wakes_who_builds_the_boards(
     with django_capture_on_commit_callbacks(execute=True):
         reproductions.judge(comparison, judge=reviewer, verdict=Verdict.CONFIRMED)
     assert BUILD_BOARDS in sent
+
+
+def test_what_a_build_settled_serves_the_next_one_and_changes_nothing(
+    original: Submission, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "_SMALL", 0)
+    original_with(owner, 60)
+    snapshots.checked("finance")
+    assert SETTLED.get(str(snapshots._Board.of("finance", None)))
+    monkeypatch.setattr(settled, "compare", None)
+    original_with(owner, 10)
+    board = snapshots.checked("finance")
+    monkeypatch.undo()
+    assert len(board.standings) == 3
+    assert board.standings == snapshots.afresh("finance").standings

@@ -17,7 +17,7 @@ from django.test import Client
 from django.utils import timezone
 
 from evaluation import rules
-from leaderboard.reading import snapshots
+from leaderboard.reading import collector, snapshots
 from leaderboard.reading.queries import public_at, read
 from leaderboard.standing.ranking import standings
 from portal.runs import retention
@@ -27,7 +27,8 @@ from tests.perf.many_entries import fill
 from tests.perf.measure import Comparison, median_seconds
 
 ENTRIES = int(os.environ.get("BOARD_ENTRIES", "100000"))
-ANSWERED = int(os.environ.get("BOARD_ANSWERED", "2500"))
+ANSWERED = int(os.environ.get("BOARD_ANSWERED", "2562"))
+"""Of finance, with 3,904 items each: ten million single answers."""
 CHALLENGE = os.environ.get("BOARD_CHALLENGE", "finance")
 BOARD = f"/leaderboard/{CHALLENGE}/"
 TABLES = ("submissions_submission", "submissions_resource", "runs_evaluation", "runs_score")
@@ -59,24 +60,32 @@ def measured() -> Iterator[Comparison]:
 
 def _build() -> Iterator[Comparison]:
     yield from _parts()
+    last = Submission.objects.filter(challenge=CHALLENGE).latest("pk")
+    _become(last, Submission.Status.DISQUALIFIED)
     snapshots._known.clear()
     cache.clear()
     yield _timed("the first snapshot, whole", lambda: snapshots.checked(CHALLENGE), aim=60.0)
     snapshots._known.clear()
     yield _timed("the same in another process, from the cache", lambda: snapshots.checked(CHALLENGE))
-    last = Submission.objects.filter(challenge=CHALLENGE).latest("pk")
+    _become(last, Submission.Status.PUBLISHED)
+    yield _timed("after one publication", lambda: snapshots.checked(CHALLENGE), aim=2.0)
+    assert snapshots.checked(CHALLENGE).standings == snapshots.afresh(CHALLENGE).standings
+
+
+def _become(submission: Submission, status: Submission.Status) -> None:
+    """Past the triggers of the database."""
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
-        Submission.objects.filter(pk=last.pk).update(status_changed_at=timezone.now())
+        Submission.objects.filter(pk=submission.pk).update(status=status, status_changed_at=timezone.now())
         cursor.execute("SET session_replication_role = origin")
-    yield _timed("after one publication", lambda: snapshots.checked(CHALLENGE), aim=2.0)
 
 
 def _parts() -> Iterator[Comparison]:
     benchmarks = rules.of(CHALLENGE).benchmarks
-    found = read(public_at(CHALLENGE), with_answers=True)
-    yield _timed("reading the entries", lambda: read(public_at(CHALLENGE), with_answers=True))
-    yield _timed("ranking them", lambda: standings(found.entries, benchmarks, found.answers))
+    with collector.held_back():
+        yield _timed("reading the entries", lambda: read(public_at(CHALLENGE), with_answers=True))
+        found = read(public_at(CHALLENGE), with_answers=True)
+        yield _timed("ranking them", lambda: standings(found.entries, benchmarks, found.answers))
 
 
 def _pages() -> Iterator[Comparison]:
