@@ -58,6 +58,11 @@ def evaluated(run: BaselineRun) -> None:
     measure_all(lambda one: RIGHT.get(one.round, 70))
 
 
+def entry_of(run: BaselineRun) -> Submission:
+    assert run.submission
+    return Submission.objects.get(pk=run.submission.pk)
+
+
 def of_rounds(run: BaselineRun) -> list[Evaluation]:
     assert run.submission
     return kept_rounds.newest(run.submission)
@@ -72,10 +77,11 @@ def test_kept_adapters_are_stored_by_their_content_and_wait_behind_all_boards(
         (2, -1, "round"),
         (4, -1, "round"),
     ]
-    assert two.checkpoint and two.checkpoint.file.name.startswith(f"checkpoints/{two.checkpoint.sha256[:2]}/")
+    assert two.checkpoint and two.checkpoint.file.name
+    assert two.checkpoint.file.name.startswith(f"checkpoints/{two.checkpoint.sha256[:2]}/")
     assert Checkpoint.objects.count() == 3
     assert run.submission
-    assert places_of([run.submission])[run.submission_id].startswith("number 1,")
+    assert places_of([run.submission])[run.submission.pk].startswith("number 1,")
     first = runs.claim(worker="test")
     assert first and (first.purpose, first.round) == ("board", 0)
 
@@ -83,7 +89,7 @@ def test_kept_adapters_are_stored_by_their_content_and_wait_behind_all_boards(
 def test_their_scores_are_a_curve_and_nothing_of_the_entry_s(reviewer: User, tmp_path: Path) -> None:
     run = trained(reviewer, tmp_path / "out")
     evaluated(run)
-    entry = Submission.objects.get(pk=run.submission_id)
+    entry = entry_of(run)
     assert entry.status == "in_review"
     assert [one.status for one in of_rounds(run)] == ["measured", "measured"]
     curve = curve_of(run, sees_all=True)
@@ -108,7 +114,7 @@ def test_the_page_says_the_best_within_a_budget_and_what_a_score_took(
 ) -> None:
     run = trained(reviewer, tmp_path / "out")
     evaluated(run)
-    factories.publish(Submission.objects.get(pk=run.submission_id))
+    factories.publish(entry_of(run))
     address = f"/baselines/runs/{run.pk}/"
     page = client.get(f"{address}?within={4.5 * A_ROUND / 1024**3:.9f}&reach=50").content.decode()
     assert "<strong>60.00%</strong> after round 4" in page
@@ -180,7 +186,7 @@ def test_strangers_neither_cancel_nor_ask(as_owner: Client, reviewer: User, tmp_
 
 def test_a_withdrawn_entry_s_adapters_are_not_evaluated(reviewer: User, tmp_path: Path) -> None:
     run = trained(reviewer, tmp_path / "out")
-    entry = Submission.objects.get(pk=run.submission_id)
+    entry = entry_of(run)
     withdraw(entry)
     assert [one.status for one in of_rounds(run)] == ["cancelled", "cancelled"]
     with pytest.raises(kept_rounds.KeptRoundsRefused, match="withdrawn"):
