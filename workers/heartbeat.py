@@ -20,7 +20,7 @@ from portal.control.models import Queue
 from portal.control.orders import wake_all
 from portal.runs import presence
 from portal.runs.presence import Said
-from workers import evaluate, orders
+from workers import claiming, orders
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +100,7 @@ class Heartbeat:
         return next(iter(refusals.values()), "") if len(refusals) == len(self._listens_to) else ""
 
     def _beat(self) -> None:
+        evaluates = broker.EVALUATE in self._listens_to
         said = Said(
             started_at=self._started_at,
             queues=self._listens_to,
@@ -108,9 +109,9 @@ class Heartbeat:
             waits=self._waits[:600],
             cached=self._cached,
             gpus=tuple(gpus.conditions()),
+            at_once=len(claiming.here().slots.all) if evaluates else 1,
         )
-        evaluates = broker.EVALUATE in self._listens_to
-        presence.beat(orders.WORKER_NAME, evaluate.left_to_others() if evaluates else (), said)
+        presence.beat(orders.WORKER_NAME, claiming.here().left_to_others() if evaluates else (), said)
 
     def _listen(self, refusals: dict[Queue, str]) -> None:
         """Leave messages for work that it must not begin to workers that may; what a worker does besides goes
