@@ -20,6 +20,7 @@ from portal.control.models import Queue
 from portal.control.orders import wake_all
 from portal.runs import presence
 from portal.runs.presence import Said
+from portal.site_checks import of_machine, of_services
 from workers import claiming, orders
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ class Heartbeat:
 
     def run(self) -> None:
         try:
+            self._guarded(self._look)
+            self._guarded(tell_of_this_machine)
             while not _over.is_set():
                 self._guarded(self._look)
                 _over.wait(LOOK_SECONDS)
@@ -124,6 +127,15 @@ class Heartbeat:
                 continue
             change = self._consumer.add_task_queue if is_wanted else self._consumer.cancel_task_queue
             self._consumer.call_soon(change, name)
+
+
+def tell_of_this_machine() -> None:
+    """In the log, what `manage.py check --tag site` finds here that would be noticed late: a GPU that is not
+    seen means days on the processor, a clock that is wrong means lost leases."""
+    for found in (of_machine.gpu, of_machine.clock, of_services.storage, of_services.disk):
+        for one in found():
+            if one.level >= logging.WARNING:
+                logger.log(one.level, "%s %s", one.msg, one.hint)
 
 
 def hardware() -> str:
