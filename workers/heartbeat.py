@@ -132,7 +132,7 @@ class Heartbeat:
 def tell_of_this_machine() -> None:
     """In the log, what `manage.py check --tag site` finds here that would be noticed late: a GPU that is not
     seen means days on the processor, a clock that is wrong means lost leases."""
-    for found in (of_machine.gpu, of_machine.clock, of_services.storage, of_services.disk):
+    for found in (of_services.key, of_machine.gpu, of_machine.clock, of_services.storage, of_services.disk):
         for one in found():
             if one.level >= logging.WARNING:
                 logger.log(one.level, "%s %s", one.msg, one.hint)

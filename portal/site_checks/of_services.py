@@ -25,6 +25,8 @@ from portal import valkey
 from portal.control import versions
 from portal.outages.causes import StorageError, storage_access
 from portal.site_checks.of_settings import is_on_loopback
+from portal.transparency.keys import SealedKeyError, signer
+from portal.transparency.models import SigningKey
 
 HUB_SECONDS = 10.0
 _PROBE = b"written by manage.py check\n"
@@ -45,6 +47,20 @@ def migrations() -> Iterator[CheckMessage]:
             f"This code must not work here: {misfit}.",
             hint="Make a backup, run manage.py migrate with the latest release, and install that one here.",
             id="site.E011",
+        )
+
+
+def key() -> Iterator[CheckMessage]:
+    """By what the database has sealed with it: a machine without the setting made one for itself."""
+    if not is_database_there() or versions.unapplied() or not SigningKey.objects.exists():
+        return
+    try:
+        signer()
+    except SealedKeyError as error:
+        yield Error(
+            "SECRET_KEY is not the one of the site that this database belongs to.",
+            hint=f"Give all machines and processes of the site the same one. {error}",
+            id="site.E021",
         )
 
 

@@ -22,6 +22,7 @@ from portal.runs import presence
 from portal.runs.presence import Said
 from portal.site_checks import of_machine, of_services, of_settings, of_workers
 from portal.site_checks.of_services import HubAnswer
+from portal.transparency import keys
 
 pytestmark = pytest.mark.django_db
 
@@ -92,6 +93,14 @@ def test_a_storage_that_cannot_be_written_is_an_error(settings: Any, tmp_path: P
         },
     }
     assert ids(of_services.storage()) == ["site.E013"]
+
+
+def test_a_machine_with_a_key_of_its_own_is_told(settings: Any) -> None:
+    assert not ids(of_services.key()), "nothing is sealed yet"
+    keys.rotate()
+    assert not ids(of_services.key())
+    settings.SECRET_KEY = "made by this machine for itself"
+    assert ids(of_services.key()) == ["site.E021"]
 
 
 def test_the_probe_of_the_storage_leaves_nothing(storage: Path) -> None:

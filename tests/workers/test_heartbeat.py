@@ -24,8 +24,8 @@ def test_it_says_what_its_machine_lacks_and_what_to_do(
         return iter(())
 
     monkeypatch.setattr(of_machine, "clock", wrong_clock)
-    monkeypatch.setattr(of_services, "storage", nothing)
-    monkeypatch.setattr(of_services, "disk", nothing)
+    for name in ("key", "storage", "disk"):
+        monkeypatch.setattr(of_services, name, nothing)
     monkeypatch.setattr(gpus, "visible", lambda: ())
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     heartbeat.tell_of_this_machine()
