@@ -19,6 +19,8 @@ from workers.orders import WORKER_NAME
 from workers.slots import LOOK_SECONDS, Share, Slots
 from workers.supervisor import shutting_down
 
+_making = threading.Lock()
+
 
 class Evaluator:
     """Evaluates on all slots of a worker, each from a thread; those live as long as the worker."""
@@ -107,9 +109,14 @@ class Evaluator:
             services.give_back(evaluation, f"it waits for {unjudged.waits_for}")
 
 
-@cache
 def here() -> Evaluator:
-    """This worker's, on the GPUs that it is given."""
+    """This worker's, on the GPUs that it is given: one, whichever of its threads asks first."""
+    with _making:
+        return _made()
+
+
+@cache
+def _made() -> Evaluator:
     return Evaluator(Slots.here(), Hardware.here())
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -132,6 +134,19 @@ def test_two_run_at_once_and_what_kills_one_leaves_the_other(worker: Evaluator, 
     given_back = Evaluation.objects.get(pk=first.pk)
     assert (given_back.status, given_back.attempts, scores(first)) == ("queued", 0, 1)
     assert not children()
+
+
+def test_all_threads_of_a_worker_share_its_gpus(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly() -> Hardware:
+        time.sleep(0.05)
+        return Hardware((), 64 * GB)
+
+    monkeypatch.setattr(claiming, "Hardware", SimpleNamespace(here=slowly))
+    claiming._made.cache_clear()
+    with ThreadPoolExecutor(4) as threads:
+        found = set(threads.map(lambda _: claiming.here(), range(4)))
+    claiming._made.cache_clear()
+    assert len(found) == 1
 
 
 def test_a_drained_worker_finishes_both_and_begins_no_third(worker: Evaluator, queue: Any) -> None:
