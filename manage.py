@@ -16,6 +16,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError
 
     from portal.environment import read_environment
     from portal.machine import embedded
@@ -27,6 +28,15 @@ def main() -> None:
             execute_from_command_line(sys.argv)
     except (ImproperlyConfigured, ServiceError) as error:
         sys.exit(f"{error}")
+    except OperationalError:
+        from portal.site_checks.of_services import why_database_is_away
+
+        if (reason := why_database_is_away()) is None:
+            raise  # it answers: what a statement met is the command's own affair
+        sys.exit(
+            f"The database does not answer: {reason}\n"
+            "Start PostgreSQL, or mend DATABASE_URL; manage.py check --tag site looks at the rest."
+        )
 
 
 def uses_services(arguments: list[str]) -> bool:

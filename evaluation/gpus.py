@@ -25,10 +25,11 @@ _BF16_CAPABILITY = (8, 0)
 
 @dataclass(frozen=True)
 class Gpu:
-    """A CUDA device by its compute capability and its memory in bytes."""
+    """A CUDA device by its compute capability, its memory in bytes, and what its driver calls it."""
 
     capability: tuple[int, int]
     memory_bytes: int
+    uuid: str = ""
 
     @property
     def computes_bf16(self) -> bool:
@@ -61,11 +62,16 @@ def count() -> int:
 
 def visible() -> tuple[str, ...]:
     """The UUIDs of the GPUs that this process may use; those that the driver does not know are left out."""
+    return tuple(given())
+
+
+def given() -> dict[str, str]:
+    """What CUDA_VISIBLE_DEVICES calls each of the GPUs that this process may use, by its UUID."""
     nvml = _driver()
     if nvml is None:
-        return ()
+        return {}
     listed = _listed()
-    found = []
+    found = {}
     for device in map(str, range(int(nvml.nvmlDeviceGetCount()))) if listed is None else listed:
         with suppress(nvml.NVMLError):
             handle = (
@@ -73,8 +79,8 @@ def visible() -> tuple[str, ...]:
                 if device.isdecimal()
                 else nvml.nvmlDeviceGetHandleByUUID(device)
             )
-            found.append(str(nvml.nvmlDeviceGetUUID(handle)))
-    return tuple(found)
+            found[str(nvml.nvmlDeviceGetUUID(handle))] = device
+    return found
 
 
 def names() -> tuple[str, ...]:
@@ -104,7 +110,7 @@ def devices() -> tuple[Gpu, ...]:
             with suppress(nvml.NVMLError):
                 major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
                 capability = (int(major), int(minor))
-            found.append(Gpu(capability, int(nvml.nvmlDeviceGetMemoryInfo(handle).total)))
+            found.append(Gpu(capability, int(nvml.nvmlDeviceGetMemoryInfo(handle).total), uuid))
     return tuple(found)
 
 

@@ -293,7 +293,8 @@ def read_environment() -> Environment:
         return Environment()
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            f"{'.'.join(str(part) for part in problem['loc']).upper()}: "
+            f"{problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors()
         )
         raise ImproperlyConfigured(f"The environment is not usable: {problems}") from error

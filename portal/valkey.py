@@ -33,10 +33,16 @@ def client(url: str) -> Redis:
 
 def answers(url: str) -> bool:
     """Whether there is a Valkey that answers."""
+    return not why_away(url)
+
+
+def why_away(url: str) -> str:
+    """Why it does not answer, in the words of its client; "" where it does."""
     try:
-        return bool(client(url).ping())
-    except RedisError:
-        return False
+        client(url).ping()
+    except RedisError as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 @cache

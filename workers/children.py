@@ -48,9 +48,12 @@ _FAMILY = "FLOWERTUNE_FAMILY"  # in the environment of a child and of all that c
 
 
 class Child:
-    """`python -m MODULE ARGUMENTS…` in a process group of its own; `name` is what errors call it."""
+    """`python -m MODULE ARGUMENTS…` in a process group of its own; `name` is what errors call it.
 
-    def __init__(self, name: str, module: str, arguments: Sequence[str] = ()) -> None:
+    `devices` are the GPUs that it is given, as CUDA_VISIBLE_DEVICES lists them; without, all of the worker's.
+    """
+
+    def __init__(self, name: str, module: str, arguments: Sequence[str] = (), *, devices: str = "") -> None:
         self.name = name
         self._unread = b""
         self._family = uuid.uuid4().hex
@@ -62,7 +65,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            env=_environment(home) | {_FAMILY: self._family},
+            env=_environment(home, devices) | {_FAMILY: self._family},
             cwd=home,
             start_new_session=True,
             close_fds=True,
@@ -148,8 +151,10 @@ class Child:
         return EngineCrashError(f"The {self.name} process ended unexpectedly with exit status {code}.")
 
 
-def _environment(home: Path) -> dict[str, str]:
+def _environment(home: Path, devices: str) -> dict[str, str]:
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    if devices:
+        passed_on["CUDA_VISIBLE_DEVICES"] = devices
     return (
         gpus.ORDER
         | passed_on

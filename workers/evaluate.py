@@ -6,12 +6,9 @@ import hashlib
 import json
 import logging
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import replace
-from functools import cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,6 @@ from django.core.files import File
 from evaluation import rules
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.checkpoints import ADAPTER_CONFIG_FILE, ADAPTER_FILE
-from evaluation.engines.hardware import Hardware
 from evaluation.federated.config import FederatedConfig
 from evaluation.leakage.sources import SAME_SOURCE
 from evaluation.log_lines import about
@@ -29,86 +25,43 @@ from evaluation.method.card import MethodCard
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.wire.evaluating import Done, Event, Job, Loading, Progress, Scored
 from evaluation.wire.leakage import LeakageJob, LeakageMeasured
-from evaluation.wire.messages import Failed
+from evaluation.wire.messages import Ending, Failed
 from portal.outages.causes import DamagedFileError, Failure, stored_bytes
 from portal.runs import claims, leakage, services
 from portal.runs.models import Evaluation
-from portal.runs.services import LeftToOthers
 from workers import capabilities, data_sets, turns
 from workers.attempt_spans import AttemptSpans
 from workers.base_models import in_use, model_folder
 from workers.leases import Check, Lease, once_the_database_answers
 from workers.log import WorkerLog
-from workers.orders import WORKER_NAME, PausedError
-from workers.supervisor import EvaluationProcess, broken, shutting_down
+from workers.orders import PausedError
+from workers.slots import Share
+from workers.supervisor import broken, shutting_down
 
 logger = logging.getLogger(__name__)
 
 _PHASES = {"judging": "running the programs", "reading": "reading texts"}
 LEFTOVER_SECONDS = 86_400
 
-_process = EvaluationProcess()
-_not_judged: set[LeftToOthers] = set()
-"""What this machine turned out to have not the programs for."""
-# Celery may run tasks in threads; one child process serves one evaluation at a time.
-_busy = threading.Lock()
 
-
-def run_queued() -> None:
-    """Claim and run evaluations until the queue is empty or the worker is told to stop."""
-    if not _busy.acquire(blocking=False):
-        return  # the thread that holds the lock drains the queue
-    try:
-        while not shutting_down.is_set():
-            left = left_to_others()
-            evaluation = services.claim(
-                worker=WORKER_NAME, loaded_base_model=_process.loaded_base_model, without=left
-            )
-            if evaluation is None:
-                services.say_what_waits(left)
-                return
-            # Found out only now, because trying the sandbox takes seconds.
-            unjudged = capabilities.left_for_want_of_a_sandbox(evaluation.challenge, evaluation.protocol)
-            if unjudged is None:
-                run(evaluation)
-            else:
-                _not_judged.add(unjudged)
-                with suppress(claims.ClaimLostError):  # withdrawn meanwhile
-                    services.give_back(evaluation, f"it waits for {unjudged.waits_for}")
-    finally:
-        _busy.release()
-        if shutting_down.is_set():
-            _process.stop()
-
-
-def left_to_others() -> tuple[LeftToOthers, ...]:
-    """What this machine cannot compute, or turned out not to be able to judge."""
-    return *_beyond_hardware(), *_not_judged
-
-
-@cache
-def _beyond_hardware() -> tuple[LeftToOthers, ...]:
-    return tuple(capabilities.left_for_want_of_hardware(Hardware.here()))
-
-
-def run(evaluation: Evaluation) -> None:
+def run(evaluation: Evaluation, share: Share) -> None:
     """Run one claimed evaluation to its end, whatever that is, and record it."""
     with about(submission=evaluation.submission_id, evaluation=evaluation.pk, claim=evaluation.claim_id):
-        _run(evaluation)
+        _run(evaluation, share)
 
 
-def _run(evaluation: Evaluation) -> None:
+def _run(evaluation: Evaluation, share: Share) -> None:
     with AttemptSpans(evaluation).whole() as spans:
-        _attempt(evaluation, spans)
+        _attempt(evaluation, share, spans)
 
 
-def _attempt(evaluation: Evaluation, spans: AttemptSpans) -> None:
+def _attempt(evaluation: Evaluation, share: Share, spans: AttemptSpans) -> None:
     scratch, log = settings.VAR_DIR / "runs" / str(evaluation.claim_id), WorkerLog(evaluation)
     logger.info("%s begins", evaluation)
     try:
         scratch.mkdir(parents=True)
         with in_use(evaluation.base_model):
-            _run_in(scratch, evaluation, log, spans)
+            _run_in(scratch, _Work(evaluation, share, log, spans))
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over; this worker leaves it", evaluation)
     except turns.ShuttingDownError:
@@ -136,8 +89,19 @@ def clear_leftovers() -> None:
             upload.unlink(missing_ok=True)
 
 
-def _run_in(scratch: Path, evaluation: Evaluation, log: WorkerLog, spans: AttemptSpans) -> None:
-    lease, output = Lease(evaluation, log.write), scratch / "output"
+@dataclass(frozen=True)
+class _Work:
+    """An evaluation on its GPUs, and who is told of it."""
+
+    evaluation: Evaluation
+    share: Share
+    log: WorkerLog
+    spans: AttemptSpans
+
+
+def _run_in(scratch: Path, work: _Work) -> None:
+    evaluation, log, output = work.evaluation, work.log, scratch / "output"
+    lease = Lease(evaluation, log.write)
     log.note(f"Preparing the files: {evaluation.base_model.hub_id} and the adapter.")
     lease.renew({"phase": "preparing the files"})
     with lease.kept() as check:
@@ -147,10 +111,27 @@ def _run_in(scratch: Path, evaluation: Evaluation, log: WorkerLog, spans: Attemp
             job = _job(scratch, evaluation, output, check)
     what = f"evaluating {', '.join(_titles(job.benchmarks))}" if isinstance(job, Job) else "measuring leakage"
     log.note(f"The files are here; {what} in {job.precision}.")
+    match _done(job, lease, work, output):
+        case Done(provenance=provenance):
+            _ended(log, lambda: services.succeed(evaluation, provenance=provenance))
+        case Failed() as failed:
+            work.spans.failed(failed.code)
+            _fail(evaluation, log, Failure(failed.code, failed.message, failed.fault))
+        case _:
+            _ended(log, lambda: services.give_back(evaluation))
+
+
+def _done(job: Job | LeakageJob, lease: Lease, work: _Work, output: Path) -> Ending | None:
+    """Let the process of the evaluation's GPUs do the job, once they are free, and record what it says."""
+    evaluation, share, log = work.evaluation, work.share, work.log
+    parameters, precision = evaluation.base_model.parameters, job.precision or ""
+    if isinstance(job, Job):  # leakage is measured by an engine that uses one GPU
+        _widen(share, capabilities.gpus_needed(parameters, precision, share.memory), lease, log)
+    process, devices = share.process, share.devices
 
     def record(event: Event) -> dict[str, Any] | None:
         log.hear(event)
-        spans.hear(event)
+        work.spans.hear(event)
         if isinstance(event, Scored):
             scored = event
             _ended(log, lambda: _record(evaluation, scored, output))
@@ -161,22 +142,29 @@ def _run_in(scratch: Path, evaluation: Evaluation, log: WorkerLog, spans: Attemp
 
     def needed() -> int:
         """Nothing where the model is in its place already, else what it takes once the one before is gone."""
-        if _process.loaded_base_model == evaluation.base_model_id:
+        if process.is_ready(evaluation.base_model_id, devices):
             return 0
-        return turns.evaluating_bytes(evaluation.base_model.parameters, job.precision or "")
+        return turns.evaluating_bytes(parameters, precision, gpus=len(share.slots))
 
-    with turns.taken(str(evaluation), needed, lease, log.note) as turn:
-        if turn and _process.loaded_base_model != evaluation.base_model_id:
-            _process.stop()
-        ending = _process.run(job, lease, record, base_model=evaluation.base_model_id)
-    match ending:
-        case Done(provenance=provenance):
-            _ended(log, lambda: services.succeed(evaluation, provenance=provenance))
-        case Failed() as failed:
-            spans.failed(failed.code)
-            _fail(evaluation, log, Failure(failed.code, failed.message, failed.fault))
-        case _:
-            _ended(log, lambda: services.give_back(evaluation))
+    with turns.taken(share.gpus, str(evaluation), needed, lease, log.note) as turn:
+        if turn and not process.is_ready(evaluation.base_model_id, devices):
+            process.stop()
+        return process.run(job, lease, record, base_model=evaluation.base_model_id, devices=devices)
+
+
+def _widen(share: Share, count: int, lease: Lease, log: WorkerLog) -> None:
+    """Wait until the evaluation has so many GPUs."""
+    if count == len(share.slots):
+        return
+    log.note(f"The base model takes {count} GPUs; it waits until they are free.")
+    lease.renew({"phase": f"waiting: other evaluations have the {count} GPUs that it takes"})
+
+    def meanwhile() -> None:
+        lease.renew()
+        if shutting_down.is_set():
+            raise turns.ShuttingDownError
+
+    share.widen(count, meanwhile)
 
 
 def _job(scratch: Path, evaluation: Evaluation, output: Path, check: Check) -> Job:

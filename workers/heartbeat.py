@@ -20,7 +20,8 @@ from portal.control.models import Queue
 from portal.control.orders import wake_all
 from portal.runs import presence
 from portal.runs.presence import Said
-from workers import evaluate, orders
+from portal.site_checks import of_machine, of_services
+from workers import claiming, orders
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,8 @@ class Heartbeat:
 
     def run(self) -> None:
         try:
+            self._guarded(self._look)
+            self._guarded(tell_of_this_machine)
             while not _over.is_set():
                 self._guarded(self._look)
                 _over.wait(LOOK_SECONDS)
@@ -100,6 +103,7 @@ class Heartbeat:
         return next(iter(refusals.values()), "") if len(refusals) == len(self._listens_to) else ""
 
     def _beat(self) -> None:
+        evaluates = broker.EVALUATE in self._listens_to
         said = Said(
             started_at=self._started_at,
             queues=self._listens_to,
@@ -108,9 +112,9 @@ class Heartbeat:
             waits=self._waits[:600],
             cached=self._cached,
             gpus=tuple(gpus.conditions()),
+            at_once=len(claiming.here().slots.all) if evaluates else 1,
         )
-        evaluates = broker.EVALUATE in self._listens_to
-        presence.beat(orders.WORKER_NAME, evaluate.left_to_others() if evaluates else (), said)
+        presence.beat(orders.WORKER_NAME, claiming.here().left_to_others() if evaluates else (), said)
 
     def _listen(self, refusals: dict[Queue, str]) -> None:
         """Leave messages for work that it must not begin to workers that may; what a worker does besides goes
@@ -123,6 +127,15 @@ class Heartbeat:
                 continue
             change = self._consumer.add_task_queue if is_wanted else self._consumer.cancel_task_queue
             self._consumer.call_soon(change, name)
+
+
+def tell_of_this_machine() -> None:
+    """In the log, what `manage.py check --tag site` finds here that would be noticed late: a GPU that is not
+    seen means days on the processor, a clock that is wrong means lost leases."""
+    for found in (of_services.key, of_machine.gpu, of_machine.clock, of_services.storage, of_services.disk):
+        for one in found():
+            if one.level >= logging.WARNING:
+                logger.log(one.level, "%s %s", one.msg, one.hint)
 
 
 def hardware() -> str:

@@ -76,11 +76,12 @@ def broken(work: Claimable, error: Exception) -> Failure:
 class EvaluationProcess:
     """`python -m evaluation.server`, started at the first job and restarted after it ended.
 
-    It stays warm between jobs, so a base model is loaded once for many adapters.
+    It stays warm between jobs, so a base model is loaded once for many adapters; on other GPUs it is another.
     """
 
     def __init__(self) -> None:
         self._child: Child | None = None
+        self._devices = ""
         self._loaded: int | None = None
 
     @property
@@ -88,10 +89,14 @@ class EvaluationProcess:
         """The base model that the process keeps for the next job; it may end while it is idle."""
         return self._loaded if self._child is not None and self._child.is_running else None
 
+    def is_ready(self, base_model: int, devices: str) -> bool:
+        """Whether it has the base model in its place, on just these GPUs."""
+        return self.loaded_base_model == base_model and self._devices == devices
+
     def run(
-        self, job: Job | LeakageJob, lease: Lease, record: Record[Event], *, base_model: int
+        self, job: Job | LeakageJob, lease: Lease, record: Record[Event], *, base_model: int, devices: str
     ) -> Ending | None:
-        """Let the process do a job, as `hear_out` tells it.
+        """Let the process do a job on these GPUs, as `hear_out` tells it.
 
         However this ends, nothing works on the job any more: a process within it is killed.
         """
@@ -104,7 +109,7 @@ class EvaluationProcess:
 
         ending = None
         try:
-            child = self._ready_child()
+            child = self._ready_child(devices)
             child.send(dump(job))
             ending = hear_out(child, parse, lease, record, stall_seconds=settings.EVALUATION_STALL_SECONDS)
         finally:
@@ -121,11 +126,11 @@ class EvaluationProcess:
         if child is not None:
             child.stop()
 
-    def _ready_child(self) -> Child:
-        if self._child is not None and not self._child.is_running:
+    def _ready_child(self, devices: str) -> Child:
+        if self._child is not None and not (self._child.is_running and self._devices == devices):
             self.stop()
         if self._child is None:
-            self._child = Child("evaluation", MODULE)
+            self._child, self._devices = Child("evaluation", MODULE, devices=devices), devices
         return self._child
 
 

@@ -37,7 +37,7 @@ from portal.runs.models import BaselineRun, Evaluation
 from portal.submissions.models import HubFetch
 from portal.transparency.writing import write_due
 from portal.uploads.services import expire as delete_old_uploads
-from workers import deliver, evaluate, fetch, train
+from workers import claiming, deliver, evaluate, fetch, train
 
 # Other tasks of the queue are not to wait for longer; what is left then is for the next run.
 _RESEMBLANCE_SECONDS = 20.0
@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 @app.task(name=RUN_EVALUATIONS)
 def run_evaluations() -> None:
     """Run evaluations until none is queued."""
-    evaluate.run_queued()
+    claiming.run_queued()
 
 
 @app.task(name=RUN_BASELINES)

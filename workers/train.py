@@ -198,7 +198,7 @@ def _trained_by_turns(arguments: list[str], output: Path, work: _Work) -> bool:
     run = work.run
     needed = turns.training_bytes(run.base_model.parameters, str(run.config.get("precision", "")))
     while not results.is_complete(output):  # a child that was told to stop may have been through
-        with turns.taken(str(run), lambda: needed, work.lease) as turn:
+        with turns.taken(turns.here(), str(run), lambda: needed, work.lease) as turn:
             try:
                 return _trained(arguments, work, turn)
             except _GivesWayError:

@@ -1,4 +1,4 @@
-"""Evaluating and training on one GPU: side by side where its memory holds both, else by turns."""
+"""Evaluating and training on the same GPUs: side by side where their memory holds both, else by turns."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _WEIGHT_BYTES = {"nf4": 0.7, "fp4": 0.7, "bf16": 2.0, "fp16": 2.0, "fp32": 4.0}
 
 @dataclass(frozen=True)
 class Gpus:
-    """The GPUs that this worker and its children use."""
+    """GPUs that some work uses."""
 
     uuids: tuple[str, ...]
 
@@ -44,16 +44,22 @@ class Gpus:
     def turn(self) -> Turn:
         return Turn(self.uuids)
 
+    def are_wanted(self) -> bool:
+        """Whether somebody waits for one of them: who waits for several would wait for ever, if on each in
+        turn something new began."""
+        return self.turn().is_wanted()
+
 
 def here() -> Gpus | None:
-    """None on a machine without a GPU, where the system shares out the memory."""
+    """All of this worker's; None on a machine without a GPU, where the system shares out the memory."""
     uuids = gpus.visible()
     return Gpus(uuids) if uuids else None
 
 
-def evaluating_bytes(parameters: int | None, precision: str) -> int:
-    """About what evaluating a model takes of each GPU: its weights and room for batches (estimated)."""
-    return _weights(parameters, precision) + 2 * _GIB
+def evaluating_bytes(parameters: int | None, precision: str, *, gpus: int = 1) -> int:
+    """About what evaluating a model takes of each of so many GPUs: its weights and room for batches
+    (estimated)."""
+    return _weights(parameters, precision) // gpus + 2 * _GIB
 
 
 def training_bytes(parameters: int | None, precision: str) -> int:
@@ -67,15 +73,18 @@ def _weights(parameters: int | None, precision: str) -> int:
 
 @contextmanager
 def taken(
-    what: str, needed: Callable[[], int], lease: Lease, tell: Callable[[str], None] | None = None
+    found: Gpus | None,
+    what: str,
+    needed: Callable[[], int],
+    lease: Lease,
+    tell: Callable[[str], None] | None = None,
 ) -> Iterator[Turn | None]:
-    """Within this block `what` may use the GPUs, of whose memory it needs so many bytes.
+    """Within this block `what` may use the GPUs, of each of whose memory it needs so many bytes.
 
     With enough free memory it runs at once; it has the turn too where nobody else has. Else it waits, saying
     what for in the log, to `tell` and in its progress, and comes after those who waited before. None on a
     machine without a GPU. Raises what the lease raises, and ShuttingDownError.
     """
-    found = here()
     if found is None:
         yield None
         return

@@ -97,6 +97,8 @@ class Queue:
     waiting_total: int
     came_out: list[Row]
     workers: int
+    at_once: int
+    """Evaluations that they take together."""
     last_seen: datetime | None
     closed: str
 
@@ -109,6 +111,10 @@ class Queue:
             return "No worker is running."
         busy = len(self.running)
         workers = "1 worker is running" if self.workers == 1 else f"{self.workers} workers are running"
+        if self.at_once > self.workers:
+            room = self.at_once - busy
+            more = f"{room} more can begin" if room > 0 else "no more can begin now"
+            return f"{workers}, for {self.at_once} evaluations at once; {more}."
         if not busy:
             return f"{workers}, {'it is' if self.workers == 1 else 'all are'} free."
         free = self.workers - busy
@@ -117,7 +123,7 @@ class Queue:
 
 def shown_to(user: object) -> Queue:
     """What `user`, who may be anonymous, sees of the queue."""
-    told = forecast.expectations()
+    told, workers = forecast.expectations(), presence.workers()
     own = _own(user)
     chosen = [pk for number, pk in enumerate(told) if number < SHOWN or pk in own]
     with_names = Evaluation.objects.select_related("submission__team", "base_model").defer(
@@ -153,7 +159,8 @@ def shown_to(user: object) -> Queue:
         waiting=[row(waiting[pk], **_expected(told[pk])) for pk in chosen if pk in waiting],
         waiting_total=len(told),
         came_out=[row(one) for one in finished],
-        workers=len(presence.workers()),
+        workers=len(workers),
+        at_once=sum(worker.at_once for worker in workers),
         last_seen=presence.last_seen(),
         closed=gate.closed(control.Queue.EVALUATE),
     )

@@ -223,12 +223,12 @@ def _both(low: float | None, high: float | None) -> Spans | None:
 
 
 class _Line:
-    """The workers with the times when each is free next; None once that is not known."""
+    """The workers with the times when each has a place free next; None once that is not known."""
 
     def __init__(self, workers: list[Worker], spans: Callable[[Kind], Spans | None], quickly: bool) -> None:
         self._spans, self._which = spans, 0 if quickly else 1
         now = timezone.now().timestamp()
-        self._free: list[float | None] = [now for _ in workers]
+        self._free: list[list[float | None]] = [[now] * worker.at_once for worker in workers]
         numbers = {worker.name: number for number, worker in enumerate(workers)}
         running = Evaluation.objects.filter(status=Status.RUNNING, worker__in=list(numbers))
         for worker, started, challenge, protocol, parameters, is_smoke_run in running.values_list(
@@ -236,17 +236,24 @@ class _Line:
         ):
             seconds = self._seconds((challenge, protocol, parameters or 0, is_smoke_run))
             free = None if seconds is None or started is None else max(now, started.timestamp() + seconds)
-            self._free[numbers[worker]] = free
+            places = self._free[numbers[worker]]
+            if now in places:  # else it told of fewer before than it has now
+                places[places.index(now)] = free
 
     def take(self, able: list[int], kind: Kind) -> tuple[float | None, float | None]:
         """When the first of the workers that are able can start it, and when it is through."""
-        known = [number for number in able if self._free[number] is not None]
+        known = [
+            (start, number, place)
+            for number in able
+            for place, start in enumerate(self._free[number])
+            if start is not None
+        ]
         if not known:
             return None, None
-        first = min(known, key=lambda number: self._free[number] or 0.0)
-        start, seconds = self._free[first], self._seconds(kind)
-        end = None if start is None or seconds is None else start + seconds
-        self._free[first] = end
+        start, number, place = min(known)
+        seconds = self._seconds(kind)
+        end = None if seconds is None else start + seconds
+        self._free[number][place] = end
         return start, end
 
     def _seconds(self, kind: Kind) -> float | None:

@@ -45,14 +45,17 @@ class Said:
     waits: str = ""
     cached: tuple[CachedModel, ...] = ()
     gpus: tuple[Condition, ...] = ()
+    at_once: int = 1
 
 
 @dataclass(frozen=True)
 class Worker:
-    """One that is there. `name` tells the machine and is for operators only."""
+    """One that is there, and how many evaluations it takes. `name` tells the machine and is for operators
+    only."""
 
     name: str
     leaves: tuple[LeftToOthers, ...] = ()
+    at_once: int = 1
 
     def lacks(self, challenge: str, protocol: int, parameters: int) -> str:
         """What it lacks to run such an evaluation; "" where it can."""
@@ -92,7 +95,9 @@ def there() -> QuerySet[WorkerPresence]:
 def workers() -> list[Worker]:
     """Those that evaluate: seen of late and not kept from beginning something, or holding a lease."""
     seen = there().filter(queues__contains=[EVALUATE], waits="")
-    known = [Worker(one.name, tuple(LeftToOthers(**left) for left in one.leaves)) for one in seen]
+    known = [
+        Worker(one.name, tuple(LeftToOthers(**left) for left in one.leaves), one.at_once) for one in seen
+    ]
     holding = (
         Evaluation.objects.filter(status=Evaluation.Status.RUNNING, lease_expires_at__gt=timezone.now())
         .exclude(worker__in=[worker.name for worker in known])

@@ -25,13 +25,15 @@ from portal import valkey
 from portal.control import versions
 from portal.outages.causes import StorageError, storage_access
 from portal.site_checks.of_settings import is_on_loopback
+from portal.transparency.keys import SealedKeyError, signer
+from portal.transparency.models import SigningKey
 
 HUB_SECONDS = 10.0
 _PROBE = b"written by manage.py check\n"
 
 
 def database() -> Iterator[CheckMessage]:
-    if (reason := _why_database_is_away()) is not None:
+    if (reason := why_database_is_away()) is not None:
         yield Error(
             f"The database does not answer: {reason}",
             hint="Start PostgreSQL, or mend DATABASE_URL. Without one, manage.py serve starts it.",
@@ -48,10 +50,24 @@ def migrations() -> Iterator[CheckMessage]:
         )
 
 
-def broker() -> Iterator[CheckMessage]:
-    if not valkey.answers(settings.REDIS_URL):
+def key() -> Iterator[CheckMessage]:
+    """By what the database has sealed with it: a machine without the setting made one for itself."""
+    if not is_database_there() or versions.unapplied() or not SigningKey.objects.exists():
+        return
+    try:
+        signer()
+    except SealedKeyError as error:
         yield Error(
-            "The broker does not answer.",
+            "SECRET_KEY is not the one of the site that this database belongs to.",
+            hint=f"Give all machines and processes of the site the same one. {error}",
+            id="site.E021",
+        )
+
+
+def broker() -> Iterator[CheckMessage]:
+    if reason := valkey.why_away(settings.REDIS_URL):
+        yield Error(
+            f"The broker does not answer: {reason.rstrip('.')}.",
             hint="Start Valkey, or mend REDIS_URL. Without one, manage.py serve starts it.",
             id="site.E012",
         )
@@ -68,8 +84,8 @@ def storage() -> Iterator[CheckMessage]:
     except StorageError as error:
         yield Error(
             str(error),
-            hint="This user needs to write into VAR_DIR/storage; with S3_BUCKET, its keys need s3:PutObject, "
-            "s3:GetObject and s3:DeleteObject there.",
+            hint="This user needs room in VAR_DIR/storage and the right to write there; with S3_BUCKET, its "
+            "keys need s3:PutObject, s3:GetObject and s3:DeleteObject.",
             id="site.E013",
         )
     else:
@@ -160,10 +176,11 @@ def hub_answer() -> HubAnswer | None:
 
 
 def is_database_there() -> bool:
-    return _why_database_is_away() is None
+    return why_database_is_away() is None
 
 
-def _why_database_is_away() -> str | None:
+def why_database_is_away() -> str | None:
+    """In the words of its client; None where it answers."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,8 +13,11 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.http.request import validate_host
 
+from portal.environment import Environment
+
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SHORT_KEY = 50
+_ALIKE = 0.9
 
 
 def check_settings(
@@ -27,6 +32,7 @@ def is_on_loopback() -> bool:
 
 
 def found() -> Iterator[CheckMessage]:
+    yield from _misspelt(os.environ)
     site = urlsplit(settings.SITE_URL)
     if not settings.DEBUG and not validate_host(site.hostname or "", settings.ALLOWED_HOSTS):
         yield Error(
@@ -60,3 +66,16 @@ def found() -> Iterator[CheckMessage]:
             hint="Make one: python -c 'import secrets; print(secrets.token_urlsafe(50))'",
             id="site.W005",
         )
+
+
+def _misspelt(variables: Iterable[str]) -> Iterator[CheckMessage]:
+    """A variable that nothing reads leaves a setting as it was, without a word."""
+    known = {name.upper() for name in Environment.model_fields}
+    for name in variables:
+        meant = [] if name in known else get_close_matches(name, known, n=1, cutoff=_ALIKE)
+        if meant and meant[0] not in variables:
+            yield Warning(
+                f"The variable {name} is no setting; {meant[0]} is one, and is not set.",
+                hint=f"If {meant[0]} is meant, rename it.",
+                id="site.W006",
+            )

@@ -16,6 +16,7 @@ ALL: dict[str, Callable[[], Iterator[CheckMessage]]] = {
     "settings": of_settings.found,
     "database": of_services.database,
     "migrations": of_services.migrations,
+    "key": of_services.key,
     "broker": of_services.broker,
     "storage": of_services.storage,
     "disk": of_services.disk,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -12,7 +13,7 @@ from portal.runs.models import Evaluation
 from tests.fleet.machines import Fleet, Machine
 from tests.fleet.outcome import judged
 from tests.fleet.people import Load
-from tests.fleet.site import GPU_1, GPU_2, URL, bring_up, worker_command
+from tests.fleet.site import GPU_1, GPU_2, URL, WEB, bring_up, worker_command
 
 CUT_SECONDS = 15.0
 """Longer than a lease, so that what the machine has in hand is taken over."""
@@ -24,7 +25,7 @@ _LIMIT_SECONDS = 180.0
 def strike(fleet: Fleet, *, pause: float) -> int:
     """Let it all happen; returns the exit status."""
     bring_up(fleet)
-    first, second = fleet.machines[GPU_1], fleet.machines[GPU_2]
+    web, first, second = (fleet.machines[name] for name in (WEB, GPU_1, GPU_2))
     with Load(URL, pause).going_on() as load:
         _told(
             "both machines evaluate", lambda: _until(lambda: _evaluated_by(first) and _evaluated_by(second))
@@ -34,7 +35,7 @@ def strike(fleet: Fleet, *, pause: float) -> int:
         _told(f"{second.name} lost while it stores a score", lambda: _lose(second))
         _told(f"{second.name} is back", lambda: _come_back(second))
         for machine in (first, second):
-            _told(f"{machine.name} upgraded", lambda machine=machine: _upgrade(machine))  # type: ignore[misc]
+            _told(f"{machine.name} upgraded", lambda machine=machine: _upgrade(machine, web))  # type: ignore[misc]
         load.stop_sending()
         _told("all that was sent is published", lambda: _until(lambda: _published() >= len(load.sent)))
         return judged(fleet, load)
@@ -74,13 +75,19 @@ def _come_back(machine: Machine) -> None:
     _evaluates_on(machine)
 
 
-def _upgrade(machine: Machine) -> None:
-    """Told to stop with work in hand, then started anew."""
+def _upgrade(machine: Machine, web: Machine) -> None:
+    """As docs/operating.md has it: drained with work in hand, stopped, started anew, resumed."""
     _until(lambda: _in_hand(machine))
+    _workers(web, "drain", machine.name, "--reason", "upgrade", "--wait", str(_LIMIT_SECONDS))
     if status := machine.end("worker"):
         raise OSError(f"the worker of {machine.name} ended with status {status}")
     machine.start("worker", worker_command(machine))
+    _workers(web, "resume", machine.name)
     _evaluates_on(machine)
+
+
+def _workers(web: Machine, *words: str) -> None:
+    web.run("workers", [sys.executable, "manage.py", "workers", *words])
 
 
 def _evaluates_on(machine: Machine) -> None:

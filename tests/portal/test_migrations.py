@@ -161,5 +161,17 @@ def test_what_would_hold_a_large_table_is_told(operation: Operation, said: str) 
     assert [said in one for one in found] == [True] * bool(said), found
 
 
+def test_each_migration_has_a_way_back() -> None:
+    loader = MigrationLoader(None)
+    stuck = [
+        f"{app}.{name}: {operation.describe()}"
+        for (app, name), migration in loader.disk_migrations.items()
+        if migration.__module__.startswith("portal.")
+        for operation in migration.operations
+        if not operation.reversible
+    ]
+    assert not stuck
+
+
 def test_the_large_tables_are_tables() -> None:
     assert {".".join(key) for key in _state().models} >= LARGE

@@ -17,6 +17,7 @@ from evaluation.errors import Fault
 from portal.accounts.models import User
 from portal.intake.progress import progress_of
 from portal.outages.causes import Failure
+from portal.queues import EVALUATE
 from portal.runs import forecast, presence
 from portal.runs import services as runs
 from portal.runs.models import Evaluation
@@ -134,6 +135,19 @@ class TestExpectation:
             assert one.start
             wide = one.start.latest - one.start.earliest
             assert timedelta(minutes=minutes) <= wide <= timedelta(minutes=minutes + 2)
+
+    def test_a_worker_with_two_gpus_is_expected_to_take_two_at_once(
+        self, client: Client, owner: User
+    ) -> None:
+        waiting = [factories.evaluation_of(factories.submission(owner)) for _ in range(3)]
+        hardware = presence.Said(timezone.now(), (EVALUATE,), "", "2 x a GPU", at_once=2)
+        presence.beat("machine:1", (), hardware)
+        told = [forecast.expectation(one) for one in waiting]
+        assert [one.start is not None for one in told] == [True, True, False]
+        assert runs.claim(worker="machine:1")
+        told = [forecast.expectation(one) for one in waiting[1:]]
+        assert [one.start is not None for one in told] == [True, False]
+        assert "1 worker is running, for 2 evaluations at once; 1 more can begin." in queue_page(client)
 
     def test_what_no_worker_here_can_compute_is_called_so(self, owner: User) -> None:
         waiting = factories.evaluation_of(factories.submission(owner))

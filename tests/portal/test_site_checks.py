@@ -22,6 +22,7 @@ from portal.runs import presence
 from portal.runs.presence import Said
 from portal.site_checks import of_machine, of_services, of_settings, of_workers
 from portal.site_checks.of_services import HubAnswer
+from portal.transparency import keys
 
 pytestmark = pytest.mark.django_db
 
@@ -74,6 +75,14 @@ def test_the_settings_of_a_public_site_are_held_together(settings: Any) -> None:
     assert ids(of_settings.check_settings()) == []
 
 
+def test_a_setting_that_is_misspelt_is_named(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVALUATION_PRECISON", "bf16")
+    (told,) = [one for one in of_settings.found() if one.id == "site.W006"]
+    assert told.msg.startswith("The variable EVALUATION_PRECISON is no setting; EVALUATION_PRECISION is one")
+    monkeypatch.setenv("EVALUATION_PRECISION", "bf16")
+    assert "site.W006" not in ids(of_settings.found())
+
+
 def test_a_storage_that_cannot_be_written_is_an_error(settings: Any, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     settings.STORAGES = {
@@ -86,6 +95,14 @@ def test_a_storage_that_cannot_be_written_is_an_error(settings: Any, tmp_path: P
     assert ids(of_services.storage()) == ["site.E013"]
 
 
+def test_a_machine_with_a_key_of_its_own_is_told(settings: Any) -> None:
+    assert not ids(of_services.key()), "nothing is sealed yet"
+    keys.rotate()
+    assert not ids(of_services.key())
+    settings.SECRET_KEY = "made by this machine for itself"
+    assert ids(of_services.key()) == ["site.E021"]
+
+
 def test_the_probe_of_the_storage_leaves_nothing(storage: Path) -> None:
     assert ids(of_services.storage()) == []
     assert not [path for path in storage.rglob("*") if path.is_file()]
@@ -93,7 +110,8 @@ def test_the_probe_of_the_storage_leaves_nothing(storage: Path) -> None:
 
 def test_what_does_not_answer_is_named(settings: Any, tmp_path: Path, hub: Any) -> None:
     settings.REDIS_URL = f"unix://{tmp_path}/nobody.sock"
-    assert ids(of_services.broker()) == ["site.E012"]
+    (away,) = of_services.broker()
+    assert away.id == "site.E012" and "No such file" in away.msg
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
     assert ids(of_services.mail()) == ["site.E017"]

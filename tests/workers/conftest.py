@@ -17,6 +17,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from evaluation.engines.hardware import Hardware
 from portal.accounts.models import User
 from portal.environment import PROJECT_ROOT
 from portal.machine.processes import WORKER_THREADS
@@ -27,6 +28,9 @@ from portal.submissions.models import BaseModel
 from tests.evaluation.conftest import make_adapter, make_tiny_llama
 from tests.portal import factories
 from tests.portal.conftest import quick_passwords
+from workers import claiming, supervisor
+from workers.claiming import Evaluator
+from workers.slots import Slots
 
 __all__ = ["quick_passwords"]
 
@@ -52,6 +56,16 @@ def tiny_adapter(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture
 def owner(transactional_db: None) -> User:
     return factories.user("owner")
+
+
+@pytest.fixture
+def evaluator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Evaluator]:
+    """Of a worker that is this process, on a machine without GPUs."""
+    made = Evaluator(Slots(), Hardware((), 64 * 10**9))
+    monkeypatch.setattr(claiming, "here", lambda: made)
+    yield made
+    made.slots.stop()
+    supervisor.shutting_down.clear()
 
 
 Worker = subprocess.Popen[bytes]

@@ -14,6 +14,7 @@ from portal.runs.models import Evaluation
 from portal.submissions.models import BaseModel, Submission
 from tests.portal import factories
 from tests.workers.conftest import Worker, adapter_config
+from workers import claiming, evaluate
 
 
 def submission(owner: User, model: BaseModel, adapter: Path, **changes: Any) -> Submission:
@@ -26,6 +27,14 @@ def submission(owner: User, model: BaseModel, adapter: Path, **changes: Any) -> 
     )
     assert isinstance(draft, Draft)
     return submit(draft)
+
+
+def run(evaluation: Evaluation) -> None:
+    """Have this process's worker run what it claimed."""
+    share = claiming.here().slots.take()
+    assert share
+    with share:
+        evaluate.run(evaluation, share)
 
 
 def evaluation_of(made: Submission) -> Evaluation:

@@ -1,9 +1,9 @@
 """A real process that speaks as `python -m evaluation.server` does, by a script of the test's.
 
 `script.json` in the model's folder says what happens after how many scores of a job: `die_after` or
-`hang_after` so many, or `spoil_after` so many with a `line` that is no message; each takes `pause` seconds.
-A `note` is told with the loading. `job` is an id to speak of instead of the job's own. The jobs that it got
-are kept beside the script.
+`hang_after` so many, `spoil_after` so many with a `line` that is no message, or `wait_after` so many for a
+file `go` beside the script; each takes `pause` seconds. A `note` is told with the loading. `job` is an id to
+speak of instead of the job's own. The jobs that it got are kept beside the script.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def main() -> None:
         if "note" in script:
             tell(Noted(None, "warning", script["note"]))
         for number, benchmark in enumerate(job.benchmarks):
-            act(script, number)
+            act(script, number, folder)
             items = Path(job.output) / f"{benchmark}.jsonl"
             items.write_text('{"correct": true}\n{"correct": false}\n')
             tell(scored(named, benchmark, str(items)))
-        act(script, len(job.benchmarks))
+        act(script, len(job.benchmarks), folder)
         tell(Done(named, {"precision": job.precision}))
 
 
-def act(script: dict[str, Any], number: int) -> None:
+def act(script: dict[str, Any], number: int, folder: Path) -> None:
     time.sleep(script.get("pause", 0))
     if script.get("die_after") == number:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -50,6 +50,8 @@ def act(script: dict[str, Any], number: int) -> None:
         say(script["line"])
     if script.get("hang_after") == number:
         time.sleep(600)
+    while script.get("wait_after") == number and not (folder / "go").exists():
+        time.sleep(0.05)
 
 
 def scored(job: str, benchmark: str, items: str) -> Scored:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from evaluation.gpus import Gpu
 from portal.accounts.models import User
 from portal.intake.progress import progress_of
 from tests.portal import factories
-from workers import capabilities, evaluate
+from workers import capabilities, claiming
+from workers.claiming import Evaluator
+from workers.slots import Slot, Slots
 
 GB = 10**9
 CPU = Hardware((), 64 * GB)
@@ -20,7 +23,7 @@ NEW_GPU = Hardware((Gpu((9, 0), 80 * GB),) * 2, 64 * GB)
 
 
 def left(here: Hardware) -> dict[tuple[str, int], Any]:
-    return {(one.challenge, one.protocol): one for one in capabilities.left_for_want_of_hardware(here)}
+    return {(one.challenge, one.protocol): one for one in capabilities.left_for_want_of_hardware(here, here)}
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +64,37 @@ def test_vllm_puts_16_bit_weights_on_all_gpus(monkeypatch: pytest.MonkeyPatch, s
     assert left(NEW_GPU)["code", 2].parameters == 40 * GB
 
 
+@pytest.mark.parametrize(
+    ("parameters", "precision", "memory", "count"),
+    [
+        (7 * GB, "bf16", (20, 20), 1),
+        (12 * GB, "bf16", (20, 20), 2),
+        (12 * GB, "bf16", (80, 20), 1),
+        (36 * GB, "bf16", (20, 20, 20, 20, 20), 5),
+        (24 * GB, "bf16", (20, 20, 20, 20, 20), 4),
+        (12 * GB, "fp4", (20, 20), 1),
+        (12 * GB, "fp32", (20, 20), 1),  # which no engine divides
+        (12 * GB, "bf16", (20,), 1),
+    ],
+)
+def test_a_model_gets_no_more_gpus_than_hold_it(
+    parameters: int, precision: str, memory: tuple[int, ...], count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capabilities.vllm_support, "build", lambda: "cuda")
+    assert capabilities.gpus_needed(parameters, precision, [GB * size for size in memory]) == count
+
+
+def test_of_unlike_gpus_each_leaves_what_is_beyond_it_and_the_worker_what_is_beyond_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old, new = replace(OLD_GPU.gpus[0], uuid="old"), replace(NEW_GPU.gpus[0], uuid="new")
+    both = Hardware((old, new), 64 * GB)
+    alone = {one.challenge: one for one in capabilities.left_for_want_of_hardware(OLD_GPU, both)}
+    worker = Evaluator(Slots([Slot("old", "0"), Slot("new", "1")]), both)
+    of_worker = {(one.challenge, one.protocol): one for one in worker.left_to_others()}
+    assert alone["code"].parameters is None and of_worker["code", 2].parameters == 40 * GB
+
+
 def test_a_worker_without_the_vllm_that_is_asked_for_fails_nothing_and_leaves_all(settings: Any) -> None:
     settings.EVALUATION_ENGINE = "vllm"
     found = left(NEW_GPU)
@@ -83,9 +117,8 @@ def test_what_a_worker_leaves_waits_and_says_for_what(
 ) -> None:
     settings.LEADERBOARD_PROTOCOLS = (2,)
     made = factories.submission(owner)
-    beyond = capabilities.left_for_want_of_hardware(OLD_GPU)
-    monkeypatch.setattr(evaluate, "_beyond_hardware", lambda: tuple(beyond))
-    evaluate.run_queued()
+    monkeypatch.setattr(claiming, "here", lambda: Evaluator(Slots(), OLD_GPU))
+    claiming.run_queued()
     waiting = factories.evaluation_of(made)
     told = progress_of(waiting)
     assert told and waiting.status == "queued" and waiting.attempts == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,15 @@ import pytest
 
 from evaluation.wire.evaluating import JOBS, Job
 from portal.accounts.models import User
-from portal.runs import transfer
+from portal.runs import services, transfer
 from portal.runs.models import Evaluation
 from portal.submissions.models import BaseModel, Submission
 from tests.portal import factories
 from tests.small_disk import fill, small_disk
 from tests.workers import lines
-from workers import evaluate, supervisor
+from tests.workers.evaluations import run
+from workers import supervisor
+from workers.claiming import Evaluator
 
 __all__ = ["small_disk"]
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def scripted(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def scripted(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evaluator: Evaluator) -> None:
     settings.EVALUATION_DATA = "demonstration"
     settings.STORAGES = {
         **settings.STORAGES,
@@ -35,11 +36,6 @@ def scripted(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         },
     }
     monkeypatch.setattr(supervisor, "MODULE", "tests.workers.scripted_evaluation")
-    process = supervisor.EvaluationProcess()
-    monkeypatch.setattr(evaluate, "_process", process)
-    yield
-    process.stop()
-    supervisor.shutting_down.clear()
 
 
 @pytest.fixture
@@ -67,9 +63,9 @@ def whole_jobs(folder: Path) -> list[Job]:
 
 def attempt(made: Submission) -> Evaluation:
     """The evaluation of a submission after the worker had it once."""
-    claimed = evaluate.services.claim(worker="test")
+    claimed = services.claim(worker="test")
     assert claimed and claimed.submission == made
-    evaluate.run(claimed)
+    run(claimed)
     return Evaluation.objects.get(submission=made)
 
 
@@ -156,12 +152,13 @@ def test_a_silent_process_is_killed_and_its_evaluation_retried(
     assert "was silent for 0 seconds" in broken.error_message
 
 
-def test_a_process_stays_for_the_next_evaluation(owner: User, folder: Path) -> None:
+def test_a_process_stays_for_the_next_evaluation(owner: User, folder: Path, evaluator: Evaluator) -> None:
     follow(folder)
     attempt(factories.submission(owner))
-    child = evaluate._process._child
+    process = evaluator.slots.all[0].process
+    child = process._child
     attempt(factories.submission(factories.user("another")))
-    assert child and child is evaluate._process._child and child.is_running
+    assert child and child is process._child and child.is_running
     assert len(jobs(folder)) == 2
 
 
@@ -200,8 +197,8 @@ def test_other_domains_are_asked_in_the_precision_of_its_own(owner: User, folder
     attempt(made)
     made.refresh_from_db()
     transfer.ask(made)
-    while claimed := evaluate.services.claim(worker="test"):
-        evaluate.run(claimed)
+    while claimed := services.claim(worker="test"):
+        run(claimed)
     got = whole_jobs(folder)[1:]
     assert {job.precision for job in got} == {"fp4"}
     assert [job.benchmarks[0] for job in got if job.adapter] == ["mmlu_stem", "pubmedqa", "mbpp"]

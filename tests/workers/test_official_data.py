@@ -19,13 +19,16 @@ from evaluation.benchmarks import BENCHMARKS
 from leaderboard.reading import snapshots
 from leaderboard.standing.entries import Track
 from portal.accounts.models import User
+from portal.runs import services
 from portal.runs.data_register import SiteRegister
 from portal.runs.models import DataRegistration, Evaluation
 from portal.submissions.models import BaseModel, Submission
 from tests.evaluation.hub_files import careqa_rows, fiqa_rows, published
 from tests.evaluation.hub_server import HubServer
 from tests.portal import factories
-from workers import data_sets, evaluate, supervisor
+from tests.workers.evaluations import run
+from workers import data_sets, supervisor
+from workers.claiming import Evaluator
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,7 +37,7 @@ COMMIT = "f" * 40
 
 
 @pytest.fixture(autouse=True)
-def worker(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def worker(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evaluator: Evaluator) -> None:
     """One with a hub, a register and storage of its own; its child answers `positive` to everything."""
     settings.EVALUATION_DATA = ""
     settings.STORAGES = {
@@ -48,15 +51,10 @@ def worker(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(supervisor, "MODULE", "tests.workers.positive_evaluation")
-    process = supervisor.EvaluationProcess()
-    monkeypatch.setattr(evaluate, "_process", process)
     model = tmp_path / "model"
     model.mkdir()
     factories.base_model()
     BaseModel.objects.update(local_path=model)
-    yield
-    process.stop()
-    supervisor.shutting_down.clear()
 
 
 @pytest.fixture
@@ -76,9 +74,9 @@ def hub(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 def evaluated(owner: User) -> tuple[Submission, Evaluation]:
     """A submission, and its evaluation after the worker had it."""
     made = factories.submission(owner)
-    claimed = evaluate.services.claim(worker="test")
+    claimed = services.claim(worker="test")
     assert claimed
-    evaluate.run(claimed)
+    run(claimed)
     return made, Evaluation.objects.get(submission=made)
 
 

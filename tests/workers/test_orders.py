@@ -19,10 +19,11 @@ from portal.runs.models import WorkerPresence
 from portal.submissions.models import BaseModel
 from tests.portal import factories
 from tests.workers.conftest import Start, wait_until
-from tests.workers.evaluations import evaluation_of, submission
+from tests.workers.evaluations import evaluation_of, run, submission
 from tests.workers.test_evaluate import follow
-from workers import evaluate, supervisor
+from workers import claiming, supervisor
 from workers import orders as worker_orders
+from workers.claiming import Evaluator
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SOMEBODY = Operator(None, Act.Via.TERMINAL)
@@ -63,19 +64,18 @@ def test_a_worker_of_another_state_waits_and_goes_on_by_itself(
 
 @pytest.fixture
 def scripted_model(
-    settings: Any, tmp_path: Path, transactional_db: None, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+    settings: Any,
+    tmp_path: Path,
+    transactional_db: None,
+    monkeypatch: pytest.MonkeyPatch,
+    evaluator: Evaluator,
+) -> Path:
     """The folder of a base model whose evaluation goes by a script in it."""
     settings.EVALUATION_DATA = "demonstration"
     factories.base_model()
     BaseModel.objects.update(local_path=tmp_path)
     monkeypatch.setattr(supervisor, "MODULE", "tests.workers.scripted_evaluation")
-    process = supervisor.EvaluationProcess()
-    monkeypatch.setattr(evaluate, "_process", process)
-    evaluate._beyond_hardware.cache_clear()  # of a machine that another test made up
-    yield tmp_path
-    process.stop()
-    evaluate._beyond_hardware.cache_clear()
+    return tmp_path
 
 
 def test_a_paused_worker_gives_back_what_it_has_and_goes_on_when_resumed(
@@ -108,7 +108,7 @@ def test_a_drained_worker_finishes_what_it_has_and_begins_nothing(owner: User, s
         Hold.Kind.WORKER, worker_orders.WORKER_NAME, how=Hold.How.DRAIN, reason="upgrade", by=SOMEBODY
     )
     worker_orders.look([Queue.EVALUATE])
-    evaluate.run(claimed)
+    run(claimed)
     run_queued()
     assert evaluation_of(first).status == "succeeded" and evaluation_of(second).status == "queued"
     assert services.claim(worker="another-machine:1")
@@ -116,6 +116,6 @@ def test_a_drained_worker_finishes_what_it_has_and_begins_nothing(owner: User, s
 
 def run_queued() -> None:
     try:
-        evaluate.run_queued()
+        claiming.run_queued()
     finally:
         connections.close_all()

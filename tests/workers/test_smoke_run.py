@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,18 @@ from evaluation import benchmarks, data
 from evaluation.rules.protocol import CURRENT
 from portal.accounts.models import User
 from portal.intake import smoke_runs
+from portal.runs import services
 from portal.runs.models import Evaluation
 from portal.submissions.models import BaseModel, Submission
 from tests.portal import factories
-from workers import evaluate, supervisor
+from tests.workers.evaluations import run
+from workers.claiming import Evaluator
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def scripted_engine(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def scripted_engine(settings: Any, tmp_path: Path, evaluator: Evaluator) -> None:
     """Answers of one word each, right for some."""
     settings.EVALUATION_DATA, settings.EVALUATION_ENGINE = "demonstration", "scripted"
     settings.EVALUATION_PRECISION = "fp32"
@@ -30,18 +31,14 @@ def scripted_engine(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         samples = data.load(benchmarks.get(slug), "demonstration", CURRENT, None).samples
         lines = [json.dumps({"id": sample.id, "completion": "positive"}) for sample in samples]
         (tmp_path / f"{slug}.jsonl").write_text("\n".join(lines))
-    process = supervisor.EvaluationProcess()
-    monkeypatch.setattr(evaluate, "_process", process)
     factories.base_model()
     BaseModel.objects.update(local_path=tmp_path)
-    yield
-    process.stop()
 
 
 def run_next(made: Submission) -> Evaluation:
-    claimed = evaluate.services.claim(worker="test")
+    claimed = services.claim(worker="test")
     assert claimed and claimed.submission == made
-    evaluate.run(claimed)
+    run(claimed)
     made.refresh_from_db()
     return Evaluation.objects.get(pk=claimed.pk)
 

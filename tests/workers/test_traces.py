@@ -26,7 +26,8 @@ from portal.submissions.models import BaseModel, Submission
 from tests.portal import factories
 from tests.portal.api.conftest import metadata
 from tests.workers.receiver import Receiver
-from workers import evaluate, supervisor
+from workers import claiming, supervisor
+from workers.claiming import Evaluator
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,17 +44,18 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 
 @pytest.fixture
 def scripted(
-    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transactional_db: None
-) -> Iterator[Path]:
+    settings: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    transactional_db: None,
+    evaluator: Evaluator,
+) -> Path:
     """The folder where the evaluation's process finds its script."""
     settings.EVALUATION_DATA = "demonstration"
     monkeypatch.setattr(supervisor, "MODULE", "tests.workers.scripted_evaluation")
-    process = supervisor.EvaluationProcess()
-    monkeypatch.setattr(evaluate, "_process", process)
     factories.base_model()
     BaseModel.objects.update(local_path=tmp_path)
-    yield tmp_path
-    process.stop()
+    return tmp_path
 
 
 def spans(collector: Receiver) -> list[Span]:
@@ -79,7 +81,7 @@ def test_one_trace_has_request_queue_benchmarks_review_and_board(
 ) -> None:
     (scripted / "script.json").write_text("{}")
     made = sent(owner)
-    evaluate.run_queued()
+    claiming.run_queued()
     reviewer = factories.user("reviewer", is_staff=True, is_superuser=True)
     cases.claim(made, reviewer=reviewer)
     client.force_login(reviewer)
@@ -115,7 +117,7 @@ def test_what_broke_an_attempt_stands_with_it_by_its_code_alone(
     settings.EVALUATION_ATTEMPTS = 1
     (scripted / "script.json").write_text(json.dumps({"spoil_after": 0, "line": "s3cret words"}))
     factories.submission(owner)
-    evaluate.run_queued()
+    claiming.run_queued()
     assert Evaluation.objects.get().error_code == "wire"
     found = {span.name: span for span in spans(collector)}
     assert found["evaluation"].status.code == Status.STATUS_CODE_ERROR

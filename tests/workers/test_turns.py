@@ -78,7 +78,7 @@ class Work:
 
     def _work(self) -> None:
         try:
-            with turns.taken("evaluation 7", self.needed, self.lease):
+            with turns.taken(turns.here(), "evaluation 7", self.needed, self.lease):
                 self.runs.set()
                 assert self.ends.wait(60)
         except turns.ShuttingDownError as error:

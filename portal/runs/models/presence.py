@@ -13,8 +13,8 @@ class WorkerPresence(models.Model):
 
     `leaves` lists what it leaves to others, each as the fields of a `LeftToOthers`; `cached` what of the hub
     is on its disk, each as the fields of a `CachedModel`; `gpus` what its GPUs were like then, each as the
-    fields of a `Condition`. Fields that were added later have a default of the database, so that a worker of
-    an earlier release can still say that it is there.
+    fields of a `Condition`; `at_once` how many evaluations it takes. Fields that were added later have a
+    default of the database, so that a worker of an earlier release can still say that it is there.
     """
 
     name = models.CharField(max_length=120, unique=True)
@@ -34,6 +34,7 @@ class WorkerPresence(models.Model):
     )
     cached = models.JSONField(default=list, db_default=[])
     gpus = models.JSONField(default=list, db_default=[])
+    at_once = models.PositiveSmallIntegerField(default=1, db_default=1)
 
     class Meta:
         ordering = ["name"]
