@@ -45,7 +45,7 @@ class ScoreSerializer(serializers.ModelSerializer[Score]):
             "unofficial_reasons": {"help_text": "Why it is no official score, in sentences"},
             "tokens": {"help_text": "Of prompts and answers together"},
             "energy_joules": {
-                "help_text": "What the devices used while generating, idle draw included; null without a meter"
+                "help_text": "What the devices used while generating, idle draw too; null without a meter"
             },
             "energy_net_joules": {"help_text": "The same above what the devices draw when idle"},
         }

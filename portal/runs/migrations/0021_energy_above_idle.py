@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='roundmetric',
             name='energy_method',
-            field=models.TextField(blank=True, help_text='The counters with their devices'),
+            field=models.TextField(blank=True, default='', help_text='The counters with their devices'),
         ),
         migrations.AddField(
             model_name='roundmetric',
@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='score',
             name='energy_method',
-            field=models.TextField(blank=True, help_text='The counters with their devices, and which were left out, and why'),
+            field=models.TextField(blank=True, default='', help_text='The counters with their devices, and which were left out, and why'),
         ),
         migrations.AddField(
             model_name='score',

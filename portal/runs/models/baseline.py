@@ -137,7 +137,7 @@ class RoundMetric(models.Model):
     server_peak_rss_bytes = models.PositiveBigIntegerField()
     energy_joules = models.FloatField(null=True)
     energy_net_joules = models.FloatField(null=True, help_text="Above what the devices draw when idle")
-    energy_method = models.TextField(blank=True, help_text="The counters with their devices")
+    energy_method = models.TextField(blank=True, default="", help_text="The counters with their devices")
     gpu_seconds = models.FloatField(null=True)
     epsilon = models.FloatField(null=True, help_text="Spent until here, of differential privacy")
     recorded_at = models.DateTimeField(default=timezone.now, editable=False)

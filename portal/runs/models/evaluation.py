@@ -168,7 +168,9 @@ class Score(models.Model):
         null=True, help_text="The same above what the devices draw when idle, where that was measured"
     )
     energy_method = models.TextField(
-        blank=True, help_text="The counters with their devices, and which were left out, and why"
+        blank=True,
+        default="",
+        help_text="The counters with their devices, and which were left out, and why",
     )
     items = models.FileField(
         max_length=200, blank=True, help_text="JSON lines: prompt, completion, target of each item"
