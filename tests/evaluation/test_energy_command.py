@@ -22,7 +22,9 @@ def own_meter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def energy(model: Path, *more: str) -> int:
-    """Without a model: the answers would come from files, of which there are none."""
+    """Without a model: the answers come from files, which have none to these items."""
+    for benchmark in ("fpb", "fiqa", "tfns"):
+        (model / f"{benchmark}.jsonl").write_text('{"id": "another", "completion": "positive"}\n')
     return main(
         ["energy", "--model", str(model), "--challenge", "finance", "--data", "demonstration",
          "--limit", "2", "--engine", "scripted", "--quiet", *more]
