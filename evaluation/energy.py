@@ -17,6 +17,8 @@ GRID_INTENSITIES = (30.0, 713.0)
 Most national grids lie between. Where a machine stands is not known here, so one figure would be invented.
 """
 
+_AND, _WITHOUT = "; ", "without "
+
 Amount = Annotated[float, Meta(ge=0)]
 
 
@@ -39,7 +41,7 @@ class Energy:
     def method(self) -> str:
         """The counters in words, with their devices, and what was not counted; "" without either."""
         parts = [", ".join(self.counters)] if self.counters else []
-        return "; ".join([*parts, *(f"without {reason}" for reason in self.left_out)])
+        return _AND.join([*parts, *(f"{_WITHOUT}{reason}" for reason in self.left_out)])
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class Spread:
     def relative(self) -> float | None:
         """The deviation as a share of the mean."""
         return self.deviation / self.mean if self.deviation is not None and self.mean else None
+
+
+def counted(method: str) -> str:
+    """The counters that a `method` names, without those that were left out: what makes figures alike."""
+    return _AND.join(part for part in method.split(_AND) if not part.startswith(_WITHOUT))
 
 
 def total(parts: Sequence[Energy]) -> Energy:

@@ -176,7 +176,7 @@ def _joules_an_answer(standing: Standing) -> float | None:
 
 
 def _meter(entry: Entry) -> str:
-    return entry.answer_energy.method if entry.answer_energy else ""
+    return entry.answer_energy.counters if entry.answer_energy else ""
 
 
 def _rank_limit(end: str) -> Field[Standing]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evaluation.energy import Spread
+from evaluation.energy import Spread, counted
 from leaderboard.standing.energy import NetEnergy
 from portal.runs.models import RoundMetric, Score
 
@@ -49,26 +49,30 @@ def trainings(submissions: Collection[int]) -> dict[int, Training]:
     for pk, own in rows.items():
         if method := _methods(own):
             net = _sum(own)
-            found[pk] = Training(method, None if net is None else NetEnergy(net, method))
+            found[pk] = Training(method, None if net is None else NetEnergy(net, _counters(own)))
     return found
 
 
 def repeated(figures: Sequence[NetEnergy | None]) -> Spread | None:
     """Of the figures that were told as the first was; None where there is no second one."""
     known = [figure for figure in figures if figure]
-    alike = [figure.joules for figure in known if figure.method == known[0].method]
+    alike = [figure.joules for figure in known if figure.counters == known[0].counters]
     return Spread.of(alike) if len(alike) > 1 else None
 
 
 def _for_each(rows: Sequence[tuple[int, float | None, str]]) -> NetEnergy | None:
     measured = [(joules, method) for _, joules, method in rows]
     joules, n = _sum(measured), sum(n for n, *_ in rows)
-    return NetEnergy(joules / n, _methods(measured)) if joules is not None and n else None
+    return NetEnergy(joules / n, _counters(measured)) if joules is not None and n else None
 
 
 def _sum(rows: Sequence[_Measured]) -> float | None:
     known = [joules for joules, _ in rows if joules is not None]
     return sum(known) if known and len(known) == len(rows) else None
+
+
+def _counters(rows: Sequence[_Measured]) -> str:
+    return " and ".join(sorted({counted(method) for _, method in rows}))
 
 
 def _methods(rows: Sequence[_Measured]) -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class NetEnergy:
     """Joules above what the devices draw when idle, and by which counters, of which devices.
 
-    Only figures with the same `method` say anything about each other.
+    Only figures with the same `counters` say anything about each other.
     """
 
     joules: float
-    method: str
+    counters: str

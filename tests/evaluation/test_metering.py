@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation import gpus, processor
-from evaluation.energy import Energy, Spread, total
+from evaluation.energy import Energy, Spread, counted, total
 from evaluation.metering import meter as metering
 from evaluation.metering.counters import GpuCounter, Package, of_processors
 from evaluation.metering.meter import EnergyMeter
@@ -267,6 +267,7 @@ def test_a_sum_is_of_what_all_parts_know() -> None:
     assert total([one, other]) == Energy(
         150.0, 100.0, pytest.approx(50 / 15), 15.0, ("NVML of A100", "NVML of H100"), other.left_out
     )
+    assert counted(other.method) == "NVML of A100" and counted("without RAPL: gone") == ""
     assert total([one, Energy(50.0, seconds=5)]).net_joules is None
     assert total([one, Energy()]).joules is total([]).joules is None
 
