@@ -80,8 +80,9 @@ def test_packages_are_counted_once_each_and_nothing_within_them(machine: Machine
     assert [package.key for package in of_processors(machine.tree)] == ["package-0", "package-1-die-0"]
     with machine.meter(tmp_path / "energy").measuring(()) as measured:
         machine.run(10)
+    assert measured.energy.joules == pytest.approx(1000)
     assert measured.energy == Energy(
-        joules=pytest.approx(1000), seconds=10,
+        joules=measured.energy.joules, seconds=10,
         counters=("RAPL package-0 of Xeon", "RAPL package-1-die-0 of Xeon"),
     )  # fmt: skip
 
@@ -171,8 +172,7 @@ def test_a_counter_that_comes_round_many_times_is_followed(
                 pass
             for _ in range(2):  # the first of them may have begun before
                 assert read.acquire(timeout=60)
-    assert measured.energy.joules == pytest.approx(5 * 250 * 900)
-    assert measured.energy.joules > 4 * RANGE * 1e-6
+    assert measured.energy.joules == pytest.approx(5 * 250 * 900), "more than four times the range"
 
 
 def test_a_counter_that_was_not_read_in_time_is_not_believed(machine: Machine, tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_a_sum_is_of_what_all_parts_know() -> None:
     one = Energy(100.0, 60.0, 4.0, 10.0, ("NVML of H100",))
     other = Energy(50.0, 40.0, 2.0, 5.0, ("NVML of A100",), ("RAPL package-0 of Xeon: permission denied",))
     assert total([one, other]) == Energy(
-        150.0, 100.0, pytest.approx(50 / 15), 15.0, ("NVML of A100", "NVML of H100"), other.left_out
+        150.0, 100.0, 50 / 15, 15.0, ("NVML of A100", "NVML of H100"), other.left_out
     )
     assert counted(other.method) == "NVML of A100" and counted("without RAPL: gone") == ""
     assert total([one, Energy(50.0, seconds=5)]).net_joules is None

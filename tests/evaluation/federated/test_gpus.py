@@ -109,16 +109,17 @@ def test_idle_power_of_a_clients_gpu_is_taken_off_its_training(
 ) -> None:
     now = 0.0
 
-    def later(seconds: float) -> float:
+    def later(seconds: float) -> None:
         nonlocal now
         now += seconds
+
+    def looked_at() -> float:
+        later(10)
         return now
 
     # A clock that is looked at every ten seconds, and a second of idleness takes 15 more: 50 J in 10 s of
     # training, and in 25 s before.
-    meter = EnergyMeter(
-        tmp_path / "powercap", tmp_path / "energy", lambda: later(10), lambda _: later(15) and None
-    )
+    meter = EnergyMeter(tmp_path / "powercap", tmp_path / "energy", looked_at, lambda _: later(15))
     monkeypatch.setattr(client_app, "EnergyMeter", lambda: meter)
     monkeypatch.setattr(hardware, "gpu_uuid", lambda: "GPU-1")
     monkeypatch.setattr(gpus, "visible", lambda: ("GPU-1",))
