@@ -10,7 +10,7 @@ import platform
 import sys
 from collections.abc import Sequence
 
-from evaluation.commands import compare, curve, data, inspect, listing, run
+from evaluation.commands import compare, curve, data, energy, inspect, listing, run
 from evaluation.commands.options import Command
 from evaluation.commands.status import EXIT_STATUSES, Status
 from evaluation.errors import EvaluationError
@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_score(commands)
     compare.add(commands)
     curve.add(commands)
+    energy.add(commands)
     inspect.add(commands)
     return parser
 

@@ -6,7 +6,6 @@ Light to import: a worker, and the process that starts the clients of a training
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
@@ -91,6 +90,16 @@ def names() -> tuple[str, ...]:
     return tuple(str(nvml.nvmlDeviceGetName(nvml.nvmlDeviceGetHandleByUUID(uuid))) for uuid in visible())
 
 
+def name_of(uuid: str) -> str | None:
+    """What its maker calls one GPU; None where the driver does not tell."""
+    nvml = _driver()
+    if nvml is None:
+        return None
+    with suppress(nvml.NVMLError):
+        return str(nvml.nvmlDeviceGetName(nvml.nvmlDeviceGetHandleByUUID(uuid)))
+    return None
+
+
 def driver_version() -> str | None:
     """None without a driver."""
     nvml = _driver()
@@ -162,13 +171,6 @@ def energy_joules(uuid: str | None) -> float | None:
         device = nvml.nvmlDeviceGetHandleByUUID(uuid)
         return float(nvml.nvmlDeviceGetTotalEnergyConsumption(device)) * _MILLIJOULE
     return None
-
-
-def total_energy_joules(uuids: Iterable[str]) -> float | None:
-    """What several GPUs have used; None without one, or where one does not count."""
-    used = [energy_joules(uuid) for uuid in uuids]
-    known = [joules for joules in used if joules is not None]
-    return sum(known) if used and len(known) == len(used) else None
 
 
 def _listed() -> list[str] | None:

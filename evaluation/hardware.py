@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import platform
-from pathlib import Path
-
 import torch
+
+from evaluation import processor
 
 
 def describe() -> str:
     """The accelerator's name, or the CPU's with the number of threads that torch uses."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"{_cpu()}, {torch.get_num_threads()} threads"
+    return f"{processor.name()}, {torch.get_num_threads()} threads"
 
 
 def gpu_uuid() -> str | None:
@@ -20,13 +19,3 @@ def gpu_uuid() -> str | None:
     if not torch.cuda.is_available():
         return None
     return f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
-
-
-def _cpu() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.is_file():
-        for line in information.read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()

@@ -137,7 +137,9 @@ class _Reporter(Observer):
             seconds=round(result.cost.seconds, 3),
             tokens=result.cost.tokens,
             tokens_per_second=result.cost.tokens_per_second,
-            energy_joules=result.cost.energy_joules,
+            energy_joules=result.cost.energy.joules,
+            energy_net_joules=result.cost.energy.net_joules,
+            energy_method=result.cost.energy.method,
             items=str(items),
         )
         self._events.send(told)
@@ -149,7 +151,7 @@ def run_line(line: str, evaluator: Evaluator, events: Events) -> None:
     try:
         job = JOBS.parse(line)
         named = job.job
-        with about(claim=named):
+        with about(claim=named), evaluator.meter.present():
             provenance = (
                 _measured(job, evaluator, events)
                 if isinstance(job, LeakageJob)

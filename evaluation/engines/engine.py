@@ -98,12 +98,9 @@ class Engine(ABC):
     def facts(self) -> EngineFacts:
         """What ran since `open`."""
 
-    def energy_joules(self) -> float | None:
-        """What the accelerators that it computes on have used so far, for whomever; None without a meter.
-
-        The difference of two readings is what they used in between.
-        """
-        return None
+    def gpu_uuids(self) -> tuple[str, ...]:
+        """What the driver calls the GPUs that it computes on; none on a processor."""
+        return ()
 
     @abstractmethod
     def close(self) -> None:

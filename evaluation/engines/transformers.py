@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import transformers
 
-from evaluation import gpus, hardware
+from evaluation import hardware
 from evaluation.benchmarks.samples import Completion, Decoding, Request
 from evaluation.engines import adapters, canary, likelihood
 from evaluation.engines.adapters import Adapter
@@ -186,8 +186,9 @@ class TransformersEngine(Engine):
             batching="" if self._together is None else canary.TOGETHER if self._together else canary.ALONE,
         )
 
-    def energy_joules(self) -> float | None:
-        return gpus.energy_joules(hardware.gpu_uuid())
+    def gpu_uuids(self) -> tuple[str, ...]:
+        uuid = hardware.gpu_uuid()
+        return (uuid,) if uuid else ()
 
     def close(self) -> None:
         self._model = self._tokenizer = self._adapter = self._source = self._together = None

@@ -107,8 +107,8 @@ class VllmEngine(Engine):
             if not ended:  # of what is still on its way nothing may reach the next call
                 self._stop()
 
-    def energy_joules(self) -> float | None:
-        return gpus.total_energy_joules(gpus.visible()) if self._build == "cuda" else None
+    def gpu_uuids(self) -> tuple[str, ...]:
+        return gpus.visible() if self._build == "cuda" else ()
 
     def facts(self) -> EngineFacts:
         if self._child is not None:

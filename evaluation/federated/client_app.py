@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from evaluation import gpus
 from evaluation.errors import EvaluationError, outage_of
 from evaluation.federated import at_home, peak_memory
 from evaluation.federated.config import FederatedConfig
@@ -49,6 +50,7 @@ from evaluation.federated.exchange import (
     refusal,
 )
 from evaluation.federated.factors import Arrays, rank_in
+from evaluation.metering.meter import EnergyMeter
 
 if TYPE_CHECKING:
     from evaluation.federated.training import Work
@@ -58,6 +60,8 @@ _WORKER = secrets.randbits(48)
 
 _measured: list[str] = []
 """Of which run the highest memory of this process is: its settings."""
+
+_PRESENT = ExitStack()
 
 # `training` imports torch, peft and transformers: seconds that a process which only names this app (Flower's
 # simulation, `flwr run`) should not spend. Hence the imports inside the functions that train.
@@ -96,6 +100,7 @@ def introduce(message: Message, context: Context) -> Message:
     if _measured != (run := [repr(config)]):  # a process may serve several runs, one after another
         _measured[:] = run
         peak_memory.forget()
+    _meter()
     local = local_model.local_model(config)
     rows = data.read(config.train_data)
     examples = len(partitioning.split(config, rows).clients[partition])
@@ -116,16 +121,17 @@ def introduce(message: Message, context: Context) -> Message:
 def train(message: Message, context: Context) -> Message:
     """Train the adapter in the message on this node's rows and send what was trained, and what that took."""
     from evaluation import hardware
-    from evaluation.federated import reply, training
+    from evaluation.federated import local_model, reply, training
 
     config = _run_config(message, context)
     partition = _partition(config, context)
     sent, home, control = (_arrays(message, record) for record in (ADAPTER, HOME, CONTROL))
     work = _work(message.content[CONFIG], home, control)
     gpu = hardware.gpu_uuid()
-    before = gpus.energy_joules(gpu)
-    result = training.train(config, partition, work, sent | at_home.of_group(home, at_home.OWN))
-    after = gpus.energy_joules(gpu)  # of the round's training alone
+    meter = _meter()
+    local_model.local_model(config)  # loaded, if it was not, before anything is measured
+    with meter.measuring((gpu,) if gpu else ()) as measured:
+        result = training.train(config, partition, work, sent | at_home.of_group(home, at_home.OWN))
     metrics = {
         EXAMPLES: len(training.tokenised(config, partition)),
         STEPS: result.steps,
@@ -136,13 +142,22 @@ def train(message: Message, context: Context) -> Message:
         PEAK_VRAM: result.peak_vram_bytes or 0,
         WORKER: _WORKER,
     }
-    if before is not None and after is not None:
-        metrics[ENERGY] = after - before
-    content = RecordDict({METRICS: MetricRecord(metrics)})
+    energy = msgspec.json.encode(measured.energy).decode()
+    content = RecordDict({METRICS: MetricRecord(metrics), CONFIG: ConfigRecord({ENERGY: energy})})
     path, received = work.learning_rate * result.steps, reply.Received(sent, home, control)
     for name, arrays in reply.of(config, partition, received, result.arrays, path).items():
         content[name] = _record(arrays)
     return Message(content, reply_to=message)
+
+
+@cache
+def _meter() -> EnergyMeter:
+    """This process's, made before it loads a model. Others know of it until the process ends: between its
+    clients' turns too, so that all rounds are measured alike."""
+    meter = EnergyMeter()
+    meter.measure_idle()
+    _PRESENT.enter_context(meter.present())
+    return meter
 
 
 def _work(settings: ConfigRecord, home: Arrays, control: Arrays) -> Work:

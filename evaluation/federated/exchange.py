@@ -39,7 +39,7 @@ WORKER = "worker"
 HELD_OUT_LOSS = "held-out-loss"
 PEAK_RSS = "peak-rss-bytes"
 PEAK_VRAM = "peak-vram-bytes"
-ENERGY = "energy-joules"  # only where the GPU counts it
+ENERGY = "energy"  # evaluation.energy.Energy as JSON, in the configuration's record
 HARDWARE = "hardware"
 ROWS = "rows-identity"
 

@@ -82,6 +82,8 @@ def training_record(run: Run, parameters: int) -> dict[str, Any]:
         "communicate_seconds": sum(r.communicate_seconds for r in run.rounds),
         "gpu_seconds": _total([r.gpu_seconds for r in run.rounds]),
         "energy_joules": _total([r.energy_joules for r in run.rounds]),
+        "energy_net_joules": _total([r.energy_net_joules for r in run.rounds]),
+        "energy_methods": sorted({r.energy_method for r in run.rounds} - {""}),
         "epsilon": run.rounds[-1].epsilon,
         "startup_seconds": run.ready.startup_seconds,
         "wall_seconds": run.wall_seconds,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
+from evaluation.energy import Energy, total
 from evaluation.errors import EvaluationError
 from evaluation.federated import at_home, held_out, peak_memory
 from evaluation.federated.config import FederatedConfig
@@ -83,6 +86,7 @@ def _round(federation: Federation, before: Progress) -> Progress:
     bytes_up = payload_bytes(replies)  # before strategies, some of which empty the replies
     usable = _usable(federation, before, sent, replies, absent)
     metrics = [dict(reply.content[METRICS]) for reply in usable.replies.values()]
+    energy = total([_energy(reply) for reply in usable.replies.values()])
     aggregating = time.perf_counter()
     following, homes = _aggregated(federation, before, usable)
     end = time.perf_counter()
@@ -113,7 +117,9 @@ def _round(federation: Federation, before: Progress) -> Progress:
         client_peak_vram_bytes=vram,
         server_peak_rss_bytes=peak_memory.bytes_so_far(),
         gpu_seconds=train_seconds if vram else None,
-        energy_joules=_energy(metrics),
+        energy_joules=energy.joules,
+        energy_net_joules=energy.net_joules,
+        energy_method=energy.method,
         epsilon=epsilon(config, server_round),
     )
     kept = resumable.state_of(federation.strategy)
@@ -231,10 +237,12 @@ def _aggregated(
     return dict(sorted((before.adapter | changed).items())), homes
 
 
-def _energy(metrics: Sequence[Mapping[str, float]]) -> float | None:
-    """Joules that the clients' GPUs used while they trained; None unless each could tell."""
-    known = [metric[ENERGY] for metric in metrics if ENERGY in metric]
-    return sum(known) if known and len(known) == len(metrics) else None
+def _energy(reply: Message) -> Energy:
+    """What the client says that its training took; of one that says no such thing nothing is known."""
+    told = reply.content.config_records.get(CONFIG, ConfigRecord()).get(ENERGY)
+    with suppress(msgspec.DecodeError):
+        return msgspec.json.decode(str(told), type=Energy)
+    return Energy()
 
 
 def _busiest(metrics: Sequence[Mapping[str, float]]) -> float:

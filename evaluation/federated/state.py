@@ -33,6 +33,7 @@ _BEFORE_DEVICES: Mapping[str, Any] = {
 }
 """The settings of runs that were kept without them."""
 _BEFORE_CLIENT_LOSSES: Mapping[str, Any] = {"client_losses": (), "simulated_time": None}
+_BEFORE_IDLE_POWER: Mapping[str, Any] = {"energy_net_joules": None, "energy_method": ""}
 # Where a model or its rows lie says nothing about what they are; the rows' identity does.
 _PLACES = ("model", "train_data")
 
@@ -102,7 +103,9 @@ class RunState:
             with safe_open(path, framework="numpy") as file:
                 header = json.loads(file.metadata()[_HEADER])
                 kept = _sorted_out({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-            kept_records = [{**_BEFORE_CLIENT_LOSSES, **record} for record in header["records"]]
+            kept_records = [
+                {**_BEFORE_CLIENT_LOSSES, **_BEFORE_IDLE_POWER, **record} for record in header["records"]
+            ]
             records = msgspec.convert(kept_records, tuple[Round, ...])
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"the state in {path} is damaged: {error}") from error

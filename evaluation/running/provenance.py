@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluation import sandbox
+from evaluation import processor, sandbox
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.engines import EngineFacts
 from evaluation.rules.protocol import Protocol
@@ -52,7 +52,7 @@ class Provenance:
     model_digests: dict[str, str]
     adapter_digests: dict[str, str]
     data: dict[str, dict[str, Any]]
-    usage: dict[str, dict[str, float | None]]
+    usage: dict[str, dict[str, Any]]
     phases: dict[str, float]
     hardware: dict[str, Any]
     packages: dict[str, str]
@@ -156,21 +156,11 @@ def _packages() -> dict[str, str]:
 def _hardware(device: str) -> dict[str, Any]:
     return {
         "accelerator": None if device in ("cpu", "none") else device,
-        "cpu": _cpu_name(),
+        "cpu": processor.name(),
         "cpu_cores": os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": f"{platform.system()} {platform.release()}",
     }
-
-
-@functools.cache
-def _cpu_name() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 @functools.cache

@@ -15,10 +15,12 @@ from typing import Any, Literal
 from evaluation import benchmarks, data, engines, gpus
 from evaluation.benchmarks import Benchmark
 from evaluation.benchmarks.samples import Decoding, Request
+from evaluation.energy import Energy
 from evaluation.engines import Choice, Engine
 from evaluation.engines.scripted import ScriptedEngine
 from evaluation.errors import CheckpointError, EvaluationError, UnknownNameError
 from evaluation.hub import base_models
+from evaluation.metering.meter import EnergyMeter
 from evaluation.names import lookup
 from evaluation.rules import protocol
 from evaluation.rules.protocol import PRECISIONS, Precision, Protocol
@@ -123,7 +125,8 @@ class _Loaded:
 class Evaluator:
     """Evaluates plans one after another on at most one resident base model."""
 
-    def __init__(self) -> None:
+    def __init__(self, meter: EnergyMeter | None = None) -> None:
+        self.meter = meter or EnergyMeter()
         self._engine: Engine | None = None
         self._loaded: _Loaded | None = None
 
@@ -132,6 +135,10 @@ class Evaluator:
 
         Raises EvaluationError in one of its forms. After a retryable one the base model is dropped.
         """
+        with self.meter.present():
+            return self._evaluate(plan, observer)
+
+    def _evaluate(self, plan: Plan, observer: Observer) -> Outcome:
         clock = _Clock()
         rules = protocol.get(plan.protocol)
         precision, note = _computed(_precision(plan, rules))
@@ -157,7 +164,7 @@ class Evaluator:
             clock.lap("loading the base model")
             engine.use_adapter(plan.adapter)
             clock.lap("loading the adapter")
-            asking = _Asking(engine, rules, precision, observer, plan.samples, note)
+            asking = _Asking(engine, self.meter, rules, precision, observer, plan.samples, note)
             scores = asking.score(datasets)
         except EvaluationError as error:
             if error.retryable:
@@ -173,8 +180,10 @@ class Evaluator:
         if self._engine is not None and self._loaded == wanted:
             return self._engine
         self.close()
-        observer.loading()
         engine = engines.create(name)
+        if engine.generates:
+            self.meter.measure_idle()
+        observer.loading()
         engine.open(folder, precision)
         self._engine, self._loaded = engine, wanted
         return engine
@@ -200,7 +209,9 @@ def score_completions(
     given = read_given(completions, dataset)
     check_sandbox([dataset.benchmark])
     engine = ScriptedEngine({slug: given.texts})
-    scores = _Asking(engine, rules, None, observer or Observer(), given.attempts).score([dataset])
+    scores = _Asking(engine, EnergyMeter(), rules, None, observer or Observer(), given.attempts).score(
+        [dataset]
+    )
     subject = Subject(rules.number, None, completions.name, [completions])
     described = provenance.describe(subject, engine.facts(), scores, {})
     return Outcome(scores, described, given.warnings)
@@ -228,6 +239,7 @@ class _Asking:
     """
 
     engine: Engine
+    meter: EnergyMeter
     rules: Protocol
     precision: Precision | None
     observer: Observer
@@ -266,11 +278,10 @@ class _Asking:
             Request(benchmark.slug, key, sample.prompt, _seed(self.rules, benchmark.slug, key))
             for key, sample in asked.items()
         ]
-        before = self.engine.energy_joules()
-        clock = time.monotonic()
-        answers = {a.key: a for a in self.engine.generate(requests, self._decoding(benchmark), generated)}
-        generating = time.monotonic() - clock
-        after = self.engine.energy_joules()
+        with self.meter.measuring(self.engine.gpu_uuids()) as measured:
+            clock = time.monotonic()
+            answers = {a.key: a for a in self.engine.generate(requests, self._decoding(benchmark), generated)}
+            generating = time.monotonic() - clock
         texts = [Answer(key, asked[key], a.text) for key, a in answers.items() if a.text is not None]
         judgements = judge(benchmark, texts, self.rules, judged)
         cost = Cost(
@@ -278,7 +289,7 @@ class _Asking:
             time.monotonic() - clock - generating,
             prompt_tokens=sum(answer.prompt_tokens for answer in answers.values()),
             generated_tokens=sum(answer.generated_tokens for answer in answers.values()),
-            energy_joules=None if before is None or after is None else after - before,
+            energy=measured.energy if self.engine.generates else Energy(),
         )
         return score(
             dataset,

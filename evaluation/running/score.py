@@ -6,7 +6,7 @@ import base64
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy
 
 from evaluation.benchmarks.samples import Completion, Sample
 from evaluation.data import DataKind, Dataset
+from evaluation.energy import Energy
 from evaluation.running.judging import Judgement
 from evaluation.statistics import (
     Interval,
@@ -71,14 +72,14 @@ class Item:
 class Cost:
     """What a score took: seconds of generating and of judging, tokens of all answers together.
 
-    `energy_joules` is what the accelerators used while generating, None where no meter tells.
+    `energy` is what was used while generating, as far as a meter tells.
     """
 
     generating_seconds: float = 0.0
     judging_seconds: float = 0.0
     prompt_tokens: int = 0
     generated_tokens: int = 0
-    energy_joules: float | None = None
+    energy: Energy = field(default_factory=Energy)
 
     @property
     def seconds(self) -> float:
@@ -103,7 +104,10 @@ class Cost:
             "prompt_tokens": self.prompt_tokens,
             "generated_tokens": self.generated_tokens,
             "tokens_per_second": None if rate is None else round(rate, 3),
-            "energy_joules": self.energy_joules,
+            "energy_joules": self.energy.joules,
+            "energy_net_joules": self.energy.net_joules,
+            "idle_watts": self.energy.idle_watts,
+            "energy_method": self.energy.method,
         }
 
 

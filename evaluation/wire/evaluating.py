@@ -88,9 +88,9 @@ class Progress(Message):
 class Scored(Message):
     """A benchmark's score; fields as the portal's Score stores them.
 
-    `tokens_per_second` and `energy_joules` are of generating alone, None where unknown. `correct_bits` and
-    `scored_bits` hold a bit an item, packed, base64 on the line. `items` is the file with the answers, in the
-    job's output folder.
+    `tokens_per_second` and the joules are of generating alone, None where unknown; `energy_net_joules` are
+    those above idle, `energy_method` names the counters. `correct_bits` and `scored_bits` hold a bit an item,
+    packed, base64 on the line. `items` is the file with the answers, in the job's output folder.
     """
 
     event = "score"
@@ -113,6 +113,8 @@ class Scored(Message):
     tokens: int
     tokens_per_second: float | None
     energy_joules: float | None
+    energy_net_joules: float | None
+    energy_method: str
     items: str
 
 

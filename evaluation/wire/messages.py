@@ -15,7 +15,7 @@ import msgspec
 
 from evaluation.errors import EvaluationError, Fault, WireError, outage_of
 
-VERSION = 5
+VERSION = 6
 """Raised with every change of a message's name or fields."""
 
 

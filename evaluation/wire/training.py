@@ -79,8 +79,9 @@ class Round:
     `aggregate_seconds` are the strategy's and `communicate_seconds` what the busiest client process was
     waited for beyond its training: serialising, transport and loading what was sent. Taking `held_out_loss`
     and `client_losses` is outside of them all. `simulated_time` is how long the round takes where clients
-    have a speed or the round a deadline, in steps of a client of speed 1. `epsilon` is what the rounds so
-    far have spent.
+    have a speed or the round a deadline, in steps of a client of speed 1. The joules are what the clients'
+    devices used while they trained, `energy_net_joules` above idle, `energy_method` names the counters.
+    `epsilon` is what the rounds so far have spent.
     """
 
     round: int
@@ -105,6 +106,8 @@ class Round:
     server_peak_rss_bytes: int
     gpu_seconds: float | None
     energy_joules: float | None
+    energy_net_joules: float | None
+    energy_method: str
     epsilon: float | None
 
 

@@ -156,11 +156,27 @@ def _cost(
     )
 
 
+def _training_energy(standing: Standing) -> Cost | None:
+    """What a gain is divided by: above idle where that was measured, else as it was declared."""
+    resources = standing.entry.resources
+    gross = resources.get("energy")
+    return resources.get("energy_net") or (gross if gross and gross.basis == "declared" else None)
+
+
 def _points_per_kwh(standing: Standing) -> float | None:
-    energy, gain = standing.entry.resources.get("energy"), standing.entry.gain
+    energy, gain = _training_energy(standing), standing.entry.gain
     if energy is None or gain is None:
         return None
     return points_per_kilowatt_hour(gain, energy.value)
+
+
+def _joules_an_answer(standing: Standing) -> float | None:
+    found = standing.entry.answer_energy
+    return found.joules if found else None
+
+
+def _meter(entry: Entry) -> str:
+    return entry.answer_energy.counters if entry.answer_energy else ""
 
 
 def _rank_limit(end: str) -> Field[Standing]:
@@ -331,7 +347,14 @@ REST = (
     _cost("wall_time", "Wall time", _SECONDS, shown=False, api=ApiField("time_seconds")),
     _cost("client_rss", "Client memory", _BYTES, "Peak main memory", shown=False),
     _cost("server_rss", "Server memory", _BYTES, "Peak main memory", shown=False),
-    _cost("energy", "Energy", _JOULES, shown=False),
+    _cost("energy", "Energy", _JOULES, "Of the training, the idle draw of its devices included", shown=False),
+    _cost(
+        "energy_net",
+        "Energy above idle",
+        _JOULES,
+        "Of the training, less what idle devices draw",
+        shown=False,
+    ),
     Column(
         "points_per_kwh",
         "Points per kWh",
@@ -340,10 +363,30 @@ REST = (
         "points/kWh",
         "points/kWh",
         group=Group.COST,
-        basis=lambda s: found.basis if (found := s.entry.resources.get("energy")) else "",
+        basis=lambda s: found.basis if (found := _training_energy(s)) else "",
         shown=False,
         falls=True,
-        meaning="The gain over the untuned base model for each kWh of its training",
+        meaning="The gain over the untuned base model for each kWh of its training, above idle if measured",
+    ),
+    Column(
+        "answer_energy",
+        "Energy an answer",
+        _joules_an_answer,
+        lambda s: f"{joules:.3g}" if (joules := _joules_an_answer(s)) is not None else "",
+        "J",
+        "J",
+        shown=False,
+        meaning="Of the evaluation here, above idle, for each item; compare only what one meter told",
+        facet=Facet("meter", "Energy meter", _meter),
+        exported=(
+            Field(
+                "answer_energy", "number", _joules_an_answer, "J", "Of the evaluation, above idle, an item"
+            ),
+            Field(
+                "answer_energy_meter", "text", lambda s: _meter(s.entry) or None, meaning="With its devices"
+            ),
+        ),
+        api=ApiField("answer_energy_joules", "Of the evaluation, above idle, for each item; null if unknown"),
     ),
     _cost("trainable_parameters", "Trained parameters", _PARAMETERS, shown=False),
     Column(

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from evaluation.benchmarks import BENCHMARKS, Benchmark
+from evaluation.energy import Spread
 from evaluation.federated.presets import PRESETS
 from evaluation.method.card import MethodCard
 from evaluation.method.communication import RELATIVE_TOLERANCE
@@ -17,7 +18,7 @@ from evaluation.rules.protocol import FOUR_BIT
 from leaderboard.charts.inputs import Peers
 from leaderboard.entry.benchmark import right_at
 from leaderboard.figures import kilowatt_hours
-from leaderboard.reading import items
+from leaderboard.reading import energy, items
 from leaderboard.reading.items import GroupScore
 from leaderboard.reading.queries import communication
 from leaderboard.reading.snapshots import Snapshot
@@ -84,6 +85,7 @@ class ResourceRow:
     """A cost as each source has it, None where it is silent; `median` is that of the board's entries, and
     `disagreement` a sentence or ""."""
 
+    kind: str
     title: str
     unit: str
     declared: float | None
@@ -187,8 +189,9 @@ def _medians(peers: Iterable[Entry]) -> dict[str, float]:
     return {kind: median(values) for kind, values in known.items()}
 
 
-def evaluation_costs(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """Speed and energy of an evaluation's scores together; the energy in words where no meter told it."""
+def evaluation_costs(evaluation: Evaluation, others: Sequence[Evaluation] = ()) -> list[tuple[str, str]]:
+    """Speed and energy of an evaluation's scores together, and how well the energy repeats in `others`, which
+    may have it among them; the energy in words where no meter told it."""
     scores = list(evaluation.scores.all())
     rates = [(score.tokens, score.tokens_per_second) for score in scores if score.tokens_per_second]
     facts = []
@@ -196,9 +199,29 @@ def evaluation_costs(evaluation: Evaluation) -> list[tuple[str, str]]:
         seconds = sum(tokens / rate for tokens, rate in rates)
         facts.append(("Tokens a second", f"{sum(tokens for tokens, _ in rates) / seconds:,.0f}"))
     metered = [score.energy_joules for score in scores if score.energy_joules is not None]
-    known = bool(metered) and len(metered) == len(scores)
-    facts.append(("Energy", f"{kilowatt_hours(sum(metered))} kWh" if known else "not measured: no meter"))
-    return facts
+    methods = " and ".join(sorted({score.energy_method for score in scores if score.energy_method}))
+    if not metered or len(metered) < len(scores):
+        return [*facts, ("Energy", f"not measured: {methods or 'no meter'}")]
+    facts.append(("Energy", f"{kilowatt_hours(sum(metered))} kWh"))
+    if each := energy.answer_energy(scores):
+        facts.append(("Above idle", f"{kilowatt_hours(each.joules * sum(score.n for score in scores))} kWh"))
+        facts.append(("Above idle, an answer", f"{each.joules:.3g} J"))
+        again = [one for one in others if one != evaluation and _conditions(one) == _conditions(evaluation)]
+        spread = energy.repeated([each, *(energy.answer_energy(one.scores.all()) for one in again)])
+        if spread:
+            facts.append(("Measured again", spread_in_words(spread)))
+    return [*facts, ("Meter", methods)] if methods else facts
+
+
+def _conditions(evaluation: Evaluation) -> tuple[object, ...]:
+    provenance = evaluation.provenance
+    return evaluation.protocol, provenance.get("precision"), provenance.get("engine", {}).get("name")
+
+
+def spread_in_words(spread: Spread) -> str:
+    """How far measurements of one thing lie apart."""
+    apart = "" if spread.relative is None else f", standard deviation {100 * spread.relative:.1f}%"
+    return f"{spread.number} times{apart}"
 
 
 def settings_diff(card: MethodCard, challenge: Challenge) -> list[Setting]:
@@ -302,6 +325,7 @@ def _resource_row(kind: str, known: Mapping[tuple[str, str], float], usual: floa
         declared, derived, measured = (known.get((kind, basis.value)) for basis in _BASES)
     shown = Resource.Kind(kind)
     return ResourceRow(
+        kind=kind,
         title=str(shown.label),
         unit=Resource.UNITS[shown],
         declared=declared,

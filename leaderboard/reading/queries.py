@@ -21,6 +21,7 @@ from evaluation.method.strategies import strategy_title
 from evaluation.rules.base_size import named_size
 from evaluation.rules.protocol import PROTOCOLS, PUBLIC, Protocol
 from evaluation.statistics import PackedAnswers
+from leaderboard.reading.energy import answer_energies
 from leaderboard.reading.leakage import figures_of
 from leaderboard.reading.model_names import family_of
 from leaderboard.reading.transfer import changes_of
@@ -114,6 +115,7 @@ def read(
     marks = marks_of(chosen, as_of=moment)
     transfers = changes_of(chosen, evaluations, moment)
     leakages = figures_of(chosen, moment)
+    energies = answer_energies(evaluations.values("pk"))
     models = _models()
     entries = []
     for row in rows:
@@ -128,6 +130,8 @@ def read(
         entry = _entry(row, judged, costs.get(pk, {}), models)
         if pk in transfers or pk in leakages:
             entry = replace(entry, transfer=transfers.get(pk, ()), leakage=leakages.get(pk))
+        if evaluation and evaluation[0] in energies:
+            entry = replace(entry, answer_energy=energies[evaluation[0]])
         entries.append(_left_since(entry, row[-1]) if moment else entry)
     by_submission = {
         pk: kept for pk, (number, *_) in counted.items() if (kept := answers.get(number)) is not None

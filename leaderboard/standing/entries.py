@@ -12,6 +12,7 @@ from functools import cached_property
 
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.statistics import Interval, RankRange, mean_interval, wilson_interval
+from leaderboard.standing.energy import NetEnergy
 from leaderboard.standing.leakage import LeakageFigure
 from leaderboard.standing.transfer import DomainChange, WorstChange, worst_of
 
@@ -114,7 +115,8 @@ class Entry:
     any more, or "disqualified". `repeats` is the first run of its method, where it is a further one. An entry
     with several `runs`, which differ in the seed alone, has the means over them; `spread` is the standard
     deviation of their averages and `over_seeds` the interval of the average. `transfer` are the changes
-    against the base model on the domains that it was measured on, its own among them.
+    against the base model on the domains that it was measured on, its own among them. `answer_energy` is that
+    of an answer, on the mean over all benchmarks; of several runs the first one's.
     """
 
     id: int
@@ -156,6 +158,7 @@ class Entry:
     over_seeds: Interval | None = None
     transfer: tuple[DomainChange, ...] = ()
     leakage: LeakageFigure | None = None
+    answer_energy: NetEnergy | None = None
 
     @cached_property
     def average(self) -> float | None:

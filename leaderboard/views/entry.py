@@ -35,6 +35,7 @@ from leaderboard.entry.place import Place
 from leaderboard.figures import duration, size
 from leaderboard.interchange.formats import Offer, offers
 from leaderboard.interchange.reading import result_of
+from leaderboard.reading import energy
 from leaderboard.reading.fellow_runs import left_out, runs_of_method
 from leaderboard.reading.leakage import leakage_unknown, report_of
 from leaderboard.reading.transfer import DomainRow, matrix_of
@@ -78,7 +79,10 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
         "protocols": _protocol_links(place, others),
         "side_by_side": entry_facts.side_by_side([place.standing, *(other.standing for other in others)]),
         "target_names": _target_names(submission),
-        "provenance": [*_provenance(counting.provenance), *entry_facts.evaluation_costs(counting)],
+        "provenance": [
+            *_provenance(counting.provenance),
+            *entry_facts.evaluation_costs(counting, evaluations),
+        ],
         "settings": _settings(submission),
         "reproduction": _reproduction(submission),
         "audits": audits_of(submission),
@@ -92,6 +96,7 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
         "matrix": _matrix(place, counting),
         "leakage": report_of(submission) if place.entry.leakage else None,
         "leakage_unknown": leakage_unknown(submission),
+        "training_energy": _training_energy(place, submission) if run else None,
         "left_out": left_out(runs_of_method(submission)),
     }
     return _not_for_others(render(request, "leaderboard/entry.html", context), submission)
@@ -257,6 +262,23 @@ def _matrix(place: Place, counting: Evaluation) -> list[DomainRow]:
     if not place.entry.transfer:
         return []
     return matrix_of(place.entry.id, Evaluation.objects.filter(pk=counting.pk))
+
+
+@dataclass(frozen=True)
+class _TrainingEnergy:
+    """The meter of the trainings here that an entry came of, and how far those of its runs lie apart."""
+
+    method: str
+    apart: str
+
+
+def _training_energy(place: Place, submission: Submission) -> _TrainingEnergy | None:
+    found = energy.trainings({submission.pk, *(run.id for run in place.entry.runs)})
+    own = found.pop(submission.pk, None)
+    if own is None:
+        return None
+    spread = energy.repeated([own.net, *(other.net for other in found.values())]) if own.net else None
+    return _TrainingEnergy(own.method, entry_facts.spread_in_words(spread) if spread else "")
 
 
 def _reproduction(submission: Submission) -> Reproduction | None:

@@ -31,6 +31,7 @@ _MEASURED = {
     Resource.Kind.GPU_TIME: "gpu_seconds",
     Resource.Kind.WALL_TIME: "wall_seconds",
     Resource.Kind.ENERGY: "energy_joules",
+    Resource.Kind.ENERGY_NET: "energy_net_joules",
 }
 
 

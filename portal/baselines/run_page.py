@@ -30,13 +30,17 @@ BARS_SHOWN = 200
 
 @dataclass(frozen=True)
 class Totals:
-    """Over all rounds until now: bytes of both directions, seconds on the clock, bytes of memory, joules."""
+    """Over all rounds until now: bytes of both directions, seconds on the clock, bytes of memory, joules.
+
+    `energy_net` is above idle, None where a round's is not known; `meter` names the counters."""
 
     bytes: int
     seconds: float
     client_memory: int
     client_vram: int | None
     energy: float | None
+    energy_net: float | None
+    meter: str
     loss: float | None
     epsilon: float | None
 
@@ -176,6 +180,7 @@ def _split(partition: Sequence[int]) -> Split | None:
 
 def _totals(metrics: Sequence[RoundMetric]) -> Totals:
     energies = [metric.energy_joules for metric in metrics if metric.energy_joules is not None]
+    above_idle = [metric.energy_net_joules for metric in metrics if metric.energy_net_joules is not None]
     last = metrics[-1]
     return Totals(
         bytes=sum(metric.bytes_both_ways for metric in metrics),
@@ -183,6 +188,8 @@ def _totals(metrics: Sequence[RoundMetric]) -> Totals:
         client_memory=max(metric.client_peak_rss_bytes for metric in metrics),
         client_vram=max((metric.client_peak_vram_bytes or 0 for metric in metrics), default=0) or None,
         energy=sum(energies) if energies else None,
+        energy_net=sum(above_idle) if len(above_idle) == len(metrics) else None,
+        meter=" and ".join(sorted({metric.energy_method for metric in metrics if metric.energy_method})),
         loss=last.train_loss,
         epsilon=last.epsilon,
     )

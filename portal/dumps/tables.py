@@ -240,8 +240,8 @@ TABLES: tuple[Table, ...] = (
         Score,
         _columns(
             count="id evaluation_id n correct unscored available tokens",
-            number="value standard_error seconds tokens_per_second energy_joules",
-            text="benchmark data data_digest",
+            number="value standard_error seconds tokens_per_second energy_joules energy_net_joules",
+            text="benchmark data data_digest energy_method",
             truth="official",
             json="unofficial_reasons",
             bytes="correct_bits scored_bits",
@@ -305,7 +305,8 @@ TABLES: tuple[Table, ...] = (
             count="id run_id round examples bytes_down bytes_up client_peak_rss_bytes client_peak_vram_bytes "
             "server_peak_rss_bytes",
             number="learning_rate train_loss held_out_loss train_seconds aggregate_seconds "
-            "communicate_seconds seconds simulated_time energy_joules gpu_seconds epsilon",
+            "communicate_seconds seconds simulated_time energy_joules energy_net_joules gpu_seconds epsilon",
+            text="energy_method",
             json="clients failures client_losses",
             moment="recorded_at",
         ),

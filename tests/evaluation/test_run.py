@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation import data
+from evaluation import data, gpus
 from evaluation.benchmarks.samples import Sample
 from evaluation.errors import (
     CheckpointError,
@@ -18,6 +18,7 @@ from evaluation.errors import (
     OutOfMemoryError,
     UnknownNameError,
 )
+from evaluation.metering.meter import EnergyMeter
 from evaluation.running.run import Evaluator, Observer, Plan, Progress
 from evaluation.running.score import Score
 from tests.evaluation.conftest import WriteRows, make_adapter
@@ -124,10 +125,15 @@ def test_energy_and_speed_are_those_of_generating(
 ) -> None:
     readings = iter([1_000.0, 1_250.0])
     engine = pytest.importorskip("evaluation.engines.transformers").TransformersEngine
-    monkeypatch.setattr(engine, "energy_joules", lambda _: next(readings))
+    monkeypatch.setattr(engine, "gpu_uuids", lambda _: ("GPU-1",))
+    monkeypatch.setattr(gpus, "energy_joules", lambda _: next(readings))
+    monkeypatch.setattr(gpus, "name_of", lambda _: "H100")
     plan = Plan(str(tiny_llama), ("tfns",), precision="fp32", data=str(write_rows("tfns", TFNS)))
-    result = Evaluator().evaluate(plan, Observer()).as_dict()["benchmarks"]["tfns"]
+    meter = EnergyMeter(tmp_path / "powercap", tmp_path / "energy")
+    result = Evaluator(meter).evaluate(plan, Observer()).as_dict()["benchmarks"]["tfns"]
     assert result["energy_joules"] == 250.0
+    assert result["energy_net_joules"] is None, "idle power was not measured"
+    assert result["energy_method"] == "NVML of H100"
     assert result["tokens_per_second"] == pytest.approx(
         result["tokens"] / result["generating_seconds"], rel=0.1
     )

@@ -20,7 +20,8 @@ ROUND = training.Round(
     held_out_loss=None, client_losses=(training.ClientLoss(1, 3.5),), bytes_down=10, bytes_up=20,
     messages_down=2, messages_up=2, train_seconds=1.5, aggregate_seconds=0.1, communicate_seconds=0.2,
     seconds=2.0, simulated_time=4.0, client_peak_rss_bytes=100, client_peak_vram_bytes=None,
-    server_peak_rss_bytes=50, gpu_seconds=None, energy_joules=3.5, epsilon=None,
+    server_peak_rss_bytes=50, gpu_seconds=None, energy_joules=3.5, energy_net_joules=2.5,
+    energy_method="NVML of H100", epsilon=None,
 )  # fmt: skip
 COMMIT, DIGEST = "c" * 40, "d" * 64
 JOB = evaluating.Job(
@@ -44,67 +45,70 @@ SCORED = evaluating.Scored(
     job="j1", benchmark="fpb", value=0.5, standard_error=0.25, n=4, correct=2, unscored=0, data="other",
     data_digest="sha256:0", available=9, official=False, unofficial_reasons=("other data",),
     correct_bits=b"\xc0", scored_bits=b"\xf0", seconds=1.5, tokens=12,
-    tokens_per_second=8.0, energy_joules=None, items="/out/fpb.jsonl",
+    tokens_per_second=8.0, energy_joules=None, energy_net_joules=None, energy_method="",
+    items="/out/fpb.jsonl",
 )  # fmt: skip
 
 # Written out, so that no message changes unnoticed: raise VERSION with it, which changes these lines.
 EVALUATING: list[tuple[Message, str]] = [
-    (JOB, '{"event": "job", "version": 5, "job": "j1", "model": "/base", "adapter": null, '
+    (JOB, '{"event": "job", "version": 6, "job": "j1", "model": "/base", "adapter": null, '
           '"benchmarks": ["fpb", "tfns"], "protocol": 1, "engine": "auto", "precision": "fp32", '
           '"data": null, "limit": 5, "output": "/out", "registered": [{"name": "fiqa", '
           '"dataset": "owner/name", "commit": "' + COMMIT + '", "rows": 304, '
           '"digest": "' + DIGEST + '", "by": "ada", '
           '"at": "2026-11-28T10:00:00+00:00"}], "smoke_run": true}'),
-    (LEAKAGE_JOB, '{"event": "leakage_job", "version": 5, "job": "j1", "model": "/base", '
+    (LEAKAGE_JOB, '{"event": "leakage_job", "version": 6, "job": "j1", "model": "/base", '
                   '"adapter": "/adapter", "challenge": "finance", "protocol": 1, '
                   '"precision": "fp32", "rows": "/rows.jsonl", "run": {"seed": 7}, '
                   '"rounds": [[0, 2], []], "template": null, "columns": ["input"], '
                   '"data": null, "registered": []}'),
-    (evaluating.Ready(7), '{"event": "ready", "version": 5, "pid": 7}'),
-    (evaluating.Loading("j1"), '{"event": "loading", "version": 5, "job": "j1"}'),
+    (evaluating.Ready(7), '{"event": "ready", "version": 6, "pid": 7}'),
+    (evaluating.Loading("j1"), '{"event": "loading", "version": 6, "job": "j1"}'),
     (evaluating.Noted(None, "warning", "memory ran out"),
-     '{"event": "note", "version": 5, "job": null, "level": "warning", "text": "memory ran out"}'),
+     '{"event": "note", "version": 6, "job": null, "level": "warning", "text": "memory ran out"}'),
     (evaluating.Progress("j1", "fpb", "judging", 3, 4, None, 1.5),
-     '{"event": "progress", "version": 5, "job": "j1", "benchmark": "fpb", "phase": "judging", "done": 3, '
+     '{"event": "progress", "version": 6, "job": "j1", "benchmark": "fpb", "phase": "judging", "done": 3, '
      '"total": 4, "rate": null, "eta": 1.5}'),
-    (SCORED, '{"event": "score", "version": 5, "job": "j1", "benchmark": "fpb", "value": 0.5, '
+    (SCORED, '{"event": "score", "version": 6, "job": "j1", "benchmark": "fpb", "value": 0.5, '
              '"standard_error": 0.25, "n": 4, "correct": 2, "unscored": 0, "data": "other", '
              '"data_digest": "sha256:0", "available": 9, "official": false, '
              '"unofficial_reasons": ["other data"], "correct_bits": "wA==", "scored_bits": "8A==", '
              '"seconds": 1.5, "tokens": 12, "tokens_per_second": 8.0, '
-             '"energy_joules": null, "items": "/out/fpb.jsonl"}'),
-    (LEAKAGE, '{"event": "leakage", "version": 5, "job": "j1", "members": 40, "others": 20, '
+             '"energy_joules": null, "energy_net_joules": null, "energy_method": "", '
+             '"items": "/out/fpb.jsonl"}'),
+    (LEAKAGE, '{"event": "leakage", "version": 6, "job": "j1", "members": 40, "others": 20, '
               '"memberships": [{"signal": "loss_ratio", "auc": 0.75, "auc_interval": [0.5, 1.0], '
               '"true_positives": 0.25, "true_positives_interval": null}], '
               '"clients": [{"client": 2, "rows": 20, "membership": {"signal": "loss_ratio", "auc": 0.75, '
               '"auc_interval": [0.5, 1.0], "true_positives": 0.25, "true_positives_interval": null}}], '
               '"exposures": [{"client": 0, "bits": 3.5, "most": 8.0}], "seconds": 1.5}'),
     (evaluating.Done("j1", {"precision": "fp32", "usage": {"fpb": [1, 2.5, None]}}),
-     '{"event": "done", "version": 5, "job": "j1", '
+     '{"event": "done", "version": 6, "job": "j1", '
      '"provenance": {"precision": "fp32", "usage": {"fpb": [1, 2.5, null]}}}'),
     (Failed("data", "no rows", Fault.INPUT, "j1"),
-     '{"event": "error", "version": 5, "code": "data", "message": "no rows", "fault": "input", '
+     '{"event": "error", "version": 6, "code": "data", "message": "no rows", "fault": "input", '
      '"job": "j1"}'),
 ]  # fmt: skip
 TRAINING: list[tuple[Message, str]] = [
     (training.Ready("FedAvg", 3.5, 2, 8, "rows", "d1", 100, "CPU", None, SHARES, resumed=1),
-     '{"event": "ready", "version": 5, "strategy": "FedAvg", "startup_seconds": 3.5, "clients": 2, '
+     '{"event": "ready", "version": 6, "strategy": "FedAvg", "startup_seconds": 3.5, "clients": 2, '
      '"rows": 8, "data": "rows", "data_digest": "d1", "trainable_parameters": 100, "hardware": "CPU", '
      '"planned_bytes": null, '
      '"shares": {"column": "label", "values": ["no", "yes"], "counts": [[3, 1], [0, 4]], "held_out": 2}, '
      '"resumed": 1}'),
     (training.RoundEnded.of(ROUND, 3),
-     '{"event": "round", "version": 5, "round": 1, "clients": [0, 1], '
+     '{"event": "round", "version": 6, "round": 1, "clients": [0, 1], '
      '"failures": [{"client": 2, "reason": "its loss is not finite"}], "examples": 8, '
      '"learning_rate": 0.001, "train_loss": 2.5, "held_out_loss": null, '
      '"client_losses": [{"client": 1, "loss": 3.5}], "bytes_down": 10, "bytes_up": 20, '
      '"messages_down": 2, "messages_up": 2, "train_seconds": 1.5, "aggregate_seconds": 0.1, '
      '"communicate_seconds": 0.2, "seconds": 2.0, "simulated_time": 4.0, "client_peak_rss_bytes": 100, '
      '"client_peak_vram_bytes": null, "server_peak_rss_bytes": 50, "gpu_seconds": null, '
-     '"energy_joules": 3.5, "epsilon": null, "rounds": 3}'),
-    (training.Done("/out", 9.5), '{"event": "done", "version": 5, "output": "/out", "wall_seconds": 9.5}'),
+     '"energy_joules": 3.5, "energy_net_joules": 2.5, "energy_method": "NVML of H100", '
+     '"epsilon": null, "rounds": 3}'),
+    (training.Done("/out", 9.5), '{"event": "done", "version": 6, "output": "/out", "wall_seconds": 9.5}'),
     (Failed("engine_crash", "Ray ended", Fault.CRASH),
-     '{"event": "error", "version": 5, "code": "engine_crash", "message": "Ray ended", "fault": "crash", '
+     '{"event": "error", "version": 6, "code": "engine_crash", "message": "Ray ended", "fault": "crash", '
      '"job": null}'),
 ]  # fmt: skip
 # The type checker sees no common type of vocabularies.
@@ -155,23 +159,23 @@ def test_a_field_of_another_type_is_refused_with_its_place(
     [
         ("", "not a line of JSON"),
         ("Loading checkpoint shards: 100%", "not a line of JSON"),
-        ('{"event": "ready", "version": 5, "pid"', "not a line of JSON"),
+        ('{"event": "ready", "version": 6, "pid"', "not a line of JSON"),
         (b'{"event": "\xff"}', "not a line of JSON"),
-        ('{"event": "ready", "version": 5, "pid": NaN}', "not a line of JSON"),
+        ('{"event": "ready", "version": 6, "pid": NaN}', "not a line of JSON"),
         ("[1]", "not a line of JSON with a message: Expected `object`, got `array`"),
-        ("{}", "version None where 5 is spoken"),
-        ('{"event": "ready", "pid": 7}', "version None where 5 is spoken"),
-        ('{"event": "ready", "version": "1", "pid": 7}', "version '1' where 5 is spoken"),
-        ('{"event": "ready", "version": 0, "pid": 7}', "version 0 where 5 is spoken"),
-        ('{"event": "ready", "version": 1, "process": 7}', "version 1 where 5 is spoken"),
-        ('{"version": 5, "pid": 7}', "no message is called None; there are: ready, loading"),
-        ('{"event": ["ready"], "version": 5}', "no message is called"),
-        ('{"event": "job", "version": 5}', "no message is called 'job'"),
-        ('{"event": "readi", "version": 5, "pid": 7}', "no message is called 'readi'"),
-        ('{"event": "ready", "version": 5, "pid": 7, "port": 1}', "a message ready has no `port`"),
-        ('{"event": "ready", "version": 5, "pid": true}', "Expected `int`, got `bool`"),
+        ("{}", "version None where 6 is spoken"),
+        ('{"event": "ready", "pid": 7}', "version None where 6 is spoken"),
+        ('{"event": "ready", "version": "1", "pid": 7}', "version '1' where 6 is spoken"),
+        ('{"event": "ready", "version": 0, "pid": 7}', "version 0 where 6 is spoken"),
+        ('{"event": "ready", "version": 1, "process": 7}', "version 1 where 6 is spoken"),
+        ('{"version": 6, "pid": 7}', "no message is called None; there are: ready, loading"),
+        ('{"event": ["ready"], "version": 6}', "no message is called"),
+        ('{"event": "job", "version": 6}', "no message is called 'job'"),
+        ('{"event": "readi", "version": 6, "pid": 7}', "no message is called 'readi'"),
+        ('{"event": "ready", "version": 6, "pid": 7, "port": 1}', "a message ready has no `port`"),
+        ('{"event": "ready", "version": 6, "pid": true}', "Expected `int`, got `bool`"),
         (
-            '{"event": "error", "version": 5, "code": "x", "message": "x", "fault": "bad"}',
+            '{"event": "error", "version": 6, "code": "x", "message": "x", "fault": "bad"}',
             "Invalid enum value 'bad'",
         ),
     ],
@@ -194,4 +198,4 @@ def test_a_number_that_json_has_not_is_not_sent() -> None:
 
 
 def test_a_message_says_which_version_it_is() -> None:
-    assert json.loads(dump(evaluating.Ready(7)))["version"] == VERSION == 5
+    assert json.loads(dump(evaluating.Ready(7)))["version"] == VERSION == 6

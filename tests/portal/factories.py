@@ -139,6 +139,8 @@ def score(benchmark: str, correct: int = 70, n: int = 100, **changes: Any) -> Sc
         "tokens": 100,
         "tokens_per_second": 125.0,
         "energy_joules": None,
+        "energy_net_joules": None,
+        "energy_method": "",
         "items": f"{benchmark}.jsonl",
     }
     return Scored(**(values | changes))

@@ -74,6 +74,8 @@ def scored(job: str, benchmark: str, items: str) -> Scored:
         tokens=10,
         tokens_per_second=10.0,
         energy_joules=None,
+        energy_net_joules=None,
+        energy_method="",
         items=items,
     )
 

@@ -120,6 +120,8 @@ def measured(number: int) -> Round:
         server_peak_rss_bytes=200_000_000,
         gpu_seconds=None,
         energy_joules=None,
+        energy_net_joules=None,
+        energy_method="",
         epsilon=None,
     )
 

@@ -59,6 +59,8 @@ class RoundSerializer(serializers.ModelSerializer[RoundMetric]):
             "client_peak_vram_bytes",
             "server_peak_rss_bytes",
             "energy_joules",
+            "energy_net_joules",
+            "energy_method",
             "gpu_seconds",
             "epsilon",
             "recorded_at",

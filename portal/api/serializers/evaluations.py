@@ -37,14 +37,17 @@ class ScoreSerializer(serializers.ModelSerializer[Score]):
             "tokens",
             "tokens_per_second",
             "energy_joules",
+            "energy_net_joules",
+            "energy_method",
             "items",
         ]
         extra_kwargs = {
             "unofficial_reasons": {"help_text": "Why it is no official score, in sentences"},
             "tokens": {"help_text": "Of prompts and answers together"},
             "energy_joules": {
-                "help_text": "What the accelerators used while generating; null where no meter told"
+                "help_text": "What the devices used while generating, idle draw too; null without a meter"
             },
+            "energy_net_joules": {"help_text": "The same above what the devices draw when idle"},
         }
 
     unofficial_reasons = serializers.ListField(child=serializers.CharField())

@@ -136,6 +136,8 @@ class RoundMetric(models.Model):
     client_peak_vram_bytes = models.PositiveBigIntegerField(null=True)
     server_peak_rss_bytes = models.PositiveBigIntegerField()
     energy_joules = models.FloatField(null=True)
+    energy_net_joules = models.FloatField(null=True, help_text="Above what the devices draw when idle")
+    energy_method = models.TextField(blank=True, default="", help_text="The counters with their devices")
     gpu_seconds = models.FloatField(null=True)
     epsilon = models.FloatField(null=True, help_text="Spent until here, of differential privacy")
     recorded_at = models.DateTimeField(default=timezone.now, editable=False)

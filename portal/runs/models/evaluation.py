@@ -175,7 +175,15 @@ class Score(models.Model):
         null=True, help_text="Tokens of prompts and answers for each second of generating"
     )
     energy_joules = models.FloatField(
-        null=True, help_text="What the accelerators used while generating, where a meter told"
+        null=True, help_text="What the devices used while generating, idle draw included, where a meter told"
+    )
+    energy_net_joules = models.FloatField(
+        null=True, help_text="The same above what the devices draw when idle, where that was measured"
+    )
+    energy_method = models.TextField(
+        blank=True,
+        default="",
+        help_text="The counters with their devices, and which were left out, and why",
     )
     items = models.FileField(
         max_length=200, blank=True, help_text="JSON lines: prompt, completion, target of each item"

@@ -83,6 +83,7 @@ class Resource(models.Model):
         WALL_TIME = "wall_time", "training time"
         GPU_TIME = "gpu_time", "GPU time"
         ENERGY = "energy", "energy"
+        ENERGY_NET = "energy_net", "energy above idle"
         TRAINABLE_PARAMETERS = "trainable_parameters", "trainable parameters"
 
     class Basis(models.TextChoices):
@@ -101,6 +102,7 @@ class Resource(models.Model):
         Kind.WALL_TIME: "s",
         Kind.GPU_TIME: "s",
         Kind.ENERGY: "J",
+        Kind.ENERGY_NET: "J",
         Kind.TRAINABLE_PARAMETERS: "",
     }
 

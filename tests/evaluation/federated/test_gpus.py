@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -10,10 +12,12 @@ import pynvml
 import pytest
 
 from evaluation import gpus, hardware
+from evaluation.federated import client_app
 from evaluation.federated.config import FederatedConfig
 from evaluation.federated.job import prepare
 from evaluation.federated.server_app import federate
 from evaluation.federated.simulation import client_resources
+from evaluation.metering.meter import EnergyMeter
 from evaluation.wire.training import Event, RoundEnded
 
 from .loopback import LoopbackGrid
@@ -33,30 +37,41 @@ class Driver:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
         return uuid
 
+    def nvmlDeviceGetName(self, _device: str) -> str:
+        return "H100"
+
     def nvmlDeviceGetTotalEnergyConsumption(self, _device: str) -> int:
         self.counter += 50_000
         return self.counter
 
 
 @pytest.fixture
-def driver(monkeypatch: pytest.MonkeyPatch) -> None:
+def driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     nvml = ModuleType("nvml")
     made = Driver()
-    for name in ("nvmlDeviceGetCount", "nvmlDeviceGetHandleByUUID", "nvmlDeviceGetTotalEnergyConsumption"):
-        setattr(nvml, name, getattr(made, name))
+    for name in ("Count", "HandleByUUID", "Name", "TotalEnergyConsumption"):
+        setattr(nvml, f"nvmlDeviceGet{name}", getattr(made, f"nvmlDeviceGet{name}"))
     nvml.NVMLError = pynvml.NVMLError  # type: ignore[attr-defined]
     monkeypatch.setattr(gpus, "_driver", lambda: nvml)
+    monkeypatch.setattr(gpus, "visible", lambda: ())
+    meter = EnergyMeter(tmp_path / "powercap", tmp_path / "energy", sleep=lambda _: None)
+    monkeypatch.setattr(client_app, "EnergyMeter", lambda: meter)
+    client_app._meter.cache_clear()
+    yield
+    client_app._PRESENT.close()
+    client_app._meter.cache_clear()
 
 
-def measured(config: FederatedConfig, output: Path) -> list[float | None]:
-    joules: list[float | None] = []
+def measured(config: FederatedConfig, output: Path) -> list[tuple[float | None, float | None, str]]:
+    """Joules, those above idle, and the counters of each round."""
+    rounds = []
 
     def report(event: Event) -> None:
         if isinstance(event, RoundEnded):
-            joules.append(event.energy_joules)
+            rounds.append((event.energy_joules, event.energy_net_joules, event.energy_method))
 
     federate(LoopbackGrid(config.clients), prepare(config, output, report))
-    return joules
+    return rounds
 
 
 @pytest.mark.parametrize(
@@ -83,7 +98,33 @@ def test_a_rounds_energy_is_what_its_clients_took(
     driver: None, config: FederatedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hardware, "gpu_uuid", lambda: "GPU-1")
-    assert measured(replace(config, rounds=2), tmp_path / "out") == [pytest.approx(100.0)] * 2
+    assert measured(replace(config, rounds=2), tmp_path / "out") == [(100.0, None, "NVML of H100")] * 2
+    record = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert (record["energy_joules"], record["energy_net_joules"]) == (200.0, None)
+    assert record["energy_methods"] == ["NVML of H100"]
+
+
+def test_idle_power_of_a_clients_gpu_is_taken_off_its_training(
+    driver: None, config: FederatedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def later(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def looked_at() -> float:
+        later(10)
+        return now
+
+    # A clock that is looked at every ten seconds, and a second of idleness takes 15 more: 50 J in 10 s of
+    # training, and in 25 s before.
+    meter = EnergyMeter(tmp_path / "powercap", tmp_path / "energy", looked_at, lambda _: later(15))
+    monkeypatch.setattr(client_app, "EnergyMeter", lambda: meter)
+    monkeypatch.setattr(hardware, "gpu_uuid", lambda: "GPU-1")
+    monkeypatch.setattr(gpus, "visible", lambda: ("GPU-1",))
+    ((gross, net, _),) = measured(replace(config, rounds=1), tmp_path / "out")
+    assert (gross, net) == (pytest.approx(100), pytest.approx(60)), "of two clients"
 
 
 def test_a_gpu_that_does_not_count_gives_no_energy(
@@ -91,7 +132,9 @@ def test_a_gpu_that_does_not_count_gives_no_energy(
 ) -> None:
     monkeypatch.setattr(hardware, "gpu_uuid", lambda: "MIG-7")
     assert gpus.energy_joules("MIG-7") is None
-    assert measured(replace(config, rounds=1), tmp_path / "out") == [None]
+    assert measured(replace(config, rounds=1), tmp_path / "out") == [
+        (None, None, "without NVML of a GPU: its driver tells none")
+    ]
 
 
 @pytest.mark.parametrize(("capability", "computes"), [((7, 5), False), ((8, 0), True), ((12, 0), True)])
@@ -113,7 +156,7 @@ def test_gpus_compute_in_bf16_from_ampere_on(
     monkeypatch.setattr(gpus, "_driver", lambda: nvml)
     assert gpus.visible() == ("GPU-0", "GPU-1")
     assert gpus.compute_bf16() is computes
-    assert gpus.total_energy_joules(gpus.visible()) == 4.0
+    assert gpus.energy_joules("GPU-0") == 2.0
     assert gpus.free_bytes("GPU-0") == 5
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert gpus.visible() == ("GPU-0",)
@@ -157,5 +200,5 @@ def test_without_a_driver_there_is_no_gpu_and_no_energy(monkeypatch: pytest.Monk
     assert gpus.visible() == gpus.conditions() == ()
     assert gpus.compute_bf16(), "the processor does"
     assert gpus.free_bytes("GPU-1") is None
-    assert gpus.total_energy_joules(gpus.visible()) is None
+    assert gpus.name_of("GPU-1") is None
     assert gpus.energy_joules("GPU-1") is None
