@@ -35,6 +35,7 @@ from portal.submissions.models import Submission
 
 logger = logging.getLogger(__name__)
 
+_OF_AUDITS = 1
 _MEASURED = [field.name for field in fields(Scored) if field.name not in ("job", "items")]
 
 
@@ -104,12 +105,38 @@ def enqueue_audit(original: Evaluation, *, not_on: str) -> Evaluation:
         base_model=original.base_model,
         checkpoint=original.checkpoint,
         protocol=original.protocol,
-        priority=1,
+        priority=_OF_AUDITS,
         for_audit=True,
         not_on=not_on,
     )
     wake_evaluators()
     return evaluation
+
+
+@transaction.atomic
+def enqueue_again(ended: Evaluation) -> Evaluation:
+    """Queue another of what failed or was cancelled, for the board or beside it, and wake the workers."""
+    if ended.purpose == Evaluation.Purpose.BOARD:
+        return enqueue(ended.submission, ended.protocol, priority=ended.priority, smoke_run=ended.smoke_run)
+    evaluation = Evaluation.objects.create(
+        submission=ended.submission,
+        base_model=ended.base_model,
+        checkpoint=ended.checkpoint,
+        protocol=ended.protocol,
+        purpose=ended.purpose,
+        domain=ended.domain,
+        priority=ended.priority,
+    )
+    logs.add(evaluation, Line(f"{evaluation.title} under protocol {ended.protocol} is queued again."))
+    wake_evaluators()
+    return evaluation
+
+
+def usual_priority(evaluation: Evaluation) -> int:
+    """What it has where nobody wished another."""
+    if evaluation.for_audit:
+        return _OF_AUDITS
+    return 0 if evaluation.purpose == Evaluation.Purpose.BOARD else transfer.PRIORITY
 
 
 @transaction.atomic
@@ -203,7 +230,8 @@ def record_score(evaluation: Evaluation, scored: Scored, *, items: File) -> Scor
     does; then it stores nothing.
     """
     data_register.check(scored, claims.lock(evaluation).worker)
-    stored = Score(evaluation=evaluation, **{name: getattr(scored, name) for name in _MEASURED})
+    measured = {name: getattr(scored, name) for name in _MEASURED}
+    stored = Score(evaluation=evaluation, items_bytes=items.size, **measured)
     name = f"evaluations/{evaluation.pk}/{scored.benchmark}.jsonl"
     if not evaluation.scores.filter(benchmark=scored.benchmark).exists():
         stored.items.storage.delete(name)  # left by a worker that was lost before its row was there

@@ -167,10 +167,17 @@ class Score(models.Model):
     items = models.FileField(
         max_length=200, blank=True, help_text="JSON lines: prompt, completion, target of each item"
     )
+    items_bytes = models.BigIntegerField(
+        null=True, editable=False, help_text="Size of that file; not known of early ones"
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ["pk"]
+        indexes = [
+            # Summed up without a look at the rows, which are wide.
+            models.Index(fields=["items_bytes"], name="score_items_bytes", condition=~Q(items="")),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["evaluation", "benchmark"], name="score_unique"),
             models.CheckConstraint(
