@@ -280,5 +280,5 @@ def _storage() -> Storage:
     )
 
 
-def _of_answers(size: str) -> dict[str, Aggregate]:
+def _of_answers(size: str) -> dict[str, Aggregate | Coalesce]:
     return {"files": Count("*"), "measured": Count(size), "bytes": Coalesce(Sum(size), 0)}

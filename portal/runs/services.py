@@ -29,6 +29,7 @@ from portal.outages import waiting
 from portal.outages.causes import Failure
 from portal.queues import wake_board_builders, wake_evaluators
 from portal.runs import claims, data_register, fairness, leakage, logs, reproductions, transfer
+from portal.runs.items import clear_left_items, name_of_items
 from portal.runs.logs import Level, Line
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
@@ -232,10 +233,9 @@ def record_score(evaluation: Evaluation, scored: Scored, *, items: File) -> Scor
     data_register.check(scored, claims.lock(evaluation).worker)
     measured = {name: getattr(scored, name) for name in _MEASURED}
     stored = Score(evaluation=evaluation, items_bytes=items.size, **measured)
-    name = f"evaluations/{evaluation.pk}/{scored.benchmark}.jsonl"
     if not evaluation.scores.filter(benchmark=scored.benchmark).exists():
-        stored.items.storage.delete(name)  # left by a worker that was lost before its row was there
-    stored.items.save(name, items, save=False)
+        clear_left_items(evaluation, scored.benchmark)  # of a worker that was lost before its row was there
+    stored.items.save(name_of_items(evaluation, scored.benchmark), items, save=False)
     try:
         stored.save(force_insert=True)
         logs.add(evaluation, Line(_in_words(stored)))
