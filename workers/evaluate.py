@@ -92,7 +92,7 @@ def _beyond_hardware() -> tuple[LeftToOthers, ...]:
 
 def run(evaluation: Evaluation) -> None:
     """Run one claimed evaluation to its end, whatever that is, and record it."""
-    with about(submission=evaluation.submission_id, evaluation=evaluation.pk, claim=evaluation.claim_id):
+    with about(**evaluation.log_ids):
         _run(evaluation)
 
 

@@ -341,7 +341,7 @@ def _say_queued(evaluation: Evaluation) -> None:
     if tracing.is_on():
         earlier = Evaluation.objects.filter(submission=evaluation.submission_id, pk__lt=evaluation.pk)
         tracing.concerns(evaluation.submission_id, first=not earlier.exists())
-    with about(submission=evaluation.submission_id, evaluation=evaluation.pk):
+    with about(**evaluation.log_ids):
         logger.info("%s is queued", evaluation)
 
 

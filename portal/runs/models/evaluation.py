@@ -117,6 +117,10 @@ class Evaluation(Claimable):
         return f"{what} {self.pk} of {self.submission_id}"
 
     @property
+    def log_ids(self) -> dict[str, object]:
+        return {"submission": self.submission_id, "evaluation": self.pk, "claim": self.claim_id}
+
+    @property
     def challenge(self) -> str:
         """Whose benchmarks are asked: its submission's, where it is for the board."""
         return self.domain or self.submission.challenge
