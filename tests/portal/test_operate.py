@@ -243,7 +243,7 @@ def test_single_answers_are_told_with_what_they_take_and_early_ones_apart(owner:
     assert sizes and None not in sizes
     assert (storage.answer_files, storage.answer_bytes) == (len(sizes), sum(filter(None, sizes)))
     (dropped, *_) = Score.objects.all()
-    DroppedAnswers.objects.create(score=dropped, sha256="0" * 64, size=dropped.items_bytes)
+    DroppedAnswers.objects.create(score=dropped, sha256="0" * 64, size=dropped.items_bytes or 0)
     storage = overview().storage
     assert storage.answer_files == len(sizes) - 1
     assert storage.answer_bytes == sum(filter(None, sizes)) - (dropped.items_bytes or 0)
