@@ -7,10 +7,12 @@ the log that has them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from importlib.metadata import version
+from logging import LogRecord
 from typing import TYPE_CHECKING, Any
 
 from evaluation.log_lines import ids_of
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
 
 _OWN = ("evaluation", "flowertune", "leaderboard", "portal", "workers")
+# What Celery says of a broker that is away, every few seconds for as long as it is.
+_OF_THE_BROKER = frozenset({"celery.beat", "celery.worker.consumer.consumer"})
+_SAID_AGAIN_SECONDS = 900.0
+_said: dict[tuple[object, ...], float] = {}
 # What the SDK says of the event itself and of the program.
 _KEPT = (
     "event_id",
@@ -66,9 +72,11 @@ def start(dsn: str) -> None:
 
 
 def _report(event: Event, hint: Hint) -> Event | None:
-    """What of an event is sent; None for a refusal while a service is away, which is an outage."""
+    """What of an event is sent; None for a refusal while a service is away, which is an outage, and for what
+    Celery says of such a one over and over.
+    """
     record = hint.get("log_record")
-    if getattr(record, "status_code", None) == HTTPStatus.SERVICE_UNAVAILABLE:
+    if getattr(record, "status_code", None) == HTTPStatus.SERVICE_UNAVAILABLE or _is_said(record):
         return None
     report: dict[str, Any] = {name: event[name] for name in _KEPT if name in event}  # type: ignore[literal-required]
     report["tags"] = {name: str(value) for name, value in ids_of(record).items()}
@@ -79,6 +87,17 @@ def _report(event: Event, hint: Hint) -> Event | None:
     with suppress(AttributeError):
         report["transaction"] = record.request.resolver_match.route  # type: ignore[union-attr]
     return report  # type: ignore[return-value]
+
+
+def _is_said(record: LogRecord | None) -> bool:
+    """Whether Celery said the same of the broker within a quarter of an hour."""
+    if record is None or record.name not in _OF_THE_BROKER:
+        return False
+    key, now = (record.name, record.msg), time.monotonic()
+    is_said = now - _said.get(key, float("-inf")) < _SAID_AGAIN_SECONDS
+    if not is_said:
+        _said[key] = now
+    return is_said
 
 
 def _exceptions(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -351,6 +351,8 @@ LOGGING = {
     "loggers": {
         # Every request of a client is of no interest to an operator.
         "httpx": {"level": "WARNING"},
+        # Celery's --loglevel is for its own lines: what begins and ends here is always told.
+        **{package: {"level": "INFO"} for package in ("evaluation", "leaderboard", "portal", "workers")},
         # These have handlers of their own, which write text.
         **({"gunicorn.error": _console, "django.server": _console} if env.log_format == "json" else {}),
     },

@@ -46,7 +46,7 @@ LEFTOVER_SECONDS = 86_400
 
 def run(evaluation: Evaluation, share: Share) -> None:
     """Run one claimed evaluation to its end, whatever that is, and record it."""
-    with about(submission=evaluation.submission_id, evaluation=evaluation.pk, claim=evaluation.claim_id):
+    with about(**evaluation.log_ids):
         _run(evaluation, share)
 
 

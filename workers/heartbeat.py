@@ -15,9 +15,9 @@ from django.utils import timezone
 from evaluation import gpus
 from evaluation.engines.hardware import Hardware
 from portal import queues as broker
+from portal.control import orders as told
 from portal.control import versions
 from portal.control.models import Queue
-from portal.control.orders import wake_all
 from portal.runs import presence
 from portal.runs.presence import Said
 from portal.site_checks import of_machine, of_services
@@ -63,6 +63,8 @@ class Heartbeat:
 
     def run(self) -> None:
         try:
+            # Before this one was there, so they were a former process' with the same number.
+            self._guarded(lambda: told.ended(orders.WORKER_NAME))
             self._guarded(self._look)
             self._guarded(tell_of_this_machine)
             while not _over.is_set():
@@ -78,6 +80,8 @@ class Heartbeat:
         except DatabaseError:
             close_old_connections()
             logger.warning("the database is away; nobody is told now that this worker is there")
+        except OSError:
+            logger.exception("this worker looks again in a moment")
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -88,7 +92,7 @@ class Heartbeat:
         if has_changed:
             logger.warning("this worker %s", f"begins nothing: {waits}" if waits else "goes on")
             if not waits:
-                wake_all()
+                told.wake_all()
         self._waits = waits
         if orders.evict() or now - self._cached_at >= CACHE_SECONDS:
             self._cached, self._cached_at, has_changed = orders.cached_models(), now, True

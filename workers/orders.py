@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Collection
 from datetime import UTC, datetime
 
+from django.db import transaction
 from django.utils import timezone
 
 from evaluation.hub import cache
@@ -14,6 +16,8 @@ from portal.control import gate, versions
 from portal.control.models import Eviction, Hold, Queue
 from portal.outages.waiting import LostError
 from portal.runs.presence import CachedModel
+
+logger = logging.getLogger(__name__)
 
 MACHINE = socket.gethostname()
 WORKER_NAME = f"{MACHINE}:{os.getpid()}"
@@ -47,8 +51,12 @@ def raise_if_paused(queue: Queue) -> None:
 
 
 def cached_models() -> tuple[CachedModel, ...]:
-    """The base models in the hub's cache on this disk, the largest first."""
-    found = sorted(cache.models(), key=lambda model: -model.size)
+    """The base models in the hub's cache on this disk, the largest first; none where it cannot be read."""
+    try:
+        found = sorted(cache.models(), key=lambda model: -model.size)
+    except (OSError, ValueError) as error:  # the library's, where a file lies in the cache's place
+        logger.warning("the hub's cache cannot be read: %s", error)
+        return ()
     return tuple(
         CachedModel(model.repo, model.size, datetime.fromtimestamp(model.used, UTC).isoformat())
         for model in found
@@ -57,16 +65,23 @@ def cached_models() -> tuple[CachedModel, ...]:
 
 def evict() -> bool:
     """Remove the base models that operators asked this machine to; returns whether any were asked for."""
-    asked = list(Eviction.objects.filter(machine=MACHINE, done_at=None))
-    for one in asked:
-        Eviction.objects.filter(pk=one.pk, done_at=None).update(
-            done_at=timezone.now(), outcome=_evicted(one.repo)
-        )
+    asked = list(Eviction.objects.filter(machine=MACHINE, done_at=None).values_list("pk", flat=True))
+    for pk in asked:
+        with transaction.atomic():
+            # Another worker of this machine that is at it says what came of it.
+            waiting = Eviction.objects.select_for_update(skip_locked=True).filter(pk=pk, done_at=None)
+            for one in waiting:
+                outcome = _evicted(one.repo)
+                Eviction.objects.filter(pk=one.pk).update(done_at=timezone.now(), outcome=outcome[:200])
     return bool(asked)
 
 
 def _evicted(repo: str) -> str:
-    removed = cache.remove(repo)
+    try:
+        removed = cache.remove(repo)
+    except OSError as error:
+        logger.warning("%s cannot be removed from the hub's cache: %s", repo, error)
+        return f"not removed: {error.strerror or error}"
     if removed is not None:
         return f"removed, {removed.size / _GB:.1f} GB"
     return "in use, and so not removed" if cache.holds(repo) else "was not there"

@@ -14,6 +14,7 @@ from portal.intake.services import expire_drafts as delete_old_drafts
 from portal.intake.smoke_runs import withdraw_undecided as withdraw_after_smoke_runs
 from portal.notifications import queue as notifications
 from portal.notifications.outages import tell as tell_of_outages
+from portal.operate import evictions
 from portal.outages import records as outages
 from portal.outages import waiting
 from portal.outages.causes import StorageError
@@ -175,5 +176,6 @@ def forget_idempotency_keys() -> None:
 
 @app.task(name="workers.tasks.forget_workers")
 def forget_workers() -> None:
-    """Forget workers that were not seen for a month."""
+    """Forget workers that were not seen for a month, and orders that nobody was there for."""
     presence.forget_old()
+    evictions.lapse()

@@ -126,7 +126,8 @@ def run_queued() -> None:
 
 def train(run: BaselineRun, process: TrainingProcess) -> None:
     """Bring one claimed run to its end, whatever that is, and record it."""
-    with about(baseline_run=run.pk, claim=run.claim_id):
+    with about(**run.log_ids):
+        logger.info("%s begins", run)
         _train(run, process)
 
 

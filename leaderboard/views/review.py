@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import wraps
-from typing import Concatenate, ParamSpec
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Case, Q, QuerySet, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from evaluation.rules.challenges import CHALLENGES
@@ -28,6 +23,7 @@ from leaderboard.review.marks import Mark
 from leaderboard.review.queue import DECIDED, Holder, Order, View
 from portal.accounts.access import signed_in
 from portal.accounts.models import User
+from portal.accounts.staff_pages import for_staff_who
 from portal.discussion.services import thread_of
 from portal.intake.services import TransitionRefused
 from portal.review import cases, services, waiting
@@ -38,7 +34,6 @@ from portal.review.resemblance import resembling
 from portal.runs.ngrams import overlap_of_submission
 from portal.submissions.models import Submission
 
-P = ParamSpec("P")
 Action = Decision.Action
 PAGE_SIZE = 50
 SHOWS = ("", "held", "failed", DECIDED)
@@ -67,25 +62,11 @@ class Offer:
     key: str
 
 
-def reviewers_only(
-    view: Callable[Concatenate[HttpRequest, P], HttpResponse],
-) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
-    """Leads who is not signed in to the sign-in, and staff to the second factor that they lack; 403 for
-    everybody else."""
-
-    @login_required
-    @never_cache
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        user = signed_in(request)
-        if cases.may_decide(user):
-            return view(request, *args, **kwargs)
-        if user.is_staff and not user.acts_as_staff:
-            messages.warning(request, "Reviewers need a second factor. Set one up here; then the desk opens.")
-            return redirect("mfa_index")
-        raise PermissionDenied("The review desk is for this site's reviewers.")
-
-    return guarded
+reviewers_only = for_staff_who(
+    cases.may_decide,
+    without_second_factor="Reviewers need a second factor. Set one up here; then the desk opens.",
+    refused="The review desk is for this site's reviewers.",
+)
 
 
 @reviewers_only

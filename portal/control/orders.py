@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.utils import timezone
 
 from portal.accounts.models import User
 from portal.control import maintenance
-from portal.control.models import Act, Eviction, Hold, Maintenance, Queue
+from portal.control.models import Act, Hold, Maintenance, Queue
 from portal.queues import wake_evaluators, wake_fetchers, wake_trainers
+
+LONGEST_REASON = 500
+LONGEST_NAME = 120
+"""Of a worker, a machine or a queue."""
 
 
 class OrderRefused(Exception):
@@ -32,7 +37,10 @@ def hold(kind: Hold.Kind, name: str, *, how: Hold.How, reason: str, by: Operator
         raise OrderRefused(f"There is no queue {name}; there are: {', '.join(Queue.values)}.")
     if not name:
         raise OrderRefused("Say which worker or machine.")
-    made, _ = Hold.objects.update_or_create(kind=kind, name=name, defaults={"how": how, "reason": reason})
+    if len(name) > LONGEST_NAME:
+        raise OrderRefused(f"No worker or machine has a name of more than {LONGEST_NAME} characters.")
+    told = {"how": how, "reason": reason, "since": timezone.now()}
+    made, _ = Hold.objects.update_or_create(kind=kind, name=name, defaults=told)
     write_down(Act.What(how), f"{kind} {name}", reason, by)
     return made
 
@@ -68,19 +76,15 @@ def end_maintenance(*, reason: str = "", by: Operator) -> None:
     wake_all()
 
 
-@transaction.atomic
-def evict(machine: str, repo: str, *, reason: str, by: Operator) -> Eviction:
-    """Have a machine's worker remove a base model from the hub's cache, unless it is in use by then.
-
-    Raises OrderRefused.
-    """
-    asked, _ = Eviction.objects.get_or_create(machine=machine, repo=repo, done_at=None)
-    write_down(Act.What.EVICT, f"{repo} on {machine}", needed(reason), by)
-    return asked
+def ended(worker: str) -> None:
+    """Lift what a worker was told: its process is over. The next may get its number, as in a container."""
+    Hold.objects.filter(kind=Hold.Kind.WORKER, name=worker).delete()
 
 
 def write_down(what: Act.What, target: str, reason: str, by: Operator) -> None:
-    """Put an act on record, in the transaction that does it."""
+    """Put an act on record, in the transaction that does it. Raises OrderRefused for a reason too long."""
+    if len(reason.strip()) > LONGEST_REASON:
+        raise OrderRefused(f"Say it in {LONGEST_REASON} characters; these are {len(reason.strip())}.")
     Act.objects.create(what=what, target=target, reason=reason.strip(), by=by.user, via=by.via)
 
 

@@ -103,9 +103,10 @@ def _store_answers(score: int, answers: Iterable[dict[str, Any]]) -> int:
             kept = {name: value for name, value in answer.items() if name not in ("score_id", "position")}
             lines.write(json.dumps(kept, ensure_ascii=False).encode() + b"\n")
             count += 1
+        size = lines.tell()
         lines.seek(0)
         stored = default_storage.save("evaluations/{}/{}.jsonl".format(*names), DjangoFile(lines))
-    Score.objects.filter(pk=score).update(items=stored)
+    Score.objects.filter(pk=score).update(items=stored, items_bytes=size)
     return count
 
 

@@ -80,6 +80,8 @@ def claim(*, machine: str, worker: str = "") -> HubFetch | None:
         status=Status.RUNNING,
         claim_id=claim_id,
         lease_expires_at=_lease_end(),
+        worker=worker,
+        started_at=timezone.now(),
         **waiting.TRYING,
     )
     return HubFetch.objects.select_related("submission").filter(claim_id=claim_id).first()

@@ -13,7 +13,9 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from evaluation.gpus import SLOWED_BY, Condition
 from evaluation.rules.challenges import CHALLENGES
+from portal.control.models import Hold, Maintenance, Queue
 from portal.outages.models import Heartbeat, Outage
+from portal.queues import EVALUATE
 from portal.runs import claims, presence
 from portal.runs.models import BaselineRun, Evaluation, Score, WorkerPresence
 from portal.runs.models.claimable import Claimable
@@ -26,6 +28,7 @@ SEEN_OF_LATE = timedelta(hours=1)
 
 def read() -> Iterator[Metric]:
     yield from _queues()
+    yield _closed()
     yield from _workers()
     yield from _gpus()
     yield from _outages()
@@ -89,6 +92,17 @@ def _by_challenge(
     )
 
 
+def _closed() -> Metric:
+    closed = GaugeMetricFamily(
+        "flowertune_closed", "1 where operators let nothing begin of a queue, else 0", labels=["queue"]
+    )
+    is_maintained = Maintenance.objects.exists()
+    held = set(Hold.objects.filter(kind=Hold.Kind.QUEUE).values_list("name", flat=True))
+    for queue in Queue:
+        closed.add_metric([queue.value], is_maintained or queue.value in held)
+    return closed
+
+
 def _workers() -> Iterator[Metric]:
     """By machine, as a process' number is another one after each start."""
     now = timezone.now()
@@ -111,6 +125,8 @@ def _workers() -> Iterator[Metric]:
     )
     states.add_metric(["evaluating"], len(there & evaluating))
     states.add_metric(["idle"], len(there - evaluating))
+    kept = presence.there().filter(queues__contains=[EVALUATE]).exclude(waits="")
+    states.add_metric(["waits"], kept.exclude(name__in=there).count())
     machines: dict[str, datetime] = {}
     rows = WorkerPresence.objects.filter(seen_at__gt=now - SEEN_OF_LATE)
     for name, at in rows.values_list("name", "seen_at"):

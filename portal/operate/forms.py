@@ -8,11 +8,9 @@ from django import forms
 
 from portal.control import orders
 from portal.control.models import Hold
-from portal.control.orders import Operator
-from portal.operate import work
+from portal.control.orders import LONGEST_NAME, LONGEST_REASON, Operator
+from portal.operate import evictions, work
 from portal.operate.work import MOST_PRIORITY, Kind
-
-LONGEST_REASON = 500
 
 
 class OrderForm(forms.Form):
@@ -36,7 +34,7 @@ class OrderForm(forms.Form):
 
 class _Held(OrderForm):
     kind = forms.ChoiceField(choices=Hold.Kind.choices, widget=forms.HiddenInput)
-    name = forms.CharField(max_length=120, label="Worker, machine or queue")
+    name = forms.CharField(max_length=LONGEST_NAME, label="Worker, machine or queue")
     field_order = ("kind", "name", "reason")
 
     def target(self) -> tuple[Hold.Kind, str]:
@@ -153,7 +151,7 @@ class EvictForm(OrderForm):
     field_order = ("machine", "model", "reason")
 
     def give(self, by: Operator) -> str:
-        orders.evict(self.given["machine"], self.given["model"], reason=self.given["reason"], by=by)
+        evictions.evict(self.given["machine"], self.given["model"], reason=self.given["reason"], by=by)
         return f"{self.given['machine']} is asked to remove {self.given['model']}."
 
 

@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Concatenate, ParamSpec
-
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.accounts.access import operates_here, signed_in
+from portal.accounts.staff_pages import for_staff_who
 from portal.control.models import Act
 from portal.control.orders import Operator, OrderRefused
 from portal.operate.forms import ORDERS
-from portal.operate.overview import overview
+from portal.operate.overview import acts, overview
+from portal.operate.overview import live as seen_now
 
-P = ParamSpec("P")
+PAGE_SIZE = 100
 
-
-def operators_only(
-    view: Callable[Concatenate[HttpRequest, P], HttpResponse],
-) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
-    """Leads who is not signed in to the sign-in, and staff to the second factor that they lack; 403 for
-    everybody else."""
-
-    @login_required
-    @never_cache
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        user = signed_in(request)
-        if operates_here(user):
-            return view(request, *args, **kwargs)
-        if user.is_staff and not user.acts_as_staff:
-            messages.warning(request, "Operators need a second factor. Set one up here; then the page opens.")
-            return redirect("mfa_index")
-        raise PermissionDenied("The operator's page is for this site's operators.")
-
-    return guarded
+operators_only = for_staff_who(
+    operates_here,
+    without_second_factor="Operators need a second factor. Set one up here; then the page opens.",
+    refused="The operator's page is for this site's operators.",
+)
 
 
 @operators_only
@@ -54,7 +35,15 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_safe
 def live(request: HttpRequest) -> HttpResponse:
     """The part of the page that asks for itself again."""
-    return render(request, "portal/operate/_live.html", {"seen": overview()})
+    return render(request, "portal/operate/_live.html", {"seen": seen_now()})
+
+
+@operators_only
+@require_safe
+def record(request: HttpRequest) -> HttpResponse:
+    """All that operators ever did."""
+    page = Paginator(acts(), PAGE_SIZE).get_page(request.GET.get("page"))
+    return render(request, "portal/operate/record.html", {"page_obj": page})
 
 
 @operators_only

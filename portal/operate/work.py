@@ -12,6 +12,7 @@ from portal.outages import waiting
 from portal.queues import wake_evaluators, wake_trainers
 from portal.runs import services as evaluations
 from portal.runs.models import BaselineRun, Evaluation
+from portal.runs.transfer import MEASURABLE
 from portal.submissions.models import Submission
 
 MOST_PRIORITY = 9
@@ -51,7 +52,8 @@ def requeue(kind: Kind, pk: int, *, reason: str, by: Operator) -> Evaluation | B
     else:
         raise OrderRefused(f"{_named(kind, work)} is done: reviewers evaluate again what is to be.")
     wake_evaluators() if kind == Kind.EVALUATION else wake_trainers()
-    write_down(Act.What.REQUEUE, _named(kind, work), reason, by)
+    as_another = "" if again.pk == work.pk else f", as {again.pk}"
+    write_down(Act.What.REQUEUE, f"{_named(kind, work)}{as_another}", reason, by)
     again.refresh_from_db()
     return again
 
@@ -65,9 +67,9 @@ def prioritise(kind: Kind, pk: int, priority: int, *, reason: str, by: Operator)
     work = _locked(kind, pk)
     if work.status != work.Status.QUEUED:
         raise OrderRefused(f"{_named(kind, work)} does not wait any more.")
-    type(work)._default_manager.filter(pk=work.pk).update(priority=priority)
+    work.priority = priority or _usual_priority(work)
+    type(work)._default_manager.filter(pk=work.pk).update(priority=work.priority)
     write_down(Act.What.PRIORITY, f"{_named(kind, work)}, to {priority}", reason, by)
-    work.priority = priority
     return work
 
 
@@ -91,17 +93,42 @@ def _give_back(work: Evaluation | BaselineRun) -> None:
         baselines.give_back(work)
 
 
+def _usual_priority(work: Evaluation | BaselineRun) -> int:
+    """What it was queued with when nobody wished anything."""
+    return evaluations.usual_priority(work) if isinstance(work, Evaluation) else 0
+
+
 def _another(ended: Evaluation | BaselineRun) -> Evaluation | BaselineRun:
     if isinstance(ended, BaselineRun):
-        return runs_of_staff.again(ended)
-    submission = ended.submission
+        return _another_run(ended)
+    # Locked, so that two operators or a reviewer do not queue two.
+    submission = Submission.objects.select_for_update(of=("self",)).get(pk=ended.submission_id)
     if ended.for_audit:
         raise OrderRefused("Audits are drawn anew, not put back.")
-    if ended.purpose != Evaluation.Purpose.BOARD:
-        raise OrderRefused(f"{ended.title} counts on no board: it is asked for again on its own page.")
-    if submission.status not in _AGAIN or ended.checkpoint_id != submission.checkpoint_id:
+    if ended.purpose == Evaluation.Purpose.ROUND:
+        raise OrderRefused(f"{ended.title} is asked for again on its run's page.")
+    is_for_the_board = ended.purpose == Evaluation.Purpose.BOARD
+    # A base model alone is measured for every entry on it, whatever its submission's adapter is by now.
+    is_of_base_model = ended.purpose == Evaluation.Purpose.BASE
+    is_of_another_adapter = not is_of_base_model and ended.checkpoint_id != submission.checkpoint_id
+    if submission.status not in (_AGAIN if is_for_the_board else MEASURABLE) or is_of_another_adapter:
         raise OrderRefused(f"Submission {submission.pk} is {submission.get_status_display()}.")
-    active = submission.evaluations.filter(status__in=Evaluation.ACTIVE, protocol=ended.protocol)
+    active = submission.evaluations.filter(
+        status__in=Evaluation.ACTIVE, protocol=ended.protocol, purpose=ended.purpose, domain=ended.domain
+    )
     if active.filter(for_audit=False).exists():
         raise OrderRefused(f"Submission {submission.pk} is evaluated already under this protocol.")
-    return evaluations.enqueue(submission, ended.protocol, priority=ended.priority, smoke_run=ended.smoke_run)
+    return evaluations.enqueue_again(ended)
+
+
+def _another_run(ended: BaselineRun) -> BaselineRun:
+    later = BaselineRun.objects.filter(
+        pk__gt=ended.pk,
+        status__in=BaselineRun.ACTIVE,
+        config=ended.config,
+        base_model=ended.base_model_id,
+        original=ended.original_id,
+    )
+    if (there := later.first()) is not None:
+        raise OrderRefused(f"Another one like it is on its way already: baseline run {there.pk}.")
+    return runs_of_staff.again(ended)

@@ -18,6 +18,7 @@ from django.db.models import QuerySet, Subquery
 from django.utils import timezone
 
 from evaluation.errors import Fault
+from evaluation.log_lines import about
 from portal.control import gate
 from portal.control.gate import machine_of
 from portal.control.models import Queue
@@ -93,11 +94,14 @@ def lock(work: Work) -> Work:
 def finish(work: Claimable, status: Claimable.Status, **changes: Any) -> None:
     """End claimed work for good. Raises ClaimLostError."""
     _update(work, {**_released(status), **waiting.OVER, "finished_at": timezone.now(), **changes})
+    _say(work, "is over", status.label, changes.get("error_code"))
 
 
 def requeue(work: Claimable, **changes: Any) -> None:
     """Give claimed work back to the queue. Raises ClaimLostError."""
     _update(work, {**_released(Status.QUEUED), **changes})
+    outage = changes.get("outage")
+    _say(work, "goes back to the queue", changes.get("error_code"), outage and f"waits for {outage.words}")
 
 
 @transaction.atomic
@@ -149,6 +153,8 @@ def release_expired(work: QuerySet[Work], fail_attempt: Callable[[Work, Failure]
 def cancel(work: QuerySet[Work], **changes: Any) -> int:
     """Cancel what is queued or running; a running worker notices at its next write. Returns how many."""
     active = work.filter(status__in=Claimable.ACTIVE)
+    for one in active:
+        _say(one, "is cancelled")
     return active.update(
         **{**_released(Status.CANCELLED), **waiting.OVER, "finished_at": timezone.now(), **changes}
     )
@@ -165,6 +171,17 @@ def _update(work: Claimable, changes: dict[str, Any]) -> None:
 
 def _claimed(work: Work) -> QuerySet[Work]:
     return type(work)._default_manager.filter(pk=work.pk, claim_id=work.claim_id, status=Status.RUNNING)
+
+
+def _say(work: Claimable, what: str, *why: object) -> None:
+    """In the operators' log, once it is so, with what it belongs to; whoever recovered it says it too."""
+    words = ", ".join(str(one) for one in why if one)
+
+    def say() -> None:
+        with about(**work.log_ids):
+            logger.info("%s %s%s", work, what, words and f": {words}")
+
+    transaction.on_commit(say)
 
 
 def _lost(work: Claimable) -> ClaimLostError:

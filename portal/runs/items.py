@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import BinaryIO, cast
 
+from django.core.files.storage import default_storage
 from django.db.models import QuerySet
 
-from portal.runs.models import DroppedAnswers, Score
+from portal.runs.models import DroppedAnswers, Evaluation, Score
 
 
 class ItemsMissingError(Exception):
@@ -36,3 +37,27 @@ def _why_gone(score: Score) -> str:
         f"The single answers of this score were removed on {dropped.dropped_at:%Y-%m-%d}, as the entry was "
         f"never published. Their SHA-256 is {dropped.sha256}."
     )
+
+
+def name_of_items(evaluation: Evaluation, benchmark: str) -> str:
+    """In storage, of what a claimed evaluation stores; another one for each attempt.
+
+    Under one name there is one file for good, which backups that are made meanwhile rely on.
+    """
+    assert evaluation.claim_id
+    return f"{_folder(evaluation)}/{benchmark}-{evaluation.claim_id.hex[:12]}.jsonl"
+
+
+def clear_left_items(evaluation: Evaluation, benchmark: str) -> None:
+    """Remove what is stored of a benchmark that has no score."""
+    try:
+        _, names = default_storage.listdir(_folder(evaluation))
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name.removesuffix(".jsonl").partition("-")[0] == benchmark:
+            default_storage.delete(f"{_folder(evaluation)}/{name}")
+
+
+def _folder(evaluation: Evaluation) -> str:
+    return f"evaluations/{evaluation.pk}"

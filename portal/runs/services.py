@@ -29,12 +29,14 @@ from portal.outages import waiting
 from portal.outages.causes import Failure
 from portal.queues import wake_board_builders, wake_evaluators
 from portal.runs import claims, data_register, fairness, leakage, logs, reproductions, transfer
+from portal.runs.items import clear_left_items, name_of_items
 from portal.runs.logs import Level, Line
 from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
 
 logger = logging.getLogger(__name__)
 
+_OF_AUDITS = 1
 _MEASURED = [field.name for field in fields(Scored) if field.name not in ("job", "items")]
 
 
@@ -104,12 +106,38 @@ def enqueue_audit(original: Evaluation, *, not_on: str) -> Evaluation:
         base_model=original.base_model,
         checkpoint=original.checkpoint,
         protocol=original.protocol,
-        priority=1,
+        priority=_OF_AUDITS,
         for_audit=True,
         not_on=not_on,
     )
     wake_evaluators()
     return evaluation
+
+
+@transaction.atomic
+def enqueue_again(ended: Evaluation) -> Evaluation:
+    """Queue another of what failed or was cancelled, for the board or beside it, and wake the workers."""
+    if ended.purpose == Evaluation.Purpose.BOARD:
+        return enqueue(ended.submission, ended.protocol, priority=ended.priority, smoke_run=ended.smoke_run)
+    evaluation = Evaluation.objects.create(
+        submission=ended.submission,
+        base_model=ended.base_model,
+        checkpoint=ended.checkpoint,
+        protocol=ended.protocol,
+        purpose=ended.purpose,
+        domain=ended.domain,
+        priority=ended.priority,
+    )
+    logs.add(evaluation, Line(f"{evaluation.title} under protocol {ended.protocol} is queued again."))
+    wake_evaluators()
+    return evaluation
+
+
+def usual_priority(evaluation: Evaluation) -> int:
+    """What it has where nobody wished another."""
+    if evaluation.for_audit:
+        return _OF_AUDITS
+    return 0 if evaluation.purpose == Evaluation.Purpose.BOARD else transfer.PRIORITY
 
 
 @transaction.atomic
@@ -203,11 +231,11 @@ def record_score(evaluation: Evaluation, scored: Scored, *, items: File) -> Scor
     does; then it stores nothing.
     """
     data_register.check(scored, claims.lock(evaluation).worker)
-    stored = Score(evaluation=evaluation, **{name: getattr(scored, name) for name in _MEASURED})
-    name = f"evaluations/{evaluation.pk}/{scored.benchmark}.jsonl"
+    measured = {name: getattr(scored, name) for name in _MEASURED}
+    stored = Score(evaluation=evaluation, items_bytes=items.size, **measured)
     if not evaluation.scores.filter(benchmark=scored.benchmark).exists():
-        stored.items.storage.delete(name)  # left by a worker that was lost before its row was there
-    stored.items.save(name, items, save=False)
+        clear_left_items(evaluation, scored.benchmark)  # of a worker that was lost before its row was there
+    stored.items.save(name_of_items(evaluation, scored.benchmark), items, save=False)
     try:
         stored.save(force_insert=True)
         logs.add(evaluation, Line(_in_words(stored)))
@@ -314,7 +342,7 @@ def _say_queued(evaluation: Evaluation) -> None:
     if tracing.is_on():
         earlier = Evaluation.objects.filter(submission=evaluation.submission_id, pk__lt=evaluation.pk)
         tracing.concerns(evaluation.submission_id, first=not earlier.exists())
-    with about(submission=evaluation.submission_id, evaluation=evaluation.pk):
+    with about(**evaluation.log_ids):
         logger.info("%s is queued", evaluation)
 
 

@@ -43,6 +43,8 @@ def test_a_worker_is_drained_and_maintenance_shown_to_everybody(
     page.get_by_label("Reason").fill("The disk is replaced until noon.")
     page.get_by_role("button", name="Begin maintenance").click()
     expect(page.get_by_text("The site is under maintenance.")).to_be_visible()
+    page.context.clear_cookies()  # as where the session ended: the page as a whole is led to the sign-in
+    expect(page).to_have_url(f"{live_server.url}/accounts/login/?next=/operate/", timeout=30_000)
     page.goto("about:blank")  # which asks for nothing any more
     context = browser.new_context(java_script_enabled=False)
     anybody = context.new_page()

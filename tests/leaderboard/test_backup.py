@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -30,13 +31,14 @@ from portal.accounts.models import User
 from portal.discussion.models import Message
 from portal.environment import read_environment
 from portal.intake import services as intake
+from portal.intake.drafts import Files
 from portal.management.backups import contents, making
 from portal.management.backups.bucket import Bucket
 from portal.management.backups.contents import Backup
 from portal.management.backups.folder import Folder
 from portal.runs import services as runs
 from portal.runs.items import ItemsMissingError, open_items
-from portal.runs.models import Score
+from portal.runs.models import Evaluation, Score
 from portal.submissions.models import Submission
 from portal.transparency.writing import write_due
 from portal.uploads.models import Upload
@@ -45,10 +47,17 @@ from tests.leaderboard.sites import empty_site, folder, place_storage
 from tests.portal import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ITEMS = b"".join(
-    json.dumps({"id": number, "prompt": "2 + 2?", "completion": "4", "correct": number < 7}).encode() + b"\n"
-    for number in range(10)
-)
+
+
+def items(right: int) -> bytes:
+    return b"".join(
+        json.dumps({"id": number, "prompt": "2 + 2?", "completion": "4", "correct": number < right}).encode()
+        + b"\n"
+        for number in range(10)
+    )
+
+
+ITEMS = items(7)
 
 
 @pytest.fixture(autouse=True)
@@ -58,11 +67,13 @@ def var_dir(settings: Any, tmp_path: Path) -> Path:
     return tmp_path / "var"
 
 
+def of_seed(seed: int) -> Files:
+    sent, content = factories.files(), factories.adapter_bytes(seed)
+    return Files(BytesIO(content), len(content), sent.adapter_config, sent.config)
+
+
 def published(owner: User, seed: int, **changes: Any) -> Submission:
-    sent = factories.files()
-    content = factories.adapter_bytes(seed)
-    files = type(sent)(BytesIO(content), len(content), sent.adapter_config, sent.config)
-    made = factories.submission(owner, files=files, **changes)
+    made = factories.submission(owner, files=of_seed(seed), **changes)
     evaluation = runs.claim(worker="test")
     assert evaluation and evaluation.submission_id == made.pk
     for benchmark in rules.of(made.challenge, evaluation.protocol).benchmarks:
@@ -172,7 +183,7 @@ def test_a_second_backup_copies_what_is_new_and_old_ones_can_go(filled: Submissi
     assert "8 files" in (said := backup_later(root)) and "0 of them new" in said
     published(User.objects.get(username="owner"), 3, method="FedAdam")
     default_storage.delete(str(Score.objects.order_by("pk").first().items))  # type: ignore[union-attr]
-    with pytest.raises(CommandError, match=r"fpb\.jsonl is missing in storage"):
+    with pytest.raises(CommandError, match=r"fpb-\w+\.jsonl is missing in storage"):
         backup_later(root, "--keep", "1")
     [left] = backups(root)
     listed = {file.sha256 for file in left.files()}
@@ -380,3 +391,52 @@ def test_what_is_deleted_while_a_backup_runs_is_no_problem(
 def database_url() -> str:
     given = connection.get_connection_params()
     return f"postgresql://{given['user']}@/{given['dbname']}?host={given['host']}"
+
+
+@pytest.mark.slow("a database is made, and filled while the first is copied")
+def test_what_goes_on_while_a_backup_is_made_leaves_it_whole(
+    filled: Submission, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker was lost before its evaluation ended; its work is recovered and published, a draft deleted."""
+    owner = User.objects.get(username="owner")
+    draft = intake.create(factories.draft(owner, files=of_seed(6), method="deleted meanwhile"))
+    made = factories.submission(owner, files=of_seed(5), method="FedYogi")
+    lost = runs.claim(worker="lost:1")
+    assert lost
+    for benchmark in rules.of(made.challenge, lost.protocol).benchmarks:
+        runs.record_score(lost, factories.score(benchmark, 7, 10), items=File(BytesIO(ITEMS)))
+    Evaluation.objects.filter(pk=lost.pk).update(lease_expires_at=timezone.now() - timedelta(minutes=1))
+    before, dump = shown(filled.pk), making.programs.dump
+
+    def goes_on() -> None:
+        try:
+            assert runs.release_expired() == 1
+            again = runs.claim(worker="other:1")
+            assert again and again.pk == lost.pk
+            benchmarks = rules.of(made.challenge, again.protocol).benchmarks
+            for benchmark in runs.remaining_benchmarks(again, benchmarks):
+                runs.record_score(again, factories.score(benchmark, 5, 10), items=File(BytesIO(items(5))))
+            runs.succeed(again, provenance={"precision": "fp32"})
+            made.refresh_from_db()
+            factories.publish(made)
+            intake.delete(draft)
+            write_due()
+        finally:
+            connection.close()
+
+    def dumped_while_it_goes_on(path: Path, snapshot: str) -> None:
+        dump(path, snapshot)
+        with ThreadPoolExecutor(1) as beside:
+            beside.submit(goes_on).result()
+
+    monkeypatch.setattr(making.programs, "dump", dumped_while_it_goes_on)
+    said = backup(tmp_path / "backups")
+    assert "missing" not in said and Submission.objects.get(pk=made.pk).status == "published"
+    assert "are sound" in integrity()
+    with empty_site(settings, tmp_path / "other"):
+        out = StringIO()
+        call_command("restore", str(tmp_path / "backups"), stdout=out)
+        assert "are sound" in out.getvalue(), out.getvalue()
+        assert shown(filled.pk) == before
+        assert Submission.objects.get(pk=made.pk).status == "evaluating"
+        assert runs.release_expired() == 1 and runs.claim(worker="restored:1")

@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet
 import pytest
+from django.core.files.base import File
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from evaluation import rules
 from evaluation.rules.challenges import CHALLENGES
 from portal.accounts.models import User
 from portal.dumps import writing
@@ -27,7 +31,9 @@ from portal.intake.services import amend, send, withdraw
 from portal.review import audits, cases
 from portal.review.models import AuditDraw, Decision, TwoPersonRule
 from portal.review.services import confirm, decide, pending
-from portal.runs.models import Score
+from portal.runs import services as runs
+from portal.runs.models import Evaluation, Score
+from portal.submissions.models import Submission
 from portal.transparency.models import Head
 from portal.transparency.writing import write_due
 from tests.leaderboard.test_items import answered, fifty
@@ -88,6 +94,46 @@ def test_the_manifest_tells_digests_rows_protocols_and_the_logs_head(owner: User
     head = Head.objects.latest("size")
     assert manifest["log_head"]["envelope"] == head.envelope
     assert Manifest.parse(json.dumps(manifest).encode()).to_json() == manifest
+
+
+@pytest.mark.slow("builds all boards before and after")
+def test_a_dump_is_of_one_moment_whatever_goes_on_while_it_is_written(
+    client: Client, owner: User, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Work of a lost worker is recovered and published, and an entry that the dump has is taken back."""
+    made = answered(owner, fifty())
+    late = factories.submission(owner, method="recovered")
+    lost = runs.claim(worker="lost:1")
+    assert lost
+    Evaluation.objects.filter(pk=lost.pk).update(lease_expires_at=timezone.now() - timedelta(minutes=1))
+    before, write_items = boards(client), writing._items
+
+    def goes_on() -> None:
+        try:
+            assert runs.release_expired() == 1
+            again = runs.claim(worker="other:1")
+            assert again
+            for benchmark in rules.of(late.challenge, again.protocol).benchmarks:
+                runs.record_score(again, factories.score(benchmark), items=File(BytesIO(b"{}")))
+            runs.succeed(again, provenance={})
+            late.refresh_from_db()
+            factories.publish(late)
+            withdraw(made)
+        finally:
+            connection.close()
+
+    def after_more_went_on(into: Path) -> Any:
+        with ThreadPoolExecutor(1) as beside:
+            beside.submit(goes_on).result()
+        return write_items(into)
+
+    monkeypatch.setattr(writing, "_items", after_more_went_on)
+    rows = {file["name"]: file["rows"] for file in dumped(folder)["files"]}
+    assert set(Submission.objects.values_list("status", flat=True)) == {"published", "withdrawn"}
+    assert (rows["entries.parquet"], rows["scores.parquet"], rows["items-finance.parquet"]) == (1, 3, 150)
+    emptied()
+    call_command("import_dump", str(folder), stdout=StringIO())
+    assert boards(client) == before
 
 
 def test_nothing_private_is_in_a_dump(owner: User, reviewer: User, folder: Path) -> None:

@@ -55,6 +55,8 @@ with about(submission=3, evaluation=5, claim="c1"):
         supervisor.broken(Work(), error)
 logging.getLogger("some.library").error("s3cret %s", "s3cret")
 logging.getLogger("workers").warning("no error")
+for _ in range(3):
+    logging.getLogger("celery.beat").error("Message Error: %s", "s3cret")
 """
 
 
@@ -97,11 +99,12 @@ def test_a_request_that_breaks_is_told_by_place_route_and_id_without_what_was_se
 
 @pytest.mark.django_db(transaction=True)
 def test_a_workers_error_is_told_with_its_ids_and_the_words_that_stand_in_the_code() -> None:
-    _, (event, of_library), sent = reported(WORKER)
+    _, (event, of_library, of_broker), sent = reported(WORKER)
     assert event["tags"] == {"submission": "3", "evaluation": "5", "claim": "c1"}
     assert event["logentry"] == {"message": "%s broke"} and event["level"] == "error"
     assert event["exception"]["values"][0]["type"] == "ValueError"
     assert of_library["logger"] == "some.library" and "logentry" not in of_library
+    assert of_broker["logger"] == "celery.beat"  # once, though it says so every few seconds
     assert "s3cret" not in sent
 
 

@@ -13,6 +13,7 @@ from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import Error, connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from evaluation.hub import cache
@@ -22,13 +23,15 @@ from portal.baselines import queue as baselines
 from portal.control import maintenance, orders
 from portal.control.models import Act, Eviction, Hold
 from portal.control.orders import Operator, OrderRefused
-from portal.operate import work
+from portal.intake import hub_fetches
+from portal.operate import evictions, work
 from portal.operate.overview import overview
 from portal.operate.work import Kind
 from portal.outages import waiting
-from portal.runs import claims, presence, services
-from portal.runs.models import BaselineRun, Evaluation
+from portal.runs import claims, presence, services, transfer
+from portal.runs.models import BaselineRun, DroppedAnswers, Evaluation, Score
 from portal.runs.presence import CachedModel, Said
+from portal.submissions.models import HubFetch
 from tests.portal import factories
 from workers import orders as worker_orders
 
@@ -81,6 +84,26 @@ class TestHolds:
             orders.hold(Hold.Kind.WORKER, "a", how=Hold.How.PAUSE, reason=" ", by=SOMEBODY)
         with pytest.raises(OrderRefused, match="neither drained nor paused"):
             orders.resume(Hold.Kind.WORKER, "a", by=SOMEBODY)
+        with pytest.raises(OrderRefused, match="more than 120"):
+            orders.hold(Hold.Kind.WORKER, "a" * 121, how=Hold.How.PAUSE, **WHY)
+        with pytest.raises(OrderRefused, match="in 500 characters"):
+            orders.begin_maintenance(reason="x" * 501, by=SOMEBODY)
+        assert not Hold.objects.exists() and maintenance.current() is None and not Act.objects.exists()
+
+    def test_of_a_worker_and_its_machine_the_stricter_order_is_shown_and_a_new_one_has_its_own_time(
+        self,
+    ) -> None:
+        beat("a:1")
+        first = orders.hold(Hold.Kind.WORKER, "a:1", how=Hold.How.DRAIN, **WHY)
+        orders.hold(Hold.Kind.WORKER, "a", how=Hold.How.PAUSE, **WHY)
+        assert [one.state for one in overview().workers] == ["paused"]
+        assert orders.hold(Hold.Kind.WORKER, "a:1", how=Hold.How.DRAIN, **WHY).since > first.since
+
+    def test_an_order_to_a_process_ends_with_it_and_one_to_its_machine_stands(self) -> None:
+        for name in ("a:1", "a"):
+            orders.hold(Hold.Kind.WORKER, name, how=Hold.How.DRAIN, **WHY)
+        orders.ended("a:1")
+        assert list(Hold.objects.values_list("name", flat=True)) == ["a"]
 
     def test_the_overview_tells_draining_from_drained(self, owner: User) -> None:
         factories.submission(owner)
@@ -155,6 +178,28 @@ class TestSingleWork:
         with pytest.raises(OrderRefused, match="does not wait"):
             work.prioritise(Kind.EVALUATION, later.pk, 0, **WHY)
 
+    def test_of_a_failed_measuring_another_one_is_queued_and_nothing_for_the_board(self, owner: User) -> None:
+        made = factories.published(owner)
+        (home,) = made.evaluations.all()
+        failed = transfer.ask(made)[0]
+        beside, domain = failed.purpose, failed.domain
+        Evaluation.objects.exclude(pk__in=[home.pk, failed.pk]).delete()
+        claimed = services.claim(worker="a:1")
+        assert claimed and claimed.pk == failed.pk
+        claims.finish(claimed, Evaluation.Status.FAILED, error_code="x")
+        again: Any = work.requeue(Kind.EVALUATION, failed.pk, **WHY)
+        assert (again.purpose, again.domain, again.priority) == (beside, domain, transfer.PRIORITY)
+        assert Act.objects.first().target == f"evaluation {failed.pk}, as {again.pk}"  # type: ignore[union-attr]
+        with pytest.raises(OrderRefused, match="evaluated already"):
+            work.requeue(Kind.EVALUATION, failed.pk, **WHY)
+
+    def test_the_usual_place_is_behind_all_else_for_what_is_measured_beside_the_boards(
+        self, owner: User
+    ) -> None:
+        asked = transfer.ask(factories.published(owner))[0]
+        work.prioritise(Kind.EVALUATION, asked.pk, 5, **WHY)
+        assert work.prioritise(Kind.EVALUATION, asked.pk, 0, **WHY).priority == transfer.PRIORITY
+
     def test_baseline_runs_too(self, reviewer: User) -> None:
         first, second = (
             BaselineRun.objects.create(
@@ -176,19 +221,91 @@ class TestSingleWork:
         again: Any = work.requeue(Kind.BASELINE, second.pk, **WHY)
         assert again.pk not in (first.pk, second.pk)
         assert (again.status, again.priority, again.config) == ("queued", 1, {"clients": 2})
+        with pytest.raises(OrderRefused, match=f"baseline run {again.pk}"):
+            work.requeue(Kind.BASELINE, second.pk, **WHY)
+
+
+def test_what_a_worker_has_in_hand_are_fetches_from_the_hub_too(owner: User) -> None:
+    beat("a:1")
+    made = factories.submission(owner)
+    HubFetch.objects.create(submission=made, repository="org/adapter", requested_at=timezone.now())
+    assert hub_fetches.claim(machine="a", worker="a:1")
+    (worker,) = overview().workers
+    assert [(one.kind, one.title, one.submission) for one in worker.doing] == [
+        ("fetch", "org/adapter", made.pk)
+    ]
+
+
+def test_single_answers_are_told_with_what_they_take_and_early_ones_apart(owner: User) -> None:
+    kept = factories.evaluated(owner)
+    storage = overview().storage
+    sizes = list(Score.objects.filter(evaluation__submission=kept).values_list("items_bytes", flat=True))
+    assert sizes and None not in sizes
+    assert (storage.answer_files, storage.answer_bytes) == (len(sizes), sum(filter(None, sizes)))
+    (dropped, *_) = Score.objects.all()
+    DroppedAnswers.objects.create(score=dropped, sha256="0" * 64, size=dropped.items_bytes or 0)
+    storage = overview().storage
+    assert storage.answer_files == len(sizes) - 1
+    assert storage.answer_bytes == sum(filter(None, sizes)) - (dropped.items_bytes or 0)
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute("UPDATE runs_score SET items_bytes = NULL WHERE id <> %s", [dropped.pk])
+        cursor.execute("SET session_replication_role = DEFAULT")
+    storage = overview().storage
+    assert (storage.answer_bytes, storage.answer_files_of_unknown_size) == (0, len(sizes) - 1)
+
+
+def test_the_part_that_renews_itself_reads_nothing_of_what_is_stored(as_operator: Client) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        as_operator.get("/operate/live/")
+    read = [one["sql"] for one in queries]
+    assert read and not [sql for sql in read if "runs_score" in sql or "control_act" in sql]
+
+
+def cached(*repos: str) -> tuple[CachedModel, ...]:
+    return tuple(CachedModel(repo, 5 * 1024**3, "2026-11-01T00:00:00") for repo in repos)
 
 
 def test_a_worker_removes_what_it_is_asked_to_from_its_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    beat(worker_orders.WORKER_NAME, cached=(CachedModel("org/large", 5 * 1024**3, "2026-11-01T00:00:00"),))
+    beat(worker_orders.WORKER_NAME, cached=cached("org/large", "org/used"))
     removed = {"org/large": cache.Model("org/large", 5 * 1024**3, 0.0)}
     monkeypatch.setattr(worker_orders.cache, "remove", removed.get)
     monkeypatch.setattr(worker_orders.cache, "holds", lambda repo: repo == "org/used")
     for repo in ("org/large", "org/used"):
-        orders.evict(worker_orders.MACHINE, repo, **WHY)
+        evictions.evict(worker_orders.MACHINE, repo, **WHY)
     assert overview().caches[0].asked == {"org/large", "org/used"}
     assert worker_orders.evict() and not worker_orders.evict()
     outcomes = dict(Eviction.objects.values_list("repo", "outcome"))
     assert outcomes == {"org/large": "removed, 5.0 GB", "org/used": "in use, and so not removed"}
+
+
+def test_a_model_that_cannot_be_removed_is_told_of_and_the_worker_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuses(repo: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    beat(worker_orders.WORKER_NAME, cached=cached("org/large"))
+    evictions.evict(worker_orders.MACHINE, "org/large", **WHY)
+    monkeypatch.setattr(worker_orders.cache, "remove", refuses)
+    assert worker_orders.evict()
+    assert Eviction.objects.get().outcome == "not removed: Permission denied"
+    monkeypatch.setattr(worker_orders.cache, "models", lambda: refuses(""))
+    assert worker_orders.cached_models() == ()
+
+
+def test_what_nobody_could_remove_is_refused_and_what_nobody_came_for_lapses() -> None:
+    with pytest.raises(OrderRefused, match="No worker of a is there"):
+        evictions.evict("a", "org/large", **WHY)
+    beat("a:1", cached=cached("org/large"))
+    with pytest.raises(OrderRefused, match="has no org/other"):
+        evictions.evict("a", "org/other", **WHY)
+    evictions.evict("a", "org/large", **WHY)
+    evictions.lapse()
+    assert Eviction.objects.get().done_at is None
+    Eviction.objects.update(asked_at=timezone.now() - 2 * evictions.LAPSES)
+    evictions.lapse()
+    assert Eviction.objects.get().done_at is not None and not overview().caches[0].asked
 
 
 class TestTheRecord:
@@ -226,6 +343,7 @@ class TestCommands:
 
     def test_the_others(self, owner: User) -> None:
         said, why = StringIO(), ["--reason", "why"]
+        beat("a:1", cached=cached("org/large"))
         call_command("maintenance", "on", *why, stdout=said)
         call_command("maintenance", "off", stdout=said)
         queued = factories.evaluation_of(factories.submission(owner))
@@ -272,6 +390,23 @@ class TestWhoMay:
         assert answer.status_code == 200
         (train,) = [one for one in answer.json()["queues"] if one["queue"] == "train"]
         assert train["hold"]["how"] == "drain" and answer.json()["acts"][0]["via"] == "api"
+
+    def test_an_order_that_is_sent_again_with_its_key_is_given_once(self, operator: User) -> None:
+        secret = ApiToken.issue(user=operator, name="t", scopes=("operate",))[1]
+        api = Client(headers={"Authorization": f"Bearer {secret}", "Idempotency-Key": "one"})
+        sent = {"kind": "queue", "name": "train", "how": "drain", "reason": "dust"}
+        first, again = (
+            api.post("/api/v1/operate/holds/", sent, content_type="application/json") for _ in range(2)
+        )
+        assert again["Idempotency-Replayed"] == "true" and again.json() == first.json()
+        assert Act.objects.count() == 1
+
+    def test_the_whole_record_can_be_read(self, as_operator: Client, as_owner: Client) -> None:
+        for number in range(101):
+            orders.begin_maintenance(reason=f"reason {number}", by=SOMEBODY)
+        assert b"reason 0" not in as_operator.get("/operate/").content
+        assert b'<span class="said">reason 0</span>' in as_operator.get("/operate/record/?page=2").content
+        assert as_owner.get("/operate/record/").status_code == 403
 
     def test_only_operators_can_make_such_a_token(self, as_owner: Client, as_operator: Client) -> None:
         sent = {"name": "t", "scopes": ["operate"], "lifetime": "7"}

@@ -133,10 +133,24 @@ class TestALostClaim:
         factories.submission(owner)
         claimed = runs.claim(worker="a")
         assert claimed
-        name = f"evaluations/{claimed.pk}/fpb.jsonl"
-        default_storage.save(name, ContentFile(b"cut o"))
-        assert runs.record_score(claimed, factories.score("fpb"), items=items()).items.name == name
-        assert default_storage.listdir(f"evaluations/{claimed.pk}")[1] == ["fpb.jsonl"]
+        folder = f"evaluations/{claimed.pk}"
+        for name in ("fpb.jsonl", "fpb-0123456789ab.jsonl", "fiqa-0123456789ab.jsonl"):
+            default_storage.save(f"{folder}/{name}", ContentFile(b"cut o"))
+        stored = runs.record_score(claimed, factories.score("fpb"), items=items()).items.name
+        there = {f"{folder}/{name}" for name in default_storage.listdir(folder)[1]}
+        assert there == {stored, f"{folder}/fiqa-0123456789ab.jsonl"}
+
+    def test_answers_that_are_given_anew_are_another_file(self, owner: User) -> None:
+        """Under one name there is one file for good: a backup may be reading it."""
+        factories.submission(owner)
+        first = runs.claim(worker="a")
+        assert first
+        before = runs.record_score(first, factories.score("fpb"), items=items()).items.name
+        lose_the_lease(first)
+        runs.release_expired()
+        second = runs.claim(worker="b")
+        assert second and runs.remaining_benchmarks(second, ["fpb"]) == ["fpb"]
+        assert runs.record_score(second, factories.score("fpb"), items=items()).items.name != before
 
     def test_scores_recorded_before_the_loss_are_kept(self, owner: User) -> None:
         factories.submission(owner)

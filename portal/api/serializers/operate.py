@@ -8,9 +8,10 @@ from rest_framework import serializers
 
 from portal.api.serializers.common import StrictSerializer
 from portal.control.models import Act, Hold, Queue
+from portal.control.orders import LONGEST_NAME, LONGEST_REASON
 from portal.operate.work import MOST_PRIORITY, Kind
 
-_REASON: dict[str, Any] = {"max_length": 500, "help_text": "Goes on record"}
+_REASON: dict[str, Any] = {"max_length": LONGEST_REASON, "help_text": "Goes on record"}
 _WHEN: dict[str, Any] = {"allow_null": True}
 
 
@@ -22,10 +23,11 @@ class HoldSerializer(serializers.Serializer[Any]):
 
 
 class DoingSerializer(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(Kind.choices)
+    kind = serializers.ChoiceField([*Kind.choices, ("fetch", "fetch from the hub")])
     number = serializers.IntegerField(source="pk")
     title = serializers.CharField()
     since = serializers.DateTimeField(**_WHEN)
+    submission = serializers.IntegerField(allow_null=True, help_text="Null of a baseline run")
 
 
 class WorkerSerializer(serializers.Serializer[Any]):
@@ -70,7 +72,9 @@ class StorageSerializer(serializers.Serializer[Any]):
     adapter_bytes = serializers.IntegerField()
     uploads = serializers.IntegerField(help_text="In no submission yet")
     upload_bytes = serializers.IntegerField()
-    answer_files = serializers.IntegerField()
+    answer_files = serializers.IntegerField(help_text="Single answers, a file for each score")
+    answer_bytes = serializers.IntegerField()
+    answer_files_of_unknown_size = serializers.IntegerField(help_text="Early ones, not in answer_bytes")
     free_bytes = serializers.IntegerField(allow_null=True, help_text="Null where a bucket holds the files")
     disk_bytes = serializers.IntegerField(allow_null=True)
 
@@ -115,7 +119,7 @@ class OverviewSerializer(serializers.Serializer[Any]):
 
 class HoldOrderSerializer(StrictSerializer):
     kind = serializers.ChoiceField(Hold.Kind.choices)
-    name = serializers.CharField(max_length=120)
+    name = serializers.CharField(max_length=LONGEST_NAME)
     how = serializers.ChoiceField([*Hold.How.choices, ("resume", "resumed")])
     reason = serializers.CharField(allow_blank=True, default="", **_REASON)
 

@@ -11,8 +11,9 @@ from rest_framework.response import Response
 
 from portal.accounts.models import ApiToken, User
 from portal.api.conditional import ConditionalMixin
+from portal.api.idempotency import idempotent
 from portal.api.permissions import HasScope, OperatesHere
-from portal.api.schema import problem
+from portal.api.schema import IDEMPOTENCY_KEY, REPLAYED, problem
 from portal.api.serializers.operate import (
     EvictionOrderSerializer,
     HoldOrderSerializer,
@@ -24,11 +25,15 @@ from portal.api.serializers.operate import (
 from portal.control import orders
 from portal.control.models import Act, Hold
 from portal.control.orders import Operator
-from portal.operate import work
+from portal.operate import evictions, work
 from portal.operate.overview import overview
 from portal.operate.work import Kind
 
-_REFUSED = problem("The order makes no sense now, or lacks a reason")
+_order = extend_schema(
+    tags=["operate"],
+    parameters=[IDEMPOTENCY_KEY, REPLAYED],
+    responses={200: OverviewSerializer, 409: problem("The order makes no sense now, or lacks a reason")},
+)
 
 
 class OperatorsView(generics.GenericAPIView[Any]):
@@ -62,11 +67,12 @@ class OperateDetail(ConditionalMixin, OperatorsView):
         return self.state()
 
 
-@extend_schema(tags=["operate"], responses={200: OverviewSerializer, 409: _REFUSED})
+@_order
 class OperateHold(OperatorsView):
     serializer_class = HoldOrderSerializer
 
     @extend_schema(operation_id="operate_hold")
+    @idempotent
     def post(self, request: Request) -> Response:
         """Drain, pause or resume a worker, all workers of a machine, or a queue.
 
@@ -81,11 +87,12 @@ class OperateHold(OperatorsView):
         return self.state()
 
 
-@extend_schema(tags=["operate"], responses={200: OverviewSerializer, 409: _REFUSED})
+@_order
 class OperateMaintenance(OperatorsView):
     serializer_class = MaintenanceOrderSerializer
 
     @extend_schema(operation_id="operate_maintenance")
+    @idempotent
     def post(self, request: Request) -> Response:
         """Begin maintenance, in which what people send is kept and nothing is started, or end it."""
         given = self.ordered(request)
@@ -96,11 +103,12 @@ class OperateMaintenance(OperatorsView):
         return self.state()
 
 
-@extend_schema(tags=["operate"], responses={200: OverviewSerializer, 409: _REFUSED})
+@_order
 class OperateRequeue(OperatorsView):
     serializer_class = RequeueOrderSerializer
 
     @extend_schema(operation_id="operate_requeue")
+    @idempotent
     def post(self, request: Request) -> Response:
         """Put an evaluation or a baseline run back into the queue; of one that failed, queue another."""
         given = self.ordered(request)
@@ -108,11 +116,12 @@ class OperateRequeue(OperatorsView):
         return self.state()
 
 
-@extend_schema(tags=["operate"], responses={200: OverviewSerializer, 409: _REFUSED})
+@_order
 class OperatePriority(OperatorsView):
     serializer_class = PriorityOrderSerializer
 
     @extend_schema(operation_id="operate_priority")
+    @idempotent
     def post(self, request: Request) -> Response:
         """Let queued work go first, the higher the priority the sooner; 0 is its usual place."""
         given = self.ordered(request)
@@ -121,13 +130,14 @@ class OperatePriority(OperatorsView):
         return self.state()
 
 
-@extend_schema(tags=["operate"], responses={200: OverviewSerializer, 409: _REFUSED})
+@_order
 class OperateEviction(OperatorsView):
     serializer_class = EvictionOrderSerializer
 
     @extend_schema(operation_id="operate_eviction")
+    @idempotent
     def post(self, request: Request) -> Response:
         """Have a machine's worker remove a base model from the hub's cache, unless it is in use by then."""
         given = self.ordered(request)
-        orders.evict(given["machine"], given["model"], reason=given["reason"], by=self.operator)
+        evictions.evict(given["machine"], given["model"], reason=given["reason"], by=self.operator)
         return self.state()

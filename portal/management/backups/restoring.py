@@ -30,6 +30,8 @@ class Restored:
     bytes: int
     seconds: float
     notes: tuple[str, ...]
+    deleted_meanwhile: frozenset[str]
+    """Files that the database speaks of, and that were deleted while the backup was made."""
 
 
 def restore(place: Place, backup: Backup, *, with_other_key: bool = False) -> Restored:
@@ -52,7 +54,8 @@ def restore(place: Place, backup: Backup, *, with_other_key: bool = False) -> Re
     programs.restore(backup.path / contents.DUMP)
     call_command("migrate", interactive=False, verbosity=0)
     cache.clear()  # what is remembered of another state of the site
-    return Restored(files, size, time.monotonic() - began, tuple(_notes(manifest)))
+    notes, deleted = tuple(_notes(manifest)), frozenset(manifest["deleted_meanwhile"])
+    return Restored(files, size, time.monotonic() - began, notes, deleted)
 
 
 def sound(place: Place, backup: Backup) -> dict[str, Any]:

@@ -6,9 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from portal.control import orders
 from portal.management.operators import add_reason_and_name, operator, refusals_told
-from portal.operate import overview
+from portal.operate import evictions, overview
 
 _GB = 1024**3
 
@@ -31,7 +30,7 @@ class Command(BaseCommand):
         if model is None:
             raise CommandError("name a machine and a base model")
         with refusals_told():
-            orders.evict(machine, model, reason=options["reason"], by=operator(options["by"]))
+            evictions.evict(machine, model, reason=options["reason"], by=operator(options["by"]))
         self.stdout.write(f"{machine} is asked to remove {model}; manage.py evict shows what came of it.")
 
     def _list(self) -> None:

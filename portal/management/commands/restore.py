@@ -52,4 +52,4 @@ class Command(BaseCommand):
         self.stdout.write(f"{found.shown} is restored: {restored.files} files, in {restored.seconds:.1f} s")
         for note in restored.notes:
             self.stdout.write(note)
-        call_command("check_integrity", stdout=self.stdout)
+        call_command("check_integrity", without=restored.deleted_meanwhile, stdout=self.stdout)

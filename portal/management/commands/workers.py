@@ -93,7 +93,9 @@ def _in_hand(kind: Hold.Kind, name: str) -> bool:
 
 
 def _of_worker(worker: Worker) -> str:
-    doing = ", ".join(f"{one.kind} {one.pk} since {one.since:%H:%M}" for one in worker.doing)
+    doing = ", ".join(
+        f"{one.kind} {one.pk}{f' since {one.since:%H:%M}' if one.since else ''}" for one in worker.doing
+    )
     why = f": {worker.hold.reason}" if worker.hold else f": {worker.waits}" if worker.waits else ""
     about = f"seen {worker.seen_at:%Y-%m-%d %H:%M:%S}, release {worker.release or 'not known'}"
     lines = [f"{worker.name}  {worker.state}{why}", f"    {about}, {worker.hardware or 'hardware not known'}"]

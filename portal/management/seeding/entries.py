@@ -305,6 +305,7 @@ class Board:
                 correct_bits=bits.tobytes(),
                 scored_bits=scored,
                 items=name,
+                items_bytes=default_storage.size(name) if name else None,
                 seconds=60.0,
                 tokens=n,
                 tokens_per_second=n / 60.0,

@@ -101,6 +101,10 @@ class BaselineRun(Claimable):
     def __str__(self) -> str:
         return f"baseline run {self.pk}, {self.method}"
 
+    @property
+    def log_ids(self) -> dict[str, object]:
+        return {"baseline_run": self.pk, "claim": self.claim_id}
+
     def get_absolute_url(self) -> str:
         return reverse("baselines:run", args=[self.pk])
 

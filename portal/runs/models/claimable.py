@@ -69,6 +69,11 @@ class Claimable(Waiting):
     def is_active(self) -> bool:
         return self.status in self.ACTIVE
 
+    @property
+    def log_ids(self) -> dict[str, object]:
+        """By which the log's lines about it are found."""
+        raise NotImplementedError
+
 
 def leases(name: str) -> models.Index:
     """The index by which expired leases are found."""

@@ -128,6 +128,10 @@ class Evaluation(Claimable):
         return f"{what} {self.pk} of {self.submission_id}"
 
     @property
+    def log_ids(self) -> dict[str, object]:
+        return {"submission": self.submission_id, "evaluation": self.pk, "claim": self.claim_id}
+
+    @property
     def challenge(self) -> str:
         """Whose benchmarks are asked: its submission's, where it is for the board."""
         return self.domain or self.submission.challenge
@@ -188,10 +192,17 @@ class Score(models.Model):
     items = models.FileField(
         max_length=200, blank=True, help_text="JSON lines: prompt, completion, target of each item"
     )
+    items_bytes = models.BigIntegerField(
+        null=True, editable=False, help_text="Size of that file; not known of early ones"
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ["pk"]
+        indexes = [
+            # Summed up without a look at the rows, which are wide.
+            models.Index(fields=["items_bytes"], name="score_items_bytes", condition=~Q(items="")),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["evaluation", "benchmark"], name="score_unique"),
             models.CheckConstraint(

@@ -90,6 +90,14 @@
   // A page that comes back from the browser's cache must be usable again.
   addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => setBusy(form, false)));
 
+  // A part that renews itself was led elsewhere, as to the sign-in: that is for the whole page.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr, pathInfo } = event.detail;
+    if (!xhr.responseURL || new URL(xhr.responseURL).pathname === new URL(pathInfo.finalRequestPath, location.href).pathname) return;
+    event.detail.shouldSwap = false;
+    location.reload();
+  });
+
   for (const name of ["dragenter", "dragleave", "drop"]) {
     document.addEventListener(name, (event) => {
       if (event.target.matches?.("input[type=file]")) event.target.classList.toggle("is-over", name === "dragenter");

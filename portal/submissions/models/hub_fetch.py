@@ -31,6 +31,10 @@ class HubFetch(Waiting):
     attempts = models.PositiveSmallIntegerField(default=0)
     claim_id = models.UUIDField(null=True, unique=True)
     lease_expires_at = models.DateTimeField(null=True)
+    worker = models.CharField(
+        max_length=120, blank=True, default="", db_default="", help_text="That claimed it last"
+    )
+    started_at = models.DateTimeField(null=True, help_text="When that was")
     requested_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
