@@ -106,6 +106,18 @@ def _without_log_level(command: list[str]) -> list[str]:
     return command[:place] + command[place + 2 :]
 
 
+def test_the_web_image_has_the_environment_of_the_others(containerfile: str) -> None:
+    """It isn't made from their stage, whose package manager it leaves out."""
+    of_base, of_web = (
+        dict(re.findall(r"\b([A-Z_]+)=(\S+)", line))
+        for stage in ("base", "web")
+        for line in re.findall(
+            r"^ENV (.*PYTHONPATH=.*)$", dict(stages(containerfile))[stage], flags=re.MULTILINE
+        )
+    )
+    assert of_web | {"PATH": of_base["PATH"]} == of_base and of_web["PATH"].startswith("/app/.venv/bin:")
+
+
 def test_compose_names_no_setting_that_there_is_not(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         assert set(service.get("environment", {})) <= SETTINGS | OTHERS, name

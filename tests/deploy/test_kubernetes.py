@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,18 @@ def test_every_file_is_named_by_its_kustomization() -> None:
         named = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
         there = {file.name for file in folder.iterdir()} - {"kustomization.yaml"}
         assert {name for name in named if name != "../base"} == there
+
+
+def test_the_overlay_of_the_documentation_names_images_that_are_there() -> None:
+    """Kustomize finds a name only where no base has put another in its place."""
+    page = (PROJECT_ROOT / "docs/containers.md").read_text()
+    (block,) = re.findall(r"^    namespace: .*\n(?:    .*\n)+", page, flags=re.MULTILINE)
+    overlay = yaml.safe_load(block)
+    used = {container["image"] for pod in pods().values() for container in pod["spec"]["containers"]}
+    assert {image["name"] for image in overlay["images"]} < used
+    assert overlay["namespace"] == of_kind("Namespace")[0]["metadata"]["name"]
+    for folder in (FOLDER / "base", FOLDER / "gpu"):
+        assert "images" not in yaml.safe_load((folder / "kustomization.yaml").read_text())
 
 
 def test_settings_are_settings_and_secrets_lie_where_they_are_read() -> None:
