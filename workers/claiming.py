@@ -15,6 +15,7 @@ from portal.runs import claims, services
 from portal.runs.models import Evaluation
 from portal.runs.services import LeftToOthers
 from workers import capabilities, evaluate, turns
+from workers.leases import Lease
 from workers.orders import WORKER_NAME
 from workers.slots import LOOK_SECONDS, Share, Slots
 from workers.supervisor import shutting_down
@@ -95,8 +96,9 @@ class Evaluator:
             services.say_what_waits(self.left_to_others())
             return False
         self._begin()
-        # Found out only now, because trying the sandbox takes seconds.
-        unjudged = capabilities.left_for_want_of_a_sandbox(evaluation.challenge, evaluation.protocol)
+        # Found out only now, because trying the sandbox takes seconds; on a busy machine longer than a lease.
+        with Lease(evaluation).kept():
+            unjudged = capabilities.left_for_want_of_a_sandbox(evaluation.challenge, evaluation.protocol)
         if unjudged is None:
             evaluate.run(evaluation, share)
         else:

@@ -16,8 +16,9 @@ from portal.submissions.models import BaseModel, Submission
 from tests.portal import factories
 from tests.small_disk import fill, small_disk
 from tests.workers import lines
+from tests.workers.conftest import wait_until
 from tests.workers.evaluations import run
-from workers import supervisor
+from workers import capabilities, supervisor
 from workers.claiming import Evaluator
 
 __all__ = ["small_disk"]
@@ -102,6 +103,22 @@ def test_what_happens_is_in_the_evaluations_log_without_the_machines_folders(
         ("info", "TFNS: 1 of 2 right, in 1 s"),
         ("info", "All benchmarks are scored."),
     ]
+
+
+def test_the_claim_is_kept_while_the_sandbox_is_tried(
+    owner: User, folder: Path, settings: Any, evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EVALUATION_LEASE_SECONDS = 4
+    follow(folder)
+    made = factories.submission(owner)
+
+    def slowly(_challenge: str, _protocol: int) -> None:
+        claimed = factories.evaluation_of(made).lease_expires_at
+        wait_until(lambda: factories.evaluation_of(made).lease_expires_at != claimed, "a longer lease")
+
+    monkeypatch.setattr(capabilities, "left_for_want_of_a_sandbox", slowly)
+    evaluator.run()
+    assert factories.evaluation_of(made).status == "succeeded"
 
 
 def test_a_resumed_attempt_asks_for_no_benchmark_that_is_scored(owner: User, folder: Path) -> None:
