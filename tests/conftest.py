@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
-import time
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,6 +47,7 @@ from django.conf import settings  # noqa: E402
 from django.db import OperationalError, connection  # noqa: E402
 
 from portal.control import maintenance  # noqa: E402
+from portal.dumps import mirroring  # noqa: E402
 
 connection.settings_dict["TEST"]["NAME"] = _own.database_name
 
@@ -153,7 +154,10 @@ def fresh_boards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_maintenance_of_an_earlier_test() -> None:
-    """What the process remembers for a moment."""
-    maintenance._Known.current = None
-    maintenance._Known.until = time.monotonic() + maintenance.LOOKS_SECONDS
+def neither_maintenance_nor_a_mirror() -> None:
+    """A process asks the database for them now and then, so that a test's queries would depend on the time.
+
+    Tests of either let it look again.
+    """
+    maintenance._Known.current = mirroring._Known.mirror = None
+    maintenance._Known.until = mirroring._Known.until = math.inf

@@ -183,7 +183,7 @@ def test_a_mirror_has_the_same_boards_entries_and_answers(
 
 
 def test_scores_that_are_no_result_of_the_entry_are_in_no_dump(
-    owner: User, reviewer: User, folder: Path
+    owner: User, reviewer: User, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of an adapter before its team was asked to change it, and an audit's."""
     made = factories.evaluated(owner, correct=11)
@@ -200,6 +200,7 @@ def test_scores_that_are_no_result_of_the_entry_are_in_no_dump(
     factories.evaluate(made, correct=70)
     made.refresh_from_db()
     factories.publish(made)
+    monkeypatch.setattr(audits, "_RETRAINED", "")
     assert audits.draw(next_month())
     factories.evaluate(made, correct=22)
     assert audits.settle() == 1
