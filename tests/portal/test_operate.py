@@ -178,7 +178,10 @@ class TestSingleWork:
         with pytest.raises(OrderRefused, match="does not wait"):
             work.prioritise(Kind.EVALUATION, later.pk, 0, **WHY)
 
-    def test_of_a_failed_measuring_another_one_is_queued_and_nothing_for_the_board(self, owner: User) -> None:
+    def test_of_a_failed_measuring_another_one_is_queued_and_nothing_for_the_board(
+        self, owner: User, settings: Any
+    ) -> None:
+        settings.EVALUATION_PRECISION = "fp32"  # what the entry was evaluated in
         made = factories.published(owner)
         (home,) = made.evaluations.all()
         failed = transfer.ask(made)[0]
@@ -194,8 +197,9 @@ class TestSingleWork:
             work.requeue(Kind.EVALUATION, failed.pk, **WHY)
 
     def test_the_usual_place_is_behind_all_else_for_what_is_measured_beside_the_boards(
-        self, owner: User
+        self, owner: User, settings: Any
     ) -> None:
+        settings.EVALUATION_PRECISION = "fp32"  # what the entry was evaluated in
         asked = transfer.ask(factories.published(owner))[0]
         work.prioritise(Kind.EVALUATION, asked.pk, 5, **WHY)
         assert work.prioritise(Kind.EVALUATION, asked.pk, 0, **WHY).priority == transfer.PRIORITY
