@@ -24,14 +24,16 @@ if TYPE_CHECKING:
     from evaluation.federated.rounds import Progress
 
 _RUN, _PROGRESS, _HEADER = "run.json", "progress.safetensors", "progress"
-_BEFORE_DEVICES: Mapping[str, Any] = {
+_BEFORE: Mapping[str, Any] = {
+    "threads": THREADS,
     "devices": {"ranks": [], "steps": [], "speeds": [], "deadline": 0.0, "drop_out": 0.0, "poisoned": 0},
     "compression": "none",
     "top_k": TOP_K,
     "own_held_out": 0,
     "keep_every": 0,
+    "canaries": 0,
 }
-"""The settings of runs that were kept without them."""
+"""How runs were trained that were kept without these settings; those of the template are apart."""
 _BEFORE_CLIENT_LOSSES: Mapping[str, Any] = {"client_losses": (), "simulated_time": None}
 _BEFORE_IDLE_POWER: Mapping[str, Any] = {"energy_net_joules": None, "energy_method": ""}
 # Where a model or its rows lie says nothing about what they are; the rows' identity does.
@@ -66,7 +68,7 @@ class RunState:
             raise DataError(f"the state in {self.folder} cannot be read: {_RUN} holds no object")
         # What was kept before these were settings goes on as it was trained until then.
         before = {} if "template" in kept else BEFORE_TEMPLATES
-        different = _different({"threads": THREADS, **before, **_BEFORE_DEVICES, **kept}, self._identity())
+        different = _different({**_BEFORE, **before, **kept}, self._identity())
         if different:
             raise EvaluationError(
                 f"{self.folder} holds another run: {', '.join(different)} differ; "

@@ -32,7 +32,7 @@ WORDS: Mapping[State, str] = {
     "running": "is being evaluated",
     "failed": "its evaluation failed",
     "cancelled": "its evaluation was cancelled",
-    "missing": "not evaluated",
+    "missing": "no evaluation here",
     "hidden": "evaluated, and not public yet",
 }
 

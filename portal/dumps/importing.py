@@ -34,7 +34,8 @@ def import_dump(manifest: Manifest, folder: Path) -> Mirror:
     """Fill the database. Raises DumpError where it is not empty or the files do not fit together; then
     nothing of them is left in it."""
     named = {file.table for file in manifest.files}
-    if missing := next((name for name in (*(one.name for one in TABLES), ITEMS) if name not in named), None):
+    needed = (*(one.name for one in TABLES if not one.is_added), ITEMS)
+    if missing := next((name for name in needed if name not in named), None):
         raise DumpError(f"The manifest names no file of the table {missing}.")
     if filled := next(
         (one for one in (User, Team, Submission, BaseModel) if one._default_manager.exists()), None
@@ -42,8 +43,9 @@ def import_dump(manifest: Manifest, folder: Path) -> Mirror:
         rows = filled._meta.verbose_name_plural
         raise DumpError(f"The database is not empty: it has {rows}. A mirror needs one of its own.")
     try:
-        # Rows come in the state in which they are; the triggers know only the way there.
-        with transaction.atomic(), pgtrigger.ignore():
+        # Rows come in the state in which they are; the triggers know only the way there. They are let be
+        # around the transaction: its own error would not come out past a statement that follows it.
+        with pgtrigger.ignore(), transaction.atomic():
             account = User(username=_ACCOUNT, is_active=False)
             account.set_unusable_password()
             account.save()
@@ -75,7 +77,7 @@ def _fill(table: Table, file: File, folder: Path, account: User) -> None:
     persons = dict.fromkeys(table.persons, account.pk)
     count = 0
     with _reading(file):
-        for part in parquet.read(folder / file.name, table.columns):
+        for part in parquet.read(folder / file.name, table.columns, table.added):
             rows = [table.model(**row, **table.fixed, **persons) for row in part]
             count += len(table.model._default_manager.bulk_create(rows))
     _check_count(file, count)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -44,13 +44,17 @@ def write(path: Path, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) 
     return written
 
 
-def read(path: Path, columns: Sequence[Column]) -> Iterator[list[dict[str, Any]]]:
-    """The rows in parts, each by column. Columns that the file does not have raise KeyError."""
+def read(
+    path: Path, columns: Sequence[Column], added: Collection[str] = ()
+) -> Iterator[list[dict[str, Any]]]:
+    """The rows in parts, each by column. Of the columns that the file does not have, those in `added` are
+    left out, and others raise KeyError."""
     holds = {column.name: column for column in columns}
     with parquet.ParquetFile(path) as file:
-        if missing := holds.keys() - set(file.schema_arrow.names):
-            raise KeyError(f"{path.name} has no column {', '.join(sorted(missing))}")
-        for batch in file.iter_batches(ROW_GROUP, columns=list(holds)):
+        missing = holds.keys() - set(file.schema_arrow.names)
+        if missing - set(added):
+            raise KeyError(f"{path.name} has no column {', '.join(sorted(missing - set(added)))}")
+        for batch in file.iter_batches(ROW_GROUP, columns=[*holds.keys() - missing]):
             yield [
                 {name: _value(value, holds[name]) for name, value in row.items()} for row in batch.to_pylist()
             ]

@@ -51,7 +51,8 @@ class Column:
 class Table:
     """`rows` are the public ones. `fixed` are, of the fields that are not in the dump, those that a mirror's
     rows do not have by default; those named in `persons` have its own account there. What is not
-    `mirrored` is in the files alone."""
+    `mirrored` is in the files alone. Dumps of before there was such a table, or the columns named in
+    `added`, can be read: there rows have what the model has by default."""
 
     name: str
     about: str
@@ -61,6 +62,8 @@ class Table:
     fixed: Mapping[str, object] = field(default_factory=dict)
     persons: tuple[str, ...] = ()
     mirrored: bool = True
+    added: tuple[str, ...] = ()
+    is_added: bool = False
 
 
 def _columns(**kinds: str) -> tuple[Column, ...]:
@@ -181,6 +184,7 @@ TABLES: tuple[Table, ...] = (
         ),
         _entries,
         persons=("submitter_id",),
+        added=("repeats_id",),
     ),
     Table(
         "acts",
@@ -198,6 +202,7 @@ TABLES: tuple[Table, ...] = (
         _columns(count="id submission_id", text="action reason", truth="proposed", moment="created_at"),
         _decisions,
         persons=("reviewer_id",),
+        added=("proposed",),
     ),
     Table(
         "confirmations",
@@ -206,6 +211,7 @@ TABLES: tuple[Table, ...] = (
         _columns(count="id decision_id", truth="agreed", moment="created_at"),
         lambda: Confirmation.objects.filter(decision__in=_decisions()),
         persons=("reviewer_id",),
+        is_added=True,
     ),
     Table(
         "objections",
@@ -220,6 +226,7 @@ TABLES: tuple[Table, ...] = (
             _public("submission__"), kind=EntryRequest.Kind.OBJECTION, is_hidden=False
         ),
         mirrored=False,
+        is_added=True,
     ),
     Table(
         "evaluations",
@@ -233,6 +240,7 @@ TABLES: tuple[Table, ...] = (
             moment="queued_at started_at finished_at",
         ),
         _evaluations,
+        added=("purpose", "domain"),
     ),
     Table(
         "scores",
@@ -248,6 +256,7 @@ TABLES: tuple[Table, ...] = (
             moment="created_at",
         ),
         lambda: Score.objects.filter(evaluation__in=_evaluations()),
+        added=("energy_net_joules", "energy_method"),
     ),
     Table(
         "leakages",
@@ -262,6 +271,7 @@ TABLES: tuple[Table, ...] = (
             moment="created_at",
         ),
         lambda: Leakage.objects.filter(evaluation__in=_evaluations()),
+        is_added=True,
     ),
     Table(
         "declared_scores",
@@ -311,6 +321,7 @@ TABLES: tuple[Table, ...] = (
             moment="recorded_at",
         ),
         lambda: RoundMetric.objects.filter(run__in=_runs()),
+        added=("simulated_time", "energy_net_joules", "energy_method", "client_losses"),
     ),
     Table(
         "reproductions",
@@ -334,6 +345,7 @@ TABLES: tuple[Table, ...] = (
             count="id", text="head seed", number="percent", json="population", day="month", moment="drawn_at"
         ),
         lambda: AuditDraw.objects.all(),
+        is_added=True,
     ),
     Table(
         "audits",
@@ -347,6 +359,7 @@ TABLES: tuple[Table, ...] = (
             moment="settled_at",
         ),
         lambda: Audit.objects.exclude(outcome=Audit.Outcome.OPEN).filter(original__in=_evaluations()),
+        is_added=True,
     ),
 )
 ITEM_COLUMNS = (

@@ -52,3 +52,12 @@ def test_the_second_link_of_a_board_leads_to_its_table(page: Page, live_server: 
     expect(page.get_by_role("link", name="Skip to the table")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{live_server.url}/leaderboard/finance/#board")
+
+
+def test_every_formula_of_the_method_is_in_sight_on_a_phone(page: Page, live_server: Any) -> None:
+    page.set_viewport_size(PHONE)
+    page.goto(f"{live_server.url}/method/")
+    widths = "found => found.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+    formulas = page.locator("math[display=block]")
+    assert formulas.count() > 10
+    assert formulas.evaluate_all(widths) == []

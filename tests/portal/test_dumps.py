@@ -11,6 +11,7 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
+import pgtrigger
 import pyarrow.parquet
 import pytest
 from django.core.files.base import File
@@ -32,12 +33,12 @@ from portal.review import audits, cases
 from portal.review.models import AuditDraw, Decision, TwoPersonRule
 from portal.review.services import confirm, decide, pending
 from portal.runs import services as runs
-from portal.runs.models import Evaluation, Score
+from portal.runs.models import BaselineRun, Evaluation, RoundMetric, Score
 from portal.submissions.models import Submission
 from portal.transparency.models import Head
 from portal.transparency.writing import write_due
 from tests.leaderboard.test_items import answered, fifty
-from tests.portal import factories
+from tests.portal import baselines, factories
 from tests.portal.test_audits import next_month
 from workers import tasks
 
@@ -182,6 +183,68 @@ def test_a_mirror_has_the_same_boards_entries_and_answers(
         call_command("import_dump", str(folder), stdout=StringIO())
 
 
+FIRST_DUMPS = {
+    "teams": "id name created_at",
+    "base_models": "id parameters context_length hub_id revision licence aliases active created_at",
+    "checkpoints": "id size sha256 config_sha256 tensors_digest adapter_config created_at",
+    "entries": "id team_id base_model_id checkpoint_id source_place challenge kind method description "
+    "paper_url code_url adapter_config_text config_text import_digest status source_url method_card "
+    "status_changed_at created_at sent_at published_at source_date",
+    "acts": "pgh_id pgh_obj_id pgh_label status pgh_created_at status_changed_at",
+    "decisions": "id submission_id action reason created_at",
+    "evaluations": "id submission_id base_model_id checkpoint_id protocol status provenance queued_at "
+    "started_at finished_at",
+    "scores": "id evaluation_id n correct unscored available tokens value standard_error seconds "
+    "tokens_per_second energy_joules benchmark data data_digest official unofficial_reasons correct_bits "
+    "scored_bits created_at",
+    "declared_scores": "id submission_id decimals benchmark value",
+    "costs": "id submission_id value kind basis",
+    "findings": "id submission_id code severity message location",
+    "baseline_runs": "id base_model_id rounds rounds_done original_id submission_id challenge strategy "
+    "precision method status config assumed setup queued_at started_at finished_at",
+    "rounds": "id run_id round examples bytes_down bytes_up client_peak_rss_bytes client_peak_vram_bytes "
+    "server_peak_rss_bytes learning_rate train_loss held_out_loss train_seconds aggregate_seconds "
+    "communicate_seconds seconds energy_joules gpu_seconds epsilon clients failures recorded_at",
+    "reproductions": "id run_id original_id retrained_id original_evaluation_id retrained_evaluation_id "
+    "difference low high p_value tolerance outcome verdict benchmarks unequal decided_at judged_at",
+}
+"""Tables and columns of version 1 as it first was."""
+
+
+def test_dumps_of_before_tables_and_columns_were_added_can_be_read(
+    client: Client, owner: User, reviewer: User, folder: Path
+) -> None:
+    gone, made = factories.published(owner), factories.published(owner)
+    run = baselines.with_rounds(baselines.run(factories.operator()), 2)
+    with pgtrigger.ignore():
+        BaselineRun.objects.update(
+            submission=made,
+            status=BaselineRun.Status.SUCCEEDED,
+            claim_id=None,
+            lease_expires_at=None,
+            finished_at=timezone.now(),
+        )
+    factories.review(gone, reviewer, Decision.Action.DISQUALIFY, reason="Trained on the test set.")
+    before = boards(client)
+    manifest = dumped(folder)
+    emptied()
+    files = []
+    for file in manifest["files"]:
+        path = folder / file["name"]
+        if columns := FIRST_DUMPS.get(file["table"]):
+            pyarrow.parquet.write_table(pyarrow.parquet.read_table(path).select(columns.split()), path)
+        elif file["table"] != "items":
+            continue
+        content = path.read_bytes()
+        files.append({**file, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()})
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "files": files}))
+    call_command("import_dump", str(folder), stdout=StringIO())
+    assert boards(client) == before
+    assert RoundMetric.objects.filter(energy_method="", client_losses=[]).count() == 2
+    assert "Trained on the test set." in client.get(f"/entries/{gone.pk}/").content.decode()
+    assert client.get(f"/baselines/runs/{run.pk}/").status_code == 200
+
+
 def test_scores_that_are_no_result_of_the_entry_are_in_no_dump(
     owner: User, reviewer: User, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,10 +383,23 @@ def _with_fewer_rows(manifest: dict[str, Any], folder: Path) -> str:
     return r"scores\.parquet has 1 rows, not 3"
 
 
+def _against_a_constraint(manifest: dict[str, Any], folder: Path) -> str:
+    """Rows that the database refuses, with their digest."""
+    path = folder / "evaluations.parquet"
+    table = pyarrow.parquet.read_table(path)
+    place = table.column_names.index("domain")
+    table = table.set_column(place, "domain", pyarrow.array(["code"] * len(table)))
+    pyarrow.parquet.write_table(table, path)
+    file = next(file for file in manifest["files"] if file["table"] == "evaluations")
+    file["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    file["size"] = path.stat().st_size
+    return "do not fit together: new row for relation .* violates check constraint"
+
+
 @pytest.mark.parametrize(
     "tamper",
     [_renamed, _removed, _left_out, _of_another_table, _of_another_version, _of_no_shape, _of_no_site,
-     _with_fewer_rows],
+     _with_fewer_rows, _against_a_constraint],
 )  # fmt: skip
 def test_a_dump_that_was_tampered_with_is_refused_with_the_place(
     owner: User, folder: Path, tamper: Callable[[dict[str, Any], Path], str]

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy
 import psutil
 import pytest
-from safetensors.numpy import load_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from evaluation.errors import DataError, EvaluationError
 from evaluation.federated.config import BEFORE_TEMPLATES, THREADS, FederatedConfig, Partition
@@ -85,15 +86,38 @@ def test_another_run_is_not_resumed_and_the_settings_that_differ_are_named(
         run(replace(config, train_data=rows), tmp_path / "out", tmp_path / "state")
 
 
-def test_a_run_kept_before_threads_and_templates_were_settings_goes_on_as_it_was(
+FIRST_SETTINGS = {
+    "adapter", "alpha", "base_model_id", "batch_size", "challenge", "clients", "clients_per_round", "dropout",
+    "evaluate_every", "held_out", "learning_rate", "learning_rate_min", "local_steps", "minimum_clients",
+    "partition", "precision", "privacy", "rank", "rounds", "schedule", "seed", "sequence_length", "strategy",
+    "strategy_options", "target_modules", "training rows",
+}  # fmt: skip
+FIRST_MEASUREMENTS = {
+    "aggregate_seconds", "bytes_down", "bytes_up", "client_peak_rss_bytes", "client_peak_vram_bytes",
+    "clients", "communicate_seconds", "energy_joules", "epsilon", "examples", "failures", "gpu_seconds",
+    "held_out_loss", "learning_rate", "messages_down", "messages_up", "round", "seconds",
+    "server_peak_rss_bytes", "train_loss", "train_seconds",
+}  # fmt: skip
+
+
+def test_a_run_that_an_earlier_version_began_goes_on_as_it_was(
     config: FederatedConfig, tmp_path: Path
 ) -> None:
+    """Whatever settings and measurements there are by now: an upgrade comes in the middle of runs."""
     usual = FederatedConfig.from_dict({**config.as_dict(), **BEFORE_TEMPLATES, "threads": THREADS})
     with pytest.raises(StopError):
         run(usual, tmp_path / "out", tmp_path / "state", stop_after=1)
-    kept = tmp_path / "state" / "run.json"
-    new = {"threads", *BEFORE_TEMPLATES}
-    kept.write_text(json.dumps({k: v for k, v in json.loads(kept.read_text()).items() if k not in new}))
+    kept, progress = tmp_path / "state" / "run.json", tmp_path / "state" / "progress.safetensors"
+    settings = {k: v for k, v in json.loads(kept.read_text()).items() if k in FIRST_SETTINGS}
+    settings["partition"] = {k: settings["partition"][k] for k in ("kind", "alpha", "column")}
+    kept.write_text(json.dumps(settings))
+    with safe_open(progress, framework="numpy") as file:
+        header = json.loads(file.metadata()["progress"])
+    header["records"] = [
+        {k: v for k, v in record.items() if k in FIRST_MEASUREMENTS} for record in header["records"]
+    ]
+    del header["homes"]
+    save_file(load_file(progress), progress, {"progress": json.dumps(header)})
     with pytest.raises(EvaluationError, match="template, threads differ"):
         run(replace(usual, template="alpaca", threads=THREADS + 1), tmp_path / "out", tmp_path / "state")
     assert run(usual, tmp_path / "out", tmp_path / "state") == [1, 2]
