@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
@@ -17,8 +19,10 @@ from portal.runs.services import LeftToOthers
 from workers import capabilities, evaluate, turns
 from workers.leases import Lease
 from workers.orders import WORKER_NAME
-from workers.slots import LOOK_SECONDS, Share, Slots
+from workers.slots import LOOK_SECONDS, Share, Slot, Slots
 from workers.supervisor import shutting_down
+
+logger = logging.getLogger(__name__)
 
 _making = threading.Lock()
 
@@ -41,7 +45,8 @@ class Evaluator:
         """Return once nothing is queued or the worker is told to stop; at once where another call waits for
         that."""
         self._begin()
-        if self._is_watched.acquire(blocking=False):
+        # Again, for a call that came when this one was about to return.
+        while self._going and self._is_watched.acquire(blocking=False):
             try:
                 while self._going:
                     self._watch()
@@ -68,25 +73,33 @@ class Evaluator:
                 self._going.add(self._pool.submit(self._evaluate))
 
     def _watch(self) -> None:
-        """Raises what broke one of the threads."""
+        """What breaks one of the threads is logged at once: the others go on, a later call looks again."""
         ended = wait(set(self._going), timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED).done
         with self._lock:
             self._going -= ended
-        for one in ended:
-            one.result()
+        for error in filter(None, (one.exception() for one in ended)):
+            logger.error("looking for evaluations broke", exc_info=error)
 
     def _evaluate(self) -> None:
+        in_vain: list[Slot] = []
         try:
-            goes_on = True
-            while goes_on and (share := self.slots.take()):
+            while share := self.slots.take(in_vain):
                 with share:
-                    goes_on = not shutting_down.is_set() and self._evaluate_next(share)
+                    if shutting_down.is_set():
+                        return
+                    own = share.slots[0]
+                    in_vain = [] if self._evaluate_next(share) else [*in_vain, *self._like(own)]
         finally:
             connection.close()
 
+    def _like(self, slot: Slot) -> Iterator[Slot]:
+        """Those that leave the same to others, itself among them."""
+        return (other for other in self.slots.all if self._beyond[other.uuid] == self._beyond[slot.uuid])
+
     def _evaluate_next(self, share: Share) -> bool:
-        """Returns whether there may be more."""
+        """Returns whether there may be more for these GPUs."""
         if share.gpus and share.gpus.are_wanted():
+            self._begin()  # on another, which may not be
             return not shutting_down.wait(turns.POLL_SECONDS)
         left = *self._beyond[share.slots[0].uuid], *self._not_judged
         evaluation = services.claim(

@@ -65,9 +65,9 @@ def _attempt(evaluation: Evaluation, share: Share, spans: AttemptSpans) -> None:
     except claims.ClaimLostError:
         logger.warning("%s was cancelled or taken over; this worker leaves it", evaluation)
     except turns.ShuttingDownError:
-        _ended(log, lambda: services.give_back(evaluation))
+        _give_back(evaluation, log)
     except PausedError:
-        _ended(log, lambda: services.give_back(evaluation, "an operator paused the worker or the queue"))
+        _give_back(evaluation, log, "an operator paused the worker or the queue")
     except Exception as error:  # noqa: BLE001 -- the supervisor: whatever broke, the row says so
         failure = broken(evaluation, error)
         spans.failed(failure.code)
@@ -118,7 +118,7 @@ def _run_in(scratch: Path, work: _Work) -> None:
             work.spans.failed(failed.code)
             _fail(evaluation, log, Failure(failed.code, failed.message, failed.fault))
         case _:
-            _ended(log, lambda: services.give_back(evaluation))
+            _give_back(evaluation, log)
 
 
 def _done(job: Job | LeakageJob, lease: Lease, work: _Work, output: Path) -> Ending | None:
@@ -272,6 +272,13 @@ def _ended(log: WorkerLog, write: Callable[[], object]) -> None:
         write()
 
     _written(both)
+
+
+def _give_back(evaluation: Evaluation, log: WorkerLog, why: str = "") -> None:
+    try:
+        _ended(log, lambda: services.give_back(evaluation, why))
+    except claims.ClaimLostError:
+        logger.warning("%s was cancelled or taken over before it could be given back", evaluation)
 
 
 def _fail(evaluation: Evaluation, log: WorkerLog, failure: Failure) -> None:

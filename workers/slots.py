@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -45,18 +45,21 @@ class Slots:
         given = gpus.given().items()
         return cls([Slot(uuid, device, memory.get(uuid, sys.maxsize)) for uuid, device in given])
 
-    def take(self) -> Share | None:
+    def take(self, but: Collection[Slot] = ()) -> Share | None:
         """Wait for a free slot; None where the worker is told to stop.
 
-        Who gathers several comes first: else there would always be one that is used.
+        Who has looked for work for some in vain names them, and gets None where no other is free: who uses
+        the others looks again. Who gathers several comes first: else there would always be one that is used.
         """
         with self._changed:
-            while self._gathering or not self._free():
+            while self._gathering or not self._free(but):
+                if but:
+                    return None
                 self._changed.wait(LOOK_SECONDS)
                 if shutting_down.is_set():
                     return None
             share = Share(self)
-            self._give(share, self._free()[:1])
+            self._give(share, self._free(but)[:1])
             return share
 
     def stop(self) -> None:
@@ -102,8 +105,8 @@ class Slots:
         share.slots = tuple(slots)
         self._used.update(slots)
 
-    def _free(self) -> list[Slot]:
-        return [slot for slot in self.all if slot not in self._used]
+    def _free(self, but: Collection[Slot] = ()) -> list[Slot]:
+        return [slot for slot in self.all if slot not in self._used and slot not in but]
 
 
 class Share:

@@ -42,6 +42,9 @@ _EXACT = 128
 """What counting a word of a pair's bits costs, in items of a product of matrices."""
 _NEAR = 0.2
 """Where known items leave no more of the variance open, single pairs are looked at."""
+_ROUNDING = 2.0**-22
+"""Four times what single precision loses of a number at most. Of a tile's D²/c² it loses no more than this
+of the largest: a sum of squares and products, none more than a quarter of it, rounded fourteen times."""
 _AT_ONCE = 1024
 """Pairs whose bits stay in the processor's cache while they are counted."""
 _THREADS = 4
@@ -260,13 +263,14 @@ class _Board:
             return numpy.ones(tile.shape, bool), numpy.zeros(0, int), numpy.zeros(0, int)
         means = self.bits.means
         farthest = float(means[tile.rows.start] - means[tile.columns.stop - 1]) ** 2
-        slack = self._room + farthest / possible**2 - farthest / sure**2
+        room = self._room + _ROUNDING * farthest / sure**2
+        slack = room + farthest / possible**2 - farthest / sure**2
         once = numpy.tri(*tile.shape, dtype=bool) if tile.rows == tile.columns else None
         beyond, done = self._with_nothing_shared(tile, sure), 0
         for upto, rest in zip(self.known[tile.stage :], self.rest[tile.stage :], strict=True):
             beyond += self._shared(tile, done, upto)
             done = upto
-            better = beyond > self._room
+            better = beyond > room
             undecided = beyond > -slack - rest[tile.rows].max() - rest[tile.columns]
             undecided ^= better
             if once is not None:
@@ -282,8 +286,8 @@ class _Board:
         """D²/c² - s - s of a tile's pairs."""
         import numpy
 
-        # From the middle of all means, where what single precision loses is least.
-        middle = (self.bits.means[0] + self.bits.means[-1]) / 2
+        # From the middle of the tile's means, where what single precision loses is least.
+        middle = (self.bits.means[tile.rows.start] + self.bits.means[tile.columns.stop - 1]) / 2
         own, other = ((self.bits.means[part] - middle) / sure for part in (tile.rows, tile.columns))
         one = numpy.ones_like
         left = numpy.stack([own**2 - self.total[tile.rows], one(own), -2 * own], 1)
@@ -309,8 +313,8 @@ class _Board:
 
     @property
     def _room(self) -> float:
-        """More than single precision loses of a variance."""
-        return 2e-5 * float(self.weights.sum())
+        """More than single precision loses of a variance: each item adds a rounding to each of its sums."""
+        return float(_ROUNDING * 2 * (self.weights.size + 16) * self.weights.sum())
 
 
 def _processors() -> int:

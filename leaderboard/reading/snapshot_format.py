@@ -89,7 +89,7 @@ def make(
 
 BOARDS = Kind("board", Snapshot, number=11, seconds=None)
 """The boards as they stand, by challenge and protocol."""
-SETTLED: Kind[dict[str, Settled]] = Kind("settled-pairs", dict[str, Settled], number=1, seconds=None)
+SETTLED: Kind[dict[str, Settled]] = Kind("settled-pairs", dict[str, Settled], number=2, seconds=None)
 """What the last build of a board settled of its entries' pairs, by ranking."""
 PAST_BOARDS = Kind("past-board", Snapshot, number=11, seconds=3600)
 """Those of the past, by what was on them."""

@@ -425,6 +425,26 @@ def test_rank_ranges_are_the_same_however_pairs_are_cut_into_tiles(monkeypatch: 
     assert rank_ranges(entries) == whole == reference(entries)
 
 
+def test_entries_far_from_the_middle_are_told_apart_as_exactly_as_others() -> None:
+    generator, number = numpy.random.default_rng(0), 50_000
+    flags = numpy.repeat([True, False], 30)[:, None] ^ numpy.zeros(number, bool)
+    for own in flags:
+        own[generator.choice(400, generator.integers(0, 70), replace=False)] ^= True
+    entries = [[pack(own)] for own in flags]
+    assert rank_ranges(entries) == reference(entries)
+
+
+def test_items_that_weigh_little_beside_others_count_as_exactly() -> None:
+    generator = numpy.random.default_rng(30)
+    few = generator.random((40, 7)) < generator.random((40, 1))
+    right = generator.integers(0, 3000, 40)
+    few[1::2] = few[::2]  # pairs that differ in items of the many alone
+    right[1::2] = numpy.clip(right[::2] + generator.integers(-60, 60, 20), 0, 3000)
+    many = numpy.arange(3000) < right[:, None]
+    entries = [[pack(own), pack(others)] for own, others in zip(few, many, strict=True)]
+    assert rank_ranges(entries) == reference(entries)
+
+
 def test_limits_that_close_in_leave_to_holms_method_what_they_cannot_tell(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

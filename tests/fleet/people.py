@@ -89,7 +89,8 @@ class Load:
 
     def _read(self) -> None:
         with httpx.Client(base_url=self.url, timeout=30) as client:
-            while not self.over.wait(0.2):
+            # All readers have one address: oftener, and they are told to wait.
+            while not self.over.wait(2.0):
                 entries = [f"/entries/{pk}/" for pk in self.published[-1:]]
                 for page in (*PAGES, *entries):
                     self._look(client, page)

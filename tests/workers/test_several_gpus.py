@@ -191,6 +191,45 @@ def test_two_large_ones_at_once_come_one_after_the_other(worker: Evaluator, queu
     assert [status(one) for one in large] == ["succeeded", "succeeded"]
 
 
+def test_a_model_that_only_the_larger_of_two_unlike_gpus_holds_is_evaluated_there(
+    worker: Evaluator, queue: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EVALUATION_ENGINE = "transformers"  # which uses one
+    memory = {"GPU-of-a-test-1": 20 * GB, "GPU-of-a-test-3": 80 * GB}
+    monkeypatch.setattr(
+        gpus._driver(),
+        "nvmlDeviceGetMemoryInfo",
+        lambda handle: SimpleNamespace(free=memory[handle], total=memory[handle]),
+    )
+    unlike = Evaluator(Slots.here(), Hardware.here())
+    small, large = queue("small")[0], queue("large", LARGE)[0]
+    unlike.run()
+    unlike.slots.stop()
+    assert (status(small), status(large)) == ("succeeded", "succeeded")
+
+
+def test_a_gpu_that_another_worker_waits_for_leaves_the_other_to_work(worker: Evaluator, queue: Any) -> None:
+    evaluation, _ = queue("small")
+    with Turn(gpus.visible()[:1]) as another:
+        another.want()
+        with working():
+            wait_until(lambda: status(evaluation) == "succeeded", "its end on the other GPU")
+            another.waits_no_more()
+
+
+def test_what_breaks_a_search_for_work_is_in_the_log_and_the_next_search_finds_it(
+    worker: Evaluator, queue: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    evaluation, _ = queue("small")
+    with monkeypatch.context() as patched:
+        patched.setattr(claiming.services, "claim", None)
+        worker.run()
+    (logged,) = (record for record in caplog.records if record.name == "workers.claiming")
+    assert logged.exc_info and logged.exc_info[0] is TypeError
+    worker.run()
+    assert status(evaluation) == "succeeded"
+
+
 def test_nothing_begins_on_a_gpu_that_a_training_on_both_waits_for(worker: Evaluator, queue: Any) -> None:
     evaluation, _ = queue("small")
     with Turn(gpus.visible()) as training:
