@@ -20,8 +20,17 @@ from portal.environment import PROJECT_ROOT, Environment
 from portal.machine.processes import commands
 
 SETTINGS = {name.upper() for name in Environment.model_fields}
-# Of others: PostgreSQL's image, Caddy's file, the hub's library.
-OTHERS = {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD_FILE", "DOMAIN", "HF_TOKEN_PATH"}
+# Of others: PostgreSQL's image, Caddy's file, the hub's library, Flower.
+OTHERS = {
+    "POSTGRES_USER",
+    "POSTGRES_DB",
+    "POSTGRES_PASSWORD_FILE",
+    "DOMAIN",
+    "HF_TOKEN_PATH",
+    "HF_HUB_OFFLINE",
+}
+OTHERS |= {"FLWR_TELEMETRY_ENABLED", "FLWR_DISABLE_UPDATE_CHECK"}
+FEDERATION = {"superlink", "supernode", "supernode-gpu"}
 HEAVY = {
     "torch",
     "transformers",
@@ -129,13 +138,38 @@ def test_a_container_of_the_site_has_the_least_rights(compose: dict[str, Any], c
         for name, service in compose["services"].items()
         if service["image"].startswith("flowertune")
     }
-    assert {"web", "scheduler", "worker", "worker-gpu", "migrate"} <= set(own)
+    assert {"web", "scheduler", "worker", "worker-gpu", "migrate"} | FEDERATION <= set(own)
     for name, service in own.items():
         assert service["read_only"] and service["cap_drop"] == ["ALL"], name
         assert "no-new-privileges:true" in service["security_opt"] and "privileged" not in service, name
-        assert name == "secrets" or "user" not in service, name
+        assert name in {"secrets", "certificates"} or "user" not in service, name
     for stage in ("web", "worker", "worker-cuda"):
         assert re.search(r"^USER 10001:10001$", dict(stages(containerfile))[stage], flags=re.MULTILINE)
+
+
+def test_a_federation_shares_nothing_with_the_site(compose: dict[str, Any]) -> None:
+    """Who starts a run there brings its program."""
+    for name, service in compose["services"].items():
+        places = {volume.partition(":")[0] for volume in service.get("volumes", ())}
+        if name in FEDERATION:
+            kind = name.partition("-")[0]
+            assert places == {"federation", f"./secrets/{kind}"} and service["networks"] == ["federation"], (
+                name
+            )
+            assert "env_file" not in service and len(service["security_opt"]) == 1, name
+        elif name != "certificates":
+            assert not any("federation" in item for item in (*places, *service.get("networks", ()))), name
+
+
+def test_compose_starts_a_federation_as_the_guide_does(compose: dict[str, Any]) -> None:
+    guide = (PROJECT_ROOT / "docs/baselines.md").read_text().replace("\\\n", "")
+    variables = set(re.findall(r"^    export (.*)$", guide, flags=re.MULTILINE))
+    for name in FEDERATION:
+        service = compose["services"][name]
+        program, *words = service["command"]
+        (line,) = re.findall(rf"^    {program} (.*)$", guide, flags=re.MULTILINE)
+        assert {word for word in words if word.startswith("--")} == set(re.findall(r"--[\w-]+", line)), name
+        assert {" ".join(f"{key}={value}" for key, value in service["environment"].items())} == variables
 
 
 def test_the_images_hold_all_that_the_site_reads() -> None:
@@ -187,6 +221,34 @@ def test_secrets_are_made_once_and_fit_each_other(tmp_path: Path, monkeypatch: p
         if file.is_file()
     }
     assert again == made | {"site/metrics_token": "an operator's own"}
+
+
+def test_certificates_are_made_once_and_only_the_superlink_has_its_key(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+
+    def made() -> dict[str, str]:
+        script = PROJECT_ROOT / "deploy/containers/make-certificates"
+        subprocess.run([script, folder, "board.example.org"], check=True, capture_output=True)
+        verify = ["openssl", "verify", "-verify_hostname", "board.example.org", "-CAfile", "supernode/ca.pem"]
+        subprocess.run([*verify, "superlink/server.pem"], cwd=folder, check=True, capture_output=True)
+        return {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*.*")}
+
+    first = made()
+    assert set(first) == {
+        "authority/ca.key", "authority/ca.pem", "supernode/ca.pem",
+        "superlink/ca.pem", "superlink/server.pem", "superlink/server.key",
+    }  # fmt: skip
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "authority/ca.key").stat().st_mode) == 0o400
+    assert made() == first
+    (folder / "superlink/server.pem").unlink()
+    renewed = made()
+    assert {name for name in first if renewed[name] != first[name]} == {
+        "superlink/server.pem",
+        "superlink/server.key",
+    }
+    (folder / "authority/ca.pem").unlink()
+    assert not set(made().values()) & set(renewed.values())
 
 
 def test_every_secret_is_a_setting() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import socket
 import subprocess
 import sys
@@ -42,19 +41,17 @@ def wait_until_open(port: int) -> None:
 
 
 def certificates(folder: Path) -> tuple[Path, Path, Path]:
-    """An authority's certificate, one for the loopback address and its key, made as docs/fleet.md does."""
-    text = (ROOT / "docs" / "fleet.md").read_text()
-    commands = [line.strip() for line in text.splitlines() if line.startswith("    openssl ")]
-    for command in commands:
-        words = shlex.split(command.replace("IP:10.0.0.1", "IP:127.0.0.1"))
-        subprocess.run(words, cwd=folder, check=True, capture_output=True)
-    return folder / "ca.pem", folder / "server.pem", folder / "server.key"
+    """An authority's certificate, one for the loopback address and its key."""
+    script = ROOT / "deploy/containers/make-certificates"
+    subprocess.run([script, folder, "127.0.0.1"], check=True, capture_output=True)
+    own = folder / "superlink"
+    return folder / "supernode/ca.pem", own / "server.pem", own / "server.key"
 
 
 @pytest.fixture
 def federation(tmp_path: Path, base_model: Path, rows_file: Path) -> Iterator[deployment.SuperLink]:
     """A SuperLink that speaks TLS alone, and two SuperNodes that know where their model and rows are."""
-    authority, certificate, key = certificates(tmp_path)
+    authority, certificate, key = certificates(tmp_path / "secrets")
     fleet, control, server_io, *node_io = free_ports(5)
     home = tmp_path / "flower"
     home.mkdir()
