@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from django.core.files.storage import default_storage
 
 from portal.accounts.models import User
 from portal.runs import claims
@@ -77,6 +76,6 @@ def test_items_that_are_not_there_are_a_problem_in_any_format(api: Api, owner: U
     evaluation = factories.evaluation_of(factories.evaluated(owner))
     unknown = api.get(f"evaluations/{evaluation.pk}/items/medqa/", Accept="application/x-ndjson")
     assert unknown.status_code == 404 and unknown["Content-Type"] == "application/problem+json"
-    default_storage.delete(f"evaluations/{evaluation.pk}/fpb.jsonl")
+    evaluation.scores.get(benchmark="fpb").items.delete(save=False)
     gone = api.get(f"evaluations/{evaluation.pk}/items/fpb/")
     assert gone.status_code == 404 and "no longer" in gone.json()["detail"]
