@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MOST_OPEN = 4_000_000
-"""Pairs between the limits that are held before they are looked at again."""
+"""Pairs between the limits that may be added before all are looked at again, or as many as stayed then."""
 
 
 class Limits:
@@ -90,7 +90,7 @@ class Count:
         self.limits = limits
         self.above, self.below = numpy.zeros(entries, int), numpy.zeros(entries, int)
         self._open: list[Open] = []
-        self._held = 0
+        self._held, self._room = 0, _MOST_OPEN
 
     def of(self, places: NDArray[numpy.int64], entries: int) -> Count:
         """The same among more entries, of which these stand at those places."""
@@ -104,7 +104,7 @@ class Count:
         """Hold pairs between the limits."""
         self._open.append(pairs)
         self._held += pairs.z.size
-        if self._held > _MOST_OPEN:
+        if self._held > self._room:
             self.settle()
 
     def settle(self) -> Open:
@@ -120,6 +120,7 @@ class Count:
             self.limits.learn(int(rejected.sum()), int(kept.sum()))
             left = left.chosen(~rejected & ~kept)
         self._open, self._held = [left], left.z.size
+        self._room = left.z.size + max(_MOST_OPEN, left.z.size)
         return left
 
     def finish(self) -> None:

@@ -62,8 +62,8 @@ def compare_single(bits: Bits, alpha: float, entries: int, before: Settled | Non
     """
     import numpy
 
-    shape = repr([items for _, items, _ in bits.benchmarks]).encode()
-    names = [blake2b(shape + row.tobytes(), digest_size=_NAME).digest() for row in bits.words]
+    shape = repr(bits.benchmarks).encode()
+    names = [blake2b(shape + row.tobytes(), digest_size=_NAME).digest() for row in bits.packed]
     places = _places(names, before, alpha, entries)
     if before is None or places is None:
         most = entries + _ROOM + entries // _SHARE
@@ -117,7 +117,7 @@ def _add(bits: Bits, added: int, others: NDArray[numpy.int64], count: Count) -> 
     """Count the pairs of one entry with others."""
     import numpy
 
-    z = bits.z(numpy.full(others.size, added), others)
+    z = bits.z(slice(added, added + 1), slice(None))[0, others]
     higher, lower = numpy.where(z > 0, added, others), numpy.where(z > 0, others, added)
     kept = abs(z) <= count.limits.possible
     count.limits.learn(0, int(kept.sum()))

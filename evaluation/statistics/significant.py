@@ -1,22 +1,17 @@
-"""Which entries of a board differ for sure: every pair tested, few of them by all of their answers.
+"""Which entries of a board differ for sure: every pair tested, most of them without counting all items.
 
 z² of a pair is D²/V: D is the difference of the means, V = Σ w² over the items on which the two differ, w
-being an item's weight in a mean. Whether that exceeds a critical value c², bounds of V mostly tell. Of each
-item the answer that most entries gave is known, so that an entry is the set of items on which it deviates:
-with s for Σ w² over an entry's deviations and g for that over those which two have in common,
-
-    V = s_i + s_j - 2 g_ij.
-
-Known items leave open only how many of the deviations on the others are shared. Items stand in the order of
-what they add to a variance, so that few tell most, and g of whole tiles of pairs is one product of matrices.
-Pairs that stay open are counted from the bits, in whole numbers.
+being an item's weight in a mean. V is a distance: with s for that of an entry from the answers that most of
+them gave, no pair's V is more than s_i + s_j. Where D is large enough for that, nothing is counted; of the
+others the items that differ are, as Hamming distances of their bits in whole numbers, a benchmark after the
+other until every pair of a tile is decided.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,37 +24,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SIDE = 256
-"""Entries along either side of a tile."""
-_KNOWN = (64, 128, 256, 512, 1024, 2048)
-"""So many items are looked at before the bounds are, unless all are."""
-_HELD = 256
-"""Items of which deviations are held as numbers; those of the others are unpacked when they are needed."""
+"""Entries along either side of a tile: its pairs stay in the processor's cache."""
 _SAMPLE = 2048
-"""Entries by which the order of the items is chosen."""
-_MARGIN = 1.05
-"""By so much a tile's pairs are taken to differ in their variance."""
-_EXACT = 128
-"""What counting a word of a pair's bits costs, in items of a product of matrices."""
-_NEAR = 0.2
-"""Where known items leave no more of the variance open, single pairs are looked at."""
-_ROUNDING = 2.0**-22
-"""Four times what single precision loses of a number at most. Of a tile's D²/c² it loses no more than this
-of the largest: a sum of squares and products, none more than a quarter of it, rounded fourteen times."""
-_AT_ONCE = 1024
-"""Pairs whose bits stay in the processor's cache while they are counted."""
+"""Entries that the usual answers are those of."""
+_ROUNDING = 1 + 1e-9
+"""Far more than double precision loses of a variance."""
+_NOTHING = 1e-300
+"""A variance that is nothing beside that of a single item, but can be divided by."""
 _THREADS = 4
 
 
 @dataclass(frozen=True)
 class Bits:
-    """Complete answers of entries, 64 items a word, (entries, words), with their means.
+    """Complete answers of entries, packed, (entries, bytes), with their means.
 
-    `benchmarks` are the words, the number of items and the squared weight of each.
+    `benchmarks` are the bytes and the squared weight of an item of each, the one with the fewest items first:
+    that adds most to a variance and is counted soonest.
     """
 
     means: NDArray[numpy.float64]
-    words: NDArray[numpy.uint64]
-    benchmarks: Sequence[tuple[slice, int, float]]
+    packed: NDArray[numpy.uint8]
+    benchmarks: Sequence[tuple[slice, float]]
 
     @classmethod
     def of(cls, entries: Sequence[Sequence[PackedAnswers]]) -> Bits:
@@ -67,254 +52,137 @@ class Bits:
 
         items = numpy.array([answers.items for answers in entries[0]])
         right = numpy.array([[answers.right_count for answers in entry] for entry in entries], float)
-        words, benchmarks, start = [], [], 0
-        for k, number in enumerate(items.tolist()):
-            size = -(-number // 64)
-            packed = b"".join([entry[k].right_bytes().ljust(8 * size, b"\0") for entry in entries])
-            words.append(numpy.frombuffer(packed, numpy.uint64).reshape(len(entries), size))
-            benchmarks.append((slice(start, start + size), number, 1 / (number * items.size) ** 2.0))
-            start += size
-        return cls((right / items).mean(axis=1), numpy.hstack(words), benchmarks)
+        packed, benchmarks, start = [], [], 0
+        for k in numpy.argsort(items, kind="stable").tolist():
+            joined = b"".join([entry[k].right_bytes() for entry in entries])
+            packed.append(numpy.frombuffer(joined, numpy.uint8).reshape(len(entries), -1))
+            end = start + packed[-1].shape[1]
+            benchmarks.append((slice(start, end), float(items[k] * items.size) ** -2))
+            start = end
+        return cls((right / items).mean(axis=1), numpy.hstack(packed), benchmarks)
 
     def sorted(self) -> tuple[NDArray[numpy.int64], Bits]:
         """By falling mean, and the positions before."""
         import numpy
 
         order = numpy.argsort(-self.means, kind="stable")
-        return order, Bits(self.means[order], self.words[order], self.benchmarks)
+        return order, Bits(self.means[order], self.packed[order], self.benchmarks)
 
-    def weights(self) -> NDArray[numpy.float32]:
-        """The squared weight of every bit, 0 of those that fill up a word."""
+    def z(self, rows: slice, columns: slice) -> NDArray[numpy.float64]:
+        """Of every pair, the row less the column; 0 where the answers are the same."""
+        *_, variance = self.variances(self.packed[rows], self.packed[columns])
+        return self.z_of(variance, rows, columns)
+
+    def z_of(self, variance: NDArray[numpy.float64], rows: slice, columns: slice) -> NDArray[numpy.float64]:
         import numpy
 
-        parts = [
-            numpy.repeat([weight, 0], [number, 64 * (words.stop - words.start) - number])
-            for words, number, weight in self.benchmarks
-        ]
-        return numpy.concatenate(parts).astype(numpy.float32)
+        apart = numpy.subtract.outer(self.means[rows], self.means[columns])
+        return numpy.divide(apart, numpy.sqrt(variance), out=apart)
 
-    def unpacked(self, part: slice) -> NDArray[numpy.uint8]:
+    def variances(
+        self, rows: NDArray[numpy.uint8], columns: NDArray[numpy.uint8]
+    ) -> Iterator[NDArray[numpy.float64]]:
+        """V of every pair of packed answers over the first benchmark, the first two, and so on to all: the
+        same array each time, (rows, columns). It is a little more than 0 where the answers are the same."""
         import numpy
+        from simsimd import cdist
 
-        return numpy.unpackbits(numpy.ascontiguousarray(self.words[part]).view(numpy.uint8), axis=1)
-
-    def z(self, first: NDArray[numpy.int64], second: NDArray[numpy.int64]) -> NDArray[numpy.float64]:
-        """Of pairs, the first less the second; 0 where the answers are the same."""
-        import numpy
-
-        variance = numpy.zeros(first.size)
-        for start in range(0, first.size, _AT_ONCE):
-            part = slice(start, start + _AT_ONCE)
-            counts = numpy.bitwise_count(self.words[first[part]] ^ self.words[second[part]])
-            for words, _, weight in self.benchmarks:
-                # `einsum` adds short rows twice as fast as `sum` does.
-                differing = numpy.einsum("ij->i", counts[:, words], dtype=numpy.uint32, casting="safe")
-                variance[part] += weight * differing
-        apart = self.means[first] - self.means[second]
-        zero = numpy.zeros_like(apart)
-        found: NDArray[numpy.float64] = numpy.divide(
-            apart, numpy.sqrt(variance), out=zero, where=variance > 0
-        )
-        return found
+        variance = numpy.full((len(rows), len(columns)), _NOTHING)
+        for part, weight in self.benchmarks:
+            differing = cdist(rows[:, part], columns[:, part], "hamming", dtype="bin8")
+            variance += weight * numpy.asarray(differing)
+            yield variance
 
 
 def compare(bits: Bits, count: Count) -> None:
     """Count every pair of the entries."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    lock = threading.Lock()
-    # The products are small: threads of the library's own would mostly wait for each other.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(min(_THREADS, _processors())) as pool:
-        board = _Board.of(bits)
-        for _ in pool.map(lambda row: board.compare(row, count, lock), range(board.blocks)):
+    tiles = _Tiles.of(bits, count)
+    near = tiles.without_the_far()
+    with ThreadPoolExecutor(min(_THREADS, _processors())) as pool:
+        for _ in pool.map(tiles.compare, *near.nonzero()):
             pass
 
 
 @dataclass(frozen=True)
-class _Tile:
-    """The pairs of the entries at some places with those at others; after `stage` of the numbers of known
-    items the bounds will probably tell of most, after -1 they tell of all."""
+class _Tiles:
+    """The pairs of entries by falling mean, each block of them with each; `order` has the positions before.
 
-    rows: slice
-    columns: slice
-    stage: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
-
-    @property
-    def pairs(self) -> int:
-        rows, columns = self.shape
-        return rows * (rows - 1) // 2 if self.rows == self.columns else rows * columns
-
-
-@dataclass(frozen=True)
-class _Board:
-    """Entries by falling mean; `order` has their positions before.
-
-    `weights` are the items' squared weights in the order in which items are looked at, `deviations` the bits
-    of that order, (entries, bytes), `held` the first of them as numbers. `total` are each entry's deviations,
-    weighted, `rest` those beyond so many items as `known`, (known, entries). `shared` is what the entries of
-    two blocks have in common on average among the known items, (known, blocks, blocks).
+    `left` is for every block the most that V is of one of its entries and the usual answers, over all
+    benchmarks, over all but the first, and so on to none, (benchmarks + 1, blocks).
     """
 
     order: NDArray[numpy.int64]
     bits: Bits
-    weights: NDArray[numpy.float32]
-    deviations: NDArray[numpy.uint8]
-    held: NDArray[numpy.float32]
-    known: Sequence[int]
-    total: NDArray[numpy.float32]
-    rest: NDArray[numpy.float32]
-    shared: NDArray[numpy.float32]
+    starts: NDArray[numpy.int64]
+    left: NDArray[numpy.float64]
+    count: Count
+    lock: threading.Lock
 
     @classmethod
-    def of(cls, unsorted: Bits) -> _Board:
+    def of(cls, unsorted: Bits, count: Count) -> _Tiles:
         import numpy
 
         order, bits = unsorted.sorted()
-        size, of_bits = order.size, unsorted.weights()
-        sample = bits.unpacked(slice(0, size, 1 + size // _SAMPLE)).mean(0, dtype=numpy.float32)
-        items = numpy.argsort(-of_bits * sample * (1 - sample), kind="stable")
-        items = items[: int((of_bits > 0).sum())]
-        weights, usual = of_bits[items], sample[items] > 0.5
-        known = [number for number in _KNOWN if number < items.size] + [items.size]
-        beyond = (numpy.arange(items.size)[:, None] >= [0, *known]) * weights[:, None]
-        packed, held, left, rates = [], [], [], []
-        for start in range(0, size, _SIDE):
-            deviates = bits.unpacked(slice(start, start + _SIDE))[:, items] ^ usual
-            numbers = deviates.astype(numpy.float32)
-            packed.append(numpy.packbits(deviates, axis=1))
-            held.append(numbers[:, :_HELD])
-            left.append((numbers @ beyond).T)
-            rates.append(numbers.mean(0))
-        rate, rest = numpy.stack(rates), numpy.hstack(left)
-        return cls(
-            order=order,
-            bits=bits,
-            weights=weights,
-            deviations=numpy.concatenate(packed),
-            held=numpy.concatenate(held),
-            known=known,
-            total=rest[0],
-            rest=rest[1:],
-            shared=numpy.stack([(rate[:, :to] * weights[:to]) @ rate[:, :to].T for to in known]),
-        )
+        sample = numpy.unpackbits(bits.packed[:: 1 + order.size // _SAMPLE], axis=1)
+        usual = numpy.packbits(sample.mean(0) > 0.5)[None]
+        known = [numpy.zeros(order.size)]
+        known += [variance[:, 0].copy() for variance in bits.variances(bits.packed, usual)]
+        starts = numpy.arange(0, order.size, _SIDE)
+        left = numpy.maximum.reduceat(known[-1] - numpy.stack(known), starts, axis=1) * _ROUNDING
+        return cls(order, bits, starts, left, count, threading.Lock())
 
-    @property
-    def blocks(self) -> int:
-        return len(self.shared[0])
-
-    def compare(self, row: int, count: Count, lock: threading.Lock) -> None:
-        """Count the pairs of one block of entries with each other and with those behind them."""
-        starts = range(row * _SIDE, self.order.size, _SIDE)
-        parts = [slice(start, min(start + _SIDE, self.order.size)) for start in starts]
-        for part, stage in zip(parts, self._stages(row, count.limits.sure).tolist(), strict=True):
-            self._compare(_Tile(parts[0], part, stage), count, lock)
-
-    def _compare(self, tile: _Tile, count: Count, lock: threading.Lock) -> None:
+    def without_the_far(self) -> NDArray[numpy.bool_]:
+        """Count the pairs of blocks whose entries differ for sure, whichever items it is in; which pairs of
+        blocks are others, each once."""
         import numpy
 
-        sure, possible = count.limits.sure, count.limits.possible
-        better, rows, columns = self._bounded(tile, sure, possible)
-        z = self.bits.z(rows, columns)
-        surely, between = z > sure, (z > possible) & (z <= sure)
-        better[rows[surely] - tile.rows.start, columns[surely] - tile.columns.start] = True
-        above = numpy.add.reduce(better.view(numpy.uint8), axis=0, dtype=numpy.uint16)
-        below = numpy.bitwise_count(numpy.packbits(better, axis=1)).sum(1, dtype=int)
-        decided, left = int(below.sum()), int(between.sum())
-        with lock:
-            count.above[self.order[tile.columns]] += above
-            count.below[self.order[tile.rows]] += below
-            count.limits.learn(decided, tile.pairs - decided - left)
-            count.add(Open(z[between], self.order[rows[between]], self.order[columns[between]]))
+        sizes = numpy.diff(self.starts, append=self.order.size)
+        best, worst = self.bits.means[self.starts], self.bits.means[self.starts + sizes - 1]
+        nearest = numpy.maximum(0, numpy.subtract.outer(worst, best))
+        far = nearest > self.count.limits.sure * numpy.sqrt(numpy.add.outer(self.left[0], self.left[0]))
+        self.count.above[self.order] += numpy.repeat(sizes @ far, sizes)
+        self.count.below[self.order] += numpy.repeat(far @ sizes, sizes)
+        self.count.limits.learn(int(sizes @ far @ sizes), 0)
+        return numpy.triu(~far)
 
-    def _stages(self, row: int, sure: float) -> NDArray[numpy.int64]:
-        """Of each tile in a row of tiles."""
+    def compare(self, row: int, column: int) -> None:
+        """Count the pairs of a block with one behind it, or with itself."""
         import numpy
 
-        starts = numpy.arange(row * _SIDE, self.order.size, _SIDE)
-        ends = numpy.minimum(starts + _SIDE, self.order.size)
-        first, last = self.bits.means[starts], self.bits.means[ends - 1]
-        nearest = numpy.maximum(last[0] - first, 0) ** 2 / sure**2
-        farthest = (first[0] - last) ** 2 / sure**2
-        most = numpy.maximum.reduceat(self.total, starts)
-        sizes = ends - starts
-        total = numpy.add.reduceat(self.total, starts) / sizes
-        rest = numpy.add.reduceat(self.rest, starts, axis=1) / sizes
-        upper = total[0] + total - 2 * self.shared[:, row, row:]
-        lower = upper - rest[:, :1] - rest
-        told = (nearest > _MARGIN * upper) | (farthest * _MARGIN < lower) | (upper - lower < _NEAR * upper)
-        told[-1] = True
-        found: NDArray[numpy.int64] = numpy.where(nearest > most[0] + most + self._room, -1, told.argmax(0))
-        return found
+        rows, columns = self._block(row), self._block(column)
+        sure, possible = self.count.limits.sure, self.count.limits.possible
+        z = self._z(rows, columns, self.left[1:, row] + self.left[1:, column], sure, possible)
+        better, between = z > sure, (z > possible) & (z <= sure)
+        one, other = numpy.divmod(numpy.flatnonzero(between), z.shape[1])
+        open_pairs = Open(z[between], self.order[rows][one], self.order[columns][other])
+        above, below = (better.sum(axis, dtype=numpy.uint16) for axis in (0, 1))
+        decided, pairs = int(below.sum()), len(z) * (len(z) - 1) // 2 if row == column else z.size
+        with self.lock:
+            self.count.above[self.order[columns]] += above
+            self.count.below[self.order[rows]] += below
+            self.count.limits.learn(decided, pairs - decided - one.size)
+            self.count.add(open_pairs)
 
-    def _bounded(
-        self, tile: _Tile, sure: float, possible: float
-    ) -> tuple[NDArray[numpy.bool_], NDArray[numpy.int64], NDArray[numpy.int64]]:
-        """Which pairs of a tile are better for sure, and the places of those that are open.
-
-        `beyond` is D²/c² less the most that V may be, in single precision; the room is for its rounding.
-        """
+    def _z(
+        self, rows: slice, columns: slice, left: NDArray[numpy.float64], sure: float, possible: float
+    ) -> NDArray[numpy.float64]:
+        """Of every pair, by so many benchmarks as it takes; more can be `left` of the others."""
         import numpy
 
-        if tile.stage < 0:
-            return numpy.ones(tile.shape, bool), numpy.zeros(0, int), numpy.zeros(0, int)
         means = self.bits.means
-        farthest = float(means[tile.rows.start] - means[tile.columns.stop - 1]) ** 2
-        room = self._room + _ROUNDING * farthest / sure**2
-        slack = room + farthest / possible**2 - farthest / sure**2
-        once = numpy.tri(*tile.shape, dtype=bool) if tile.rows == tile.columns else None
-        beyond, done = self._with_nothing_shared(tile, sure), 0
-        for upto, rest in zip(self.known[tile.stage :], self.rest[tile.stage :], strict=True):
-            beyond += self._shared(tile, done, upto)
-            done = upto
-            better = beyond > room
-            undecided = beyond > -slack - rest[tile.rows].max() - rest[tile.columns]
-            undecided ^= better
-            if once is not None:
-                better &= ~once
-                undecided &= ~once
-            dearer = numpy.count_nonzero(undecided) * _EXACT * self.bits.words.shape[1]
-            if dearer <= undecided.size * upto:  # than as many items again, if there are
+        nearest = float(means[rows.stop - 1] - means[columns.start])
+        farthest = float(means[rows.start] - means[columns.stop - 1])
+        growing = self.bits.variances(self.bits.packed[rows], self.bits.packed[columns])
+        for most, variance in zip(left, growing, strict=True):
+            none = farthest <= possible * numpy.sqrt(variance.min())
+            every = nearest > sure * numpy.sqrt(variance.max() + most)
+            if none or every:  # as by what is known alone, then
                 break
-        rows, columns = numpy.divmod(numpy.flatnonzero(undecided), tile.shape[1])
-        return better, rows + tile.rows.start, columns + tile.columns.start
+        return self.bits.z_of(variance, rows, columns)
 
-    def _with_nothing_shared(self, tile: _Tile, sure: float) -> NDArray[numpy.float32]:
-        """D²/c² - s - s of a tile's pairs."""
-        import numpy
-
-        # From the middle of the tile's means, where what single precision loses is least.
-        middle = (self.bits.means[tile.rows.start] + self.bits.means[tile.columns.stop - 1]) / 2
-        own, other = ((self.bits.means[part] - middle) / sure for part in (tile.rows, tile.columns))
-        one = numpy.ones_like
-        left = numpy.stack([own**2 - self.total[tile.rows], one(own), -2 * own], 1)
-        right = numpy.stack([one(other), other**2 - self.total[tile.columns], other])
-        product: NDArray[numpy.float32] = left.astype(numpy.float32) @ right.astype(numpy.float32)
-        return product
-
-    def _shared(self, tile: _Tile, done: int, upto: int) -> NDArray[numpy.float32]:
-        """2 g of a tile's pairs over some of the items."""
-        import numpy
-
-        weighted = self._numbers(tile.rows, done, upto) * (numpy.float32(2) * self.weights[done:upto])
-        product: NDArray[numpy.float32] = weighted @ self._numbers(tile.columns, done, upto).T
-        return product
-
-    def _numbers(self, part: slice, done: int, upto: int) -> NDArray[numpy.float32]:
-        import numpy
-
-        if upto <= self.held.shape[1]:
-            return self.held[part, done:upto]
-        packed = self.deviations[part, done // 8 : -(-upto // 8)]
-        return numpy.unpackbits(packed, axis=1, count=upto - done).astype(numpy.float32)
-
-    @property
-    def _room(self) -> float:
-        """More than single precision loses of a variance: each item adds a rounding to each of its sums."""
-        return float(_ROUNDING * 2 * (self.weights.size + 16) * self.weights.sum())
+    def _block(self, number: int) -> slice:
+        start = int(self.starts[number])
+        return slice(start, min(start + _SIDE, self.order.size))
 
 
 def _processors() -> int:

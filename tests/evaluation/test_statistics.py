@@ -420,8 +420,6 @@ def test_rank_ranges_are_the_same_however_pairs_are_cut_into_tiles(monkeypatch: 
     entries = board(*numpy.linspace(0.3, 0.7, 40), items=(70, 130, 9))
     whole = rank_ranges(entries)
     monkeypatch.setattr(significant, "_SIDE", 7)
-    monkeypatch.setattr(significant, "_KNOWN", (8, 64))
-    monkeypatch.setattr(significant, "_HELD", 8)
     assert rank_ranges(entries) == whole == reference(entries)
 
 
@@ -452,6 +450,21 @@ def test_limits_that_close_in_leave_to_holms_method_what_they_cannot_tell(
     monkeypatch.setattr(holm_limits, "_MOST_OPEN", 3)
     entries = board(*numpy.linspace(0.45, 0.7, 24), items=(64, 90), seed=2)
     assert rank_ranges(entries + entries[:3]) == reference(entries + entries[:3])
+
+
+def test_pairs_that_stay_open_are_not_looked_at_again_with_each_further_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(holm_limits, "_MOST_OPEN", 3)
+    limits = holm_limits.Limits(0.05, 100, 100)
+    count, pair = holm_limits.Count(limits, 100), numpy.array([7])
+    between = holm_limits.Open(numpy.array([(limits.sure + limits.possible) / 2]), pair, pair + 1)
+    looked, settle = [], count.settle
+    monkeypatch.setattr(count, "settle", lambda: looked.append(settle()))
+    for _ in range(400):
+        count.add(between)
+    assert settle().z.size == 400
+    assert 3 < len(looked) < 12
 
 
 @settings(max_examples=examples(25))
