@@ -12,21 +12,18 @@ from dataclasses import dataclass
 from functools import cache
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PackedAnswers:
-    """Answers to `items` items: two integers of as many bits, the first item in the highest.
-
-    Integers, because counting over them takes a microsecond and no library. `right` is part of `scored`.
-    """
+    """Answers to `items` items: which are right and which were scored. None is right that was not scored."""
 
     items: int
-    right: int
-    scored: int
+    right_bytes: bytes
+    scored_bytes: bytes
 
     @classmethod
     def from_bytes(cls, items: int, right: bytes, scored: bytes) -> PackedAnswers:
         """Raises ValueError when the bits are not those of `items` answers."""
-        answers = cls(items, _unpack(items, right), _unpack(items, scored))
+        answers = cls(items, _checked(items, right), _checked(items, scored))
         if answers.right & ~answers.scored:
             raise ValueError("an item is right that is not scored")
         return answers
@@ -34,12 +31,22 @@ class PackedAnswers:
     @classmethod
     def all_scored(cls, items: int, right: bytes) -> PackedAnswers:
         """The same where every item is scored."""
-        return cls(items, _unpack(items, right), _every(items))
+        return cls(items, _checked(items, right), _every(items))
 
     @classmethod
     def from_base64(cls, items: int, right: str, scored: str) -> PackedAnswers:
         """The same from the text that results files hold."""
         return cls.from_bytes(items, decode(right), decode(scored))
+
+    @property
+    def right(self) -> int:
+        """One integer of as many bits as items, the first item in the highest: counting over them takes a
+        microsecond and no library."""
+        return int.from_bytes(self.right_bytes) >> -self.items % 8
+
+    @property
+    def scored(self) -> int:
+        return int.from_bytes(self.scored_bytes) >> -self.items % 8
 
     @property
     def right_count(self) -> int:
@@ -51,11 +58,7 @@ class PackedAnswers:
 
     @property
     def complete(self) -> bool:
-        return self.scored_count == self.items
-
-    def right_bytes(self) -> bytes:
-        """`right` as it was packed."""
-        return (self.right << _padding(self.items)).to_bytes(_length(self.items), "big")
+        return self.scored_bytes == _every(self.items)
 
 
 @dataclass(frozen=True)
@@ -106,24 +109,22 @@ def decode(text: str) -> bytes:
 
 
 @cache
-def _every(items: int) -> int:
-    return (1 << items) - 1
+def _every(items: int) -> bytes:
+    size, padding = _size(items)
+    return ((1 << items) - 1 << padding).to_bytes(size)
 
 
-def _unpack(items: int, packed: bytes) -> int:
+def _checked(items: int, packed: bytes) -> bytes:
+    size, padding = _size(items)
+    if len(packed) != size:
+        raise ValueError(f"{items} items take {size} bytes of bits, not {len(packed)}")
+    if packed[-1] & ((1 << padding) - 1):
+        raise ValueError(f"bits are set beyond the {items} items")
+    return packed
+
+
+def _size(items: int) -> tuple[int, int]:
+    """Bytes that so many items take, and bits that fill up the last one."""
     if items <= 0:
         raise ValueError(f"{items} is no number of items")
-    if len(packed) != _length(items):
-        raise ValueError(f"{items} items take {_length(items)} bytes of bits, not {len(packed)}")
-    bits = int.from_bytes(packed, "big")
-    if bits & ((1 << _padding(items)) - 1):
-        raise ValueError(f"bits are set beyond the {items} items")
-    return bits >> _padding(items)
-
-
-def _length(items: int) -> int:
-    return (items + 7) // 8
-
-
-def _padding(items: int) -> int:
-    return -items % 8
+    return (items + 7) // 8, -items % 8

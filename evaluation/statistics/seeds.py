@@ -213,7 +213,7 @@ def unpacked(answers: PackedAnswers) -> NDArray[numpy.float64]:
     """1 for a right item, 0 for another, shape (items,)."""
     import numpy
 
-    bits = numpy.unpackbits(numpy.frombuffer(answers.right_bytes(), numpy.uint8), count=answers.items)
+    bits = numpy.unpackbits(numpy.frombuffer(answers.right_bytes, numpy.uint8), count=answers.items)
     return bits.astype(float)
 
 

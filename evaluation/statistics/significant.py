@@ -50,16 +50,16 @@ class Bits:
     def of(cls, entries: Sequence[Sequence[PackedAnswers]]) -> Bits:
         import numpy
 
-        items = numpy.array([answers.items for answers in entries[0]])
-        right = numpy.array([[answers.right_count for answers in entry] for entry in entries], float)
-        packed, benchmarks, start = [], [], 0
-        for k in numpy.argsort(items, kind="stable").tolist():
-            joined = b"".join([entry[k].right_bytes() for entry in entries])
+        items = [answers.items for answers in entries[0]]
+        packed, benchmarks, means, start = [], [], numpy.zeros(len(entries)), 0
+        for k in sorted(range(len(items)), key=items.__getitem__):
+            joined = b"".join([entry[k].right_bytes for entry in entries])
             packed.append(numpy.frombuffer(joined, numpy.uint8).reshape(len(entries), -1))
+            means += numpy.bitwise_count(packed[-1]).sum(1, dtype=int) / items[k] / len(items)
             end = start + packed[-1].shape[1]
-            benchmarks.append((slice(start, end), float(items[k] * items.size) ** -2))
+            benchmarks.append((slice(start, end), float(items[k] * len(items)) ** -2))
             start = end
-        return cls((right / items).mean(axis=1), numpy.hstack(packed), benchmarks)
+        return cls(means, numpy.hstack(packed), benchmarks)
 
     def sorted(self) -> tuple[NDArray[numpy.int64], Bits]:
         """By falling mean, and the positions before."""

@@ -105,8 +105,8 @@ def test_runs_without_a_spread_give_the_paired_interval_of_the_items() -> None:
     a, b = (runs[0] for runs in Method(2, 0.0).study(0.5, 0.6, runs=1))
     estimate = difference_over_seeds([a], [b])
     differences = [
-        numpy.unpackbits(numpy.frombuffer(x.right_bytes(), numpy.uint8), count=x.items).astype(float)
-        - numpy.unpackbits(numpy.frombuffer(y.right_bytes(), numpy.uint8), count=y.items)
+        numpy.unpackbits(numpy.frombuffer(x.right_bytes, numpy.uint8), count=x.items).astype(float)
+        - numpy.unpackbits(numpy.frombuffer(y.right_bytes, numpy.uint8), count=y.items)
         for x, y in zip(a, b, strict=True)
     ]
     stderr = numpy.sqrt(sum(d.var(ddof=1) / d.size for d in differences)) / 2

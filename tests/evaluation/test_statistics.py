@@ -175,7 +175,7 @@ def test_packed_answers_are_counted_as_the_flags_say(rows: list[tuple[bool, bool
         len(both), both.count((True, True)), both.count((True, False)), both.count((False, True))
     )
     assert (a.right_count, a.scored_count, a.complete) == (sum(right_a), sum(scored_a), all(scored_a))
-    assert a.right_bytes() == numpy.packbits(numpy.array(right_a)).tobytes()
+    assert a.right_bytes == numpy.packbits(numpy.array(right_a)).tobytes()
 
 
 def test_packed_answers_are_read_from_a_results_file() -> None:

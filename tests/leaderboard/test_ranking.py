@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import count
 from random import Random
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -168,8 +169,7 @@ def answered(bits: tuple[list[bool], ...], **changes: object) -> tuple[Entry, tu
 
 
 def packed(bits: list[bool]) -> PackedAnswers:
-    right = int("".join("01"[bit] for bit in bits), 2)
-    return PackedAnswers(len(bits), right, (1 << len(bits)) - 1)
+    return PackedAnswers.all_scored(len(bits), numpy.packbits(bits).tobytes())
 
 
 def placed(made: list[tuple[Entry, tuple[Answers, ...]]]) -> dict[int, Standing]:
@@ -263,8 +263,7 @@ def test_a_gain_has_the_interval_of_the_items_that_both_answered() -> None:
 
 def first(right: int) -> tuple[Answers, ...]:
     """Complete answers to a hundred items of each benchmark, of which the first ones are right."""
-    every = (1 << 100) - 1
-    return (Answers("data", PackedAnswers(100, every ^ ((1 << 100 - right) - 1), every)),) * 3
+    return (Answers("data", packed([item < right for item in range(100)])),) * 3
 
 
 @given(st.lists(complete, min_size=2, max_size=9), st.randoms())
