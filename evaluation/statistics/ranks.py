@@ -121,8 +121,10 @@ def _add_means(
 
 
 def _check(entries: Sequence[Sequence[PackedAnswers]]) -> None:
-    shapes = {tuple(answers.items for answers in entry) for entry in entries}
-    if len(shapes) > 1 or () in shapes:
+    if len({len(entry) for entry in entries}) > 1 or not all(entries):
         raise ValueError("entries of one board answer the same benchmarks, at least one")
-    if not all(answers.complete for entry in entries for answers in entry):
-        raise ValueError("an entry with unscored items has no rank")
+    for answers in zip(*entries, strict=True):  # to one benchmark
+        if len({own.items for own in answers}) > 1:
+            raise ValueError("entries of one board answer the same benchmarks, at least one")
+        if not all(own.complete for own in {own.scored_bytes: own for own in answers}.values()):
+            raise ValueError("an entry with unscored items has no rank")

@@ -166,7 +166,8 @@ class _Tiles:
     def _z(
         self, rows: slice, columns: slice, left: NDArray[numpy.float64], sure: float, possible: float
     ) -> NDArray[numpy.float64]:
-        """Of every pair, by so many benchmarks as it takes; more can be `left` of the others."""
+        """Of every pair, by so many benchmarks as it takes; more can be `left` of the others. Where none of
+        the pairs comes to `possible`, 0."""
         import numpy
 
         means = self.bits.means
@@ -174,10 +175,10 @@ class _Tiles:
         farthest = float(means[rows.start] - means[columns.stop - 1])
         growing = self.bits.variances(self.bits.packed[rows], self.bits.packed[columns])
         for most, variance in zip(left, growing, strict=True):
-            none = farthest <= possible * numpy.sqrt(variance.min())
-            every = nearest > sure * numpy.sqrt(variance.max() + most)
-            if none or every:  # as by what is known alone, then
-                break
+            if farthest <= possible * numpy.sqrt(variance.min()):
+                return numpy.zeros_like(variance)
+            if nearest > sure * numpy.sqrt(variance.max() + most):
+                break  # all are beyond `sure`, then, by what is known, too
         return self.bits.z_of(variance, rows, columns)
 
     def _block(self, number: int) -> slice:

@@ -63,6 +63,12 @@ class Kind(Generic[T]):
     def put(self, of: str, value: T) -> None:
         cache.set(self.key(of), self.dump(value), self.seconds)
 
+    def has(self, of: str) -> bool:
+        return bool(cache.has_key(self.key(of)))
+
+    def drop(self, of: str) -> None:
+        cache.delete(self.key(of))
+
     def get_or_make(self, of: str, make: Callable[[], T]) -> T:
         found = self.get(of)
         if found is None:

@@ -26,7 +26,7 @@ from leaderboard.reading.leakage import figures_of
 from leaderboard.reading.model_names import family_of
 from leaderboard.reading.transfer import changes_of
 from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Trust
-from leaderboard.standing.ranking import Answers
+from leaderboard.standing.seeds import Answers
 from portal.runs.models import Evaluation, Score
 from portal.runs.reproductions import marks_of
 from portal.submissions.models import (
@@ -61,10 +61,10 @@ _SCORE = (
 
 @dataclass(frozen=True)
 class Reading:
-    """Entries, and by their id the answers to each benchmark in the protocol's order, where all are kept."""
+    """Entries, and by their id the answers, in the protocol's order, of those of which all are kept."""
 
     entries: list[Entry]
-    answers: Mapping[int, tuple[Answers, ...]]
+    answers: Mapping[int, Answers]
 
 
 @dataclass(frozen=True)
@@ -185,14 +185,14 @@ def protocols_of(chosen: Iterable[int]) -> set[int]:
 
 def _scores(
     evaluations: Any, orders: Mapping[int, Mapping[str, int]], *, with_answers: bool
-) -> tuple[dict[int, list[BenchmarkScore]], dict[int, tuple[Answers, ...]]]:
+) -> tuple[dict[int, list[BenchmarkScore]], dict[int, Answers]]:
     """By evaluation, of which `orders` give the order of the benchmarks."""
     columns = (*_SCORE, "correct_bits") if with_answers else _SCORE
     # Most scores have no reasons: nothing to parse.
     reasoned = Case(When(official=False, then=F("unofficial_reasons")), default=None)
     found = Score.objects.filter(evaluation__in=evaluations).order_by().annotate(reasons=reasoned)
     scores: dict[int, list[BenchmarkScore]] = defaultdict(list)
-    answers: dict[int, dict[str, Answers]] = defaultdict(dict)
+    answers: dict[int, dict[str, tuple[str, PackedAnswers]]] = defaultdict(dict)
     for row in found.values_list(*columns):
         number, benchmark, value, correct, n, available, unscored, data, official, reasons, digest = row[:11]
         scores[number].append(
@@ -201,9 +201,9 @@ def _scores(
             )
         )
         if with_answers and row[11] and not unscored:
-            answers[number][benchmark] = Answers(digest, PackedAnswers.all_scored(n, bytes(row[11])))
+            answers[number][benchmark] = digest, PackedAnswers.all_scored(n, bytes(row[11]))
     complete = {
-        number: tuple(answers[number][score.benchmark] for score in _in_order(found, orders[number]))
+        number: Answers.of(answers[number][score.benchmark] for score in _in_order(found, orders[number]))
         for number, found in scores.items()
         if len(answers[number]) == len(found)
     }
@@ -302,6 +302,7 @@ def _entry(
         kind=kind,
         trust=judged.trust or _trust(kind),
         flags=judged.flags,
+        evaluation=judged.evaluation[0] if judged.evaluation else None,
         protocol=judged.evaluation[1] if judged.evaluation else 0,
         precision=(judged.evaluation[2] or "") if judged.evaluation else "",
         scores=tuple(judged.scores),

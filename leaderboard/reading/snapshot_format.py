@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from operator import attrgetter, is_
 from typing import Any, TypeVar
 
-from evaluation.statistics import Settled
+from evaluation.statistics import RankRange, Settled
+from leaderboard.reading import collector
 from leaderboard.reading.kept import Kind, plain
-from leaderboard.standing.entries import Standing
+from leaderboard.standing.entries import Entry, Standing, Track
 from leaderboard.standing.preference import leader
 
 _MOST_DERIVED = 48
+PAST_SECONDS = 3600
+"""How long a board of the past is kept."""
+_STRETCH = 1000
+"""Numbers whose entries are one part: it is what one changed entry has written anew."""
 _T = TypeVar("_T")
 
 
@@ -42,20 +48,47 @@ class Derived:
         return made
 
 
+Place = tuple[int, Track, int | None, RankRange | None, int | None, str]
+"""A standing, with the number of its entry."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The entries of a stretch of numbers, in their order. `digest` changes with the content."""
+
+    digest: str
+    entries: tuple[Entry, ...]
+
+
 @dataclass(frozen=True, eq=False)  # by identity: comparing would look at every score
 class Snapshot:
     """A challenge's board under one protocol as it stands, or stood at some moment.
 
-    `version` changes with the content. `protocols` are those that the challenge has boards of, the site's own
-    first.
+    `protocols` are those that the challenge has boards of, the site's own first. `beside` names the state of
+    what was measured beside the boards, which entries tell of, too. `parts` hold the entries once more, by
+    stretches of their numbers.
     """
 
     challenge: str
     protocol: int
     protocols: tuple[int, ...]
-    version: str
     built_at: datetime
     standings: tuple[Standing, ...]
+    beside: str = ""
+    parts: Mapping[int, Part] = field(default_factory=dict)
+
+    @cached_property
+    def version(self) -> str:
+        """Changes with the content."""
+        digests = {number: part.digest for number, part in self.parts.items()}
+        return _digest((self.protocol, self.protocols, digests, self.places))
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        return tuple(
+            (one.entry.id, one.track, one.rank, one.rank_range, one.tie_group, one.unranked_because)
+            for one in self.standings
+        )
 
     @cached_property
     def derived(self) -> Derived:
@@ -80,16 +113,117 @@ def make(
     *,
     protocol: int,
     protocols: tuple[int, ...],
+    beside: str = "",
+    before: Snapshot | None = None,
 ) -> Snapshot:
-    """The snapshot of these standings."""
+    """The snapshot of these standings, with the parts of the one `before` that stay."""
     placed = tuple(standings)
-    version = hashlib.sha256(plain((protocol, protocols, placed))).hexdigest()[:16]
-    return Snapshot(challenge, protocol, protocols, version, built_at, placed)
+    parts = _parts((standing.entry for standing in placed), before.parts if before else {})
+    return Snapshot(challenge, protocol, protocols, built_at, placed, beside, parts)
 
 
-BOARDS = Kind("board", Snapshot, number=11, seconds=None)
+@dataclass(frozen=True)
+class Index:
+    """A snapshot without its entries: `parts` have their digests, `places` all else of the standings."""
+
+    challenge: str
+    protocol: int
+    protocols: tuple[int, ...]
+    built_at: datetime
+    places: tuple[Place, ...]
+    beside: str
+    parts: Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Snapshots in the cache, in parts: of what changed, a part is written and read."""
+
+    index: Kind[Index]
+    parts: Kind[Part]
+
+    def put(self, name: str, snapshot: Snapshot, before: Snapshot | None = None) -> None:
+        """Keep a snapshot, of which the one `before` is kept under the name."""
+        held = before.parts if before else {}
+        for number, part in snapshot.parts.items():
+            key, known = f"{name}:{number}", held.get(number)
+            if known is None or known.digest != part.digest or not self.parts.has(key):
+                self.parts.put(key, part)
+        for number in held.keys() - snapshot.parts.keys():
+            self.parts.drop(f"{name}:{number}")
+        self.index.put(
+            name,
+            Index(
+                challenge=snapshot.challenge,
+                protocol=snapshot.protocol,
+                protocols=snapshot.protocols,
+                built_at=snapshot.built_at,
+                places=snapshot.places,
+                beside=snapshot.beside,
+                parts={number: part.digest for number, part in snapshot.parts.items()},
+            ),
+        )
+
+    def get(self, name: str, known: Snapshot | None = None) -> Snapshot | None:
+        """What is kept under a name; parts that a `known` snapshot has are not read again.
+
+        None where nothing is, or a part is not there, or is being replaced.
+        """
+        index = self.index.get(name)
+        if index is None:
+            return None
+        held = known.parts if known else {}
+        parts: dict[int, Part] = {}
+        for number, digest in index.parts.items():
+            part = held.get(number)
+            if part is None or part.digest != digest:
+                part = self.parts.get(f"{name}:{number}")
+            if part is None or part.digest != digest:
+                return None
+            parts[number] = part
+        with collector.held_back():
+            entries = {entry.id: entry for part in parts.values() for entry in part.entries}
+            placed = tuple(Standing(entries[place[0]], *place[1:]) for place in index.places)
+        return Snapshot(
+            index.challenge,
+            index.protocol,
+            index.protocols,
+            index.built_at,
+            placed,
+            index.beside,
+            parts,
+        )
+
+
+def _parts(entries: Iterable[Entry], held: Mapping[int, Part]) -> dict[int, Part]:
+    stretches: dict[int, list[Entry]] = defaultdict(list)
+    for entry in sorted(entries, key=attrgetter("id")):
+        stretches[entry.id // _STRETCH].append(entry)
+    return {
+        number: known
+        if (known := held.get(number)) and _are_same(known.entries, own)
+        else Part(_digest(own), tuple(own))
+        for number, own in stretches.items()
+    }
+
+
+def _are_same(some: Sequence[Entry], others: Sequence[Entry]) -> bool:
+    """Whether they are the very same objects."""
+    return len(some) == len(others) and all(map(is_, some, others))
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(plain(value)).hexdigest()[:16]
+
+
+BOARDS = Shelf(
+    Kind("board", Index, number=12, seconds=None), Kind("board-part", Part, number=12, seconds=None)
+)
 """The boards as they stand, by challenge and protocol."""
-SETTLED: Kind[dict[str, Settled]] = Kind("settled-pairs", dict[str, Settled], number=2, seconds=None)
-"""What the last build of a board settled of its entries' pairs, by ranking."""
-PAST_BOARDS = Kind("past-board", Snapshot, number=11, seconds=3600)
+PAST_BOARDS = Shelf(
+    Kind("past-board", Index, number=12, seconds=PAST_SECONDS),
+    Kind("past-board-part", Part, number=12, seconds=PAST_SECONDS),
+)
 """Those of the past, by what was on them."""
+SETTLED: Kind[dict[str, Settled]] = Kind("settled-pairs", dict[str, Settled], number=3, seconds=None)
+"""What the last build of a board settled of its entries' pairs, by ranking."""

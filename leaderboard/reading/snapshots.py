@@ -27,9 +27,17 @@ from evaluation import rules
 from evaluation.rules.challenges import CHALLENGES
 from evaluation.rules.protocol import PROTOCOLS, PUBLIC
 from evaluation.statistics import Settled
-from leaderboard.reading import collector
+from leaderboard.reading import collector, growth
 from leaderboard.reading.queries import public_at, read
-from leaderboard.reading.snapshot_format import BOARDS, PAST_BOARDS, SETTLED, Snapshot, make
+from leaderboard.reading.snapshot_format import (
+    BOARDS,
+    PAST_BOARDS,
+    PAST_SECONDS,
+    SETTLED,
+    Snapshot,
+    make,
+)
+from leaderboard.standing.entries import Standing
 from leaderboard.standing.ranking import standings
 from portal.monitoring import board_builds
 from portal.runs.models import Evaluation, Reproduction
@@ -63,21 +71,24 @@ class _Board:
 
 @dataclass(frozen=True)
 class _State:
-    """The stamp of a board, and the protocols that its challenge has boards of.
+    """The stamp of a board, the protocols that its challenge has boards of, and that of what is beside them.
 
     These are the site's own in its order, then others under which there are entries.
     """
 
     stamp: str
     protocols: tuple[int, ...]
+    beside: str
 
     @classmethod
-    def of(cls, board: _Board, filled: Iterable[int], facts: Iterable[object]) -> _State:
-        """`filled` are the protocols under which there are entries; `facts` change with the board's."""
+    def of(
+        cls, board: _Board, filled: Iterable[int], facts: Iterable[object], beside: object = None
+    ) -> _State:
+        """`filled` are the protocols under which there are entries; `facts` change with the board's, `beside`
+        with what was measured beside it."""
         own = settings.LEADERBOARD_PROTOCOLS
         protocols = (*own, *sorted({board.protocol, *filled} - set(own)))
-        told = repr((protocols, *facts))
-        return cls(hashlib.sha256(told.encode()).hexdigest()[:20], protocols)
+        return cls(_stamp((protocols, *facts, beside)), protocols, _stamp(beside))
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,7 @@ class _Known:
 
 
 _known: dict[_Board, _Known] = {}
+_answers: dict[_Board, growth.Known] = {}
 _past: dict[str, Snapshot] = {}
 _BESIDE = Q(status=Evaluation.Status.MEASURED)
 _past_lock = threading.Lock()
@@ -140,8 +152,7 @@ def as_of(challenge: str, moment: datetime | None, protocol: int | None = None) 
 
 def _is_fresh(past: Snapshot) -> bool:
     """Whether names of teams and models, which no stamp tells of, are still as one may keep them."""
-    assert PAST_BOARDS.seconds is not None
-    return (timezone.now() - past.built_at).total_seconds() < PAST_BOARDS.seconds
+    return (timezone.now() - past.built_at).total_seconds() < PAST_SECONDS
 
 
 def _loaded(key: str, board: _Board, state: _State, moment: datetime) -> Snapshot:
@@ -160,16 +171,19 @@ def _built_past(key: str, board: _Board, state: _State, moment: datetime) -> Sna
     """Built by one process at a time, by a lock of its own: today's board does not wait for it."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('board of the past'))")
-        # Another process may have built it meanwhile.
-        return PAST_BOARDS.get_or_make(key, lambda: _build(board, state, moment))
+        found = PAST_BOARDS.get(key)  # another process may have built it meanwhile
+        if found is None:
+            found = _build(board, state, moment)
+            PAST_BOARDS.put(key, found)
+    return found
 
 
 def renew(challenge: str, protocol: int | None = None) -> Snapshot:
     """Build the board anew though its stamp stays: names of teams and models are no part of that."""
     board = _Board.of(challenge, protocol)
     state = _states()[board]
-    snapshot = _build_today(board, state)
-    _store(board, _Known(snapshot, state.stamp))
+    snapshot = _build_today(board, state, None)
+    _store(board, _Known(snapshot, state.stamp), None)
     return snapshot
 
 
@@ -189,8 +203,9 @@ def _built(board: _Board, state: _State, known: _Known | None) -> _Known:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [str(board)])
         found = _stored(board, state)
         if found is None:
-            found = _Known(_build_today(board, state), state.stamp)
-            _store(board, found)
+            latest = _latest(board, known)
+            found = _Known(_build_today(board, state, latest), state.stamp)
+            _store(board, found, latest)
     return found
 
 
@@ -198,12 +213,21 @@ def _stored(board: _Board, state: _State) -> _Known | None:
     """What another process built for that state."""
     if (cache.get(_name_key(board)) or "").partition(" ")[0] != state.stamp:
         return None
-    kept = BOARDS.get(str(board))
+    known = _known.get(board)
+    kept = BOARDS.get(str(board), known.snapshot if known else None)
     return None if kept is None else _Known(kept, state.stamp)
 
 
-def _store(board: _Board, built: _Known) -> None:
-    BOARDS.put(str(board), built.snapshot)
+def _latest(board: _Board, known: _Known | None) -> Snapshot | None:
+    """What was built last, by whatever process."""
+    name = cache.get(_name_key(board))
+    if known and name == _name(known):
+        return known.snapshot
+    return BOARDS.get(str(board), known.snapshot if known else None)
+
+
+def _store(board: _Board, built: _Known, before: Snapshot | None) -> None:
+    BOARDS.put(str(board), built.snapshot, before)
     cache.set(_name_key(board), _name(built), None)
 
 
@@ -212,7 +236,7 @@ def _name(known: _Known) -> str:
 
 
 def _name_key(board: _Board) -> str:
-    return f"{BOARDS.key(str(board))}:name"
+    return f"{BOARDS.index.key(str(board))}:name"
 
 
 def _states() -> dict[_Board, _State]:
@@ -255,7 +279,8 @@ def _states() -> dict[_Board, _State]:
         (board := _Board(slug, number)): _State.of(
             board,
             filled[slug],
-            (of_challenge.get(slug), of_board.get(board), judged.get(slug), beside.get(number)),
+            (of_challenge.get(slug), of_board.get(board), judged.get(slug)),
+            beside.get(number),
         )
         for slug in CHALLENGES
         for number in PROTOCOLS
@@ -295,15 +320,29 @@ def _past_state(board: _Board, moment: datetime) -> _State:
     return _State.of(board, filled, facts)
 
 
-def _build_today(board: _Board, state: _State) -> Snapshot:
-    """With what the build before settled, and noting how long it took."""
+def _build_today(board: _Board, state: _State, before: Snapshot | None) -> Snapshot:
+    """From the board before, where there is one, with what the build before settled, and noting how long it
+    took."""
     began = time.monotonic()
     settled = dict(SETTLED.get(str(board)) or {})
-    made = _build(board, state, None, settled)
+    made = _grown(board, state, before, settled) or _build(board, state, None, settled)
     if sum(len(found.names) for found in settled.values()) > _SMALL:
         SETTLED.put(str(board), settled)
     board_builds.note(board.challenge, board.protocol, time.monotonic() - began)
     return made
+
+
+def _grown(
+    board: _Board, state: _State, before: Snapshot | None, settled: dict[str, Settled]
+) -> Snapshot | None:
+    if before is None or before.beside != state.beside or board not in _answers:
+        return None
+    with collector.held_back():
+        found = growth.grown(before, _answers[board], settled)
+        if found is None:
+            return None
+        placed, _answers[board] = found
+        return _made(board, state, placed, before)
 
 
 def _build(
@@ -315,9 +354,25 @@ def _build(
         reading = read(chosen, moment, protocol=board.protocol, with_answers=True)
         benchmarks = rules.of(board.challenge, board.protocol).benchmarks
         placed = standings(reading.entries, benchmarks, reading.answers, settled)
-        return make(
-            board.challenge, timezone.now(), placed, protocol=board.protocol, protocols=state.protocols
-        )
+        if settled is not None:
+            _answers[board] = growth.known_from(reading)
+        return _made(board, state, placed)
+
+
+def _made(board: _Board, state: _State, placed: list[Standing], before: Snapshot | None = None) -> Snapshot:
+    return make(
+        board.challenge,
+        timezone.now(),
+        placed,
+        protocol=board.protocol,
+        protocols=state.protocols,
+        beside=state.beside,
+        before=before,
+    )
+
+
+def _stamp(facts: object) -> str:
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:20]
 
 
 __all__ = ["Snapshot", "afresh", "as_of", "checked", "current", "renew"]

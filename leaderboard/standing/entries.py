@@ -93,10 +93,12 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class SeedRun:
-    """One of the runs that an entry is the mean of: its submission, and its average as a fraction."""
+    """One of the runs that an entry is the mean of: its submission, its average as a fraction, and the
+    evaluation that this is from."""
 
     id: int
     average: float
+    evaluation: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ class Entry:
     with several `runs`, which differ in the seed alone, has the means over them; `spread` is the standard
     deviation of their averages and `over_seeds` the interval of the average. `transfer` are the changes
     against the base model on the domains that it was measured on, its own among them. `answer_energy` is that
-    of an answer, on the mean over all benchmarks; of several runs the first one's.
+    of an answer, on the mean over all benchmarks; of several runs the first one's. `evaluation` is the number
+    of the evaluation that counts.
     """
 
     id: int
@@ -159,12 +162,18 @@ class Entry:
     transfer: tuple[DomainChange, ...] = ()
     leakage: LeakageFigure | None = None
     answer_energy: NetEnergy | None = None
+    evaluation: int | None = None
 
     @cached_property
     def average(self) -> float | None:
         """The plain mean over the benchmarks; None where one has no scored item."""
         values = [score.value for score in self.scores if score.value is not None]
         return math.fsum(values) / len(values) if values and len(values) == len(self.scores) else None
+
+    @cached_property
+    def place(self) -> tuple[float, float, int]:
+        """The order on a board: the average, then the older publication, then the number."""
+        return 1.0 if self.average is None else -self.average, self.published_at.timestamp(), self.id
 
     @cached_property
     def interval(self) -> Interval | None:

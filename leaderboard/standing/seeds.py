@@ -6,8 +6,23 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from evaluation.statistics import PackedAnswers
 from evaluation.statistics.seeds import Run, mean_over_seeds
 from leaderboard.standing.entries import BenchmarkScore, Entry, SeedRun, Trust
+
+
+@dataclass(frozen=True)
+class Answers:
+    """An entry's complete answers; `data` are of each benchmark the digest and the number of items."""
+
+    data: tuple[tuple[str, int], ...]
+    run: Run
+
+    @classmethod
+    def of(cls, answers: Iterable[tuple[str, PackedAnswers]]) -> Answers:
+        """Of each benchmark the digest of the data and the answers."""
+        digests, run = zip(*answers, strict=True)
+        return cls(tuple((digest, own.items) for digest, own in zip(digests, run, strict=True)), run)
 
 
 @dataclass(frozen=True)
@@ -18,8 +33,8 @@ class Joined:
     runs: Mapping[int, Sequence[Run]]
 
 
-def joined(entries: Iterable[Entry], answers: Mapping[int, Run], data: Mapping[int, object]) -> Joined:
-    """Join the runs of each method that were evaluated alike, on the same `data`.
+def joined(entries: Iterable[Entry], answers: Mapping[int, Answers]) -> Joined:
+    """Join the runs of each method that were evaluated alike, on the same data.
 
     The mean stands under the first run, or the eldest that is there. A run of which the answers are not
     known, or that was evaluated otherwise, stays an entry of its own.
@@ -27,7 +42,7 @@ def joined(entries: Iterable[Entry], answers: Mapping[int, Run], data: Mapping[i
     alike: dict[object, list[Entry]] = defaultdict(list)
     for entry in entries:
         if entry.id in answers and entry.adapted and not entry.flags:
-            method = entry.repeats or entry.id, entry.protocol, entry.precision, data[entry.id]
+            method = entry.repeats or entry.id, entry.protocol, entry.precision, answers[entry.id].data
             alike[method].append(entry)
         else:
             alike[entry.id].append(entry)
@@ -37,7 +52,7 @@ def joined(entries: Iterable[Entry], answers: Mapping[int, Run], data: Mapping[i
         members.sort(key=lambda entry: (entry.repeats is not None, entry.published_at, entry.id))
         first = members[0]
         if len(members) > 1:
-            runs[first.id] = [answers[entry.id] for entry in members]
+            runs[first.id] = [answers[entry.id].run for entry in members]
             first = _mean(members, runs[first.id])
         found.append(first)
     return Joined(found, runs)
@@ -49,7 +64,11 @@ def _mean(members: Sequence[Entry], runs: Sequence[Run]) -> Entry:
         members[0],
         trust=_trust([entry.trust for entry in members]),
         scores=tuple(_score(score, [[run[k]] for run in runs]) for k, score in enumerate(members[0].scores)),
-        runs=tuple(SeedRun(entry.id, entry.average) for entry in members if entry.average is not None),
+        runs=tuple(
+            SeedRun(entry.id, entry.average, entry.evaluation)
+            for entry in members
+            if entry.average is not None
+        ),
         spread=whole.spread,
         over_seeds=whole.interval,
     )

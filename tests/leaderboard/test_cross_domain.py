@@ -14,7 +14,7 @@ from tests.leaderboard.test_ranking import BENCHMARKS, declared, entry
 
 def board(challenge: str, *entries: Entry) -> Snapshot:
     placed = tuple(standings(entries, BENCHMARKS))
-    return Snapshot(challenge, 1, (1,), challenge, datetime(2026, 1, 1, tzinfo=UTC), placed)
+    return Snapshot(challenge, 1, (1,), datetime(2026, 1, 1, tzinfo=UTC), placed)
 
 
 def run(method: str, correct: int, model: str = "Example/model") -> Entry:

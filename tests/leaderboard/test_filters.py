@@ -23,7 +23,7 @@ GIBIBYTE = 1024**3
 
 def board(*entries: Entry) -> Snapshot:
     placed = tuple(standings(entries, BENCHMARKS))
-    return Snapshot("finance", 1, (1,), "v", datetime(2026, 1, 1, tzinfo=UTC), placed)
+    return Snapshot("finance", 1, (1,), datetime(2026, 1, 1, tzinfo=UTC), placed)
 
 
 def shown(snapshot: Snapshot, query: str) -> list[int]:

@@ -20,8 +20,8 @@ from django.test import Client
 from leaderboard import urls
 from leaderboard.reading import snapshots
 from leaderboard.reading.kept import Kind, UnreadableError
-from leaderboard.reading.snapshot_format import BOARDS, Snapshot
-from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Standing
+from leaderboard.reading.snapshot_format import BOARDS, Part, Shelf
+from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag
 from portal.accounts.models import User
 from tests.portal import factories
 
@@ -31,7 +31,8 @@ KINDS: list[Kind[Any]] = [
         kind.name: kind
         for name, module in sorted(sys.modules.items())
         if name.startswith("leaderboard.")
-        for kind in vars(module).values()
+        for value in vars(module).values()
+        for kind in ((value.index, value.parts) if isinstance(value, Shelf) else (value,))
         if isinstance(kind, Kind)
     }.values()
 ]
@@ -119,8 +120,8 @@ def test_every_field_of_what_is_kept_comes_back_as_it_was(kind: Kind[Any]) -> No
 
 
 def test_the_round_trip_reaches_down_to_every_field() -> None:
-    reached = {name for place, _ in changed(Snapshot, sample(Snapshot)) for name in re.findall(r"\w+", place)}
-    for whole in (Snapshot, Standing, Entry, BenchmarkScore, Flag, Cost):
+    reached = {name for place, _ in changed(Part, sample(Part)) for name in re.findall(r"\w+", place)}
+    for whole in (Part, Entry, BenchmarkScore, Flag, Cost):
         assert reached >= {field.name for field in fields(whole)}, whole
 
 
@@ -174,7 +175,7 @@ def test_a_pickle_in_the_cache_is_never_opened(
     factories.published(owner)
     snapshots.checked("finance")
     trace = tmp_path / "opened"
-    for key in (BOARDS.key("finance"), "throttle_anon_127.0.0.1"):
+    for key in (BOARDS.index.key("finance:1"), BOARDS.parts.key("finance:1:0"), "throttle_anon_127.0.0.1"):
         raw = cache.client.get_client(write=True)  # type: ignore[attr-defined]
         raw.set(cache.make_key(key), pickle.dumps(Bomb(str(trace))))
     assert cache.get("throttle_anon_127.0.0.1", []) == []

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from evaluation.statistics import PackedAnswers, RankRange
 from leaderboard.standing.entries import BenchmarkScore, Cost, Entry, Flag, Standing, Track, Trust
-from leaderboard.standing.ranking import Answers, standings, track_of
+from leaderboard.standing.ranking import standings, track_of
+from leaderboard.standing.seeds import Answers
 
 BENCHMARKS = ("fpb", "fiqa", "tfns")
 _ids = count(1)
@@ -153,7 +154,7 @@ ITEMS = (12, 30, 18)
 complete = st.tuples(*[st.lists(st.booleans(), min_size=n, max_size=n) for n in ITEMS])
 
 
-def answered(bits: tuple[list[bool], ...], **changes: object) -> tuple[Entry, tuple[Answers, ...]]:
+def answered(bits: tuple[list[bool], ...], **changes: object) -> tuple[Entry, Answers]:
     """An entry with its answers to the items of each benchmark."""
     number = next(_ids)
     made = replace(
@@ -165,14 +166,14 @@ def answered(bits: tuple[list[bool], ...], **changes: object) -> tuple[Entry, tu
         ),
         **changes,  # type: ignore[arg-type]
     )
-    return made, tuple(Answers("sha256:0", packed(own)) for own in bits)
+    return made, Answers.of(("sha256:0", packed(own)) for own in bits)
 
 
 def packed(bits: list[bool]) -> PackedAnswers:
     return PackedAnswers.all_scored(len(bits), numpy.packbits(bits).tobytes())
 
 
-def placed(made: list[tuple[Entry, tuple[Answers, ...]]]) -> dict[int, Standing]:
+def placed(made: list[tuple[Entry, Answers]]) -> dict[int, Standing]:
     answers = {one.id: kept for one, kept in made}
     return {s.entry.id: s for s in standings([one for one, _ in made], BENCHMARKS, answers)}
 
@@ -209,9 +210,12 @@ def test_an_entry_that_cannot_be_tested_widens_the_places_of_the_others() -> Non
 def test_answers_to_other_data_are_not_compared() -> None:
     ours = [answered(noisy(0.9, n)) for n in range(3)]
     stranger, kept = answered(noisy(0.1, 9))
-    other = tuple(replace(one, digest="sha256:1") for one in kept)
-    found = placed([*ours, (stranger, other)])
+    found = placed([*ours, (stranger, to_other_data(kept))])
     assert found[stranger.id].rank_range is None
+
+
+def to_other_data(answers: Answers) -> Answers:
+    return replace(answers, data=tuple(("other", items) for _, items in answers.data))
 
 
 def test_declared_entries_are_in_order_but_not_ranked() -> None:
@@ -252,7 +256,7 @@ def test_a_gain_has_the_interval_of_the_items_that_both_answered() -> None:
     base = replace(entry(40, 40, 40), adapted=False)
     sure, unsure, other = entry(60, 60, 60), entry(41, 41, 41), entry(60, 60, 60)
     bits = {made.id: first(made.scores[0].correct) for made in (base, sure, unsure, other)}
-    bits[other.id] = tuple(replace(answers, digest="other") for answers in bits[other.id])
+    bits[other.id] = to_other_data(bits[other.id])
     found = {s.entry.id: s.entry for s in standings([base, sure, unsure, other], BENCHMARKS, bits)}
     low, high = found[sure.id].gain_interval or (0.0, 0.0)
     error = (0.2 * 0.8 / 100 / 3) ** 0.5
@@ -261,9 +265,9 @@ def test_a_gain_has_the_interval_of_the_items_that_both_answered() -> None:
     assert found[other.id].gain is not None and found[other.id].gain_interval is None
 
 
-def first(right: int) -> tuple[Answers, ...]:
+def first(right: int) -> Answers:
     """Complete answers to a hundred items of each benchmark, of which the first ones are right."""
-    return (Answers("data", packed([item < right for item in range(100)])),) * 3
+    return Answers.of([("data", packed([item < right for item in range(100)]))] * 3)
 
 
 @given(st.lists(complete, min_size=2, max_size=9), st.randoms())
