@@ -16,7 +16,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
-    from django.db import OperationalError
+    from django.db import OperationalError, ProgrammingError
 
     from portal.environment import read_environment
     from portal.machine import embedded
@@ -25,7 +25,14 @@ def main() -> None:
     try:
         services = embedded.running(read_environment()) if uses_services(sys.argv[1:]) else nullcontext()
         with services:
-            execute_from_command_line(sys.argv)
+            try:
+                execute_from_command_line(sys.argv)
+            except ProgrammingError:
+                from portal.control.versions import unapplied
+
+                if not (lacking := unapplied()):
+                    raise
+                sys.exit(f"The database lacks {len(lacking)} migrations: run manage.py migrate first.")
     except (ImproperlyConfigured, ServiceError) as error:
         sys.exit(f"{error}")
     except OperationalError:

@@ -50,11 +50,15 @@ def grown(
     if len(changed) > _MOST:
         return None
     changed = _with_fellows(changed)
-    gone = {before.by_id[number].entry.id for number in changed & stood.keys()}
-    changed |= _facts_of(before.by_id[number] for number in gone).keys()
+    kept: list[Standing] = []
+    gone: list[Standing] = []
+    for standing in before.standings:
+        runs = [run.id for run in standing.entry.runs] or [standing.entry.id]
+        (kept if changed.isdisjoint(runs) else gone).append(standing)
+    changed |= _facts_of(gone).keys()
     public = public_at(before.challenge)
     found = read(public.filter(pk__in=changed), protocol=before.protocol, with_answers=True)
-    if not all(entry.adapted for entry in (*found.entries, *(before.by_id[pk].entry for pk in gone))):
+    if not all(entry.adapted for entry in (*found.entries, *(standing.entry for standing in gone))):
         return None
     counted = {
         number: evaluation
@@ -67,7 +71,7 @@ def grown(
         rules.of(before.challenge, before.protocol).benchmarks,
         {**answers, **found.answers},
         settled,
-        kept=[standing for standing in before.standings if standing.entry.id not in gone],
+        kept=kept,
     )
     return placed, {evaluation: known[evaluation] for evaluation in counted.values()} | known_from(found)
 

@@ -7,7 +7,7 @@ data, demonstration ones on all of the built-in data in one precision. Everythin
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -107,11 +107,13 @@ class _Tested:
         self, members: Sequence[Entry], before: Settled | None
     ) -> tuple[dict[int, RankRange], Settled | None]:
         """Of the members whose answers are to the same data as most, and what is settled of them."""
-        data = {entry.id: self.answers[entry.id].data for entry in members if entry.id in self.answers}
-        if not data:
+        by_data: dict[tuple[tuple[str, int], ...], list[int]] = defaultdict(list)
+        for entry in members:
+            if own := self.answers.get(entry.id):
+                by_data[own.data].append(entry.id)
+        if not by_data:
             return {}, None
-        common = min(Counter(data.values()).items(), key=lambda item: (-item[1], item[0]))[0]
-        tested = [pk for pk, own in data.items() if own == common]
+        tested = min(by_data.items(), key=lambda item: (-len(item[1]), item[0]))[1]
         repeats = {place: self.runs[pk][1:] for place, pk in enumerate(tested) if pk in self.runs}
         found = ranked([self.answers[pk].run for pk in tested], repeats, before=before)
         return dict(zip(tested, found.ranges, strict=True)), found.settled

@@ -116,11 +116,11 @@ def storage_access() -> Iterator[None]:
     """Within this block what goes wrong with files is the storage's fault."""
     try:
         yield
-    except _storage_errors() as error:
+    except storage_errors() as error:
         raise StorageError(f"The site's storage does not give or take a file: {_in_words(error)}.") from error
 
 
-def _storage_errors() -> tuple[type[Exception], ...]:
+def storage_errors() -> tuple[type[Exception], ...]:
     """What a storage raises: a folder, or a bucket."""
     try:
         from botocore.exceptions import BotoCoreError, ClientError  # installed only where it is used
@@ -130,4 +130,7 @@ def _storage_errors() -> tuple[type[Exception], ...]:
 
 
 def _in_words(error: Exception) -> str:
-    return error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    # Of what S3 says, its name of the error alone: the rest may name a bucket or a key.
+    return getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__

@@ -234,6 +234,12 @@ def test_a_site_in_a_bucket_comes_back_from_another_bucket(
     assert "0 of them new" in backup(target)
     with pytest.raises(CommandError, match="own storage"):
         backup("s3://site/backups")
+    monkeypatch.setenv("S3_BUCKET", "none-of-this-name")
+    with (
+        empty_site(settings, tmp_path / "none", read_environment().storage()),
+        pytest.raises(CommandError, match="NoSuchBucket"),
+    ):
+        call_command("restore", target)
     monkeypatch.setenv("S3_BUCKET", "restored")
     with empty_site(settings, tmp_path / "other", read_environment().storage()):
         out = StringIO()

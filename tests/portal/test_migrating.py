@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection, connections
+from django.db import ProgrammingError, connection, connections
 from django.test import Client
 
+import manage
 from portal.control import unready, versions
 from portal.control.models import Release
 from portal.management.commands import migrate
@@ -58,6 +59,23 @@ def test_a_second_process_waits_until_the_first_has_applied_them(monkeypatch: py
     first.close()
     thread.join(60)
     assert "No migrations to apply" in output.getvalue()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("lacks", [True, False])
+def test_a_command_on_a_database_without_them_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, *, lacks: bool
+) -> None:
+    def command(_: object) -> None:
+        raise ProgrammingError("relation does not exist")
+
+    monkeypatch.setattr("django.core.management.execute_from_command_line", command)
+    monkeypatch.setattr(manage, "uses_services", lambda _: False)
+    if lacks:
+        execute(WITHOUT)
+    with pytest.raises(SystemExit if lacks else ProgrammingError) as said:
+        manage.main()
+    assert ("run manage.py migrate first" in str(said.value)) is lacks
 
 
 @pytest.mark.django_db

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from portal.management.backups import making, places
 from portal.management.backups.contents import BackupError
 from portal.management.backups.programs import ProgramError
+from portal.outages.causes import storage_errors
 
 
 class Command(BaseCommand):
@@ -24,6 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--keep", type=_count, metavar="N", help="remove all but the newest N backups")
 
     def handle(self, *args: Any, target: str, profile: str, keep: int | None, **options: Any) -> None:
+        refusals: tuple[type[Exception], ...] = (BackupError, ProgramError, *storage_errors())
         try:
             place = places.place_at(target, profile)
             made = making.make(place)
@@ -31,7 +33,7 @@ class Command(BaseCommand):
             if keep:
                 with place.locked():
                     removed = place.remove_but(keep)
-        except (BackupError, ProgramError, OSError) as error:
+        except refusals as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
             f"{made.shown}: {made.files} files of {_size(made.bytes)}, {made.new_files} of them new "

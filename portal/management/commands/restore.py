@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from portal.management.backups import places, restoring
 from portal.management.backups.contents import BackupError
 from portal.management.backups.programs import ProgramError
+from portal.outages.causes import storage_errors
 
 
 class Command(BaseCommand):
@@ -39,6 +40,7 @@ class Command(BaseCommand):
         with_other_key: bool,
         **options: Any,
     ) -> None:
+        refusals: tuple[type[Exception], ...] = (BackupError, ProgramError, *storage_errors())
         try:
             place = places.place_at(target, profile)
             with place.read(place.chosen(backup)) as found:
@@ -47,7 +49,7 @@ class Command(BaseCommand):
                     self.stdout.write(f"{found.shown} is whole: {manifest['files']} files, and the database")
                     return
                 restored = restoring.restore(place, found, with_other_key=with_other_key)
-        except (BackupError, ProgramError, OSError) as error:
+        except refusals as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{found.shown} is restored: {restored.files} files, in {restored.seconds:.1f} s")
         for note in restored.notes:
