@@ -182,9 +182,7 @@ def renew(challenge: str, protocol: int | None = None) -> Snapshot:
     """Build the board anew though its stamp stays: names of teams and models are no part of that."""
     board = _Board.of(challenge, protocol)
     state = _states()[board]
-    snapshot = _build_today(board, state, None)
-    _store(board, _Known(snapshot, state.stamp), None)
-    return snapshot
+    return _build_today(board, state, None).snapshot
 
 
 def afresh(challenge: str, protocol: int | None = None) -> Snapshot:
@@ -203,9 +201,7 @@ def _built(board: _Board, state: _State, known: _Known | None) -> _Known:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [str(board)])
         found = _stored(board, state)
         if found is None:
-            latest = _latest(board, known)
-            found = _Known(_build_today(board, state, latest), state.stamp)
-            _store(board, found, latest)
+            found = _build_today(board, state, _latest(board, known))
     return found
 
 
@@ -320,16 +316,19 @@ def _past_state(board: _Board, moment: datetime) -> _State:
     return _State.of(board, filled, facts)
 
 
-def _build_today(board: _Board, state: _State, before: Snapshot | None) -> Snapshot:
-    """From the board before, where there is one, with what the build before settled, and noting how long it
-    took."""
+def _build_today(board: _Board, state: _State, before: Snapshot | None) -> _Known:
+    """From the board before, where there is one, with what the build before settled; kept for the other
+    processes, noting how long it took."""
     began = time.monotonic()
-    settled = dict(SETTLED.get(str(board)) or {})
-    made = _grown(board, state, before, settled) or _build(board, state, None, settled)
-    if sum(len(found.names) for found in settled.values()) > _SMALL:
-        SETTLED.put(str(board), settled)
+    with collector.held_back():
+        settled = dict(SETTLED.get(str(board)) or {})
+        made = _grown(board, state, before, settled) or _build(board, state, None, settled)
+        built = _Known(made, state.stamp)
+        _store(board, built, before)
+        if sum(len(found.names) for found in settled.values()) > _SMALL:
+            SETTLED.put(str(board), settled)
     board_builds.note(board.challenge, board.protocol, time.monotonic() - began)
-    return made
+    return built
 
 
 def _grown(
@@ -337,12 +336,11 @@ def _grown(
 ) -> Snapshot | None:
     if before is None or before.beside != state.beside or board not in _answers:
         return None
-    with collector.held_back():
-        found = growth.grown(before, _answers[board], settled)
-        if found is None:
-            return None
-        placed, _answers[board] = found
-        return _made(board, state, placed, before)
+    found = growth.grown(before, _answers[board], settled)
+    if found is None:
+        return None
+    placed, _answers[board] = found
+    return _made(board, state, placed, before)
 
 
 def _build(
