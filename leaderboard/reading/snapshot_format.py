@@ -169,30 +169,33 @@ class Shelf:
 
         None where nothing is, or a part is not there, or is being replaced.
         """
-        index = self.index.get(name)
-        if index is None:
-            return None
-        held = known.parts if known else {}
-        parts: dict[int, Part] = {}
+        with collector.held_back():
+            index = self.index.get(name)
+            parts = self._parts(name, index, known.parts if known else {}) if index else None
+            if index is None or parts is None:
+                return None
+            entries = {entry.id: entry for part in parts.values() for entry in part.entries}
+            placed = tuple(Standing(entries[place[0]], *place[1:]) for place in index.places)
+        return Snapshot(
+            challenge=index.challenge,
+            protocol=index.protocol,
+            protocols=index.protocols,
+            built_at=index.built_at,
+            standings=placed,
+            beside=index.beside,
+            parts=parts,
+        )
+
+    def _parts(self, name: str, index: Index, held: Mapping[int, Part]) -> dict[int, Part] | None:
+        found: dict[int, Part] = {}
         for number, digest in index.parts.items():
             part = held.get(number)
             if part is None or part.digest != digest:
                 part = self.parts.get(f"{name}:{number}")
             if part is None or part.digest != digest:
                 return None
-            parts[number] = part
-        with collector.held_back():
-            entries = {entry.id: entry for part in parts.values() for entry in part.entries}
-            placed = tuple(Standing(entries[place[0]], *place[1:]) for place in index.places)
-        return Snapshot(
-            index.challenge,
-            index.protocol,
-            index.protocols,
-            index.built_at,
-            placed,
-            index.beside,
-            parts,
-        )
+            found[number] = part
+        return found
 
 
 def _parts(entries: Iterable[Entry], held: Mapping[int, Part]) -> dict[int, Part]:
