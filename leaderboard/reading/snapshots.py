@@ -181,8 +181,9 @@ def _built_past(key: str, board: _Board, state: _State, moment: datetime) -> Sna
 def renew(challenge: str, protocol: int | None = None) -> Snapshot:
     """Build the board anew though its stamp stays: names of teams and models are no part of that."""
     board = _Board.of(challenge, protocol)
-    state = _states()[board]
-    return _build_today(board, state, None).snapshot
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [str(board)])
+        return _build_today(board, _states()[board], None).snapshot
 
 
 def afresh(challenge: str, protocol: int | None = None) -> Snapshot:
@@ -322,8 +323,11 @@ def _build_today(board: _Board, state: _State, before: Snapshot | None) -> _Know
     began = time.monotonic()
     with collector.held_back():
         settled = dict(SETTLED.get(str(board)) or {})
-        made = _grown(board, state, before, settled) or _build(board, state, None, settled)
-        built = _Known(made, state.stamp)
+        grown = None
+        if before and before.beside == state.beside and board in _answers:
+            grown = growth.grown(before, _answers[board], settled)
+        placed, _answers[board] = grown or _whole(board, None, settled)
+        built = _Known(_made(board, state, placed, before), state.stamp)
         _store(board, built, before)
         if sum(len(found.names) for found in settled.values()) > _SMALL:
             SETTLED.put(str(board), settled)
@@ -331,30 +335,20 @@ def _build_today(board: _Board, state: _State, before: Snapshot | None) -> _Know
     return built
 
 
-def _grown(
-    board: _Board, state: _State, before: Snapshot | None, settled: dict[str, Settled]
-) -> Snapshot | None:
-    if before is None or before.beside != state.beside or board not in _answers:
-        return None
-    found = growth.grown(before, _answers[board], settled)
-    if found is None:
-        return None
-    placed, _answers[board] = found
-    return _made(board, state, placed, before)
-
-
-def _build(
-    board: _Board, state: _State, moment: datetime | None, settled: dict[str, Settled] | None = None
-) -> Snapshot:
-    """`settled` is renewed."""
+def _build(board: _Board, state: _State, moment: datetime | None) -> Snapshot:
     with collector.held_back():
-        chosen = public_at(board.challenge, moment)
-        reading = read(chosen, moment, protocol=board.protocol, with_answers=True)
-        benchmarks = rules.of(board.challenge, board.protocol).benchmarks
-        placed = standings(reading.entries, benchmarks, reading.answers, settled)
-        if settled is not None:
-            _answers[board] = growth.known_from(reading)
+        placed, _ = _whole(board, moment)
         return _made(board, state, placed)
+
+
+def _whole(
+    board: _Board, moment: datetime | None, settled: dict[str, Settled] | None = None
+) -> tuple[list[Standing], growth.Known]:
+    """The standings from the database alone, and what is known then; `settled` is renewed."""
+    reading = read(public_at(board.challenge, moment), moment, protocol=board.protocol, with_answers=True)
+    benchmarks = rules.of(board.challenge, board.protocol).benchmarks
+    placed = standings(reading.entries, benchmarks, reading.answers, settled)
+    return placed, growth.known_from(reading)
 
 
 def _made(board: _Board, state: _State, placed: list[Standing], before: Snapshot | None = None) -> Snapshot:
