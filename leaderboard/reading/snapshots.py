@@ -183,8 +183,9 @@ def _built_past(key: str, board: _Board, state: _State, moment: datetime) -> Sna
 def renew(challenge: str, protocol: int | None = None) -> Snapshot:
     """Build the board anew though its stamp stays: names of teams and models are no part of that."""
     board = _Board.of(challenge, protocol)
-    state = _states()[board]
-    return _build_today(board, state, None).snapshot
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [str(board)])
+        return _build_today(board, _states()[board], None).snapshot
 
 
 def afresh(challenge: str, protocol: int | None = None) -> Snapshot:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.utils import timezone
 
 from leaderboard.reading import growth, snapshot_format, snapshots
@@ -269,6 +270,24 @@ def test_a_part_that_the_cache_lost_is_put_there_again(owner: User) -> None:
     factories.published(owner, correct=90)
     renewed()
     assert BOARDS.get("finance:1")
+
+
+def test_a_renewal_is_not_kept_while_another_process_keeps_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[bool] = []
+    monkeypatch.setattr(snapshots, "_store", lambda *_: held.append(is_locked("code:1")))
+    assert not is_locked("code:1")
+    snapshots.renew("code")
+    assert held == [True]
+
+
+def is_locked(board: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+            " AND objid = (hashtext(%s)::bigint & 4294967295)::oid)",
+            [board],
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def test_a_board_that_is_not_what_its_name_says_is_built_anew(owner: User) -> None:
