@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from math import fsum
 from typing import Any
 
 from evaluation.energy import Spread, counted
@@ -68,7 +69,7 @@ def _for_each(rows: Sequence[tuple[int, float | None, str]]) -> NetEnergy | None
 
 def _sum(rows: Sequence[_Measured]) -> float | None:
     known = [joules for joules, _ in rows if joules is not None]
-    return sum(known) if known and len(known) == len(rows) else None
+    return fsum(known) if known and len(known) == len(rows) else None
 
 
 def _counters(rows: Sequence[_Measured]) -> str:

@@ -262,7 +262,8 @@ def _costs(chosen: Any) -> dict[int, dict[str, Cost]]:
     for submission, figures in known.items():
         if both := communication(figures):
             best[submission][_BOTH] = both
-    return best
+    # In one order, as a board's version tells of it: which row the database reads first is its choice.
+    return {submission: dict(sorted(figures.items())) for submission, figures in best.items()}
 
 
 def communication(figures: Mapping[tuple[str, str], float]) -> Cost | None:

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import itemgetter
 
 from django.conf import settings
 from django.core.cache import cache
@@ -104,6 +105,7 @@ _known: dict[_Board, _Known] = {}
 _answers: dict[_Board, growth.Known] = {}
 _past: dict[str, Snapshot] = {}
 _BESIDE = Q(status=Evaluation.Status.MEASURED)
+_UNTUNED = Q(purpose=Evaluation.Purpose.BOARD, checkpoint=None)
 _past_lock = threading.Lock()
 
 
@@ -207,12 +209,14 @@ def _built(board: _Board, state: _State, known: _Known | None) -> _Known:
 
 
 def _stored(board: _Board, state: _State) -> _Known | None:
-    """What another process built for that state."""
-    if (cache.get(_name_key(board)) or "").partition(" ")[0] != state.stamp:
+    """What another process built for that state; None, too, where what is kept is not what its name says."""
+    name = cache.get(_name_key(board))
+    if (name or "").partition(" ")[0] != state.stamp:
         return None
     known = _known.get(board)
     kept = BOARDS.get(str(board), known.snapshot if known else None)
-    return None if kept is None else _Known(kept, state.stamp)
+    found = kept and _Known(kept, state.stamp)
+    return found if found and _name(found) == name else None
 
 
 def _latest(board: _Board, known: _Known | None) -> Snapshot | None:
@@ -238,7 +242,8 @@ def _name_key(board: _Board) -> str:
 
 def _states() -> dict[_Board, _State]:
     """Of all boards: they change with a challenge's published entries, those that left or were handed over to
-    their team, re-runs under the protocol, reproductions, and what was measured beside the boards."""
+    their team, re-runs under the protocol, reproductions, what was measured beside the boards, and what base
+    models scored on any of them."""
     is_declared = Q(kind=Submission.Kind.IMPORTED, status=Submission.Status.PUBLISHED)
     entries = (
         Submission.objects.filter(status__in=(*Submission.PUBLIC, Submission.Status.WITHDRAWN))
@@ -254,18 +259,27 @@ def _states() -> dict[_Board, _State]:
     runs = (
         Evaluation.objects.filter(for_boards | _BESIDE)
         .order_by()
-        .values_list("status", "submission__challenge", "protocol")
-        .annotate(Count("pk"), Max("finished_at"))
+        .values_list("purpose", "submission__challenge", "protocol")
+        .annotate(
+            Count("pk"),
+            Max("finished_at"),
+            untuned=Count("pk", filter=_UNTUNED),
+            last_untuned=Max("finished_at", filter=_UNTUNED),
+            sum_untuned=Sum("pk", filter=_UNTUNED),
+        )
     )
-    by_status = sorted(runs)
+    by_purpose = sorted(runs, key=itemgetter(0, 1, 2))
     verdicts = Reproduction.objects.order_by().values_list("original__challenge").annotate(Max("judged_at"))
     of_challenge = {row[0]: row[1:] for row in entries}
-    of_board = {_Board(*row[1:3]): row[3:] for row in by_status if row[0] == Evaluation.Status.SUCCEEDED}
-    # Of all boards: an adapter is held against its base model's results, whichever entry asked for those.
+    of_board = {_Board(*row[1:3]): row[3:5] for row in by_purpose if row[0] == Evaluation.Purpose.BOARD}
+    # Of all boards: an adapter is held against its base model's results, whichever entry asked for those, and
+    # on whichever board they are. What leaks is told under every protocol.
     beside: dict[int, list[object]] = defaultdict(list)
-    for status, _, protocol, *facts in by_status:
-        if status == Evaluation.Status.MEASURED:
-            beside[protocol].append(facts)
+    for purpose, _, protocol, *facts in by_purpose:
+        count, *told = facts[2:] if purpose == Evaluation.Purpose.BOARD else facts[:2]
+        if count:
+            for number in PROTOCOLS if purpose == Evaluation.Purpose.LEAKAGE else [protocol]:
+                beside[number].append((purpose, count, *told))
     judged = {row[0]: row[1:] for row in verdicts}
     filled: dict[str, set[int]] = {slug: set() for slug in CHALLENGES}
     for slug, (*_, declared) in of_challenge.items():

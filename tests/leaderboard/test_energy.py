@@ -12,9 +12,11 @@ from django.utils.html import strip_tags
 
 from evaluation.energy import carbon_grams, points_per_kilowatt_hour
 from leaderboard.figures import carbon
+from leaderboard.reading.energy import answer_energy
 from portal.accounts.models import User
 from portal.intake.services import Cost
 from portal.runs import services
+from portal.runs.models import Score
 from portal.submissions.models import Resource, Submission
 from tests.portal import factories
 
@@ -60,6 +62,11 @@ METER = "NVML of NVIDIA H100"
 def answered(joules: float | None, method: str = METER) -> dict[str, Any]:
     gross = None if joules is None else 2 * joules
     return {"energy_joules": gross, "energy_net_joules": joules, "energy_method": method}
+
+
+def test_the_energy_of_an_answer_does_not_depend_on_the_order_of_benchmarks() -> None:
+    scores = [Score(n=1, energy_net_joules=joules, energy_method=METER) for joules in (0.1, 0.2, 0.3)]
+    assert answer_energy(scores) == answer_energy(scores[::-1])
 
 
 @pytest.mark.django_db

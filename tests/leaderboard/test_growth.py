@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.utils import timezone
 
 from leaderboard.reading import growth, snapshot_format, snapshots
@@ -18,10 +19,13 @@ from portal.intake import services
 from portal.review.models import Decision
 from portal.runs import reproductions, transfer
 from portal.runs.models import Reproduction
-from portal.submissions.models import DeclaredScore, Submission
+from portal.submissions.models import DeclaredScore, Resource, Submission
+from tests import second_protocol
 from tests.leaderboard.test_seeds import run_of
 from tests.portal import factories
 from tests.portal.baselines import original_with, retrained_with
+from tests.portal.test_leakage import entry as leaking
+from tests.portal.test_leakage import measured as leakage_measured
 from tests.portal.test_transfer import entry as evaluated_in_4_bits
 from tests.portal.test_transfer import measure_all, right
 
@@ -155,7 +159,7 @@ def test_gains_follow_when_an_untuned_model_comes_or_goes(
         factories.evaluate_again(entry("untuned"), correct=45)
     gains = {standing.entry.gain for standing in renewed().standings if standing.entry.adapted}
     assert (gains == {None}) is leaves
-    assert built == [False]
+    assert not any(built)
 
 
 def test_what_is_measured_beside_the_boards_has_all_read(built: list[bool], owner: User) -> None:
@@ -168,6 +172,46 @@ def test_what_is_measured_beside_the_boards_has_all_read(built: list[bool], owne
     factories.published(owner, correct=90)
     renewed()
     assert built == [True]
+
+
+def test_what_an_untuned_model_scores_on_another_board_has_all_read(built: list[bool], owner: User) -> None:
+    made = evaluated_in_4_bits(owner)
+    transfer.ask(made)
+    measure_all(right)
+    before = renewed().by_id[made.pk].entry.transfer
+    untuned = factories.submission(
+        owner, challenge="medical", kind=Submission.Kind.REFERENCE, files=None, method="untuned"
+    )
+    measure_all(lambda _: 20)
+    untuned.refresh_from_db()
+    factories.publish(untuned)
+    assert renewed().by_id[made.pk].entry.transfer != before
+    services.withdraw(untuned)
+    assert renewed().by_id[made.pk].entry.transfer == before
+    assert not any(built)
+
+
+def test_what_leaks_is_told_under_every_protocol(
+    monkeypatch: pytest.MonkeyPatch, owner: User, reviewer: User
+) -> None:
+    second_protocol.register(monkeypatch)
+    made, other = leaking(owner), entry()
+    for one in (made, other):
+        factories.evaluate_again(one, correct=80, protocol=2)
+    snapshots.checked("finance", 2)
+    leakage_measured(made)
+    assert snapshots.checked("finance", 2).by_id[made.pk].entry.leakage
+    factories.evaluate_again(other, correct=85, protocol=2)
+    assert snapshots.checked("finance", 2).version == snapshots.afresh("finance", 2).version
+
+
+def test_the_version_does_not_tell_in_which_order_the_database_has_costs(owner: User) -> None:
+    kinds = [Resource.Kind.WALL_TIME, Resource.Kind.ENERGY]
+    costs = [services.Cost(kind, 1.0, Resource.Basis.MEASURED) for kind in kinds]
+    made = factories.published(owner, correct=90, costs=costs)
+    assert list(made.resources.order_by("pk").values_list("kind", flat=True))[:2] == kinds
+    found = list(renewed().by_id[made.pk].entry.resources)
+    assert found == sorted(found)
 
 
 def test_too_many_changes_have_all_read(
@@ -226,6 +270,33 @@ def test_a_part_that_the_cache_lost_is_put_there_again(owner: User) -> None:
     factories.published(owner, correct=90)
     renewed()
     assert BOARDS.get("finance:1")
+
+
+def test_a_renewal_is_not_kept_while_another_process_keeps_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[bool] = []
+    monkeypatch.setattr(snapshots, "_store", lambda *_: held.append(is_locked("code:1")))
+    assert not is_locked("code:1")
+    snapshots.renew("code")
+    assert held == [True]
+
+
+def is_locked(board: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+            " AND objid = (hashtext(%s)::bigint & 4294967295)::oid)",
+            [board],
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def test_a_board_that_is_not_what_its_name_says_is_built_anew(owner: User) -> None:
+    before = snapshots.checked("finance")
+    factories.published(owner, correct=90)
+    renewed()
+    BOARDS.put("finance:1", before)  # by a process that was slower
+    snapshots._known.clear()
+    renewed()
 
 
 def test_a_board_that_is_being_replaced_is_not_read_half(owner: User) -> None:
