@@ -121,9 +121,11 @@ def read(
     for row in rows:
         pk = row[0]
         evaluation = counted.get(pk)
-        if evaluation is None and pk not in declared:
+        # One that another took the place of between two of the queries has no scores: the next look at the
+        # stamp, which that changed, has it read again.
+        found = scores.get(evaluation[0]) if evaluation else declared.get(pk)
+        if found is None:
             continue
-        found = scores[evaluation[0]] if evaluation else declared[pk]
         mark = marks.get(pk)
         trust = Trust(mark.outcome) if mark else None
         judged = _Judged(evaluation, found, tuple(flags.get(pk, ())), trust)

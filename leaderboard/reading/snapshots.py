@@ -104,7 +104,7 @@ class _Known:
 _known: dict[_Board, _Known] = {}
 _answers: dict[_Board, growth.Known] = {}
 _past: dict[str, Snapshot] = {}
-_BESIDE = Q(status=Evaluation.Status.MEASURED)
+_BESIDE = Q(status=Evaluation.Status.MEASURED) & ~Q(purpose=Evaluation.Purpose.ROUND)
 _UNTUNED = Q(purpose=Evaluation.Purpose.BOARD, checkpoint=None)
 _past_lock = threading.Lock()
 

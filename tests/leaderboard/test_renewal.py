@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from evaluation.statistics import settled
-from leaderboard.reading import snapshots
+from leaderboard.reading import queries, snapshots
 from leaderboard.reading.snapshot_format import SETTLED
 from leaderboard.reading.snapshots import Snapshot
 from leaderboard.standing.entries import Trust
@@ -106,3 +106,12 @@ def test_what_a_build_settled_serves_the_next_one_and_changes_nothing(
     monkeypatch.undo()
     assert len(board.standings) == 3
     assert board.standings == snapshots.afresh("finance").standings
+
+
+def test_an_evaluation_that_another_replaces_while_it_is_read_breaks_no_board(
+    original: Submission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "_scores", lambda *_, **__: ({}, {}))
+    assert snapshots.checked("finance").standings == ()
+    monkeypatch.undo()
+    assert [standing.entry.id for standing in snapshots.renew("finance").standings] == [original.pk]
