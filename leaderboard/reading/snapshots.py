@@ -72,7 +72,7 @@ class _Board:
 
 @dataclass(frozen=True)
 class _State:
-    """The stamp of a board, the protocols that its challenge has boards of, and that of what is beside them.
+    """The stamp of a board, the protocols that its challenge has boards of, and a stamp of what is beside it.
 
     These are the site's own in its order, then others under which there are entries.
     """
