@@ -65,8 +65,8 @@ class Snapshot:
     """A challenge's board under one protocol as it stands, or stood at some moment.
 
     `protocols` are those that the challenge has boards of, the site's own first. `beside` names the state of
-    what was measured beside the boards and of untuned models' results, which entries tell of, too. `parts` hold the entries once more, by
-    stretches of their numbers.
+    what was measured beside the boards and of untuned models' results, which entries tell of, too. `parts`
+    hold the entries once more, by stretches of their numbers.
     """
 
     challenge: str
