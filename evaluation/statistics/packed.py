@@ -42,11 +42,11 @@ class PackedAnswers:
     def right(self) -> int:
         """One integer of as many bits as items, the first item in the highest: counting over them takes a
         microsecond and no library."""
-        return int.from_bytes(self.right_bytes) >> -self.items % 8
+        return int.from_bytes(self.right_bytes, "big") >> -self.items % 8
 
     @property
     def scored(self) -> int:
-        return int.from_bytes(self.scored_bytes) >> -self.items % 8
+        return int.from_bytes(self.scored_bytes, "big") >> -self.items % 8
 
     @property
     def right_count(self) -> int:
@@ -111,7 +111,7 @@ def decode(text: str) -> bytes:
 @cache
 def _every(items: int) -> bytes:
     size, padding = _size(items)
-    return ((1 << items) - 1 << padding).to_bytes(size)
+    return ((1 << items) - 1 << padding).to_bytes(size, "big")
 
 
 def _checked(items: int, packed: bytes) -> bytes:

@@ -10,7 +10,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from axe_playwright_python.sync_playwright import Axe
 from django.core.cache import cache
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from portal.accounts import teams
 from portal.accounts.models import Membership, User, personal_team
@@ -63,7 +63,7 @@ def add_virtual_authenticator(page: Page) -> None:
     session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
 
 
-def test_staff_add_a_passkey_and_sign_in_with_it(page: Page, live_server: Any) -> None:
+def test_staff_add_a_passkey_and_sign_in_with_it(page: Page, live_server: Any, settings: Any) -> None:
     factories.user("reviewer", is_staff=True, is_superuser=True)
     add_virtual_authenticator(page)
     sign_in(page, live_server.url, "reviewer")
@@ -83,6 +83,42 @@ def test_staff_add_a_passkey_and_sign_in_with_it(page: Page, live_server: Any) -
     page.get_by_role("button", name="Use a passkey").click()
     expect(page.get_by_text("Site administration")).to_be_visible()
     assert Authenticator.objects.get(type="webauthn").last_used_at
+
+    settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = 0
+    page.goto(f"{live_server.url}/accounts/2fa/webauthn/")
+    page.get_by_role("link", name="Remove").click()
+    page.get_by_role("link", name="Use a security key").click()
+    settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.get_by_role("heading", name="Remove the passkey")).to_be_visible()
+
+
+def test_a_passkey_that_is_added_twice_is_refused_in_words(page: Page, live_server: Any) -> None:
+    factories.user("owner")
+    add_virtual_authenticator(page)
+    sign_in(page, live_server.url, "owner")
+    page.goto(f"{live_server.url}/accounts/2fa/webauthn/add/")
+    confirm_password(page)
+    page.get_by_role("button", name="Add it").click()
+    expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
+    page.goto(f"{live_server.url}/accounts/2fa/webauthn/add/")
+    page.get_by_role("button", name="Add it").click()
+    expect(page.get_by_role("alert").filter(has_text="This key or device is added already.")).to_be_visible()
+
+
+@pytest.mark.parametrize("late", ["webauthn.js", "passkey.js"])
+def test_a_passkey_button_is_shown_once_it_works(page: Page, live_server: Any, late: str) -> None:
+    factories.user("owner")
+    sign_in(page, live_server.url, "owner")
+    page.goto(f"{live_server.url}/accounts/2fa/webauthn/add/")
+    held: list[Route] = []
+    page.route(f"**/{late}*", lambda route: held.append(route))
+    page.get_by_label("Password").fill("correct horse")
+    page.get_by_role("button", name="Confirm").click(no_wait_after=True)
+    expect(page.get_by_role("heading", name="Add a passkey")).to_be_visible()
+    expect(page.get_by_role("button", name="Add it")).to_be_hidden()
+    held[0].continue_()
+    expect(page.get_by_role("button", name="Add it")).to_be_visible()
 
 
 def test_an_authenticator_app_is_set_up_by_keyboard(page: Page, live_server: Any) -> None:
