@@ -33,7 +33,7 @@ from evaluation.statistics.proportions import (
     wilson_interval,
 )
 from evaluation.statistics.ranks import RankRange, rank_ranges, ranked
-from evaluation.statistics.settled import Settled
+from evaluation.statistics.settled import Settled, name_of
 
 __all__ = [
     "RESAMPLES",
@@ -54,6 +54,7 @@ __all__ = [
     "mean_and_stderr",
     "mean_difference",
     "mean_interval",
+    "name_of",
     "paired_interval",
     "pass_at_k",
     "possible_score",

@@ -128,8 +128,10 @@ class Count:
         import numpy
 
         left = self.settle()
-        falling = numpy.argsort(-left.z, kind="stable")
-        self._reject(left.chosen(falling[: self.limits.passing(left.z[falling])]))
+        falling = -numpy.sort(-left.z)
+        passing = self.limits.passing(falling)
+        if passing:  # and whatever equals the last one: the critical value falls with each
+            self._reject(left.chosen(left.z >= falling[passing - 1]))
         self._open = []
 
     def _reject(self, pairs: Open) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from evaluation.statistics import seed_ranks
 from evaluation.statistics.holm_limits import Count, Limits, Open
 from evaluation.statistics.packed import PackedAnswers
-from evaluation.statistics.settled import Settled, compare_single
+from evaluation.statistics.settled import Settled, compare_single, name_of
 from evaluation.statistics.significant import Bits
 
 
@@ -53,6 +53,7 @@ def ranked(
     *,
     confidence: float = 0.95,
     before: Settled | None = None,
+    names: Sequence[bytes] | None = None,
 ) -> Ranked:
     """The range of ranks of every entry by its plain mean over the benchmarks, in the order given.
 
@@ -74,7 +75,7 @@ def ranked(
 
     Time grows with the square of the number of entries, memory with the number: 200 entries with 11,577 items
     take some hundredths of a second, 10,000 one second. With what was settled `before`, of a board that has
-    only grown since, it grows with the number.
+    only grown since, it grows with the number. Whoever ranks often keeps the entries' `names` (`name_of`).
 
     Raises ValueError for incomplete or unlike answers.
     """
@@ -88,8 +89,10 @@ def ranked(
     alpha = 1 - confidence
     single = numpy.array([entry for entry in range(count) if entry not in runs], int)
     if single.size > 1:
-        bits = Bits.of([entries[entry] for entry in single.tolist()])
-        among, after = compare_single(bits, alpha, count, before)
+        alone = single.tolist()
+        bits = Bits.of([entries[entry] for entry in alone])
+        own = [names[entry] if names else name_of(entries[entry]) for entry in alone]
+        among, after = compare_single(bits, own, alpha, count, before)
         found = among.of(single, count)
     else:
         found, after = Count(Limits(alpha, count, count), count), None

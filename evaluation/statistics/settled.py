@@ -10,6 +10,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from evaluation.statistics.holm_limits import Count, Limits, Open
+from evaluation.statistics.packed import PackedAnswers
 from evaluation.statistics.significant import Bits, compare
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ _ROOM, _SHARE = 50, 500
 class Settled:
     """Of the entries of one run on a board that had so many `entries`, at this error rate.
 
-    `names` are digests of each one's answers, `above` and `below` how many are better and worse whatever
-    comes until the board has `most` entries, `z`, `higher` and `lower` the pairs of which that is open; all
-    as bytes of numpy's, to be kept. `rejected` and `kept` are numbers of pairs.
+    `names` are those of each one's answers (`name_of`), `above` and `below` how many are better and worse
+    whatever comes until the board has `most` entries, `z`, `higher` and `lower` the pairs of which that is
+    open; all as bytes of numpy's, to be kept. `rejected` and `kept` are numbers of pairs.
     """
 
     alpha: float
@@ -55,15 +56,23 @@ class Settled:
         return count
 
 
-def compare_single(bits: Bits, alpha: float, entries: int, before: Settled | None) -> tuple[Count, Settled]:
+def name_of(run: Sequence[PackedAnswers]) -> bytes:
+    """A digest of complete answers, which tells them from all others."""
+    name = blake2b(digest_size=_NAME)
+    for answers in run:
+        name.update(answers.items.to_bytes(8, "big") + answers.right_bytes)
+    return name.digest()
+
+
+def compare_single(
+    bits: Bits, names: Sequence[bytes], alpha: float, entries: int, before: Settled | None
+) -> tuple[Count, Settled]:
     """Count the pairs of the entries of one run on a board of so many `entries`, by position in `bits`.
 
     What is settled `before` is taken over where all that it is of are still there.
     """
     import numpy
 
-    shape = repr(bits.benchmarks).encode()
-    names = [blake2b(shape + row.tobytes(), digest_size=_NAME).digest() for row in bits.packed]
     places = _places(names, before, alpha, entries)
     if before is None or places is None:
         most = entries + _ROOM + entries // _SHARE

@@ -8,6 +8,8 @@ changed, which others are held against, or something was measured beside the boa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from itertools import chain
 
 from django.db.models import Q
 
@@ -15,8 +17,8 @@ from evaluation import rules
 from evaluation.rules.protocol import PUBLIC
 from evaluation.statistics import Settled
 from leaderboard.reading.queries import Reading, counting, public_at, read
-from leaderboard.reading.snapshot_format import Snapshot
-from leaderboard.standing.entries import Standing, Trust
+from leaderboard.reading.snapshot_format import Facts, Part, Snapshot, facts_of, without
+from leaderboard.standing.entries import Standing
 from leaderboard.standing.ranking import standings
 from leaderboard.standing.seeds import Answers
 from portal.runs.reproductions import marks_of
@@ -24,13 +26,19 @@ from portal.submissions.models import Submission
 
 _MOST = 1000
 """So many changed submissions are read by themselves at most."""
-_REPRODUCED, _NOT_REPRODUCED = Trust.REPRODUCED, Trust.NOT_REPRODUCED
 
 Known = Mapping[int, Answers | None]
 """What a process remembers of the last board that it built: the answers of each evaluation that counted, None
 where not all were kept."""
-_Facts = dict[int, tuple[int, int | None]]
-"""Of each submission that is an entry, or a run of one, its team and the evaluation that counts."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The standings, what is known then, and the parts of the board before that stay."""
+
+    standings: list[Standing]
+    known: Known
+    parts: Mapping[int, Part]
 
 
 def known_from(reading: Reading) -> dict[int, Answers | None]:
@@ -41,24 +49,20 @@ def known_from(reading: Reading) -> dict[int, Answers | None]:
     }
 
 
-def grown(
-    before: Snapshot, known: Known, settled: MutableMapping[str, Settled]
-) -> tuple[list[Standing], Known] | None:
-    """The standings today, and what is known then; None where all is to be read."""
-    stood = _facts_of(before.standings)
+def grown(before: Snapshot, known: Known, settled: MutableMapping[str, Settled]) -> Placed | None:
+    """The board today; None where all is to be read."""
+    stood = dict(chain.from_iterable(part.facts.items() for part in before.parts.values()))
     changed = _changed(before, stood, known)
     if len(changed) > _MOST:
         return None
     changed = _with_fellows(changed)
-    kept: list[Standing] = []
-    gone: list[Standing] = []
-    for standing in before.standings:
-        runs = [run.id for run in standing.entry.runs] or [standing.entry.id]
-        (kept if changed.isdisjoint(runs) else gone).append(standing)
-    changed |= _facts_of(gone).keys()
-    public = public_at(before.challenge)
-    found = read(public.filter(pk__in=changed), protocol=before.protocol, with_answers=True)
-    if not all(entry.adapted for entry in (*found.entries, *(standing.entry for standing in gone))):
+    touched = (part for part in before.parts.values() if not changed.isdisjoint(part.facts))
+    gone = [entry for part in touched for entry in part.entries if not changed.isdisjoint(facts_of([entry]))]
+    changed |= facts_of(gone).keys()
+    found = read(
+        public_at(before.challenge).filter(pk__in=changed), protocol=before.protocol, with_answers=True
+    )
+    if not all(entry.adapted for entry in (*found.entries, *gone)):
         return None
     counted = {
         number: evaluation
@@ -66,46 +70,39 @@ def grown(
         if evaluation is not None and number not in changed
     }
     answers = {number: own for number, evaluation in counted.items() if (own := known[evaluation])}
+    away = set(map(id, gone))
     placed = standings(
         found.entries,
         rules.of(before.challenge, before.protocol).benchmarks,
         {**answers, **found.answers},
         settled,
-        kept=kept,
+        kept=[standing for standing in before.standings if id(standing.entry) not in away],
     )
-    return placed, {evaluation: known[evaluation] for evaluation in counted.values()} | known_from(found)
+    return Placed(
+        placed,
+        {evaluation: known[evaluation] for evaluation in counted.values()} | known_from(found),
+        without(before.parts, (*gone, *found.entries)),
+    )
 
 
-def _changed(before: Snapshot, stood: _Facts, known: Known) -> set[int]:
+def _changed(before: Snapshot, stood: Facts, known: Known) -> set[int]:
     """The submissions that are not as they stood, or of which the answers are not known. Those that were
     retrained are few: they are among them each time."""
     stand = _facts(before)
-    changed = {number for number, _ in stand.items() ^ stood.items()}
+    changed = {
+        number
+        for number, fact in stand.items()
+        if stood.get(number) != fact or (fact[1] is not None and fact[1] not in known)
+    }
+    changed |= stood.keys() - stand.keys()
     changed |= marks_of(public_at(before.challenge).order_by().values("pk")).keys()
-    changed |= {number for number, (_, own) in stood.items() if own is not None and own not in known}
-    retrained = [
-        one
-        for one in before.standings
-        if one.entry.trust is _REPRODUCED or one.entry.trust is _NOT_REPRODUCED
-    ]
-    return changed | _facts_of(retrained).keys()
+    return changed.union(*(part.retrained for part in before.parts.values()))
 
 
-def _facts_of(standings: Iterable[Standing]) -> _Facts:
-    found: _Facts = {}
-    for standing in standings:
-        entry = standing.entry
-        for run in entry.runs:
-            found[run.id] = entry.team_id, run.evaluation
-        if not entry.runs:
-            found[entry.id] = entry.team_id, entry.evaluation
-    return found
-
-
-def _facts(board: Snapshot) -> _Facts:
+def _facts(board: Snapshot) -> Facts:
     """What stands in the database today."""
     public = public_at(board.challenge)
-    found: _Facts = {}
+    found: dict[int, tuple[int, int | None]] = {}
     if board.protocol == PUBLIC.number:
         imported = public.filter(kind=Submission.Kind.IMPORTED, declared_scores__isnull=False).distinct()
         found |= {number: (team, None) for number, team in imported.values_list("pk", "team_id")}

@@ -5,22 +5,23 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from operator import attrgetter, is_
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from evaluation.statistics import RankRange, Settled
 from leaderboard.reading import collector
 from leaderboard.reading.kept import Kind, plain
-from leaderboard.standing.entries import Entry, Standing, Track
+from leaderboard.standing.entries import Entry, Standing, Track, Trust
 from leaderboard.standing.preference import leader
 
 _MOST_DERIVED = 48
 PAST_SECONDS = 3600
 """How long a board of the past is kept."""
+_RETRAINED = (Trust.REPRODUCED, Trust.NOT_REPRODUCED)
 _STRETCH = 1000
 """Numbers whose entries are one part: it is what one changed entry has written anew."""
 _T = TypeVar("_T")
@@ -52,12 +53,25 @@ Place = tuple[int, Track, int | None, RankRange | None, int | None, str]
 """A standing, with the number of its entry."""
 
 
+Facts = Mapping[int, tuple[int, int | None]]
+"""Of each submission that is an entry, or a run of one, its team and the evaluation that counts."""
+
+
 @dataclass(frozen=True)
 class Part:
     """The entries of a stretch of numbers, in their order. `digest` changes with the content."""
 
     digest: str
     entries: tuple[Entry, ...]
+
+    @cached_property
+    def facts(self) -> Facts:
+        return facts_of(self.entries)
+
+    @cached_property
+    def retrained(self) -> Facts:
+        """Of those alone of which retraining showed something."""
+        return facts_of(entry for entry in self.entries if entry.trust in _RETRAINED)
 
 
 @dataclass(frozen=True, eq=False)  # by identity: comparing would look at every score
@@ -114,12 +128,29 @@ def make(
     protocol: int,
     protocols: tuple[int, ...],
     beside: str = "",
-    before: Snapshot | None = None,
+    kept: Mapping[int, Part] | None = None,
 ) -> Snapshot:
-    """The snapshot of these standings, with the parts of the one `before` that stay."""
+    """The snapshot of these standings. Its parts are those `kept` of the board before, and what is beside."""
     placed = tuple(standings)
-    parts = _parts((standing.entry for standing in placed), before.parts if before else {})
+    held = kept or {}
+    parts = dict(sorted({**held, **_parts(placed, held)}.items()))
     return Snapshot(challenge, protocol, protocols, built_at, placed, beside, parts)
+
+
+def facts_of(entries: Iterable[Entry]) -> Facts:
+    found: dict[int, tuple[int, int | None]] = {}
+    for entry in entries:
+        for run in entry.runs:
+            found[run.id] = entry.team_id, run.evaluation
+        if not entry.runs:
+            found[entry.id] = entry.team_id, entry.evaluation
+    return found
+
+
+def without(parts: Mapping[int, Part], entries: Iterable[Entry]) -> dict[int, Part]:
+    """The parts in whose stretches none of the entries is."""
+    touched = {entry.id // _STRETCH for entry in entries}
+    return {number: part for number, part in parts.items() if number not in touched}
 
 
 @dataclass(frozen=True)
@@ -198,21 +229,17 @@ class Shelf:
         return found
 
 
-def _parts(entries: Iterable[Entry], held: Mapping[int, Part]) -> dict[int, Part]:
+def _parts(standings: Iterable[Standing], kept: Mapping[int, Part]) -> dict[int, Part]:
+    """Those that are not kept."""
     stretches: dict[int, list[Entry]] = defaultdict(list)
-    for entry in sorted(entries, key=attrgetter("id")):
-        stretches[entry.id // _STRETCH].append(entry)
-    return {
-        number: known
-        if (known := held.get(number)) and _are_same(known.entries, own)
-        else Part(_digest(own), tuple(own))
-        for number, own in stretches.items()
-    }
-
-
-def _are_same(some: Sequence[Entry], others: Sequence[Entry]) -> bool:
-    """Whether they are the very same objects."""
-    return len(some) == len(others) and all(map(is_, some, others))
+    for standing in standings:
+        if (number := standing.entry.id // _STRETCH) not in kept:
+            stretches[number].append(standing.entry)
+    found = {}
+    for number, own in stretches.items():
+        own.sort(key=attrgetter("id"))
+        found[number] = Part(_digest(own), tuple(own))
+    return found
 
 
 def _digest(value: object) -> str:
@@ -228,5 +255,5 @@ PAST_BOARDS = Shelf(
     Kind("past-board-part", Part, number=12, seconds=PAST_SECONDS),
 )
 """Those of the past, by what was on them."""
-SETTLED: Kind[dict[str, Settled]] = Kind("settled-pairs", dict[str, Settled], number=3, seconds=None)
+SETTLED: Kind[dict[str, Settled]] = Kind("settled-pairs", dict[str, Settled], number=4, seconds=None)
 """What the last build of a board settled of its entries' pairs, by ranking."""

@@ -38,7 +38,6 @@ from leaderboard.reading.snapshot_format import (
     Snapshot,
     make,
 )
-from leaderboard.standing.entries import Standing
 from leaderboard.standing.ranking import standings
 from portal.monitoring import board_builds
 from portal.runs.models import Evaluation, Reproduction
@@ -337,11 +336,12 @@ def _build_today(board: _Board, state: _State, before: Snapshot | None) -> _Know
     began = time.monotonic()
     with collector.held_back():
         settled = dict(SETTLED.get(str(board)) or {})
-        grown = None
+        placed = None
         if before and before.beside == state.beside and board in _answers:
-            grown = growth.grown(before, _answers[board], settled)
-        placed, _answers[board] = grown or _whole(board, None, settled)
-        built = _Known(_made(board, state, placed, before), state.stamp)
+            placed = growth.grown(before, _answers[board], settled)
+        placed = placed or _whole(board, None, settled)
+        _answers[board] = placed.known
+        built = _Known(_made(board, state, placed), state.stamp)
         _store(board, built, before)
         if sum(len(found.names) for found in settled.values()) > _SMALL:
             SETTLED.put(str(board), settled)
@@ -351,29 +351,30 @@ def _build_today(board: _Board, state: _State, before: Snapshot | None) -> _Know
 
 def _build(board: _Board, state: _State, moment: datetime | None) -> Snapshot:
     with collector.held_back():
-        placed, _ = _whole(board, moment)
-        return _made(board, state, placed)
+        return _made(board, state, _whole(board, moment))
 
 
 def _whole(
-    board: _Board, moment: datetime | None, settled: dict[str, Settled] | None = None
-) -> tuple[list[Standing], growth.Known]:
-    """The standings from the database alone, and what is known then; `settled` is renewed."""
+    board: _Board,
+    moment: datetime | None,
+    settled: dict[str, Settled] | None = None,
+) -> growth.Placed:
+    """The board from the database alone; `settled` is renewed."""
     reading = read(public_at(board.challenge, moment), moment, protocol=board.protocol, with_answers=True)
     benchmarks = rules.of(board.challenge, board.protocol).benchmarks
-    placed = standings(reading.entries, benchmarks, reading.answers, settled)
-    return placed, growth.known_from(reading)
+    found = standings(reading.entries, benchmarks, reading.answers, settled)
+    return growth.Placed(found, growth.known_from(reading), parts={})
 
 
-def _made(board: _Board, state: _State, placed: list[Standing], before: Snapshot | None = None) -> Snapshot:
+def _made(board: _Board, state: _State, placed: growth.Placed) -> Snapshot:
     return make(
         board.challenge,
         timezone.now(),
-        placed,
+        placed.standings,
         protocol=board.protocol,
         protocols=state.protocols,
         beside=state.beside,
-        before=before,
+        kept=placed.parts,
     )
 
 

@@ -115,7 +115,9 @@ class _Tested:
             return {}, None
         tested = min(by_data.items(), key=lambda item: (-len(item[1]), item[0]))[1]
         repeats = {place: self.runs[pk][1:] for place, pk in enumerate(tested) if pk in self.runs}
-        found = ranked([self.answers[pk].run for pk in tested], repeats, before=before)
+        answers = [self.answers[pk] for pk in tested]
+        names = [own.name for own in answers]
+        found = ranked([own.run for own in answers], repeats, before=before, names=names)
         return dict(zip(tested, found.ranges, strict=True)), found.settled
 
     def gain_interval(self, own: int, base: int) -> Interval | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from evaluation.statistics import PackedAnswers
+from evaluation.statistics import PackedAnswers, name_of
 from evaluation.statistics.seeds import Run, mean_over_seeds
 from leaderboard.standing.entries import BenchmarkScore, Entry, SeedRun, Trust
 
@@ -23,6 +24,10 @@ class Answers:
         """Of each benchmark the digest of the data and the answers."""
         digests, run = zip(*answers, strict=True)
         return cls(tuple((digest, own.items) for digest, own in zip(digests, run, strict=True)), run)
+
+    @cached_property
+    def name(self) -> bytes:
+        return name_of(self.run)
 
 
 @dataclass(frozen=True)
