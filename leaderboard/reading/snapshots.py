@@ -213,9 +213,10 @@ def _stored(board: _Board, state: _State) -> _Known | None:
     if (name or "").partition(" ")[0] != state.stamp:
         return None
     known = _known.get(board)
-    kept = BOARDS.get(str(board), known.snapshot if known else None)
-    found = kept and _Known(kept, state.stamp)
-    return found if found and _name(found) == name else None
+    with collector.held_back():
+        kept = BOARDS.get(str(board), known.snapshot if known else None)
+        found = kept and _Known(kept, state.stamp)
+        return found if found and _name(found) == name else None
 
 
 def _latest(board: _Board, known: _Known | None) -> Snapshot | None:
