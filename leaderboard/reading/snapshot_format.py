@@ -127,13 +127,12 @@ def make(
     *,
     protocol: int,
     protocols: tuple[int, ...],
-    beside: str = "",
-    kept: Mapping[int, Part] | None = None,
+    beside: str,
+    kept: Mapping[int, Part],
 ) -> Snapshot:
     """The snapshot of these standings. Its parts are those `kept` of the board before, and what is beside."""
     placed = tuple(standings)
-    held = kept or {}
-    parts = dict(sorted({**held, **_parts(placed, held)}.items()))
+    parts = dict(sorted({**kept, **_parts(placed, kept)}.items()))
     return Snapshot(challenge, protocol, protocols, built_at, placed, beside, parts)
 
 
